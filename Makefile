@@ -1,0 +1,44 @@
+# choreai: `make demo` and `make test` set everything up by themselves; a second call is quick.
+SHELL := /bin/bash
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# MediaPipe's last self-contained wheel exists for Python 3.11 and 3.12 only, so look for those first.
+PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
+
+.PHONY: demo test bench lint setup clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   set up, make synthetic dancers, train on them, tag dancers never seen (about 5 minutes)"
+	@echo "make test   set up, run the whole test suite"
+	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
+	@echo "make lint   ruff and mypy"
+	@echo "make clean  remove the virtual environment and caches"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "choreai needs Python 3.11 or 3.12 (found: $$(python3 --version 2>&1)); install one, or run: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "setting up $(VENV) with $(PYTHON): a few minutes and 3 GB, once"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[mediapipe,test]"
+# The windowed OpenCV build needs the system's libGL; on a bare machine its headless twin (same version, same files) does as well.
+	@$(PY) -c "import cv2" 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall opencv-contrib-python-headless==$$($(PY) -c "from importlib.metadata import version; print(version('opencv-contrib-python'))")
+	@touch $@
+
+setup: $(VENV)/.installed
+
+demo: setup
+	@$(VENV)/bin/choreai demo --output demo-output
+
+test: setup
+	@$(PY) -m pytest
+
+bench: setup
+	@$(PY) tests/bench.py
+
+lint: setup
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,116 @@
+"""The command line: `choreai demo | extract | train | tag | show | convert`.
+
+extract, train and tag are the functions that `ray job submit -- python jobs/...` runs. Heavy libraries load only
+once a command really starts, so that --help answers at once.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+
+from choreai import __version__
+from choreai.config import extract_parser, tag_parser, train_parser
+
+DESCRIPTION = """\
+Objective style tags for catalogs of dance videos.
+
+  choreai demo       five minutes from nothing to tagged videos, on synthetic dancers
+  choreai extract    catalog -> keypoint tables
+  choreai train      catalog with labels -> style model (extracts what is missing first)
+  choreai tag        catalog -> style tags, only for what has none (extracts what is missing first)
+  choreai show       draw skeletons and style on one video
+  choreai convert    to and from AlphaPose JSON and text keypoints
+
+A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and group for training), a folder of
+videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again to resume), 2 wrong input.
+"""
+
+EXTRACT = """\
+Estimate the poses of every video of a catalog that has none yet, into Parquet keypoint tables.
+
+  choreai extract videos/ --output out
+  choreai extract s3://bucket/catalog.csv --output s3://bucket/dance --config deploy/extract.toml
+
+Kill it anywhere and run it again: it goes on where it stopped."""
+
+TRAIN = """\
+Train a style classifier on the labelled videos of a catalog (columns video_id, uri, label, group). Videos of one
+group (a dancer, a source) never stand on both sides of the train/test split. Poses that are missing are
+extracted first.
+
+  choreai train catalog.csv --output out"""
+
+TAG = """\
+Tag every video of a catalog that has no tag from this model yet. Poses that are missing are extracted first.
+
+  choreai tag videos/ --output out
+  choreai tag s3://bucket/uploads/ --output s3://bucket/dance --model s3://bucket/dance/models/lstm-0123456789ab"""
+
+SHOW = """\
+Draw skeletons and style on one video: an annotated mp4 and a contact sheet PNG.
+
+  choreai show dance.mp4                     estimates the poses now
+  choreai show VIDEO_ID --output out         takes poses from the tables, and the newest model's style"""
+
+CONVERT = """\
+Convert keypoints. Formats: alphapose-json (alphapose-results.json), report-text (51 numbers a line, 100 lines a
+sequence, with a second file of 1-based labels) and parquet (a keypoint table)."""
+
+
+def show_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=SHOW, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", help="a path, an s3:// URI, or the id of a video in the tables under --output")
+    parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix of the jobs' tables and models")
+    parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
+    parser.add_argument("--to", metavar="FOLDER", default=".", help="where the files go (default: here)")
+    parser.add_argument("--config", metavar="FILE", help="the TOML file of the job, for its [pose] settings")
+    return parser
+
+
+def demo_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Make synthetic dancers, train on them, and tag dancers the model never saw: about 5 minutes.",
+    )
+    parser.add_argument("--output", metavar="FOLDER", default="demo-output", help="default: demo-output")
+    parser.add_argument("--seed", type=int, default=0, help="other dancers (default: 0)")
+    return parser
+
+
+def convert_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=CONVERT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    return parser
+
+
+# command -> (its parser, the module whose run(arguments) does it)
+_COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
+    "demo": (demo_parser, "jobs.demo"),
+    "extract": (lambda prog: extract_parser(prog, EXTRACT), "jobs.extract_poses"),
+    "train": (lambda prog: train_parser(prog, TRAIN), "jobs.train_style"),
+    "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog"),
+    "show": (show_parser, "choreai.annotate"),
+    "convert": (convert_parser, "choreai.store.convert"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit code of one command: 0 done, 1 too many failures, 2 wrong input."""
+    parser = argparse.ArgumentParser(
+        prog="choreai", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"choreai {__version__}")
+    parser.add_argument("command", choices=list(_COMMANDS), metavar="COMMAND", help=", ".join(_COMMANDS))
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="`choreai COMMAND --help` explains them")
+    words = parser.parse_args(argv)
+    make_parser, module = _COMMANDS[words.command]
+    arguments = make_parser(f"choreai {words.command}").parse_args(words.arguments)
+    from jobs.console import run_command
+
+    return run_command(importlib.import_module(module).run, arguments)
+
+
+def run() -> None:
+    sys.exit(main())

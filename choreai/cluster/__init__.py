@@ -1,0 +1,1 @@
+"""Running shards on Ray actors."""

@@ -1,0 +1,254 @@
+"""The elastic pool: shards in, reports out, on Ray actors that come, die and go. The only Ray core code.
+
+Why not `ray.util.ActorPool` or a Ray Data actor pool: the first stalls behind an actor whose node never comes,
+the second hides which shard killed its worker. Here an actor gets work only once it has answered, a dead actor
+is replaced and its shards are handed out again, actors leave when there is nothing left for them, and a shard
+that keeps killing workers is narrowed down to the video that does it.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from choreai.errors import ConfigError, StorageError, TableError, WeightsError
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIES = 3
+"""A shard that kills its worker, or fails with an error of its own, this often is not handed out again as it
+is. One death may be a lost node or another process's memory; three in a row are the shard's."""
+MAX_DEAD_STARTS = 5
+"""So many actors in a row dying before they were ever ready end the run: no shard is to blame."""
+WAIT_NOTICE_SECONDS = 30.0
+FINAL_ERRORS = (ConfigError, TableError, WeightsError)
+"""What no retry mends: the run stops at once."""
+
+
+class Shard(Protocol):
+    @property
+    def shard_id(self) -> str: ...
+
+
+ShardT = TypeVar("ShardT", bound=Shard)
+ReportT = TypeVar("ReportT")
+
+
+@dataclass(frozen=True)
+class WorkerResources:
+    """What one actor asks of Ray."""
+
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failure(Generic[ShardT]):
+    """A shard that no worker could finish."""
+
+    shard: ShardT
+    reason: str
+    killed_worker: bool
+    """True: the worker process died each time. False: it answered with an error each time."""
+
+
+@dataclass(eq=False)
+class _Actor(Generic[ShardT]):
+    handle: Any  # a Ray actor handle has no static type
+    ready: bool = False
+    in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
+
+
+class WorkerPool(Generic[ShardT, ReportT]):
+    """Runs `worker_class(output, **worker_settings)` on `num_workers` actors and feeds them shards.
+
+    The worker class is an ordinary class with `setup() -> None` (loads weights; its errors end the run) and
+    `process(shard) -> report`. `narrow(shard)` returns the smaller shards to try when `shard` keeps killing
+    workers, or the shard alone when it cannot be narrowed.
+    """
+
+    def __init__(
+        self,
+        worker_class: type,
+        output: str,
+        worker_settings: Mapping[str, object],
+        *,
+        num_workers: int,
+        resources: WorkerResources,
+        narrow: Callable[[ShardT], list[ShardT]],
+    ) -> None:
+        # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
+        self._remote_class = ray.remote(
+            num_cpus=resources.num_cpus, num_gpus=resources.num_gpus, max_restarts=0, max_task_retries=0
+        )(worker_class)
+        self._output, self._worker_settings = output, worker_settings
+        self._num_workers = num_workers
+        self._resources = resources
+        self._narrow = narrow
+        self._actors: list[_Actor[ShardT]] = []
+        self._calls: dict[Any, _Actor[ShardT]] = {}  # every call not yet answered -> its actor
+        self._backlog: deque[ShardT] = deque()
+        self._tries: dict[str, int] = {}
+        self._dead_starts = 0
+        self.num_worker_deaths = 0
+
+    def run(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
+        """The report of each shard as it is done, or its Failure. Raises what `setup` raised."""
+        try:
+            yield from self._run(shards)
+        finally:
+            for actor in self._actors:
+                ray.kill(actor.handle)
+            self._actors.clear()
+            self._calls.clear()
+
+    def _run(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
+        self._fill_backlog(shards)
+        for _ in range(min(self._num_workers, len(self._backlog))):
+            self._start_actor()  # all at once, so that an autoscaler sees the whole demand
+        notice_at = time.monotonic() + WAIT_NOTICE_SECONDS
+        while self._calls:
+            answered, _ = ray.wait(list(self._calls), num_returns=1, timeout=WAIT_NOTICE_SECONDS)
+            if not any(actor.ready for actor in self._actors) and time.monotonic() > notice_at:
+                self._log_waiting()
+                notice_at = time.monotonic() + WAIT_NOTICE_SECONDS
+            for call in answered:
+                outcome = self._settle(call)
+                if outcome is not None:
+                    yield outcome
+            self._fill_backlog(shards)
+            self._hand_out()
+
+    def _fill_backlog(self, shards: Iterator[ShardT]) -> None:
+        """Keep a few shards per worker at hand; the rest stay in the iterator, unmade."""
+        while len(self._backlog) < 4 * self._num_workers:
+            shard = next(shards, None)
+            if shard is None:
+                return
+            self._backlog.append(shard)
+
+    def _start_actor(self) -> None:
+        handle = self._remote_class.remote(self._output, **self._worker_settings)
+        actor: _Actor[ShardT] = _Actor(handle)
+        self._actors.append(actor)
+        self._calls[handle.setup.remote()] = actor
+
+    def _hand_out(self) -> None:
+        """Give every ready actor work, one shard running and one waiting; near the end one only, so that no
+        shard waits behind a slow one while another actor is idle. Actors without work leave."""
+        ready = [actor for actor in self._actors if actor.ready]
+        for depth in (1, 2):
+            for actor in ready:
+                if len(actor.in_flight) < depth and (depth == 1 or len(self._backlog) > len(ready)) and self._backlog:
+                    shard = self._backlog.popleft()
+                    call = actor.handle.process.remote(shard)
+                    actor.in_flight.append((call, shard))
+                    self._calls[call] = actor
+        if not self._backlog:
+            for actor in [actor for actor in self._actors if not actor.in_flight]:
+                self._dismiss(actor)  # should a shard come back from a death elsewhere, a new actor starts
+
+    def _dismiss(self, actor: _Actor[ShardT]) -> None:
+        ray.kill(actor.handle)
+        self._actors.remove(actor)
+        self._calls = {call: owner for call, owner in self._calls.items() if owner is not actor}
+
+    def _settle(self, call: Any) -> ReportT | Failure[ShardT] | None:
+        """What an answered call means: a report or failure to pass on, or nothing yet."""
+        actor = self._calls.pop(call, None)
+        if actor is None:  # its actor died within this round, and the shard is in the backlog again
+            return None
+        try:
+            report: ReportT = ray.get(call)
+        except RayTaskError as exc:
+            return self._task_failed(actor, call, exc)
+        except RayError as exc:
+            return self._actor_died(actor, exc)
+        if not actor.ready:
+            actor.ready, self._dead_starts = True, 0
+            return None
+        shard = self._take(actor, call)
+        self._tries.pop(shard.shard_id, None)
+        return report
+
+    def _take(self, actor: _Actor[ShardT], call: Any) -> ShardT:
+        """The shard of an answered call, no longer in flight."""
+        entry = next(entry for entry in actor.in_flight if entry[0] == call)
+        actor.in_flight.remove(entry)
+        return entry[1]
+
+    def _task_failed(self, actor: _Actor[ShardT], call: Any, exc: RayTaskError) -> Failure[ShardT] | None:
+        """The worker is well but could not do it: try elsewhere, up to MAX_TRIES."""
+        cause = exc.cause if isinstance(exc.cause, BaseException) else exc
+        if isinstance(cause, FINAL_ERRORS) or not actor.ready:
+            raise cause
+        shard = self._take(actor, call)
+        if not isinstance(cause, StorageError):
+            logger.error("shard %s failed: %s", shard.shard_id, exc)
+        if self._count_try(shard) < MAX_TRIES:
+            self._backlog.append(shard)
+            return None
+        return Failure(shard, f"{type(cause).__name__}: {cause}", killed_worker=False)
+
+    def _actor_died(self, actor: _Actor[ShardT], exc: RayError) -> Failure[ShardT] | None:
+        if getattr(exc, "actor_init_failed", False):
+            raise ConfigError(
+                f"workers cannot start: {exc}; every node needs the same choreai and its dependencies installed"
+            ) from exc
+        self.num_worker_deaths += 1
+        lost = list(actor.in_flight)
+        self._dismiss(actor)
+        logger.warning("a worker died (%s); %d shards are handed out again", _cause(exc), len(lost))
+        if not actor.ready:
+            self._dead_starts += 1
+            if self._dead_starts >= MAX_DEAD_STARTS:
+                raise exc
+        failure = None
+        for position, (_, shard) in enumerate(lost):
+            # Actor calls run in order, so only the first can have been running; a lost node blames no shard.
+            if position == 0 and not getattr(exc, "preempted", False) and self._count_try(shard) >= MAX_TRIES:
+                failure = self._narrow_or_fail(shard, exc)
+            else:
+                self._backlog.appendleft(shard)
+        if self._backlog:
+            self._start_actor()
+        return failure
+
+    def _narrow_or_fail(self, shard: ShardT, exc: RayError) -> Failure[ShardT] | None:
+        smaller = self._narrow(shard)
+        if len(smaller) > 1:
+            logger.warning(
+                "shard %s killed %d workers; trying its %d videos singly",
+                shard.shard_id,
+                MAX_TRIES,
+                len(smaller),
+            )
+            self._backlog.extendleft(smaller)
+            return None
+        return Failure(shard, f"its worker died {MAX_TRIES} times: {_cause(exc)}", killed_worker=True)
+
+    def _count_try(self, shard: ShardT) -> int:
+        self._tries[shard.shard_id] = self._tries.get(shard.shard_id, 0) + 1
+        return self._tries[shard.shard_id]
+
+    def _log_waiting(self) -> None:
+        logger.warning(
+            "no worker has started yet: each needs %g CPUs and %g GPUs; the cluster has %g CPUs and %g GPUs, "
+            "of which %g and %g are free",
+            self._resources.num_cpus,
+            self._resources.num_gpus,
+            *(ray.cluster_resources().get(name, 0.0) for name in ("CPU", "GPU")),
+            *(ray.available_resources().get(name, 0.0) for name in ("CPU", "GPU")),
+        )
+
+
+def _cause(exc: BaseException) -> str:
+    """The telling part of Ray's long messages: how the process ended, without its list of common causes."""
+    text = " ".join(str(exc).split())
+    _, _, ending = text.partition("Worker exit type: ")
+    return (ending or text).partition(" Some common causes")[0][:300] or type(exc).__name__

@@ -1,0 +1,211 @@
+"""The pose worker: one shard of videos in, one keypoints part and one small report out.
+
+An ordinary class: the pool makes it a Ray actor, tests call it directly.
+"""
+
+import logging
+import os
+import resource
+import socket
+import time
+from dataclasses import asdict, dataclass
+
+from choreai.errors import (
+    ConfigError,
+    MediaError,
+    ObjectMissingError,
+    ObjectUnusableError,
+    StorageError,
+    WeightsError,
+)
+from choreai.pose.estimator import PoseEstimator
+from choreai.pose.people import find_people
+from choreai.pose.settings import PoseSettings, build_estimator
+from choreai.store import objects
+from choreai.store.catalog import UNAVAILABLE, Video
+from choreai.store.pose_parts import PosePartWriter, VideoRows
+from choreai.store.reports import ShardReport
+from choreai.store.shards import PoseShard
+from choreai.video.decode import VideoInfo, VideoReader
+
+logger = logging.getLogger(__name__)
+
+
+class PoseWorker:
+    """Estimates the poses of shards; holds the estimator and nothing else between calls."""
+
+    def __init__(
+        self, output: str, *, settings: PoseSettings, pose_fingerprint: str, run_id: str, num_threads: int = 1
+    ) -> None:
+        self._output, self._settings, self._fingerprint = output, settings, pose_fingerprint
+        self._run_id, self._num_threads = run_id, num_threads
+        self._estimator: PoseEstimator | None = None
+
+    def setup(self) -> None:
+        """Load the weights. Raises ConfigError or WeightsError, which end the run."""
+        self._estimator = build_estimator(self._settings)
+
+    def process(self, shard: PoseShard) -> ShardReport:
+        """The report of one shard, committed. A video that cannot be used becomes a quarantine row; a store
+        that fails raises StorageError, and the shard can be tried again."""
+        started = time.monotonic()
+        records: list[dict[str, object]] = []
+        trace = {"run_id": self._run_id}
+        with PosePartWriter(
+            self._output, shard_id=shard.shard_id, pose_fingerprint=self._fingerprint, trace=trace
+        ) as writer:
+            for video, attempt in zip(shard.videos, shard.attempts, strict=True):
+                record, rows = self._process_video(video, attempt, writer)
+                writer.add_video(record, rows)
+                records.append(record)
+            written = writer.commit()
+        statuses = [str(record["status"]) for record in records]
+        return ShardReport(
+            shard_id=shard.shard_id,
+            written=written,
+            statuses={status: statuses.count(status) for status in sorted(set(statuses))},
+            problems=tuple(
+                (str(record["video_id"]), str(record["reason"]))
+                for record in records
+                if record["status"] == "quarantined"
+            ),
+            num_frames=sum(int(str(record["num_frames_sampled"])) for record in records),
+            num_rows=sum(int(str(record["num_rows"])) for record in records),
+            process_seconds=time.monotonic() - started,
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            gpu_ids=_gpu_ids(),
+        )
+
+    def _process_video(
+        self, video: Video, attempt: int, writer: PosePartWriter
+    ) -> tuple[dict[str, object], VideoRows | None]:
+        """The videos row of one video, and its keypoint rows if it is good."""
+        started = time.monotonic()
+        seen = _Seen()
+        rows = VideoRows(writer.scratch, video_id=video.video_id, content_id=video.content_id)
+        try:
+            self._estimate_video(video, rows, seen)
+            outcome = {"status": "ok" if rows.num_rows else "nobody"}
+        except (MediaError, ObjectMissingError, ObjectUnusableError) as exc:
+            outcome = _quarantined("decode" if seen.num_frames_decoded else "open", exc, exc.reason)
+        except (StorageError, ConfigError, WeightsError):
+            raise  # not this video's fault: the shard, or the run, stops
+        except Exception as exc:
+            # Whatever a stranger's file makes a library do must not cost the shard its other videos.
+            logger.exception("video %s failed", video.video_id)
+            outcome = _quarantined("pose", exc, f"{type(exc).__name__}: {exc}")
+        good = outcome["status"] != "quarantined"
+        record: dict[str, object] = {
+            "video_id": video.video_id,
+            "uri": video.uri,
+            "content_id": video.content_id,
+            "attempts": attempt,
+            **asdict(seen),
+            "num_tracks": rows.num_tracks if good else 0,
+            "num_rows": rows.num_rows if good else 0,
+            "process_seconds": time.monotonic() - started,
+            "run_id": self._run_id,
+            **outcome,
+        }
+        return record, rows if good else None
+
+    def _estimate_video(self, video: Video, rows: VideoRows, seen: "_Seen") -> None:
+        if self._estimator is None:
+            raise ConfigError("PoseWorker.process was called before setup; call setup() once per worker first")
+        if video.content_id.startswith(UNAVAILABLE):
+            raise MediaError(video.uri, video.content_id.removeprefix(UNAVAILABLE))
+        with (
+            objects.open_object(video.uri) as file,
+            VideoReader(file, uri=video.uri, num_threads=self._num_threads) as reader,
+        ):
+            seen.describe(reader.info)
+            frames = reader.sample(frames_per_second=self._settings.frames_per_second)
+            for people in find_people(frames, self._estimator):
+                rows.add(
+                    frame_index=people.frame_index,
+                    pts_seconds=people.pts_seconds,
+                    track_ids=people.track_ids,
+                    box_xyxy=people.poses.box_xyxy,
+                    box_scores=people.poses.box_scores,
+                    keypoints_xy=people.poses.keypoints_xy,
+                    keypoint_scores=people.poses.keypoint_scores,
+                    keypoints_xyz=people.poses.keypoints_xyz,
+                )
+                seen.num_frames_sampled += 1
+                seen.num_frames_decoded = reader.num_frames_decoded
+                seen.num_decode_errors = reader.num_decode_errors
+
+
+@dataclass
+class _Seen:
+    """What a video turned out to be, as far as it was read; columns of its videos row."""
+
+    width: int | None = None
+    height: int | None = None
+    frames_per_second: float | None = None
+    duration_seconds: float | None = None
+    num_frames_decoded: int = 0
+    num_frames_sampled: int = 0
+    num_decode_errors: int = 0
+
+    def describe(self, info: VideoInfo) -> None:
+        self.width, self.height = info.width, info.height
+        self.frames_per_second, self.duration_seconds = info.frames_per_second, info.duration_seconds
+
+
+def _quarantined(stage: str, exc: Exception, reason: str) -> dict[str, str]:
+    return {
+        "status": "quarantined",
+        "stage": stage,
+        "error_class": type(exc).__name__,
+        "reason": reason[:1000],
+    }
+
+
+def _gpu_ids() -> tuple[str, ...]:
+    """The GPUs this process may see, as Ray assigned them; empty outside an actor or without GPUs."""
+    import ray
+
+    if not ray.is_initialized():
+        return ()
+    return tuple(str(gpu) for gpu in ray.get_gpu_ids())
+
+
+def quarantine_killer(output: str, shard: PoseShard, *, pose_fingerprint: str, run_id: str, reason: str) -> ShardReport:
+    """The report of a one-video shard that killed its workers, committed as a quarantine row.
+
+    Called by the driver, which alone survived to tell.
+    """
+    (video,), (attempt,) = shard.videos, shard.attempts
+    record: dict[str, object] = {
+        "video_id": video.video_id,
+        "uri": video.uri,
+        "content_id": video.content_id,
+        "attempts": attempt,
+        **asdict(_Seen()),
+        "num_tracks": 0,
+        "num_rows": 0,
+        "process_seconds": 0.0,
+        "run_id": run_id,
+        "status": "quarantined",
+        "stage": "worker",
+        "error_class": "WorkerDied",
+        "reason": reason[:1000],
+    }
+    with PosePartWriter(
+        output, shard_id=shard.shard_id, pose_fingerprint=pose_fingerprint, trace={"run_id": run_id}
+    ) as writer:
+        writer.add_video(record, None)
+        written = writer.commit()
+    return ShardReport(
+        shard_id=shard.shard_id,
+        written=written,
+        statuses={"quarantined": 1},
+        problems=((video.video_id, reason),),
+        num_frames=0,
+        num_rows=0,
+        process_seconds=0.0,
+        peak_memory_bytes=0,
+        worker="driver",
+    )

@@ -1,0 +1,73 @@
+"""Connecting to Ray: the cluster a job was submitted to, one named by address, or a quiet local one."""
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+from choreai.cluster.pool import WorkerResources
+from choreai.errors import ConfigError
+
+LOCAL_OBJECT_STORE_BYTES = 100_000_000
+"""Ray carries only shard descriptions and reports here, so the smallest practical store does."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection to Ray."""
+
+    can_grow: bool
+    """Whether nodes may still come: false for a local Ray of our own."""
+
+
+def connect(address: str | None = None) -> Session:
+    """The connection of this process to Ray, made if there is none yet; `disconnect` ends it.
+
+    `address` None: the cluster of RAY_ADDRESS (set inside `ray job submit`), else a new local Ray.
+    Raises ConfigError if nothing answers there.
+    """
+    # Ray reads this one at import; a batch job has no business phoning home from a customer's cluster.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    session = Session(can_grow=address != "local")
+    if ray.is_initialized():
+        return session
+    options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": LOCAL_OBJECT_STORE_BYTES}
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as exc:
+        raise ConfigError(
+            f"no Ray cluster answers at {address!r} ({exc}); check the address, start one with `ray start --head`, "
+            "or leave the address out to run locally"
+        ) from exc
+    return session
+
+
+def disconnect() -> None:
+    """End this process's connection to Ray, and a local Ray with it; nothing if there is none."""
+    if "ray" in sys.modules:
+        import ray
+
+        ray.shutdown()
+
+
+def num_workers_for(session: Session, num_workers: int, *, resources: WorkerResources) -> int:
+    """`num_workers`, or if that is 0 as many as the cluster can hold now (at least 1).
+
+    Raises ConfigError if a local Ray can never hold one.
+    """
+    import ray
+
+    have = ray.cluster_resources()
+    needs = {"CPU": resources.num_cpus, "GPU": resources.num_gpus}
+    largest = min((int(have.get(name, 0.0) / need + 1e-6) for name, need in needs.items() if need), default=1)
+    if largest == 0 and not session.can_grow:
+        raise ConfigError(
+            f"a worker asks for {resources.num_cpus:g} CPUs and {resources.num_gpus:g} GPUs, but this machine has "
+            f"{have.get('CPU', 0.0):g} and {have.get('GPU', 0.0):g}; lower num_cpus_per_worker or num_gpus_per_worker"
+        )
+    return num_workers or max(1, largest)

@@ -1,0 +1,194 @@
+"""The jobs' settings: one TOML file each, overridden by a few flags, checked before a cluster does any work."""
+
+import argparse
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from choreai.errors import ConfigError
+from choreai.pose.settings import PoseSettings
+from choreai.style.settings import TrainSettings
+
+ConfigT = TypeVar("ConfigT", bound="ExtractConfig")
+
+# Strict, so that "8" is not a number and a misspelt key is an error; read by pydantic in `load_config`.
+_STRICT = {"extra": "forbid", "strict": True}
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """The [workers] section: how many actors, and what each asks of Ray."""
+
+    __pydantic_config__ = _STRICT
+
+    num_workers: int = 0
+    """0: as many as the cluster can hold when the job starts. Name a number where an autoscaler is to grow."""
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    """May be a fraction: 0.5 puts two workers on each GPU."""
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers must be 0 (automatic) or more, got {self.num_workers}")
+        if self.num_cpus <= 0:
+            raise ValueError(f"num_cpus must be positive, got {self.num_cpus:g}")
+        if self.num_gpus < 0 or (self.num_gpus > 1 and self.num_gpus != int(self.num_gpus)):
+            raise ValueError(f"num_gpus must be a fraction up to 1, or a whole number, got {self.num_gpus:g}")
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """catalog -> keypoint tables."""
+
+    __pydantic_config__ = _STRICT
+
+    catalog: str
+    """A CSV, JSONL or Parquet file, a folder, or an s3:// prefix."""
+    output: str
+    """The folder or s3:// prefix that holds all tables, models and run reports."""
+    videos_per_shard: int = 8
+    max_failed_fraction: float = 0.2
+    """A run in which a larger share of the videos fails exits with 1."""
+    retry_quarantined: bool = False
+    ray_address: str | None = None
+    """None: the cluster this runs in (RAY_ADDRESS), else a local Ray."""
+    pose: PoseSettings = field(default_factory=PoseSettings)
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("catalog", "output"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must not be empty")
+        if self.videos_per_shard < 1:
+            raise ValueError(f"videos_per_shard must be at least 1, got {self.videos_per_shard}")
+        if not 0 <= self.max_failed_fraction <= 1:
+            raise ValueError(f"max_failed_fraction must be in [0, 1], got {self.max_failed_fraction:g}")
+
+
+@dataclass(frozen=True)
+class TrainConfig(ExtractConfig):
+    """catalog with labels -> keypoint tables where missing -> style model."""
+
+    labels: tuple[str, ...] = ()
+    """The taxonomy. Empty: every label the catalog has."""
+    train_workers: int = 1
+    """Ray Train workers; the result does not depend on it beyond float rounding."""
+    training: TrainSettings = field(default_factory=TrainSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.train_workers < 1:
+            raise ValueError(f"train_workers must be at least 1, got {self.train_workers}")
+
+
+@dataclass(frozen=True)
+class TagConfig(ExtractConfig):
+    """catalog -> keypoint tables where missing -> tags."""
+
+    model: str = ""
+    """The folder of a style model, as `train` prints it. Empty: the newest one under `output`."""
+
+
+def load_config(cls: type[ConfigT], path: str | None, overrides: Mapping[str, object]) -> ConfigT:
+    """A `cls` from the TOML file at `path` (None: no file), with `overrides` laid over it.
+
+    An override's name may be dotted ("workers.num_workers"); None means not given. Raises ConfigError that
+    names the file and key.
+    """
+    raw = _read_toml(path) if path else {}
+    for name, value in overrides.items():
+        if value is not None:
+            section, _, key = name.rpartition(".")
+            target = raw.setdefault(section, {}) if section else raw
+            target[key] = value
+    return _validate(cls, raw, path or "settings")
+
+
+def _validate(cls: type[ConfigT], raw: Mapping[str, object], where: str) -> ConfigT:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # By way of JSON: there a strict reader still takes an array for a tuple.
+        return TypeAdapter(cls).validate_json(json.dumps(raw))
+    except ValidationError as exc:
+        problems = "; ".join(_describe(dict(error)) for error in exc.errors())
+        raise ConfigError(f"{where}: {problems}") from exc
+    except TypeError as exc:  # a TOML date, which no setting is
+        raise ConfigError(f"{where}: {exc}") from exc
+
+
+def load_pose_settings(path: str | None) -> PoseSettings:
+    """The [pose] section of a job file; the defaults without a file."""
+    raw = _read_toml(path) if path else {}
+    config = {"catalog": "-", "output": "-", "pose": raw.get("pose", {})}
+    return _validate(ExtractConfig, config, path or "settings").pose
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc}); give --config the path of a TOML file") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path}: not valid TOML ({exc})") from exc
+
+
+def _describe(error: Mapping[str, object]) -> str:
+    location = error["loc"]
+    name = ".".join(str(part) for part in location) if isinstance(location, tuple) else str(location)
+    match error["type"]:
+        case "missing":
+            return f"{name} is missing; set it in the file or give its flag"
+        case "unexpected_keyword_argument":
+            return f"unknown key {name!r}"
+        case "value_error":
+            return str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {error['msg']} (got {error['input']!r})"
+
+
+def extract_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+    """The flags every job has; their destinations are `load_config`'s override names."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3:// prefix")
+    parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix for tables, models and reports")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any setting; flags win over it")
+    parser.add_argument("--num-workers", dest="workers.num_workers", type=int, metavar="N",
+                        help="pose workers (default: as many as the cluster can hold)")  # fmt: skip
+    parser.add_argument("--num-gpus", dest="workers.num_gpus", type=float, metavar="G",
+                        help="GPUs per pose worker; a fraction shares one (default: 0)")  # fmt: skip
+    parser.add_argument("--frames-per-second", dest="pose.frames_per_second", type=float, metavar="F",
+                        help="frames sampled per second of video (default: 8)")  # fmt: skip
+    parser.add_argument("--videos-per-shard", type=int, metavar="N",
+                        help="videos per unit of work and retry (default: 8)")  # fmt: skip
+    parser.add_argument("--max-failed-fraction", type=float, metavar="X",
+                        help="exit with 1 if a larger share of the videos fails (default: 0.2)")  # fmt: skip
+    parser.add_argument("--retry-quarantined", action="store_true", default=None,
+                        help="try videos again that failed in an earlier run")  # fmt: skip
+    parser.add_argument("--ray-address", metavar="ADDRESS",
+                        help="Ray cluster (default: the one this job was submitted to, else a local one)")  # fmt: skip
+    return parser
+
+
+def train_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+    parser = extract_parser(prog, description)
+    parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
+    parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
+    parser.add_argument("--num-epochs", dest="training.num_epochs", type=int, metavar="N",
+                        help=f"passes over the training windows (default: {TrainSettings.num_epochs})")  # fmt: skip
+    parser.add_argument("--learning-rate", dest="training.learning_rate", type=float, metavar="X",
+                        help=f"at the start (default: {TrainSettings.learning_rate:g})")  # fmt: skip
+    parser.add_argument("--when-one-group", dest="training.when_one_group", choices=["error", "blocks"],
+                        help="a style whose videos all come from one group: refuse (default), or hold out its last "
+                        "videos, which flatters the test accuracy")  # fmt: skip
+    return parser
+
+
+def tag_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+    parser = extract_parser(prog, description)
+    parser.add_argument("--model", metavar="URI", help="folder of a style model (default: the newest under OUTPUT)")
+    return parser

@@ -1,0 +1,1 @@
+"""Generated dancers, so that the demo has videos without shipping any."""

@@ -1,0 +1,453 @@
+"""The moves of the three styles, and the few that all styles share.
+
+A move is a function of the dancer's manner, of the music (`beat`, counted from somewhere in the song) and of the
+beats `since` the move began, all for F frames at once; it returns a fresh `Pose`. A style's moves start from its
+groove, the pulse that goes on underneath. How far a dancer bends, leans, turns out and reaches comes from the
+`Manner`, which is drawn alike for every style, so that stance and energy alone do not tell the styles apart.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.demo.body import LEFT, OUTWARD, PITCH, RIGHT, ROLL, YAW, Array, Pose
+
+
+@dataclass(frozen=True, eq=False)
+class Manner:
+    """How one dancer dances, whatever the style."""
+
+    size: float
+    """Of all movements, 1 = usual; `arm_size` is for the arms."""
+    arm_size: float
+    depth: float
+    """Bend of the knees, in leg lengths of the pelvis."""
+    lean: float
+    """Forward, radians."""
+    turnout: float
+    """Of the feet, radians."""
+    stance: float
+    """Half the distance between the feet, in body heights."""
+    facing: float
+    """Yaw from the camera, radians."""
+    home: Array
+    """(3,) where the hands rest: outward, up, forward."""
+    lead: int
+    """The side that starts, LEFT or RIGHT."""
+    taste: Array
+    """(8,) uniform numbers in [0, 1): the moves' small choices."""
+    order: npt.NDArray[np.int64]
+    """(10,) a permutation of 0 ... 9: the order in which arm pictures come."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        return cls(
+            size=rng.uniform(0.75, 1.30),
+            arm_size=rng.uniform(0.70, 1.30),
+            depth=rng.uniform(0.02, 0.13),
+            lean=rng.uniform(0.0, 0.20),
+            turnout=rng.uniform(0.25, 0.80),
+            stance=rng.uniform(0.075, 0.125),
+            facing=rng.uniform(-0.45, 0.45),
+            home=rng.uniform([0.15, -0.80, 0.10], [0.50, -0.35, 0.50]),
+            lead=int(rng.integers(2)),
+            taste=rng.random(8),
+            order=rng.permutation(10),
+        )
+
+
+Move = Callable[[Manner, Array, Array], Pose]
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style is its moves and the way from one to the next."""
+
+    moves: tuple[Move, ...]
+    blend_beats: float
+    """How long a change of move takes."""
+
+
+def eased(x: Array) -> Array:
+    """0 up to x = 0, 1 from x = 1, an even ease between (smoothstep)."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _keyed(beat: Array, values: Array, *, hold: float, attack: float) -> Array:
+    """(F, ...): the `values` (K, ...) in turn, each for `hold` beats and reached within `attack` beats."""
+    index = np.floor(beat / hold).astype(int)
+    weight = eased((beat - index * hold) / attack).reshape(-1, *[1] * (values.ndim - 1))
+    previous, current = values[(index - 1) % len(values)], values[index % len(values)]
+    return previous + (current - previous) * weight
+
+
+def _vector(*parts: Array | float) -> Array:
+    """(F, 3) from three numbers or (F,) arrays."""
+    return np.stack(np.broadcast_arrays(*parts), -1).astype(np.float64)
+
+
+def _step(beat: Array, side: int) -> Array:
+    """0 to 1 and back in the beats that belong to `side`, 0 in the others."""
+    return np.maximum(np.sin(np.pi * (beat + side)), 0)
+
+
+def _at_home(m: Manner, beat: Array) -> Pose:
+    pose = Pose.standing(len(beat))
+    pose.facing += m.facing
+    pose.hands[:] = m.home
+    pose.feet[..., 0] = m.stance
+    pose.toes_out[:] = m.turnout
+    pose.drop += m.depth
+    pose.chest[:, PITCH] += m.lean
+    pose.head[:, PITCH] -= 0.5 * m.lean
+    return pose
+
+
+# --- moves of every style -------------------------------------------------------------------------------------
+
+
+def _plain_groove(m: Manner, beat: Array) -> Pose:
+    pose = _at_home(m, beat)
+    pose.drop += 0.05 * m.taste[0] * (0.5 + 0.5 * np.cos(2 * np.pi * beat))
+    pose.sway[:, 0] += 0.06 * m.taste[1] * np.sin(np.pi * beat)
+    return pose
+
+
+def walk_in_place(m: Manner, beat: Array, since: Array) -> Pose:
+    pose = _plain_groove(m, beat)
+    swing = 0.15 * m.arm_size * np.sin(np.pi * beat)
+    for side in (LEFT, RIGHT):
+        step = _step(beat, side)
+        pose.feet[:, side] += _vector(0, 0.06 * step, 0.05 * step) * m.size
+        pose.hands[:, side, 2] += OUTWARD[side] * swing
+    return pose
+
+
+def side_to_side(m: Manner, beat: Array, since: Array) -> Pose:
+    pose = _plain_groove(m, beat)
+    pose.travel[:, 0] += 0.15 * m.size * np.sin(np.pi * beat / 2)
+    for side in (LEFT, RIGHT):
+        pose.feet[:, side, 1] += 0.04 * m.size * _step(beat, side)
+    return pose
+
+
+def open_arms(m: Manner, beat: Array, since: Array) -> Pose:
+    pose = _plain_groove(m, beat)
+    opened = (0.5 - 0.5 * np.cos(np.pi * beat / 2))[:, None, None]
+    pose.hands += opened * (np.array([0.60, 0.55, 0.20]) - m.home)
+    return pose
+
+
+def clap(m: Manner, beat: Array, since: Array) -> Pose:
+    pose = _plain_groove(m, beat)
+    apart = 0.14 + 0.20 * m.arm_size * np.abs(np.sin(np.pi * beat))
+    pose.hands[:] = _vector(apart - 0.25, -0.10, 0.60)[:, None]
+    return pose
+
+
+COMMON_MOVES: tuple[Move, ...] = (walk_in_place, side_to_side, open_arms, clap)
+
+
+# --- afrobeat: hips circle, everything bounces twice a beat, feet work ---------------------------------------------
+
+
+def _afrobeat_groove(m: Manner, beat: Array) -> Pose:
+    pose = _at_home(m, beat)
+    swing, double = np.sin(np.pi * beat), np.cos(2 * np.pi * beat)
+    pose.drop += 0.07 * m.size * (0.5 + 0.5 * double)
+    pose.sway[:, 0] += 0.09 * m.size * swing
+    pose.pelvis += m.size * _vector(0.15 * np.sin(np.pi * beat + 1), 0.12 * double, 0.16 * swing)
+    pose.chest += m.size * _vector(
+        -0.25 * np.sin(np.pi * beat + 1),
+        -0.16 * np.cos(2 * np.pi * beat + 0.6),
+        -0.20 * np.sin(np.pi * beat + 0.3),
+    )
+    pose.head[:, PITCH] += 0.08 * double
+    for side in (LEFT, RIGHT):
+        sway = OUTWARD[side] * m.size * swing
+        pose.shoulders[:, side] += 0.5 * OUTWARD[side] * m.size * np.sin(2 * np.pi * beat)
+        pose.hands[:, side] += m.arm_size * _vector(0.10 * swing, 0.10 * double, 0.16 * sway)
+    return pose
+
+
+def azonto(m: Manner, beat: Array, since: Array) -> Pose:
+    """One foot twists on its ball while the arms drive up and down by turns."""
+    pose = _afrobeat_groove(m, beat)
+    twist, drive, lead = np.sin(2 * np.pi * beat), np.sin(np.pi * beat), m.lead
+    pose.toes_out[:, lead] = 0.2 + 0.6 * twist
+    pose.toes_down[:, lead] = 0.35
+    pose.knees_out[:, lead] = 0.5 * twist
+    pose.feet[:, lead] += (0.03, 0, 0.07)
+    for side, up in ((lead, drive), (1 - lead, -drive)):
+        pose.hands[:, side] = _vector(0.20, -0.05 + 0.50 * m.arm_size * up, 0.45 + 0.10 * up)
+    return pose
+
+
+def shaku(m: Manner, beat: Array, since: Array) -> Pose:
+    """Crossed wrists swing like a bell over quick little steps."""
+    pose = _afrobeat_groove(m, beat)
+    swing = np.sin(np.pi * beat)
+    pose.travel[:, 0] += 0.10 * m.size * np.sin(np.pi * beat / 2)
+    for side in (LEFT, RIGHT):
+        across = OUTWARD[side] * swing
+        pose.hands[:, side] = _vector(
+            0.05 + 0.30 * m.arm_size * across, -0.15 + 0.30 * m.arm_size * across, 0.50
+        )
+        pose.feet[:, side] += _vector(0, 0.045 * m.size * np.maximum(across, 0), 0.03 * across)
+    return pose
+
+
+def legwork(m: Manner, beat: Array, since: Array) -> Pose:
+    """Knees lift in turn and the same side's arm goes up with them."""
+    pose = _afrobeat_groove(m, beat)
+    for side in (LEFT, RIGHT):
+        kick = _step(beat, side) ** 1.3
+        pose.feet[:, side] += m.size * _vector(0.02, 0.11 * kick, 0.14 * kick)
+        pose.toes_out[:, side] = 0.5
+        pose.toes_down[:, side] = 0.3 * kick
+        pose.hands[:, side] = _vector(0.30 + 0.10 * kick, -0.45 + 0.90 * m.arm_size * kick, 0.30)
+    return pose
+
+
+def low_hips(m: Manner, beat: Array, since: Array) -> Pose:
+    """The pelvis draws circles low over wide feet, the arms tip like scales."""
+    pose = _afrobeat_groove(m, beat)
+    swing, circle = np.sin(np.pi * beat), np.cos(np.pi * beat)
+    pose.drop += 0.07 * eased(since)
+    pose.sway += 0.11 * m.size * np.stack([swing, circle], -1)
+    pose.pelvis[:, PITCH] += 0.15 * m.size * circle
+    for side in (LEFT, RIGHT):
+        pose.hands[:, side] = _vector(0.50, -0.05 + 0.40 * m.arm_size * OUTWARD[side] * swing, 0.30)
+    return pose
+
+
+def swirl(m: Manner, beat: Array, since: Array) -> Pose:
+    """One arm swings a cloth overhead for two beats, then the other."""
+    pose = _afrobeat_groove(m, beat)
+    turn = 2 * np.pi * beat
+    aloft = _keyed(beat, np.array([1.0, 0.0]), hold=2.0, attack=0.8)
+    for side, up in ((LEFT, aloft), (RIGHT, 1 - aloft)):
+        pose.hands[:, side] = _vector(
+            0.25 + 0.16 * up * np.cos(turn), -0.60 + 1.25 * up, 0.20 + 0.16 * up * np.sin(turn)
+        )
+        pose.feet[:, side, 1] += 0.05 * m.size * _step(beat, side)
+    return pose
+
+
+# --- classical: long lines over two to four beats, turned-out legs, arms through the positions ------------------------
+
+_PORT_DE_BRAS = np.array([(0.15, -0.75, 0.35), (0.10, 0.80, 0.25), (0.45, -0.60, 0.30), (0.45, 0.65, 0.25)])
+"""Where the arms go, both alike: low, overhead (fifth), demi-second, an open V."""
+
+
+def _classical_groove(m: Manner, beat: Array) -> Pose:
+    pose = _at_home(m, beat)
+    slow = np.pi * beat / 4
+    pose.drop += 0.03 * np.sin(2 * slow)
+    pose.sway[:, 0] += 0.04 * np.sin(slow)
+    pose.chest[:, PITCH] += 0.05 * np.sin(slow)
+    pose.chest[:, ROLL] += 0.10 * m.size * np.sin(slow + 1)
+    pose.head[:, YAW] += 0.30 * np.sin(slow + 6 * m.taste[2])
+    pose.head[:, ROLL] += 0.15 * np.sin(slow + 2)
+    pose.toes_out += 0.3
+    pose.elbows[:] = (0.6, -0.1, -0.5)
+    order = m.order[m.order < len(_PORT_DE_BRAS)]
+    pose.hands[:] = _keyed(beat, _PORT_DE_BRAS[order], hold=2.0, attack=1.7)[:, None]
+    return pose
+
+
+def plie(m: Manner, beat: Array, since: Array) -> Pose:
+    """The knees open and bend deep in two beats, then stretch, perhaps up to the balls of the feet."""
+    pose = _classical_groove(m, beat)
+    wave = np.cos(np.pi * beat / 2)
+    rise = 0.7 * np.maximum(wave, 0) ** 2 * (m.taste[4] > 0.4)
+    pose.drop += 0.22 * m.size * (0.5 - 0.5 * wave) ** 1.3 - 0.10 * np.sin(rise)
+    pose.toes_down += rise[:, None]
+    return pose
+
+
+def tendu(m: Manner, beat: Array, since: Array) -> Pose:
+    """One leg in turn slides out with a stretched foot and returns."""
+    pose = _classical_groove(m, beat)
+    out = np.sin(np.pi * (beat % 4) / 4) ** 0.8
+    direction = np.array([(0.16, 0.03), (0.0, 0.20), (0.02, -0.18)])[int(3 * m.taste[4])] * m.size
+    for side in (LEFT, RIGHT):
+        mine = out * (np.floor(beat / 4) % 2 == side)
+        pose.feet[:, side] += _vector(direction[0], (0.02 + 0.10 * m.taste[5]) * m.size, direction[1]) * mine[:, None]
+        pose.toes_down[:, side] += 0.8 * mine
+        pose.sway[:, 0] -= 0.06 * OUTWARD[side] * mine
+    return pose
+
+
+def adage(m: Manner, beat: Array, since: Array) -> Pose:
+    """One leg unfolds high to the side, the front or the back (arabesque) and sinks."""
+    pose = _classical_groove(m, beat)
+    up, lead = np.sin(np.pi * np.clip(since / 4, 0, 1)) ** 1.2, m.lead
+    height = (0.20 + 0.24 * m.taste[6]) * m.size
+    kind = int(3 * m.taste[7])
+    foot = [(0.30, height, 0.05), (0.03, height, 0.34), (0.02, 0.8 * height, -0.38)][kind]
+    pose.feet[:, lead] += np.array(foot) * up[:, None]
+    pose.toes_down[:, lead] += 0.9 * up
+    pose.sway[:, 0] -= 0.10 * OUTWARD[lead] * up
+    if kind == 2:
+        pose.chest[:, PITCH] += 0.35 * up
+        pose.head[:, PITCH] -= 0.30 * up
+    else:
+        pose.chest[:, ROLL] += 0.12 * OUTWARD[lead] * up
+    return pose
+
+
+def pirouette(m: Manner, beat: Array, since: Array) -> Pose:
+    """A plié, one quick turn on one leg with the arms in first, and a plié to land."""
+    pose = _classical_groove(m, beat)
+    at, lead = since % 4, m.lead
+    bend = np.exp(-(((at - 0.9) / 0.45) ** 2)) + 0.7 * np.exp(-(((at - 3.1) / 0.4) ** 2))
+    turning = eased((at - 1.0) / 0.5) * (1 - eased((at - 2.4) / 0.5))
+    pose.facing += 2 * np.pi * OUTWARD[lead] * eased((at - 1.2) / 1.2)
+    pose.drop += 0.17 * bend - 0.09 * turning
+    pose.sway[:, 0] -= 0.10 * OUTWARD[lead] * turning
+    pose.feet[:, lead] += _vector(-0.02, 0.25, 0.05) * turning[:, None]
+    pose.toes_down[:, lead] += 0.9 * turning
+    pose.toes_down[:, 1 - lead] += 0.7 * turning
+    pose.hands += turning[:, None, None] * (np.array([0.05, -0.12, 0.60]) - pose.hands)
+    return pose
+
+
+def saute(m: Manner, beat: Array, since: Array) -> Pose:
+    """A jump with stretched legs every two beats, out of a plié and into one."""
+    pose = _classical_groove(m, beat)
+    at = (beat % 2) / 2
+    air = np.maximum(np.sin(np.pi * np.clip((at - 0.42) / 0.34, 0, 1)), 0)
+    bend = np.exp(-(((at - 0.30) / 0.11) ** 2)) + np.exp(-(((at - 0.86) / 0.10) ** 2))
+    pose.drop += m.size * (0.14 * bend - 0.22 * air)
+    pose.feet += m.size * air[:, None, None] * np.array([0.02, 0.095, 0.0])
+    pose.toes_down += 0.8 * np.minimum(2 * air, 1)[:, None]
+    return pose
+
+
+def glide(m: Manner, beat: Array, since: Array) -> Pose:
+    """A chassé: the body floats sideways over feet that part and close."""
+    pose = _classical_groove(m, beat)
+    pose.travel[:, 0] += 0.28 * m.size * np.sin(np.pi * beat / 4)
+    pose.drop += 0.06 * (0.5 - 0.5 * np.cos(np.pi * beat))
+    for side in (LEFT, RIGHT):
+        step = _step(beat, side)
+        pose.feet[:, side] += _vector(0.10 * m.size, 0.03, 0.0) * step[:, None]
+        pose.toes_down[:, side] += 0.6 * step
+    return pose
+
+
+# --- hip-hop: the weight drops on the beat, arms hit and hold -----------------------------------------------------------
+
+_HITS = np.array(
+    [(0.80, 0.05, 0.15), (-0.15, -0.05, 0.55), (0.70, -0.30, 0.20), (-0.05, -0.25, 0.50), (0.75, 0.25, 0.20), (0.05, 0.10, 0.60)]
+)  # fmt: skip
+"""Where the hands hit, both alike: wide and close in turn."""
+
+
+def _hit_hands(m: Manner, beat: Array, *, hold: float) -> Array:
+    """(F, 1, 3): hands that snap from hit to hit."""
+    wide, close = m.order[m.order % 2 == 0][:3] // 2, m.order[m.order % 2 == 1][:3] // 2
+    turns = np.stack([2 * (wide % 3), 2 * (close % 3) + 1], 1).ravel()
+    return _keyed(beat, _HITS[turns], hold=hold, attack=0.25)[:, None]
+
+
+def _hiphop_groove(m: Manner, beat: Array) -> Pose:
+    pose = _at_home(m, beat)
+    down = (0.5 + 0.5 * np.cos(2 * np.pi * beat)) ** 1.5
+    pose.drop += 0.085 * m.size * down
+    pose.sway[:, 0] += 0.05 * m.size * np.sin(np.pi * beat)
+    pose.chest[:, PITCH] += 0.12 * m.size * down
+    pose.chest[:, ROLL] += 0.06 * m.size * np.sin(np.pi * beat)
+    pose.head[:, PITCH] += 0.18 * m.size * down
+    pose.shoulders -= 0.3 * down[:, None]
+    for side in (LEFT, RIGHT):
+        swing = OUTWARD[side] * np.sin(np.pi * beat)
+        pose.hands[:, side] += m.arm_size * _vector(0, -0.06 * down, 0.10 * swing)
+    return pose
+
+
+def hits(m: Manner, beat: Array, since: Array) -> Pose:
+    """An arm picture on every beat, snapped into and held, wide and close in turn."""
+    pose = _hiphop_groove(m, beat)
+    punch = np.exp(-5 * (beat % 1))
+    twist = m.size * _keyed(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
+    pose.hands[:] = _hit_hands(m, beat, hold=1.0)
+    pose.chest[:, PITCH] -= 0.2 * m.size * punch
+    pose.chest[:, YAW] += twist
+    pose.head[:, YAW] -= 0.6 * twist
+    return pose
+
+
+def two_step(m: Manner, beat: Array, since: Array) -> Pose:
+    """A quick step to one side, a hold, a quick step back; the arms open with every step."""
+    pose = _hiphop_groove(m, beat)
+    there = _keyed(beat, np.array([1.0, -1.0]), hold=1.0, attack=0.55)
+    pose.travel[:, 0] += 0.13 * m.size * there
+    pose.pelvis += _vector(0.2 * there, 0, -0.08 * there)
+    hop = np.sin(np.pi * np.minimum(1, (beat % 1) / 0.55))
+    pose.hands[:] = _vector(-0.05 + 0.75 * m.arm_size * hop, -0.20 + 0.15 * hop, 0.45 - 0.20 * hop)[:, None]
+    for side in (LEFT, RIGHT):
+        mine = hop * (np.floor(beat) % 2 == side)
+        pose.feet[:, side] += _vector(0.06 * mine, 0.05 * m.size * mine, 0.02)
+    return pose
+
+
+def running_man(m: Manner, beat: Array, since: Array) -> Pose:
+    """A knee is pulled up while the other foot slides back; elbows out with every pull."""
+    pose = _hiphop_groove(m, beat)
+    pull = np.abs(np.cos(np.pi * beat))
+    pose.hands[:] = _vector(-0.05 + 0.60 * m.arm_size * pull, -0.30 + 0.25 * pull, 0.45 - 0.15 * pull)[:, None]
+    for side in (LEFT, RIGHT):
+        up = np.maximum(np.cos(np.pi * (beat + side)), 0)
+        pose.feet[:, side] += _vector(-0.02, 0.15 * m.size * up, 0.10 * up - 0.09 * m.size * (1 - up))
+        pose.toes_out[:, side] = 0.15
+        pose.toes_down[:, side] = 0.3 * up
+    return pose
+
+
+def pop(m: Manner, beat: Array, since: Array) -> Pose:
+    """The chest pops twice a beat under arms that change picture every second beat."""
+    pose = _hiphop_groove(m, beat)
+    kick = np.exp(-5 * ((2 * beat) % 1))
+    pose.chest[:, PITCH] -= 0.22 * m.size * kick
+    pose.head[:, PITCH] += 0.15 * kick
+    pose.drop -= 0.04 * kick
+    pose.shoulders += 0.7 * kick[:, None]
+    pose.hands[:] = _hit_hands(m, beat, hold=2.0) + np.array([0.10, 0.05, 0.03]) * kick[:, None, None]
+    return pose
+
+
+def freeze(m: Manner, beat: Array, since: Array) -> Pose:
+    """Two quick hits, then a picture held."""
+    pose = _hiphop_groove(m, beat)
+    still = _at_home(m, beat)
+    still.drop += 0.15 * m.taste[0]
+    still.chest += np.array([0.5 * m.taste[5] - 0.25, 0.25 * m.taste[1], 0.35 * m.taste[2] - 0.17])
+    pose = pose.blended(still, eased((since - 1.5) / 0.25))
+    pose.hands[:] = _hit_hands(m, np.minimum(since, 1.9), hold=0.5)
+    return pose
+
+
+def body_roll(m: Manner, beat: Array, since: Array) -> Pose:
+    """A wave runs through chest and pelvis while the arms close and open."""
+    pose = _hiphop_groove(m, beat)
+    turn = np.pi * beat
+    pose.chest[:, PITCH] += 0.28 * m.size * np.sin(turn)
+    pose.pelvis[:, PITCH] -= 0.22 * m.size * np.sin(turn + 1.2)
+    pose.head[:, PITCH] += 0.2 * np.sin(turn - 1)
+    pose.sway[:, 1] += 0.08 * np.sin(turn + 1)
+    pose.drop += 0.05 + 0.05 * np.sin(turn + 1.5)
+    pose.hands[:] = _vector(0.35 + 0.40 * m.arm_size * np.sin(turn), -0.10, 0.35)[:, None]
+    return pose
+
+
+STYLES_BY_NAME: dict[str, Style] = {
+    "afrobeat": Style(moves=(azonto, shaku, legwork, low_hips, swirl), blend_beats=0.7),
+    "classical": Style(moves=(plie, tendu, adage, pirouette, saute, glide), blend_beats=1.0),
+    "hiphop": Style(moves=(hits, two_step, running_man, pop, freeze, body_roll), blend_beats=0.5),
+}

@@ -1,0 +1,71 @@
+"""The errors of choreai: one class for each reaction a caller may have.
+
+    ChoreaiError
+      ConfigError    the job file or a flag is wrong      stop before the cluster starts, exit 2
+      CatalogError   a catalog row or column is wrong     stop before any work, exit 2
+      MediaError     one video cannot be used             quarantine row, go on
+      StorageError   the store refused, after retries     stop, exit 1; running again resumes
+        ObjectMissingError   no object here               as a video: quarantine row, go on
+        ObjectUnusableError  forbidden, a folder, ...     as a video: quarantine row, go on
+      WeightsError   weights do not fit or are not ours   stop, exit 2
+      TableError     a table's schema or content differs  stop, exit 2
+
+Every message says what, which value, and what to do. Constructors hand their own arguments to
+`super().__init__`, so that an error survives the trip through Ray.
+"""
+
+
+class ChoreaiWarning(UserWarning):
+    """Something was counted or skipped that a careful user may want to know."""
+
+
+class ChoreaiError(Exception):
+    """The root of the tree above."""
+
+
+class ConfigError(ChoreaiError):
+    """A setting is wrong; raised before any cluster does work."""
+
+
+class CatalogError(ChoreaiError):
+    """A catalog, its columns or one of its rows is wrong; raised before any work."""
+
+
+class MediaError(ChoreaiError):
+    """One video cannot be used; `uri` names it and `reason` says why."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(uri, reason)
+        self.uri = uri
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.reason}"
+
+
+class StorageError(ChoreaiError):
+    """The store refused or failed, after the client's own retries; `uri` and `reason` say where and why."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(uri, reason)
+        self.uri = uri
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.reason}"
+
+
+class ObjectMissingError(StorageError):
+    """No object at this URI."""
+
+
+class ObjectUnusableError(StorageError):
+    """This one object cannot be used (forbidden, a folder, a name too long); others may well be."""
+
+
+class WeightsError(ChoreaiError):
+    """Model weights do not fit the network, or are not a file this project would open."""
+
+
+class TableError(ChoreaiError):
+    """A Parquet table's schema, version or content is not what the job can use."""

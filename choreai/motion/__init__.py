@@ -1,0 +1,1 @@
+"""Keypoint sequences as motion: skeleton, windows, kinematics. NumPy only: no Ray, no torch."""

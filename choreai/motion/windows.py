@@ -1,0 +1,248 @@
+"""Windows: one video's keypoint rows cut into the fixed-length, normalised sequences a style model reads.
+
+Pure NumPy between the keypoint tables and the model; training and tagging call the same function, so a model
+sees in the night what it saw in training.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
+
+FloatArray = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+
+NUM_FEATURES = 3 * NUM_KEYPOINTS
+"""x, y, score of each keypoint, keypoint by keypoint."""
+
+MAX_GAP_SECONDS = 0.5
+"""A person unseen for longer than this is not interpolated: the track is split there."""
+MAIN_TRACK_SHARE = 0.5
+"""Tracks with at least this share of the longest track's rows are dancers, the rest passers-by."""
+MIN_SEEN_SHARE = 0.25
+"""A window of which less than this share of its keypoints was seen says nothing and is dropped."""
+TORSO_TO_EXTENT = 0.3
+"""Torso length over the extent of all keypoints (the larger of width and height) of a standing person."""
+MIN_TORSO_TO_EXTENT = 0.1
+"""Below this the torso is seen end-on or badly estimated, and the extent takes its place as the scale."""
+MAX_COORDINATE = 6.0
+"""Coordinates are clipped to this many torso lengths: a keypoint gone astray must not rule the input."""
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How tracks are cut; part of a style model, which reads no other windows than it was trained on."""
+
+    __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012, pydantic's name for its settings
+
+    num_steps: int = 100
+    window_seconds: float = 6.0
+    stride_seconds: float = 2.0
+    min_seconds: float = 2.0
+    """A track shorter than a window but not than this gives one window, its first pose held in front."""
+    min_score: float = 0.2
+    """Keypoints scored below this are interpolated in time from better ones."""
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 2:
+            raise ValueError(f"num_steps must be at least 2, got {self.num_steps}")
+        for name in ("window_seconds", "stride_seconds", "min_seconds"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
+        if self.min_seconds > self.window_seconds:
+            raise ValueError(
+                f"min_seconds ({self.min_seconds}) must not exceed window_seconds ({self.window_seconds})"
+            )
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(f"min_score must be in [0, 1], got {self.min_score}")
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The windows of one video, W of them (W may be 0), by track and then by time.
+
+    A window's steps are `window_seconds / num_steps` apart and cover [start_seconds, stop_seconds).
+    """
+
+    steps: FloatArray
+    """(W, num_steps, 51): x, y, score per keypoint. Origin at the window's median hip centre, unit its
+    median torso length, x right, y down; scores in [0, 1]. Always finite."""
+    start_seconds: FloatArray
+    """(W,)."""
+    stop_seconds: FloatArray
+    """(W,)."""
+    track_id: npt.NDArray[np.int32]
+    """(W,)."""
+    num_short: int = 0
+    """Stretches of main tracks that were shorter than `min_seconds` and gave no window."""
+    num_unseen: int = 0
+    """Windows left out because hardly any of their keypoints was seen."""
+
+    def __post_init__(self) -> None:
+        if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:
+            raise ValueError(
+                f"steps must be (W, T, {NUM_FEATURES}) float32, got {self.steps.shape} {self.steps.dtype}"
+            )
+        for name in ("start_seconds", "stop_seconds", "track_id"):
+            if getattr(self, name).shape != (len(self.steps),):
+                raise ValueError(f"{name} must be ({len(self.steps)},), got {getattr(self, name).shape}")
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """One track's rows without a gap, N of them, in time order."""
+
+    seconds: Float64Array  # (N,)
+    keypoints_xy: Float64Array  # (N, 17, 2)
+    scores: Float64Array  # (N, 17), in [0, 1]
+    seen: npt.NDArray[np.bool_]  # (N, 17)
+
+    @property
+    def stop_seconds(self) -> float:
+        """Where the last row's own time ends: half-open, like every range here."""
+        spacing = float(np.median(np.diff(self.seconds))) if len(self.seconds) > 1 else 0.0
+        return float(self.seconds[-1]) + spacing
+
+
+def cut_windows(
+    *,
+    pts_seconds: npt.NDArray[np.floating[Any]],
+    track_id: npt.NDArray[np.integer[Any]],
+    keypoints_xy: npt.NDArray[np.floating[Any]],
+    keypoint_scores: npt.NDArray[np.floating[Any]],
+    settings: WindowSettings,
+) -> Windows:
+    """The windows of one video's N keypoint rows, in any order.
+
+    `pts_seconds` (N,), `track_id` (N,), `keypoints_xy` (N, 17, 2) pixels, `keypoint_scores` (N, 17). Values
+    that are not finite count as unseen. Several dancers give windows each: all tracks with at least half as
+    many rows as the longest. The end of a track that does not fill another stride is left out.
+    """
+    num_rows = len(pts_seconds)
+    if keypoints_xy.shape != (num_rows, NUM_KEYPOINTS, 2):
+        raise ValueError(f"keypoints_xy must be ({num_rows}, {NUM_KEYPOINTS}, 2), got {keypoints_xy.shape}")
+    if keypoint_scores.shape != (num_rows, NUM_KEYPOINTS) or track_id.shape != (num_rows,):
+        raise ValueError(
+            f"keypoint_scores must be ({num_rows}, {NUM_KEYPOINTS}) and track_id ({num_rows},), "
+            f"got {keypoint_scores.shape} and {track_id.shape}"
+        )
+    steps: list[Float64Array] = []
+    spans: list[tuple[float, float, int]] = []
+    num_short = num_unseen = 0
+    for track in _main_tracks(track_id):
+        rows = np.flatnonzero(track_id == track)
+        for stretch in _stretches(
+            pts_seconds[rows], keypoints_xy[rows], keypoint_scores[rows], min_score=settings.min_score
+        ):
+            starts = _window_starts(stretch, settings)
+            num_short += not starts
+            for start in starts:
+                window = _normalised(_resampled(stretch, start, settings))
+                if window is None:
+                    num_unseen += 1
+                    continue
+                steps.append(window)
+                shown_from = max(start, float(stretch.seconds[0]))
+                spans.append((shown_from, start + settings.window_seconds, int(track)))
+    columns = np.array(spans, np.float64).reshape(-1, 3)
+    stacked = np.stack(steps) if steps else np.zeros((0, settings.num_steps, NUM_FEATURES))
+    return Windows(
+        steps=stacked.astype(np.float32),
+        start_seconds=columns[:, 0].astype(np.float32),
+        stop_seconds=columns[:, 1].astype(np.float32),
+        track_id=columns[:, 2].astype(np.int32),
+        num_short=num_short,
+        num_unseen=num_unseen,
+    )
+
+
+def _main_tracks(track_id: npt.NDArray[np.integer[Any]]) -> list[int]:
+    tracks, num_rows = np.unique(track_id, return_counts=True)
+    return [int(t) for t, n in zip(tracks, num_rows, strict=True) if n >= MAIN_TRACK_SHARE * num_rows.max()]
+
+
+def _stretches(
+    pts_seconds: npt.NDArray[np.floating[Any]],
+    keypoints_xy: npt.NDArray[np.floating[Any]],
+    keypoint_scores: npt.NDArray[np.floating[Any]],
+    *,
+    min_score: float,
+) -> list[_Stretch]:
+    """One track's rows, split where the person was out of sight for more than MAX_GAP_SECONDS."""
+    # A track has one row a frame; of two at the same time (or without one) interpolation could not tell.
+    times, first = np.unique(pts_seconds.astype(np.float64), return_index=True)
+    first = first[np.isfinite(times)]
+    times = times[np.isfinite(times)]
+    xy = keypoints_xy[first].astype(np.float64)
+    scores = np.clip(np.nan_to_num(keypoint_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
+    seen = np.isfinite(xy).all(axis=2) & (scores >= min_score)
+    breaks = np.flatnonzero(np.diff(times) > MAX_GAP_SECONDS) + 1
+    pieces = np.split(np.arange(len(times)), breaks)
+    return [_Stretch(times[p], xy[p], scores[p], seen[p]) for p in pieces if len(p)]
+
+
+def _window_starts(stretch: _Stretch, settings: WindowSettings) -> list[float]:
+    """Where the stretch's windows start; before the stretch itself where it is shorter than a window."""
+    first = float(stretch.seconds[0])
+    duration = stretch.stop_seconds - first
+    slack = 0.5 * settings.window_seconds / settings.num_steps  # float32 times and frame rounding
+    if duration + slack < settings.min_seconds:
+        return []
+    if duration + slack < settings.window_seconds:
+        return [stretch.stop_seconds - settings.window_seconds]
+    num_windows = 1 + int((duration + slack - settings.window_seconds) / settings.stride_seconds)
+    return [first + i * settings.stride_seconds for i in range(num_windows)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampled:
+    keypoints_xy: Float64Array  # (T, 17, 2), NaN throughout for a keypoint never seen
+    scores: Float64Array  # (T, 17)
+    seen_share: float
+
+
+def _resampled(stretch: _Stretch, start: float, settings: WindowSettings) -> _Resampled:
+    """The stretch at the window's time steps, linearly between rows; ends are held (`np.interp` clamps)."""
+    times = start + np.arange(settings.num_steps) * (settings.window_seconds / settings.num_steps)
+    xy = np.full((settings.num_steps, NUM_KEYPOINTS, 2), np.nan)
+    scores = np.empty((settings.num_steps, NUM_KEYPOINTS))
+    inside = (stretch.seconds >= times[0]) & (stretch.seconds <= times[-1])
+    for k in range(NUM_KEYPOINTS):
+        scores[:, k] = np.interp(times, stretch.seconds, stretch.scores[:, k])
+        seen = stretch.seen[:, k]
+        if (seen & inside).any():
+            xy[:, k, 0] = np.interp(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k, 0])
+            xy[:, k, 1] = np.interp(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k, 1])
+    return _Resampled(xy, scores, float(stretch.seen[inside].mean()) if inside.any() else 0.0)
+
+
+def _normalised(window: _Resampled) -> Float64Array | None:
+    """(T, 51) around the window's median hip centre in units of its median torso length; None if unseen.
+
+    One origin and one scale per window, not per step: travel, jumps and going to the floor stay visible.
+    A keypoint never seen in the window lies at the origin, where its score says that it means nothing.
+    """
+    xy = window.keypoints_xy
+    if window.seen_share < MIN_SEEN_SHARE or np.isnan(xy).all():
+        return None
+    hips = (xy[:, LEFT_HIP] + xy[:, RIGHT_HIP]) / 2
+    shoulders = (xy[:, LEFT_SHOULDER] + xy[:, RIGHT_SHOULDER]) / 2
+    known = xy[:, ~np.isnan(xy).any(axis=(0, 2))]
+    origin = np.median(known.reshape(-1, 2), axis=0) if np.isnan(hips).any() else np.median(hips, axis=0)
+    extent = float(np.median(np.ptp(known, axis=1).max(axis=1)))
+    torso = float(np.median(np.linalg.norm(shoulders - hips, axis=1)))
+    if not torso > MIN_TORSO_TO_EXTENT * extent:  # also where torso is NaN
+        torso = TORSO_TO_EXTENT * extent
+    if not torso > 1e-6:  # all keypoints in one point: nobody stands there
+        return None
+    relative = np.nan_to_num((xy - origin) / torso, nan=0.0)
+    features = np.empty((len(xy), NUM_KEYPOINTS, 3))
+    features[:, :, :2] = np.clip(relative, -MAX_COORDINATE, MAX_COORDINATE)
+    features[:, :, 2] = window.scores
+    return features.reshape(len(xy), NUM_FEATURES)

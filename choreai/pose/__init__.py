@@ -1,0 +1,1 @@
+"""Frames to people: the estimator contract, its implementations, and tracking."""

@@ -1,0 +1,144 @@
+"""People's boxes into network inputs: padded to the crop's shape, sampled from the frame, normalised.
+
+A crop's pixel (u, v) shows the frame at x = cx + (u - width / 2) * s, y = cy + (v - height / 2) * s, where
+(cx, cy) is the middle of the padded box and s its width over the crop's: pixel indices, no half-pixel offset.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from choreai.pose.sampling import sample_bilinear
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """What a top-down pose network wants to see."""
+
+    size_hw: tuple[int, int]
+    mean_rgb: tuple[float, float, float]
+    """Taken from pixels in [0, 1]."""
+    std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    padding: float = 1.25
+    """The padded box's size over that of the box, once this has the crop's shape."""
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    """Of the crops; frames are RGB."""
+    keep_dark_crops: bool = False
+    """Leave crops with no pixel above 1 of 255 undivided, as AlphaPose does."""
+
+    def __post_init__(self) -> None:
+        if min(self.size_hw) < 1 or self.padding <= 0 or min(self.std_rgb) <= 0:
+            raise ValueError(f"sizes, padding and std must be positive, got {self}")
+
+
+ALPHAPOSE_CROPS = CropSettings(size_hw=(256, 192), mean_rgb=(0.406, 0.457, 0.480), keep_dark_crops=True)
+"""AlphaPose trained with ImageNet's means in the wrong order and without a std; its weights expect that."""
+
+
+def pad_boxes(boxes_xyxy: FloatArray, settings: CropSettings) -> FloatArray:
+    """(P, 4) boxes grown to the crop's aspect ratio and padded, in frame pixels, not clipped to the frame."""
+    boxes = np.asarray(boxes_xyxy, np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise ValueError(f"boxes must be (P, 4) and finite, got {boxes.shape}: {boxes}")
+    height, width = settings.size_hw
+    centres = ((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.float32)
+    box_width, box_height = (boxes[:, 2:] - boxes[:, :2]).T
+    padded_width = np.maximum(box_width, box_height * width / height)
+    padded_height = np.maximum(box_height, box_width * height / width)
+    sizes = (np.stack((padded_width, padded_height), axis=1) * settings.padding).astype(np.float32)
+    return np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1)
+
+
+@torch.inference_mode()
+def crop_people(
+    frames: Sequence[torch.Tensor] | torch.Tensor,
+    padded_boxes_xyxy: FloatArray,
+    frame_of_person: IntArray,
+    settings: CropSettings,
+) -> torch.Tensor:
+    """(P, 3, height, width) float32 crops on the frames' device, normalised.
+
+    `frames` are (H, W, 3) uint8 RGB on one device, sizes may differ; person p is cropped from
+    `frames[frame_of_person[p]]` by `padded_boxes_xyxy[p]` (`pad_boxes`). Outside the frame is black. Samples
+    are rounded to whole pixel values, as OpenCV's are.
+    """
+    _check_people(padded_boxes_xyxy, frame_of_person, num_frames=len(frames))
+    height, width = settings.size_hw
+    device = frames[0].device if len(frames) else torch.device("cpu")
+    pixels = torch.empty((len(padded_boxes_xyxy), 3, height, width), device=device)
+    # One frame at a time: float copies of all frames would be many times what the crops need.
+    for index in np.unique(frame_of_person):
+        people = np.flatnonzero(frame_of_person == index)
+        pixels[torch.from_numpy(people).to(device)] = _sample_frame(
+            frames[int(index)], padded_boxes_xyxy[people], settings
+        )
+    return _normalise(pixels, settings)
+
+
+def crop_people_with_opencv(
+    frame: npt.NDArray[np.uint8], padded_boxes_xyxy: FloatArray, settings: CropSettings
+) -> torch.Tensor:
+    """(P, 3, height, width) float32 crops of one RGB frame on the CPU, by the installed OpenCV's warpAffine.
+
+    OpenCV 4 interpolates in steps of 1/32 pixel, which is up to 6 of 255 levels away from `crop_people`;
+    OpenCV 5 is within one level of it.
+    """
+    import cv2
+
+    _check_people(padded_boxes_xyxy, np.zeros(len(padded_boxes_xyxy), np.int64), num_frames=1)
+    height, width = settings.size_hw
+    pixels = np.zeros((len(padded_boxes_xyxy), height, width, 3), np.uint8)
+    for crop, (left, top, right, bottom) in zip(pixels, padded_boxes_xyxy.astype(np.float64), strict=True):
+        scale = (right - left) / width
+        x_origin = (left + right - width * scale) / 2
+        y_origin = (top + bottom - height * scale) / 2
+        to_frame = np.array([[scale, 0, x_origin], [0, scale, y_origin]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        crop[:] = cv2.warpAffine(frame, to_frame, (width, height), flags=flags, borderValue=0)
+    return _normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), settings)
+
+
+def _sample_frame(frame: torch.Tensor, padded_boxes: FloatArray, settings: CropSettings) -> torch.Tensor:
+    """(n, 3, height, width) whole pixel values in [0, 255], float32."""
+    height, width = settings.size_hw
+    boxes = padded_boxes.astype(np.float64)
+    scales = ((boxes[:, 2] - boxes[:, 0]) / width)[:, None]
+    x = (boxes[:, 0] + boxes[:, 2])[:, None] / 2 + (np.arange(width) - width / 2) * scales
+    y = (boxes[:, 1] + boxes[:, 3])[:, None] / 2 + (np.arange(height) - height / 2) * scales
+    people = len(boxes)
+    x_on_device = torch.from_numpy(x.astype(np.float32)).to(frame.device)[:, None, :]
+    y_on_device = torch.from_numpy(y.astype(np.float32)).to(frame.device)[:, :, None]
+    shape = (1, people * height, width)  # all of the frame's people as one tall image
+    samples = sample_bilinear(
+        frame.permute(2, 0, 1)[None].float(),
+        x_on_device.expand(people, height, width).reshape(shape),
+        y_on_device.expand(people, height, width).reshape(shape),
+    )
+    return samples[0].view(3, people, height, width).transpose(0, 1).round()
+
+
+def _normalise(pixels_P3HW: torch.Tensor, settings: CropSettings) -> torch.Tensor:
+    if settings.keep_dark_crops:
+        brightest = pixels_P3HW.amax((1, 2, 3), keepdim=True)
+        pixels_P3HW = torch.where(brightest > 1, pixels_P3HW / 255, pixels_P3HW)
+    else:
+        pixels_P3HW = pixels_P3HW / 255
+    mean = torch.tensor(settings.mean_rgb, device=pixels_P3HW.device)[:, None, None]
+    std = torch.tensor(settings.std_rgb, device=pixels_P3HW.device)[:, None, None]
+    crops = (pixels_P3HW - mean) / std
+    return crops.flip(1) if settings.channel_order == "BGR" else crops
+
+
+def _check_people(padded_boxes: FloatArray, frame_of_person: IntArray, *, num_frames: int) -> None:
+    num_people = len(frame_of_person)
+    if padded_boxes.shape != (num_people, 4) or not np.isfinite(padded_boxes).all():
+        raise ValueError(f"padded boxes must be finite and ({num_people}, 4), got {padded_boxes.shape}")
+    if num_people and not 0 <= frame_of_person.min() <= frame_of_person.max() < num_frames:
+        raise ValueError(f"frame_of_person must be within the {num_frames} frames, got {frame_of_person}")

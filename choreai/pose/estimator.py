@@ -1,0 +1,86 @@
+"""The pose contract: batches of frames in, people per frame out.
+
+Every estimator (MediaPipe, AlphaPose) keeps it, so the extraction job, the command line and the web page
+run the same code whichever they use.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.video.frame import Frame
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """The people found in one frame, P of them (P may be 0), in original-frame pixels.
+
+    x right, y down, pixel centres at integers; keypoints in COCO-17 order (`choreai.motion.skeleton`).
+    """
+
+    box_xyxy: FloatArray
+    """(P, 4)."""
+    box_scores: FloatArray
+    """(P,), in [0, 1]."""
+    keypoints_xy: FloatArray
+    """(P, 17, 2)."""
+    keypoint_scores: FloatArray
+    """(P, 17). MediaPipe: visibility in [0, 1]. AlphaPose: raw heatmap maximum, which may exceed 1."""
+    keypoints_xyz: FloatArray | None = None
+    """(P, 17, 3) metres, origin between the hips, x right, y down, z away from the camera; None without 3D."""
+
+    def __post_init__(self) -> None:
+        num_people = len(self.box_xyxy)
+        expected: dict[str, tuple[int, ...]] = {
+            "box_xyxy": (num_people, 4),
+            "box_scores": (num_people,),
+            "keypoints_xy": (num_people, NUM_KEYPOINTS, 2),
+            "keypoint_scores": (num_people, NUM_KEYPOINTS),
+            "keypoints_xyz": (num_people, NUM_KEYPOINTS, 3),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array is None:
+                continue
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(f"{name} must be {shape} float32, got {array.shape} {array.dtype}")
+
+    def __len__(self) -> int:
+        return len(self.box_xyxy)
+
+    @classmethod
+    def nobody(cls, *, with_xyz: bool = False) -> "Poses":
+        """A frame without people."""
+        return cls(
+            box_xyxy=np.zeros((0, 4), np.float32),
+            box_scores=np.zeros(0, np.float32),
+            keypoints_xy=np.zeros((0, NUM_KEYPOINTS, 2), np.float32),
+            keypoint_scores=np.zeros((0, NUM_KEYPOINTS), np.float32),
+            keypoints_xyz=np.zeros((0, NUM_KEYPOINTS, 3), np.float32) if with_xyz else None,
+        )
+
+
+class PoseEstimator(Protocol):
+    """Finds people and their keypoints. Built once per worker, where the weights load."""
+
+    batch_size: int
+    """How many frames `estimate` likes to get at once."""
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """All that changes this estimator's keypoints (name, weights sha256, thresholds): hashed into the
+        pose fingerprint."""
+        ...
+
+    def start_video(self) -> None:
+        """Forget everything about the previous video; called before each video's first frame."""
+        ...
+
+    def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
+        """One `Poses` per frame, in order. Frames come in presentation order from one video."""
+        ...

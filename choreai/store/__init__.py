@@ -1,0 +1,1 @@
+"""Object storage, catalogs, shards and tables: everything that survives a run."""

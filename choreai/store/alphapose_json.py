@@ -1,0 +1,265 @@
+"""AlphaPose's `alphapose-results.json`, read into and written from keypoint tables.
+
+The file is one JSON list with one object per person and image: `image_id`, `category_id` 1, `keypoints`
+(x, y, score, ...), `score`, `box` (x, y, width, height) and `idx`. Images without people leave no trace.
+It knows neither times nor 3D: reading takes the frame rate from the caller, writing leaves both out.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import warnings
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from choreai.errors import ChoreaiWarning, StorageError, TableError
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.store import objects
+from choreai.store.converted_rows import ConvertedRows, FloatArray, IntArray, column_vectors, keypoints_of
+from choreai.store.json_list import read_json_list
+
+KEYPOINT_COUNTS = (17, 26, 68, 133, 136)
+"""AlphaPose's keypoint sets that begin with the 17 of COCO (COCO, Halpe-26, -68, WholeBody, Halpe-136)."""
+
+ROWS_PER_WRITE = 10_000
+
+_NO_IDX = -1
+_MAX_INT32 = 2**31 - 1
+_LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.ASCII | re.DOTALL)
+
+
+def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) -> pa.Table:
+    """The keypoint table of one video (`KEYPOINTS` schema) from an `alphapose-results.json`.
+
+    frame_index: the last number in `image_id`, if all names are alike around it and no two share a number
+    ("12.jpg", 12, "frame_000012.png"); otherwise the place of the name in natural order ("b2" before "b10").
+    pts_seconds: frame_index / `frames_per_second`.
+
+    track_id: `idx`, in whichever of AlphaPose's forms (3, 3.0, [3.0], [[3.0], [7.0]]: the first number), if
+    each person has one and nobody shares it within a frame. Otherwise (AlphaPose without tracking writes 0
+    for everybody) the person's place within the frame, best first as AlphaPose writes them; such ids do not
+    follow a person, which a ChoreaiWarning says.
+
+    box_score: AlphaPose's person score (mean keypoint score + box score + 1.25 x best keypoint score), which
+    is no probability. box_xyxy: from `box`, or around the keypoints where there is none. Sets of more
+    keypoints keep their first 17, with a ChoreaiWarning. content_id: "sha256-" and the file's hash.
+
+    Raises TableError, naming the person, for anything that is not such a file, and StorageError.
+    """
+    if not 0 < frames_per_second < float("inf"):
+        raise ValueError(f"frames_per_second must be a positive number, got {frames_per_second}")
+    people = _People(uri)
+    digest = hashlib.sha256()
+    with objects.open_object(uri) as file:
+        for number, person in enumerate(read_json_list(file, digest=digest, uri=uri), start=1):
+            people.add(person, number=number)
+    return people.to_rows(video_id, f"sha256-{digest.hexdigest()}").to_table(frames_per_second=frames_per_second)
+
+
+def write_alphapose_json(table: pa.Table, uri: str) -> None:
+    """Writes one video's keypoint table as AlphaPose would: frame by frame, people by falling score.
+
+    `image_id` is "<frame_index>.jpg" and `idx` the track id, an integer. Reading it back gives the same
+    float32 values (times only if they are frame_index / rate; 3D is not kept). Raises TableError if the table
+    holds more than one video, StorageError if `uri` exists.
+    """
+    videos = pc.unique(table["video_id"]).to_pylist()
+    if len(videos) > 1:
+        raise TableError(
+            f"{uri}: an AlphaPose file holds one video, the table {len(videos)} "
+            f"({', '.join(videos[:3])}, ...); choose one by its video_id"
+        )
+    order = [("frame_index", "ascending"), ("box_score", "descending"), ("track_id", "ascending")]
+    table = table.sort_by(order)
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        path = Path(folder) / "alphapose-results.json"
+        with path.open("w", encoding="ascii") as file:
+            separator = "["
+            for start in range(0, len(table), ROWS_PER_WRITE):
+                for person in _to_people(table.slice(start, ROWS_PER_WRITE)):
+                    file.write(separator + json.dumps(person))
+                    separator = ", "
+            file.write("[]" if separator == "[" else "]")
+        if not objects.put_if_absent(uri, path):
+            raise StorageError(uri, "exists already; delete it or choose another name")
+
+
+def _to_people(table: pa.Table) -> Iterator[dict[str, Any]]:
+    boxes = column_vectors(table, "box_xyxy").astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    columns = (
+        table["frame_index"].to_pylist(),
+        table["track_id"].to_pylist(),
+        table["box_score"].to_pylist(),
+        boxes.tolist(),
+        keypoints_of(table).reshape(len(table), 3 * NUM_KEYPOINTS).tolist(),
+    )
+    for frame_index, track_id, score, box, keypoints in zip(*columns, strict=True):
+        yield {
+            "image_id": f"{frame_index}.jpg",
+            "category_id": 1,
+            "keypoints": keypoints,
+            "score": score,
+            "box": box,
+            "idx": track_id,
+        }
+
+
+@dataclass(eq=False)
+class _People:
+    """The file's people as they are read, in flat buffers: about 250 bytes each."""
+
+    uri: str
+    names: dict[str, int] = field(default_factory=dict)  # image names, numbered by first appearance
+    images: "array[int]" = field(default_factory=lambda: array("q"))
+    idx: "array[int]" = field(default_factory=lambda: array("q"))
+    scores: "array[float]" = field(default_factory=lambda: array("d"))
+    boxes: "array[float]" = field(default_factory=lambda: array("d"))  # xyxy
+    keypoints: "array[float]" = field(default_factory=lambda: array("f"))
+    keypoint_counts: set[int] = field(default_factory=set)
+
+    def add(self, person: object, *, number: int) -> None:
+        where = f"{self.uri}: person {number}"
+        if not isinstance(person, dict):
+            raise TableError(f"{where} is {_shown(person)}, not an object; is this AlphaPose's results file?")
+        keypoints = _numbers(person.get("keypoints"), f"{where}: keypoints")
+        num_keypoints = len(keypoints) // 3
+        if len(keypoints) % 3 or num_keypoints not in KEYPOINT_COUNTS:
+            raise TableError(
+                f"{where} has {len(keypoints)} keypoint numbers; it needs 3 x "
+                f"{_alternatives(KEYPOINT_COUNTS)} (--format coco and a COCO, Halpe or WholeBody model)"
+            )
+        self.keypoint_counts.add(num_keypoints)
+        coco = keypoints[: 3 * NUM_KEYPOINTS].astype(np.float32)
+        self.keypoints.frombytes(coco.tobytes())
+        self.images.append(self._image_number(person.get("image_id"), where))
+        self.idx.append(_idx(person.get("idx"), where))
+        self.scores.append(float(_numbers([person.get("score")], f"{where}: score")[0]))
+        self.boxes.extend(_box_xyxy(person.get("box"), coco.reshape(-1, 3), where))
+
+    def to_rows(self, video_id: str, content_id: str) -> ConvertedRows:
+        frame_index = _frame_numbers(list(self.names))[np.array(self.images, np.int64)]
+        if more := sorted(self.keypoint_counts - {NUM_KEYPOINTS}):
+            counts = _alternatives(more)
+            warnings.warn(
+                f"{self.uri}: people with {counts} keypoints; the first {NUM_KEYPOINTS} (COCO) are kept",
+                ChoreaiWarning,
+                stacklevel=3,
+            )
+        return ConvertedRows(
+            video_ids=[video_id],
+            content_ids=[content_id],
+            video=np.zeros(len(frame_index), np.int64),
+            track_id=self._track_ids(frame_index),
+            frame_index=frame_index,
+            box_xyxy=np.array(self.boxes, np.float32).reshape(-1, 4),
+            box_score=np.array(self.scores, np.float32),
+            keypoints=np.array(self.keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3),
+        )
+
+    def _image_number(self, image_id: object, where: str) -> int:
+        if isinstance(image_id, bool) or not isinstance(image_id, str | int):
+            raise TableError(f"{where}: image_id is {_shown(image_id)}; it must be a file name or a number")
+        return self.names.setdefault(str(image_id), len(self.names))
+
+    def _track_ids(self, frame_index: IntArray) -> IntArray:
+        idx = np.array(self.idx, np.int64)
+        taken = np.unique(np.stack([frame_index, idx], axis=1), axis=0)
+        if len(taken) == len(idx) and not (idx == _NO_IDX).any():
+            return idx
+        places = _places_within(frame_index)
+        if places.any():
+            warnings.warn(
+                f"{self.uri}: idx does not tell the people of a frame apart; track_id is their place in the "
+                "frame and does not follow a person. Run AlphaPose with --pose_track",
+                ChoreaiWarning,
+                stacklevel=4,
+            )
+        return places
+
+
+def _numbers(value: object, where: str) -> npt.NDArray[np.float64]:
+    """A flat JSON list of finite numbers (within float32, which the tables hold)."""
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        numbers = np.asarray(None)
+    if numbers.ndim != 1 or (numbers.dtype.kind not in "iuf" and len(numbers)):
+        raise TableError(f"{where}: expected numbers, got {_shown(value)}")
+    numbers = numbers.astype(np.float64)
+    if not (np.abs(numbers) <= np.finfo(np.float32).max).all():  # also where NaN
+        raise TableError(f"{where}: NaN, infinity or a number beyond float32 in {_shown(value)}")
+    return numbers
+
+
+def _box_xyxy(box: object, keypoints: FloatArray, where: str) -> list[float]:
+    if box is None:
+        low, high = keypoints[:, :2].min(axis=0), keypoints[:, :2].max(axis=0)
+        return [*low.tolist(), *high.tolist()]
+    numbers = _numbers(box, f"{where}: box")
+    if len(numbers) != 4 or (numbers[2:] < 0).any():
+        raise TableError(f"{where}: box is {_shown(box)}; it must be [x, y, width, height]")
+    x, y, width, height = numbers.tolist()
+    return [x, y, x + width, y + height]
+
+
+def _idx(idx: object, where: str) -> int:
+    """The number in any of AlphaPose's forms of idx, `_NO_IDX` if there is none."""
+    while isinstance(idx, list) and idx:
+        idx = idx[0]
+    if idx is None or idx == []:
+        return _NO_IDX
+    if isinstance(idx, bool) or not isinstance(idx, int | float) or idx != idx // 1 or idx > _MAX_INT32:
+        raise TableError(f"{where}: idx is {_shown(idx)}; it must be a whole number that fits in 32 bits")
+    return int(idx) if idx >= 0 else _NO_IDX
+
+
+def _frame_numbers(names: list[str]) -> IntArray:
+    """(len(names),) frame indices; the rule is in `read_alphapose_json`."""
+    matches = [_LAST_NUMBER.fullmatch(os.path.splitext(name)[0]) for name in names]
+    around = {(match[1], match[3]) for match in matches if match}
+    numbers = [int(match[2]) for match in matches if match]
+    alike = len(numbers) == len(names) and len(around) == 1
+    if alike and len(set(numbers)) == len(names) and max(numbers) <= _MAX_INT32:
+        return np.array(numbers, np.int64)
+    frame_index = np.zeros(len(names), np.int64)
+    frame_index[sorted(range(len(names)), key=lambda i: _natural_key(names[i]))] = np.arange(len(names))
+    return frame_index
+
+
+def _natural_key(name: str) -> list[str | int]:
+    """Numbers in `name` compare as numbers: text and numbers alternate, so like meets like."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
+
+
+def _places_within(groups: IntArray) -> IntArray:
+    """For each row, how many rows before it have the same group."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    lengths = np.diff(starts, append=len(groups))
+    places = np.empty(len(groups), np.int64)
+    places[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return places
+
+
+def _alternatives(values: tuple[int, ...] | list[int]) -> str:
+    *rest, last = map(str, values)
+    return f"{', '.join(rest)} or {last}" if rest else last
+
+
+def _shown(value: object) -> str:
+    """`value` as a message shows it: not all 400 numbers of it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

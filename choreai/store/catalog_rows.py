@@ -1,0 +1,239 @@
+"""The rows of a catalog as they stand in a CSV, JSONL or Parquet file, a folder or a bucket prefix.
+
+Each comes with its place, so that `choreai.store.catalog`, which judges them, can say where a bad one is.
+"""
+
+import codecs
+import csv
+import difflib
+import json
+import posixpath
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+
+from choreai.errors import CatalogError
+from choreai.store.objects import is_folder, join_uri, list_objects, open_object, resolve_uri, stat_object
+
+COLUMNS = ("video_id", "uri", "label", "group", "content_id")
+VIDEO_EXTENSIONS = (
+    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv", ".ogv",
+)  # fmt: skip
+
+_REQUIRED = ("video_id", "uri")
+_OFTEN_CALLED = {
+    "video_id": ("id", "video", "name", "clip", "clip_id"),
+    "uri": (
+        "url",
+        "path",
+        "file",
+        "filename",
+        "filepath",
+        "file_path",
+        "video_path",
+        "video_uri",
+        "location",
+    ),
+}
+_BATCH_ROWS = 65_536
+
+_Row = tuple[int, str | None, str | None, str | None, str | None, str | None]
+"""Place in the file, then a value for each of `COLUMNS`."""
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogRows:
+    """Rows as found: `table` has `place` (int64, from 1) and `COLUMNS` (strings or null)."""
+
+    uri: str
+    counted_in: Literal["line", "row", "file"]
+    table: pa.Table
+
+    def where(self, index: int) -> str:
+        """How a person finds row `index` again."""
+        if self.counted_in == "file":
+            return f"file {self.table['uri'][index].as_py()!r}"
+        return f"{self.counted_in} {self.table['place'][index].as_py()}"
+
+    def error(self, index: int, problem: str) -> CatalogError:
+        """An error that says where row `index` is."""
+        return CatalogError(f"{self.uri}, {self.where(index)}: {problem}")
+
+
+def read_rows(uri: str) -> CatalogRows:
+    """One row or more. Raises `CatalogError` where `uri` is no catalog or cannot be read as its name says."""
+    if is_folder(uri):
+        return _read_listing(uri)
+    if stat_object(uri) is None:
+        raise CatalogError(f"{uri}: there is no such file or folder; check the name")
+    extension = posixpath.splitext(uri)[1].lower()
+    if extension not in (".csv", ".jsonl", ".parquet"):
+        known = "a .csv, .jsonl or .parquet file, or a folder"
+        raise CatalogError(f"{uri}: unknown extension {extension!r}; a catalog is {known}")
+    with open_object(uri) as file:
+        if extension == ".parquet":
+            rows = CatalogRows(uri, "row", _table(_parquet_batches(uri, file)))
+        else:
+            lines = _csv_rows(uri, file) if extension == ".csv" else _json_rows(uri, file)
+            rows = CatalogRows(uri, "line", _table(_batches(uri, lines)))
+    if not rows.table.num_rows:
+        raise CatalogError(f"{uri}: the catalog is empty; it needs at least one row with video_id and uri")
+    return rows
+
+
+def _read_listing(uri: str) -> CatalogRows:
+    folder = join_uri(resolve_uri(uri, against="."), "")
+    found = (
+        info
+        for info in list_objects(folder)
+        if info.uri.lower().endswith(VIDEO_EXTENSIONS) and not posixpath.basename(info.uri).startswith(".")
+    )
+    rows: Iterator[_Row] = (
+        (place, info.uri.removeprefix(folder), info.uri, None, None, info.content_id)
+        for place, info in enumerate(found, start=1)
+    )
+    table = _table(_batches(uri, rows))
+    if not table.num_rows:
+        raise CatalogError(f"{uri}: no videos in this folder; looked for {' '.join(VIDEO_EXTENSIONS)}")
+    return CatalogRows(uri, "file", table.sort_by("video_id"))  # a listing's order is not the same everywhere
+
+
+def _table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    schema = pa.schema([("place", pa.int64()), *((name, pa.string()) for name in COLUMNS)])
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def _batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
+    while chunk := list(islice(rows, _BATCH_ROWS)):
+        places, *columns = zip(*chunk, strict=True)
+        try:
+            arrays = [pa.array(places, pa.int64()), *(pa.array(column, pa.string()) for column in columns)]
+        except UnicodeEncodeError as exc:  # half a surrogate pair: a file name's stray byte, or JSON's "\ud800"
+            raise CatalogError(f"{uri}: {exc.object!r} is not valid Unicode; rename it") from exc
+        yield pa.record_batch(arrays, names=["place", *COLUMNS])
+
+
+def _lines(uri: str, file: BinaryIO) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        try:
+            yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
+        except UnicodeDecodeError as exc:
+            byte = f"byte {exc.object[exc.start]:#04x} at {exc.start + 1}"
+            raise CatalogError(f"{uri}, line {number}: {byte} is not UTF-8; save the file as UTF-8") from exc
+
+
+def _csv_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
+    reader = csv.reader(_lines(uri, file), strict=True)
+    header: list[str] | None = None
+    line = 1
+    try:
+        for row in reader:
+            if not any(row):
+                pass  # a blank line, or the bare commas that spreadsheets leave
+            elif header is None:
+                header = row
+                _check_columns(uri, header)
+                _check_unrepeated(uri, header)
+                positions = [header.index(name) if name in header else None for name in COLUMNS]
+            elif len(row) != len(header):
+                raise CatalogError(
+                    f"{uri}, line {line}: {len(row)} values for {len(header)} columns; "
+                    "put values that contain commas in double quotes"
+                )
+            else:
+                yield line, *[None if at is None else row[at] for at in positions]  # type: ignore[misc]
+            line = reader.line_num + 1
+    except csv.Error as exc:
+        remedy = "close each double quote that opens a value, and write one inside a value twice"
+        raise CatalogError(f"{uri}, line {line}: not CSV ({exc}); {remedy}") from exc
+
+
+def _json_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
+    for line, text in enumerate(_lines(uri, file), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as exc:
+            raise CatalogError(f"{uri}, line {line}: not JSON ({exc}); write one object on each line") from exc
+        if not isinstance(row, dict):
+            raise CatalogError(f"{uri}, line {line}: not a JSON object; write one object on each line")
+        _check_columns(f"{uri}, line {line}", row)
+        yield line, *[_json_string(uri, line, name, row.get(name)) for name in COLUMNS]  # type: ignore[misc]
+
+
+def _json_string(uri: str, line: int, name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise CatalogError(f"{uri}, line {line}: {name} is {json.dumps(value)}; write it as a string")
+
+
+def _parquet_batches(uri: str, file: BinaryIO) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    place = 1
+    try:
+        parquet = pq.ParquetFile(file)
+        schema = parquet.schema_arrow
+        _check_columns(uri, schema.names)
+        _check_unrepeated(uri, schema.names)
+        present = [name for name in COLUMNS if name in schema.names]
+        for name in present:
+            _check_type(uri, schema.field(name))
+        for batch in parquet.iter_batches(columns=present, batch_size=_BATCH_ROWS):
+            columns = [
+                batch[name].cast(pa.string()) if name in present else pa.nulls(len(batch), pa.string())
+                for name in COLUMNS
+            ]
+            for column in columns:
+                column.validate(full=True)  # Parquet itself does not promise UTF-8
+            places = pa.array(range(place, place + len(batch)), pa.int64())
+            yield pa.record_batch([places, *columns], names=["place", *COLUMNS])
+            place += len(batch)
+    except (pa.ArrowException, OSError) as exc:
+        raise CatalogError(f"{uri}: not a readable Parquet file ({exc}); write it again") from exc
+
+
+def _check_type(uri: str, field: pa.Field) -> None:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    readable = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_integer,
+        pa.types.is_null,
+    )
+    if not any(is_kind(kind) for is_kind in readable):
+        raise CatalogError(f"{uri}: column {field.name!r} holds {field.type}; write it as strings")
+
+
+def _check_columns(where: str, names: Collection[str]) -> None:
+    if missing := [name for name in _REQUIRED if name not in names]:
+        remedies = [f"rename {old!r} to {name!r}" for name in missing if (old := _meant(name, names))]
+        if len(names) == 1 and any(mark in str(*names) for mark in ";\t|"):
+            remedies = ["separate the columns by commas"]
+        found = ", ".join(map(repr, names)) or "none"
+        lacks = " and no ".join(map(repr, missing))
+        remedy = "; ".join(remedies) or "add what is missing"
+        raise CatalogError(f"{where}: no column {lacks} (found: {found}); {remedy}")
+
+
+def _check_unrepeated(uri: str, names: list[str]) -> None:
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            raise CatalogError(f"{uri}: {names.count(name)} columns are called {name!r}; keep one")
+
+
+def _meant(name: str, names: Collection[str]) -> str | None:
+    """The column that its owner most likely meant as `name`."""
+    plain = {other.strip().lower().replace(" ", "_").replace("-", "_"): other for other in names}
+    others = [other for other in plain if other not in COLUMNS or other == name]
+    for candidate in (name, *_OFTEN_CALLED[name], *difflib.get_close_matches(name, others, n=1)):
+        if candidate in others:
+            return plain[candidate]
+    return None

@@ -1,0 +1,73 @@
+"""Keypoint tables to and from NumPy, for the files that other programs wrote or are to read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.store.tables import KEYPOINTS
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedRows:
+    """N rows of a keypoint table without 3D, in any order, of V videos."""
+
+    video_ids: Sequence[str]
+    """(V,), each once."""
+    content_ids: Sequence[str]
+    """(V,)."""
+    video: IntArray
+    """(N,) index into `video_ids`."""
+    track_id: IntArray
+    """(N,)."""
+    frame_index: IntArray
+    """(N,)."""
+    box_xyxy: FloatArray
+    """(N, 4)."""
+    box_score: FloatArray
+    """(N,)."""
+    keypoints: FloatArray
+    """(N, 17, 3): x, y, score."""
+
+    def to_table(self, *, frames_per_second: float) -> pa.Table:
+        """The rows in `KEYPOINTS` schema, sorted by video, track and frame; times are frame_index / rate."""
+        order = np.lexsort((self.frame_index, self.track_id, self.video))
+        video = pa.array(self.video[order])
+        frame_index = self.frame_index[order]
+        columns = {
+            "video_id": pa.array(self.video_ids, pa.string()).take(video),
+            "content_id": pa.array(self.content_ids, pa.string()).take(video),
+            "frame_index": pa.array(frame_index, pa.int32()),
+            "pts_seconds": pa.array((frame_index / frames_per_second).astype(np.float32)),
+            "track_id": pa.array(self.track_id[order], pa.int32()),
+            "box_xyxy": _vectors(self.box_xyxy[order]),
+            "box_score": pa.array(self.box_score[order], pa.float32()),
+            "keypoints_xy": _vectors(self.keypoints[order, :, :2].reshape(len(order), 2 * NUM_KEYPOINTS)),
+            "keypoint_scores": _vectors(self.keypoints[order, :, 2]),
+            "keypoints_xyz": pa.nulls(len(order), KEYPOINTS.field("keypoints_xyz").type),
+        }
+        return pa.table(columns, schema=KEYPOINTS)
+
+
+def keypoints_of(table: pa.Table) -> FloatArray:
+    """(N, 17, 3): x, y, score of each row of a keypoint table."""
+    xy = column_vectors(table, "keypoints_xy").reshape(len(table), NUM_KEYPOINTS, 2)
+    scores = column_vectors(table, "keypoint_scores").reshape(len(table), NUM_KEYPOINTS, 1)
+    return np.concatenate([xy, scores], axis=2)
+
+
+def column_vectors(table: pa.Table, name: str) -> FloatArray:
+    """(N, L): a fixed-size list column."""
+    column = table[name].combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
+
+
+def _vectors(values: FloatArray) -> pa.FixedSizeListArray:
+    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])

@@ -1,0 +1,183 @@
+"""The file system half of `choreai.store.objects`: the same promises on plain paths as S3 gives."""
+
+import ctypes
+import errno
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
+from choreai.store.uris import ObjectInfo
+
+_TEMPORARY_PREFIX = ".choreai-"
+_TEMPORARY_SUFFIX = ".tmp"
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+_STORE_WIDE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+_AT_FDCWD = -100  # linux/fcntl.h
+_RENAME_NOREPLACE = 1  # linux/fs.h
+
+
+def is_folder(uri: str, path: str) -> bool:
+    """Whether `path` is a folder."""
+    with _os_errors(uri):
+        return os.path.isdir(path)
+
+
+def stat_file(uri: str, path: str) -> ObjectInfo | None:
+    """Size and content id, None where there is nothing; raises `ObjectUnusableError` for what is no file."""
+    with _os_errors(uri):
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    if stat.S_ISDIR(found.st_mode):
+        raise ObjectUnusableError(uri, "is a folder, not a file")
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+        raise ObjectUnusableError(uri, "is no regular file (a pipe, a socket or a device)")
+    return _info(uri, found)
+
+
+def open_file(uri: str, path: str) -> BinaryIO:
+    """The file, opened for reading."""
+    with _os_errors(uri):
+        return open(path, "rb")
+
+
+def put_file(uri: str, path: str, data: bytes) -> None:
+    """Replaces `path` in one step."""
+    with _os_errors(uri), _temporary_beside(path, data) as temporary:
+        os.replace(temporary, path)
+        _sync_folder(path)
+
+
+def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
+    """True if this call made the file, False if something was there."""
+    with _os_errors(uri):
+        if os.path.isdir(path):
+            raise ObjectUnusableError(uri, "is a folder, not a file")
+        if os.path.lexists(path):
+            return False
+        with _temporary_beside(path, source) as temporary:
+            try:
+                _link_or_move(uri, temporary, path)
+            except FileExistsError:
+                return False
+            _sync_folder(path)
+            return True
+
+
+def list_files(uri: str, path: str) -> Iterator[ObjectInfo]:
+    """Every file under a folder, links to folders followed once; nothing where there is no folder."""
+    folders, seen = [path.rstrip("/") or "/"], set[tuple[int, int]]()
+    while folders:
+        folder = folders.pop()
+        with _os_errors(uri if folder == path else folder):
+            try:
+                found, entries = os.stat(folder), os.scandir(folder)
+            except FileNotFoundError:
+                continue
+        if (found.st_dev, found.st_ino) in seen:  # a link back up
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        with entries:
+            for entry in entries:
+                if entry.is_dir():
+                    folders.append(entry.path)
+                elif not _is_temporary(entry.name) and entry.is_file():
+                    with suppress(FileNotFoundError):  # gone since the folder was read
+                        yield _info(entry.path, entry.stat())
+
+
+def delete_file(uri: str, path: str) -> None:
+    """Removes `path`, if it is there."""
+    with _os_errors(uri), suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _info(uri: str, found: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(uri, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX)
+
+
+@contextmanager
+def _temporary_beside(path: str, source: bytes | Path) -> Iterator[str]:
+    """A synced copy of `source` in the folder of `path`, gone afterwards unless it was moved away."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder or ".", exist_ok=True)
+    # A name of its own length: the target's may already be as long as the file system allows.
+    temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
+    try:
+        with open(temporary, "xb") as file:
+            if isinstance(source, bytes):
+                file.write(source)
+            else:
+                with open_file(str(source), str(source)) as original:
+                    shutil.copyfileobj(original, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _link_or_move(uri: str, temporary: str, path: str) -> None:
+    """Gives the temporary its name; raises FileExistsError if the name is taken."""
+    try:
+        os.link(temporary, path)
+        return
+    except OSError as exc:
+        if exc.errno not in _NO_HARD_LINKS:
+            raise
+    try:
+        _move_without_replacing(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as exc:
+        reason = "this file system has neither hard links nor exclusive renames; write to another one or to s3://"
+        raise StorageError(uri, reason) from exc
+
+
+def _move_without_replacing(source: str, target: str) -> None:
+    """renameat2(2) with RENAME_NOREPLACE, which Python does not offer."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28 or later
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), target)
+
+
+def _sync_folder(path: str) -> None:
+    """Makes a new name survive a power cut."""
+    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _os_errors(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except IsADirectoryError as exc:
+        raise ObjectUnusableError(uri, "is a folder, not a file") from exc
+    except FileNotFoundError as exc:
+        raise ObjectMissingError(uri, "there is nothing here; check the name") from exc
+    except PermissionError as exc:
+        reason = f"{exc.strerror}: give user {os.geteuid()} access, or choose another folder"
+        raise ObjectUnusableError(uri, reason) from exc
+    except OSError as exc:
+        kind = StorageError if exc.errno in _STORE_WIDE else ObjectUnusableError
+        raise kind(uri, exc.strerror or str(exc)) from exc
+    except UnicodeEncodeError as exc:
+        raise ObjectUnusableError(uri, "the name has characters that no file name can hold") from exc

@@ -1,0 +1,184 @@
+"""Writing one shard's poses: a keypoints part and its videos part, committed by one conditional PUT.
+
+The keypoints part is the commit. It carries its videos rows in its own footer, so that the videos part, put
+right after it, can be made again by whoever finds it missing (`recover_videos_parts`).
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from choreai.errors import TableError
+from choreai.store import objects, tables
+
+VIDEOS_FOOTER = b"choreai.videos"
+CHUNK_ROWS = 16_384
+"""Rows of one video held in memory before they are spooled to disk: about 7 MB. A longer video's rows are
+sorted within such chunks, not across them."""
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class VideoRows:
+    """The keypoint rows of one video, frame by frame, in bounded memory."""
+
+    def __init__(self, scratch: Path, *, video_id: str, content_id: str) -> None:
+        self._scratch = scratch
+        self._video_id, self._content_id = video_id, content_id
+        self._frames: list[dict[str, Any]] = []  # one entry per frame: scalars and (P, ...) arrays
+        self._num_held = 0
+        self._spool: pa.ipc.RecordBatchStreamWriter | None = None
+        self._spool_path = scratch / f"rows-{id(self)}.arrow"
+        self.num_rows = 0
+        self.num_tracks = 0
+
+    def add(
+        self,
+        *,
+        frame_index: int,
+        pts_seconds: float,
+        track_ids: npt.NDArray[np.int32],
+        box_xyxy: FloatArray,
+        box_scores: FloatArray,
+        keypoints_xy: FloatArray,
+        keypoint_scores: FloatArray,
+        keypoints_xyz: FloatArray | None,
+    ) -> None:
+        """Take the P people of one frame: (P,), (P, 4), (P,), (P, 17, 2), (P, 17), (P, 17, 3) or None."""
+        if not len(track_ids):
+            return
+        self._frames.append(
+            {
+                "frame_index": np.full(len(track_ids), frame_index, np.int32),
+                "pts_seconds": np.full(len(track_ids), pts_seconds, np.float32),
+                "track_id": track_ids,
+                "box_xyxy": box_xyxy,
+                "box_score": box_scores,
+                "keypoints_xy": keypoints_xy,
+                "keypoint_scores": keypoint_scores,
+                "keypoints_xyz": keypoints_xyz,
+            }
+        )
+        self._num_held += len(track_ids)
+        self.num_rows += len(track_ids)
+        self.num_tracks = max(self.num_tracks, int(track_ids.max()) + 1)
+        if self._num_held >= CHUNK_ROWS:
+            self._write_spool(self._held_table())
+
+    def chunks(self) -> Iterator[pa.Table]:
+        """All rows, in tables sorted by (track_id, frame_index); one table unless the video is very long."""
+        if self._spool is not None:
+            self._spool.close()
+            with pa.memory_map(str(self._spool_path)) as file, pa.ipc.open_stream(file) as reader:
+                for batch in reader:
+                    yield pa.Table.from_batches([batch], schema=tables.KEYPOINTS)
+        if self._frames:
+            yield self._held_table()
+
+    def _write_spool(self, chunk: pa.Table) -> None:
+        if self._spool is None:
+            self._spool = pa.ipc.new_stream(str(self._spool_path), tables.KEYPOINTS)
+        self._spool.write_table(chunk.combine_chunks())
+        self._frames.clear()
+        self._num_held = 0
+
+    def _held_table(self) -> pa.Table:
+        columns = {
+            name: np.concatenate([frame[name] for frame in self._frames])
+            for name in self._frames[0]
+            if self._frames[0][name] is not None
+        }
+        order = np.lexsort((columns["frame_index"], columns["track_id"]))
+        num_rows = len(order)
+        arrays = []
+        for field in tables.KEYPOINTS:
+            if field.name in ("video_id", "content_id"):
+                value = self._video_id if field.name == "video_id" else self._content_id
+                arrays.append(pa.array([value] * num_rows, field.type))
+            elif field.name not in columns:
+                arrays.append(pa.nulls(num_rows, field.type))
+            elif pa.types.is_fixed_size_list(field.type):
+                flat = np.ascontiguousarray(columns[field.name][order], np.float32).reshape(-1)
+                arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+            else:
+                arrays.append(pa.array(columns[field.name][order], field.type))
+        return pa.Table.from_arrays(arrays, schema=tables.KEYPOINTS)
+
+
+class PosePartWriter:
+    """One shard's two parts, from scratch file to commit; a context manager around a scratch folder."""
+
+    def __init__(self, root: str, *, shard_id: str, pose_fingerprint: str, trace: Mapping[str, object]) -> None:
+        self._root, self._shard_id, self._fingerprint = root, shard_id, pose_fingerprint
+        self._folder = tempfile.TemporaryDirectory(prefix="choreai-")
+        self.scratch = Path(self._folder.name)
+        self._path = self.scratch / "keypoints.parquet"
+        self._writer = pq.ParquetWriter(self._path, tables.KEYPOINTS, compression="zstd")
+        self._writer.add_key_value_metadata(
+            {"choreai.pose_fingerprint": pose_fingerprint, "choreai.trace": json.dumps(trace, sort_keys=True)}
+        )
+        self._videos: list[dict[str, object]] = []
+
+    def __enter__(self) -> "PosePartWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._writer.close()
+        self._folder.cleanup()
+
+    def add_video(self, record: Mapping[str, object], rows: VideoRows | None) -> None:
+        """Take one finished video: its videos row (without shard_id) and, if it is good, its keypoint rows."""
+        for chunk in rows.chunks() if rows is not None else ():
+            self._writer.write_table(chunk)
+        self._videos.append({**record, "shard_id": self._shard_id})
+
+    def commit(self) -> bool:
+        """Whether this call committed the shard; False: it was committed already, and nothing changed."""
+        self._writer.add_key_value_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
+        self._writer.close()
+        uri = tables.part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
+        written = objects.put_if_absent(uri, self._path)
+        if written:
+            _put_videos_part(self._root, self._fingerprint, self._shard_id, self._videos, self.scratch)
+        else:
+            recover_videos_part(self._root, self._fingerprint, self._shard_id)
+        return written
+
+
+def _put_videos_part(
+    root: str, pose_fingerprint: str, shard_id: str, rows: list[dict[str, object]], scratch: Path
+) -> None:
+    table = pa.Table.from_pylist(rows, schema=tables.VIDEOS)
+    uri = tables.part_uri(root, "videos", pose_fingerprint, shard_id)
+    tables.write_part(uri, table, scratch / "videos.parquet")
+
+
+def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None:
+    """Make the videos part of a committed shard from its keypoints part, if it is missing."""
+    if objects.stat_object(tables.part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
+        return
+    uri = tables.part_uri(root, "keypoints", pose_fingerprint, shard_id)
+    with tables.open_part(uri, tables.KEYPOINTS) as part:
+        footer = (part.metadata.metadata or {}).get(VIDEOS_FOOTER)
+    if footer is None:
+        raise TableError(f"{uri}: no videos rows in its footer; delete this part and run again")
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        _put_videos_part(root, pose_fingerprint, shard_id, json.loads(footer), Path(folder))
+
+
+def recover_videos_parts(root: str, pose_fingerprint: str) -> int:
+    """How many videos parts were missing and have been made again: a worker died between its two PUTs."""
+    committed = {tables.part_id_of(uri) for uri in tables.list_parts(root, "keypoints", pose_fingerprint)}
+    described = {tables.part_id_of(uri) for uri in tables.list_parts(root, "videos", pose_fingerprint)}
+    missing = sorted(committed - described)
+    for shard_id in missing:
+        recover_videos_part(root, pose_fingerprint, shard_id)
+    return len(missing)

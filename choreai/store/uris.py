@@ -1,0 +1,108 @@
+"""Where objects are: URIs, how they join and resolve, and what one look at an object tells.
+
+A URI is `s3://bucket/key`, a plain path, or `file:///path`. Keys and plain paths are taken literally ('%',
+'#', '?' and spaces stand for themselves); only `file://` is percent-decoded, and joins to plain paths.
+"""
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from choreai.errors import ConfigError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_REMEDIES = {
+    "http": "download it and give its path, or put it into S3",
+    "https": "download it and give its path, or put it into S3",
+    "gs": "use s3://bucket/key with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
+    "s3a": "write s3:// instead",
+    "s3n": "write s3:// instead",
+}
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object: where it is, how large in bytes, and which bytes."""
+
+    uri: str
+    size: int
+    content_id: str
+    """S3: the ETag without quotes. Plain path: size and modification time in nanoseconds, `size-mtime`."""
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """A bucket and a key, which is empty for the bucket itself and ends in '/' for a folder."""
+
+    bucket: str
+    key: str
+
+
+def locate(uri: str) -> S3Place | str:
+    """The bucket and key, or the plain path.
+
+    Raises `ConfigError`, which names the remedy, where no store here can hold `uri`.
+    """
+    match = _SCHEME.match(uri)
+    scheme = match[1].lower() if match else ""
+    rest = uri[match.end() :] if match else uri
+    if scheme == "file":
+        rest = unquote(rest)
+    if not uri or "\0" in rest:
+        raise ConfigError(f"{uri!r} is no URI; write s3://bucket/key or a path")
+    if not scheme:
+        return uri
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise ConfigError(f"{uri!r} names a host; write file:///path or the plain path")
+        return rest
+    if scheme == "s3":
+        bucket, _, key = rest.partition("/")
+        if not bucket:
+            raise ConfigError(f"{uri!r} names no bucket; write s3://bucket/key")
+        return S3Place(bucket, key)
+    remedy = _REMEDIES.get(scheme, "use s3://bucket/key or a path")
+    raise ConfigError(f"{uri!r}: {scheme}:// is not supported; {remedy}")
+
+
+def check_uri(uri: str) -> None:
+    """Nothing; raises `ConfigError`, which names the remedy, where no store here can hold `uri`."""
+    locate(uri)
+
+
+def join_uri(base: str, *names: str) -> str:
+    """The URI of `names` under the folder or prefix `base`."""
+    place = locate(base)
+    folder = place if isinstance(place, str) else base
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def parent_uri(uri: str) -> str:
+    """The folder or prefix that holds `uri`."""
+    place = locate(uri)
+    if isinstance(place, str):
+        return os.path.dirname(place) or "."
+    return f"s3://{place.bucket}/{posixpath.dirname(place.key)}".rstrip("/")
+
+
+def resolve_uri(uri: str, *, against: str) -> str:
+    """`uri` made absolute against the folder or prefix `against`; an absolute one unchanged.
+
+    In keys '.' and '..' are resolved here, for S3 does not; in paths '..' is left to the file system, which
+    knows the links. Raises `ConfigError` where '..' climbs out of a bucket.
+    """
+    locate(uri)
+    if uri.startswith("/") or _SCHEME.match(uri):
+        return uri
+    base = locate(against)
+    if isinstance(base, str):
+        parts = [part for part in uri.split("/") if part not in ("", ".")]
+        return posixpath.join(os.path.abspath(base), *parts)
+    key = posixpath.normpath(posixpath.join(base.key, uri))
+    if key == ".." or key.startswith("../"):
+        raise ConfigError(f"{uri!r} relative to {against} leaves the bucket; write it as s3://bucket/key")
+    if key == ".":
+        return f"s3://{base.bucket}/"
+    return f"s3://{base.bucket}/{key}{'/' if uri.endswith('/') else ''}"  # normpath took a folder's slash

@@ -1,0 +1,1 @@
+"""The style model: network, training, evaluation, tagging."""

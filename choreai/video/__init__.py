@@ -1,0 +1,1 @@
+"""Decoding and drawing video frames."""

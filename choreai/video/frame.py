@@ -1,0 +1,22 @@
+"""One decoded, sampled video frame: what the decoder yields and every pose estimator takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A sampled frame, upright (rotation metadata applied)."""
+
+    image: npt.NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    frame_index: int
+    """0-based index of this frame among all frames of the video, in presentation order."""
+    pts_seconds: float
+    """Presentation time in seconds since the video's first frame."""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"image must be (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}")

@@ -1,0 +1,1 @@
+"""One file, one job that `ray job submit` can run: wiring only."""

@@ -1,0 +1,126 @@
+"""What a job shows a person: log lines, a progress bar with rate and time left, and the summary table.
+
+On a terminal the bar moves; in a log file (`ray job logs`) a line is written now and then instead.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from choreai.cluster.session import disconnect
+from choreai.errors import CatalogError, ChoreaiError, ConfigError, TableError, WeightsError
+
+logger = logging.getLogger(__name__)
+console = Console(stderr=True)
+LOG_EVERY_SECONDS = 15.0
+WRONG_INPUT = (ConfigError, CatalogError, TableError, WeightsError)
+
+
+def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """The exit code of a job: its own, 2 for wrong input, 1 for what else went wrong, 130 for Ctrl-C."""
+    start_logging()
+    try:
+        return run(arguments)
+    except WRONG_INPUT as exc:
+        logger.error("%s", exc)
+        return 2
+    except ChoreaiError as exc:
+        logger.error("%s", exc)
+        logger.error("stopped; run the same command again to resume: what is done stays done")
+        return 1
+    except KeyboardInterrupt:
+        logger.error("interrupted; run the same command again to resume: what is done stays done")
+        return 130
+    finally:
+        disconnect()
+
+
+def start_logging() -> None:
+    """Our log lines on standard error; other libraries' from warnings up."""
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False, markup=False)
+        handler.setFormatter(logging.Formatter("%(message)s", datefmt="%X"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("choreai", "jobs", "__main__"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed * 60:.1f}/min" if task.speed else "")
+
+
+@dataclass
+class Steps:
+    """Counts finished things of one long piece of work."""
+
+    what: str
+    total: int
+    _on_advance: Callable[[int], None]
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        self._on_advance(count)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Steps]:
+    """Progress of `total` things, named `what`."""
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, speed_estimate_period=120.0) as bar:
+            task = bar.add_task(what, total=total)
+            yield Steps(what, total, lambda count: bar.advance(task, count))
+        return
+    last_line = time.monotonic()
+
+    def log_now_and_then(_count: int) -> None:
+        nonlocal last_line
+        if time.monotonic() - last_line >= LOG_EVERY_SECONDS:
+            last_line = time.monotonic()
+            rate = steps.done / max(last_line - steps.started, 1e-9)
+            left = (steps.total - steps.done) / max(rate, 1e-9)
+            logger.info("%s: %d of %d, %.1f/min, %.0f s left", what, steps.done, total, rate * 60, left)
+
+    steps = Steps(what, total, log_now_and_then)
+    yield steps
+
+
+def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str, ...] = ()) -> None:
+    """One table on standard output, right of the first column aligned to the right."""
+    table = Table(title=title, title_justify="left", show_header=bool(header))
+    width = len(rows[0]) if rows else len(header)
+    for index in range(width):
+        table.add_column(header[index] if header else "", justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: a title from a catalog is not markup
+    Console(width=None if sys.stdout.isatty() else 110).print(table)

@@ -1,0 +1,195 @@
+"""extract: a catalog of videos -> keypoint tables.
+
+    choreai extract CATALOG --output OUT
+    ray job submit --working-dir . -- python jobs/extract_poses.py --config deploy/extract.toml
+
+Only videos without a result for the same bytes and settings are processed. Kill it anywhere and run it again:
+it goes on where it stopped. Videos that cannot be used are listed in the videos table with their reason.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
+from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
+from choreai.cluster.session import connect, num_workers_for
+from choreai.config import ExtractConfig, extract_parser, load_config
+from choreai.pose.settings import build_estimator, fingerprint_settings
+from choreai.store import tables
+from choreai.store.catalog import Catalog, read_catalog, with_content_ids
+from choreai.store.pose_parts import recover_videos_parts
+from choreai.store.reports import RunSummary, ShardReport, new_run_id
+from choreai.store.shards import PoseShard, fingerprint, pending_videos, plan_shards
+from jobs.console import print_table, progress, run_command
+
+logger = logging.getLogger(__name__)
+
+
+def pose_fingerprint(config: ExtractConfig) -> str:
+    """What names the keypoint tables that `config` makes."""
+    return fingerprint(fingerprint_settings(config.pose, build_estimator(config.pose)))
+
+
+def open_catalog(config: ExtractConfig) -> Catalog:
+    """The catalog, checked, with the content id of every video."""
+    catalog = read_catalog(config.catalog)
+    with progress("looking at videos", len(catalog)) as steps:
+        return with_content_ids(catalog, on_video=steps.advance)
+
+
+def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> RunSummary:
+    """What became of the catalog's videos that had no poses yet."""
+    recover_videos_parts(config.output, pose_id)
+    known = tables.read_all(
+        config.output,
+        "videos",
+        pose_id,
+        tables.VIDEOS,
+        columns=["video_id", "content_id", "status", "attempts"],
+    )
+    pending = pending_videos(catalog, known, retry_quarantined=config.retry_quarantined)
+    summary = RunSummary(
+        job="extract_poses",
+        run_id=new_run_id(),
+        config=asdict(config),
+        pose_fingerprint=pose_id,
+        num_done_before=pending.num_done,
+        num_quarantined_before=pending.num_quarantined,
+    )
+    if pending.videos.num_rows:
+        logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
+        summary.write_manifest(config.output)  # unfinished; shows here, not at dawn, if it may not write
+        _run(config, pending.videos, pose_id, summary)
+        summary.finish()
+        logger.info("manifest: %s", summary.write_manifest(config.output))
+    return summary
+
+
+def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSummary) -> None:
+    """Run the pending videos through the pool, and count them in `summary`."""
+    shards = plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id)
+    resources = WorkerResources(num_cpus=config.workers.num_cpus, num_gpus=config.workers.num_gpus)
+    worker_settings = {
+        "settings": config.pose,
+        "pose_fingerprint": pose_id,
+        "run_id": summary.run_id,
+        "num_threads": max(1, int(config.workers.num_cpus)),
+    }
+    session = connect(config.ray_address)
+    with progress("estimating poses", videos.num_rows) as steps:
+        pool: WorkerPool[PoseShard, ShardReport] = WorkerPool(
+            PoseWorker,
+            config.output,
+            worker_settings,
+            num_workers=num_workers_for(session, config.workers.num_workers, resources=resources),
+            resources=resources,
+            narrow=lambda shard: shard.narrowed(pose_fingerprint=pose_id),
+        )
+        for outcome in pool.run(shards):
+            report = _settle(outcome, config, pose_id, summary)
+            if report is not None:
+                summary.add(report)
+                _log_shard(report)
+                steps.advance(sum(report.statuses.values()))
+        summary.num_worker_deaths = pool.num_worker_deaths
+
+
+def _settle(
+    outcome: ShardReport | Failure[PoseShard], config: ExtractConfig, pose_id: str, summary: RunSummary
+) -> ShardReport | None:
+    """The report of a shard; a video that kills workers gets its quarantine row here, by the survivor."""
+    if not isinstance(outcome, Failure):
+        return outcome
+    if outcome.killed_worker:
+        return quarantine_killer(
+            config.output,
+            outcome.shard,
+            pose_fingerprint=pose_id,
+            run_id=summary.run_id,
+            reason=outcome.reason,
+        )
+    summary.add_failure([video.video_id for video in outcome.shard.videos], outcome.reason)
+    logger.error("shard %s could not be finished: %s", outcome.shard.shard_id, outcome.reason)
+    return None
+
+
+def _log_shard(report: ShardReport) -> None:
+    logger.info(
+        "shard %s: %s, %d frames, %.1f frames/s%s",
+        report.shard_id,
+        ", ".join(f"{count} {status}" for status, count in report.statuses.items()),
+        report.num_frames,
+        report.num_frames / max(report.process_seconds, 1e-9),
+        "" if report.written else " (already committed by somebody else)",
+    )
+
+
+def exit_code(summary: RunSummary, config: ExtractConfig) -> int:
+    """1 if too large a share of this run's videos failed, or a shard could not be finished; else 0."""
+    if summary.num_failed:
+        logger.error("%d videos are still to be done; run again to resume", summary.num_failed)
+        return 1
+    if summary.failed_fraction > config.max_failed_fraction:
+        logger.error(
+            "%.0f %% of the videos failed, more than max_failed_fraction = %g allows",
+            100 * summary.failed_fraction,
+            config.max_failed_fraction,
+        )
+        return 1
+    return 0
+
+
+def print_summary(summary: RunSummary, *, output: str) -> None:
+    """The table at the end, and what was quarantined."""
+    if not summary.num_videos:
+        print(
+            f"nothing to do: all {summary.num_done_before} videos have poses"
+            + (f", {summary.num_quarantined_before} are quarantined (--retry-quarantined tries them again)"
+               if summary.num_quarantined_before else "")
+        )  # fmt: skip
+        return
+    minutes = max(summary.wall_seconds, 1e-9) / 60
+    peak = max(summary.peak_memory_bytes.values(), default=0) / 2**20
+    rows: list[tuple[str, ...]] = [
+        ("videos with people", str(summary.statuses["ok"])),
+        ("videos with nobody in view", str(summary.statuses["nobody"])),
+        ("quarantined", str(summary.statuses["quarantined"])),
+        ("could not be finished", str(summary.num_failed)),
+        ("done before", str(summary.num_done_before)),
+        ("frames", f"{summary.num_frames:,}"),
+        ("keypoint rows", f"{summary.num_rows:,}"),
+        ("wall time", f"{summary.wall_seconds:.1f} s"),
+        ("videos per minute", f"{(summary.num_videos - summary.num_failed) / minutes:.1f}"),
+        ("workers", str(len(summary.peak_memory_bytes))),
+        ("workers that died", str(summary.num_worker_deaths)),
+        ("peak memory of a worker", f"{peak:.0f} MiB"),
+        ("keypoints", f"{output}/keypoints/{summary.pose_fingerprint}"),
+    ]
+    print_table("extract", rows)
+    if summary.problems:
+        print_table("not processed", [p for p in summary.problems[:20]], header=("video", "reason"))
+        if len(summary.problems) > 20:
+            print(f"and {len(summary.problems) - 20} more: see the videos table or the manifest")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = dict(vars(arguments))
+    config = load_config(ExtractConfig, settings.pop("config"), settings)
+    catalog = open_catalog(config)
+    pose_id = pose_fingerprint(config)
+    summary = extract_poses(config, catalog, pose_id=pose_id)
+    print_summary(summary, output=config.output)
+    return exit_code(summary, config)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, extract_parser(None, __doc__ or "").parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""tag: a catalog of videos -> style tags, only for what has none from this model yet.
+
+    choreai tag CATALOG --output OUT [--model OUT/models/MODEL]
+    ray job submit --working-dir . -- python jobs/tag_catalog.py --config deploy/tag.toml
+
+Videos without poses get them first (as `choreai extract` does); tagging itself reads keypoint tables only. A
+second run does nothing and says so.
+"""
+
+import argparse
+import logging
+import sys
+from dataclasses import asdict
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
+from choreai.cluster.session import connect, num_workers_for
+from choreai.cluster.tag_worker import TagWorker
+from choreai.config import TagConfig, load_config, tag_parser
+from choreai.errors import WeightsError
+from choreai.store import tables
+from choreai.store.catalog import Catalog
+from choreai.store.reports import RunSummary, ShardReport, new_run_id
+from choreai.store.shards import KEY, TagShard, latest_attempts, plan_tag_shards
+from choreai.style.model import StyleModel, load_model, newest_model
+from jobs import extract_poses
+from jobs.console import print_table, progress, run_command
+
+logger = logging.getLogger(__name__)
+TAG_WORKER = WorkerResources(num_cpus=1.0)  # the network is small: a GPU would wait for Parquet
+
+
+def open_model(config: TagConfig, *, pose_id: str) -> tuple[str, StyleModel]:
+    """The model's URI and the model. Raises WeightsError if it was trained on other poses than the job makes."""
+    uri = config.model or newest_model(config.output)
+    model = load_model(uri)
+    if model.config.pose_fingerprint != pose_id:
+        raise WeightsError(
+            f"{uri}: trained on poses {model.config.pose_fingerprint}, but this job's settings make {pose_id}; "
+            "use the [pose] settings of its training, or train a model for these"
+        )
+    return uri, model
+
+
+def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_version: str) -> pa.Table:
+    """The catalog's videos that have poses but no tag from this model: video_id, uri, content_id, shard_id."""
+    videos = tables.read_all(output, "videos", pose_id, tables.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"])
+    usable = latest_attempts(videos)
+    usable = usable.filter(pc.not_equal(usable["status"], "quarantined"))
+    tagged = tables.read_all(output, "tags", model_version, tables.TAGS, columns=KEY)
+    wanted = catalog.table.select([*KEY, "uri"]).join(usable, keys=KEY, join_type="inner")
+    return wanted.join(tagged, keys=KEY, join_type="left anti").select([*KEY, "uri", "shard_id"])
+
+
+def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str) -> RunSummary:
+    """What became of the catalog's videos that had no tag from this model."""
+    model_uri, model = open_model(config, pose_id=pose_id)
+    untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
+    summary = RunSummary(
+        job="tag_catalog",
+        run_id=new_run_id(),
+        config=asdict(config),
+        pose_fingerprint=pose_id,
+        model_version=model.model_version,
+        num_done_before=len(catalog) - untagged.num_rows,
+    )
+    if untagged.num_rows:
+        logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)
+        summary.write_manifest(config.output)  # unfinished; shows here, not at dawn, if it may not write
+        _run(config, untagged, pose_id, model_uri, summary)
+        summary.finish()
+        logger.info("manifest: %s", summary.write_manifest(config.output))
+    return summary
+
+
+def _run(config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, summary: RunSummary) -> None:
+    """Run the untagged videos through the pool, and count them in `summary`."""
+    shards = plan_tag_shards(untagged, model_version=summary.model_version, pose_fingerprint=pose_id)
+    worker_settings = {"model_uri": model_uri, "pose_fingerprint": pose_id, "run_id": summary.run_id}
+    session = connect(config.ray_address)
+    with progress("tagging", untagged.num_rows) as steps:
+        pool: WorkerPool[TagShard, ShardReport] = WorkerPool(
+            TagWorker,
+            config.output,
+            worker_settings,
+            num_workers=num_workers_for(session, 0, resources=TAG_WORKER),
+            resources=TAG_WORKER,
+            narrow=TagShard.narrowed,
+        )
+        for outcome in pool.run(shards):
+            if isinstance(outcome, Failure):
+                summary.add_failure([video.video_id for video in outcome.shard.videos], outcome.reason)
+                logger.error("shard %s could not be finished: %s", outcome.shard.shard_id, outcome.reason)
+            else:
+                summary.add(outcome)
+                steps.advance(sum(outcome.statuses.values()))
+        summary.num_worker_deaths = pool.num_worker_deaths
+
+
+def print_summary(config: TagConfig, catalog: Catalog, extracted: RunSummary, tagged: RunSummary) -> None:
+    """What was done, and the styles of the whole catalog."""
+    if not tagged.num_videos and not extracted.num_videos:
+        left = extracted.num_quarantined_before
+        print(
+            f"nothing to do: {len(catalog) - left} of {len(catalog)} videos are tagged by {tagged.model_version}"
+            + (f", {left} are quarantined (--retry-quarantined tries them again)" if left else "")
+        )
+        return
+    rows = [(status, str(count)) for status, count in sorted(tagged.statuses.items())]
+    rows += [
+        ("could not be finished", str(tagged.num_failed)),
+        ("tagged before", str(tagged.num_done_before - extracted.num_quarantined_before
+                              - extracted.statuses["quarantined"] - extracted.num_failed)),
+        ("quarantined", str(extracted.num_quarantined_before + extracted.statuses["quarantined"])),
+        ("wall time of tagging", f"{tagged.wall_seconds:.1f} s"),
+        ("tags", f"{config.output}/tags/{tagged.model_version}"),
+    ]  # fmt: skip
+    print_table("tag", rows)
+    tags = tables.read_all(
+        config.output, "tags", tagged.model_version, tables.TAGS, columns=[*KEY, "style", "score"]
+    ).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
+    styles = tags.group_by("style").aggregate([("score", "count"), ("score", "mean")]).sort_by("style").to_pylist()
+    print_table(
+        "styles in this catalog",
+        [(row["style"], str(row["score_count"]), f"{row['score_mean']:.2f}") for row in styles if row["style"]],
+        header=("style", "videos", "mean score"),
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = dict(vars(arguments))
+    config = load_config(TagConfig, settings.pop("config"), settings)
+    catalog = extract_poses.open_catalog(config)
+    pose_id = extract_poses.pose_fingerprint(config)
+    open_model(config, pose_id=pose_id)  # a wrong model should not cost a night of poses first
+    extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id)
+    tagged = tag_catalog(config, catalog, pose_id=pose_id)
+    print_summary(config, catalog, extracted, tagged)
+    return max(extract_poses.exit_code(extracted, config), 1 if tagged.num_failed else 0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run, tag_parser(None, __doc__ or "").parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

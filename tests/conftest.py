@@ -1,0 +1,99 @@
+"""Fixtures for every test: an S3 server in a process of its own, spoken to over HTTP."""
+
+import itertools
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_bucket_numbers = itertools.count()
+
+
+def _start_moto(log: Path) -> tuple[subprocess.Popen[bytes], str] | None:
+    """The server and its endpoint once it answers; None if it ended, as it does when the port was taken."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    endpoint, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{endpoint}/moto-api/data.json", timeout=5):
+                return server, endpoint
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.05)
+    _end(server)
+    return None
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of an S3 server, at which the environment points for the rest of the run.
+
+    Processes inherit that when they start: ask for this fixture before starting a local Ray.
+    """
+    log = tmp_path_factory.mktemp("moto") / "server.log"
+    started = next(filter(None, (_start_moto(log) for _ in range(3))), None)
+    if started is None:
+        pytest.fail(f"moto_server did not start: {log.read_text()[-2000:]}")
+    server, endpoint = started
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", endpoint)
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        environment.setenv("AWS_CONFIG_FILE", "/dev/null")  # nothing of the developer's own account
+        environment.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        environment.delenv("AWS_PROFILE", raising=False)
+        environment.delenv("AWS_SESSION_TOKEN", raising=False)
+        environment.setenv(
+            "AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"
+        )  # for pyarrow, as boto3 has it
+        environment.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+        environment.setenv("NO_PROXY", "127.0.0.1")
+        yield endpoint
+    _end(server)
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: str) -> Any:  # boto3 makes the types of its clients at run time
+    """A boto3 client of `s3_server`, for what choreai itself never does, such as making buckets."""
+    import boto3
+
+    return boto3.session.Session().client("s3")
+
+
+@pytest.fixture
+def s3_uri(s3_client: Any) -> str:
+    """The URI of a bucket of its own, empty."""
+    bucket = f"bucket-{next(_bucket_numbers)}"
+    s3_client.create_bucket(Bucket=bucket)
+    return f"s3://{bucket}"
+
+
+@pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
+def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty folder, and in a second run of the same test an empty bucket."""
+    return str(tmp_path) if request.param == "path" else request.getfixturevalue("s3_uri")

@@ -1,0 +1,498 @@
+"""The decoder: what it yields from real files of many kinds, and what it says of files that are no videos."""
+
+import io
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from clips import corners, number_of, numbered, write_audio, write_clip
+
+from choreai.errors import MediaError, StorageError
+from choreai.video.decode import VideoReader
+from choreai.video.frame import Frame
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def sampled(path: Path, *, frames_per_second: float) -> list[Frame]:
+    with path.open("rb") as file, VideoReader(file, uri=str(path)) as reader:
+        return list(reader.sample(frames_per_second=frames_per_second))
+
+
+def all_frames(path: Path) -> list[Frame]:
+    with path.open("rb") as file, VideoReader(file, uri=str(path)) as reader:
+        return list(reader.frames())
+
+
+def reason(data: bytes) -> str:
+    with pytest.raises(MediaError) as caught:
+        VideoReader(io.BytesIO(data), uri="clip.mp4")
+    assert caught.value.uri == "clip.mp4"
+    return caught.value.reason
+
+
+# Time
+
+
+def test_all_frames_come_once_in_presentation_order_with_index_and_time(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", num_frames=20, options={"bf": "3"})
+    frames = all_frames(path)
+    assert [number_of(f.image) for f in frames] == list(range(20))
+    assert [f.frame_index for f in frames] == list(range(20))
+    assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(20)], abs=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts", "flv"])
+def test_sampling_takes_the_first_frame_at_or_after_each_grid_point(tmp_path, suffix):
+    path = write_clip(tmp_path / f"a.{suffix}", num_frames=60, options={"bf": "2"})
+    frames = sampled(path, frames_per_second=8)
+    expected = [-(-k * 30 // 8) for k in range(16)]
+    assert [f.frame_index for f in frames] == expected
+    assert [number_of(f.image) for f in frames] == expected
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_sampling_at_the_video_s_own_rate_takes_every_frame(tmp_path, suffix):
+    path = write_clip(tmp_path / f"a.{suffix}", num_frames=60)
+    assert [f.frame_index for f in sampled(path, frames_per_second=30)] == list(range(60))
+
+
+def test_a_video_slower_than_the_sampling_rate_yields_every_frame_once(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", num_frames=10, frames_per_second=4)
+    assert [f.frame_index for f in sampled(path, frames_per_second=8)] == list(range(10))
+
+
+def test_a_frame_held_for_three_seconds_is_not_repeated(tmp_path):
+    times = [0, 0.1, 0.2, 3.2, 3.3, 3.4, 3.5]
+    path = write_clip(tmp_path / "a.mp4", num_frames=7, pts_seconds=times)
+    frames = sampled(path, frames_per_second=8)
+    # After the gap the grid is at 3.25, 3.375, 3.5.
+    assert [f.frame_index for f in frames] == [0, 2, 3, 4, 5, 6]
+    assert [f.pts_seconds for f in frames] == pytest.approx([0, 0.2, 3.2, 3.3, 3.4, 3.5], abs=1e-4)
+
+
+@pytest.mark.parametrize("rate", [2.5, 7.3, 12, 24])
+def test_the_average_rate_never_exceeds_the_one_asked_for(tmp_path, rate):
+    rng = np.random.default_rng(3)
+    times = np.cumsum(rng.uniform(0.005, 0.12, 80)).tolist()
+    frames = sampled(write_clip(tmp_path / "a.mkv", num_frames=80, pts_seconds=times), frames_per_second=rate)
+    assert len(frames) <= int((times[-1] - times[0]) * rate + 1e-2) + 1
+    assert len({f.frame_index for f in frames}) == len(frames)
+
+
+def test_time_counts_from_the_first_frame(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", num_frames=5, pts_seconds=[7 + i / 10 for i in range(5)])
+    assert [f.pts_seconds for f in all_frames(path)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=2e-3)
+
+
+def test_avi_without_presentation_times_keeps_order_and_rate(tmp_path):
+    # FFmpeg's generated times for H.264 with B-frames in AVI go backwards; ours must not come from there.
+    path = write_clip(tmp_path / "a.avi", num_frames=30, options={"bf": "3"})
+    frames = all_frames(path)
+    assert [number_of(f.image) for f in frames] == list(range(30))
+    assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(30)], abs=1e-4)
+
+
+def test_frames_that_go_backwards_are_skipped_and_counted(tmp_path):
+    first = write_clip(
+        tmp_path / "first.ts", num_frames=30, pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"}
+    )
+    second = write_clip(
+        tmp_path / "second.ts",
+        num_frames=30,
+        pts_seconds=[0.7 + i / 30 for i in range(30)],
+        options={"bf": "0"},
+    )
+    file = io.BytesIO(first.read_bytes() + second.read_bytes())
+    with VideoReader(file, uri="a") as reader:
+        frames = list(reader.frames())
+        assert reader.num_frames_backwards == 9
+        assert reader.num_frames_decoded == 51
+    assert [number_of(f.image) for f in frames] == [*range(30), *range(9, 30)]
+    assert [f.frame_index for f in frames] == list(range(51))
+    assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(51)], abs=1e-3)
+
+
+def test_a_recording_appended_to_another_continues_the_clock(tmp_path):
+    one = write_clip(tmp_path / "a.ts", num_frames=60).read_bytes()
+    both = tmp_path / "both.ts"
+    both.write_bytes(one + one)
+    frames = all_frames(both)
+    assert len(frames) == 120
+    assert frames[-1].pts_seconds == pytest.approx(119 / 30, abs=0.05)
+
+
+def test_a_video_of_a_single_frame_yields_it(tmp_path):
+    assert [
+        f.pts_seconds for f in sampled(write_clip(tmp_path / "a.mp4", num_frames=1), frames_per_second=8)
+    ] == [0]
+
+
+def test_a_reader_is_read_once(tmp_path):
+    with write_clip(tmp_path / "a.mp4").open("rb") as file, VideoReader(file, uri="a") as reader:
+        list(reader.frames())
+        with pytest.raises(ValueError, match="read once"):
+            reader.sample()
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_sampling_rate_that_is_no_rate_is_refused(tmp_path, rate):
+    with write_clip(tmp_path / "a.mp4").open("rb") as file, VideoReader(file, uri="a") as reader:
+        with pytest.raises(ValueError, match="frames_per_second"):
+            reader.sample(frames_per_second=rate)
+
+
+# Kinds of files
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("a.mp4", "mpeg4", "yuv420p"),
+        ("a.webm", "libvpx-vp9", "yuv420p"),
+        ("a.ogg", "libvpx", "yuv420p"),
+        ("a.mpg", "mpeg2video", "yuv420p"),
+        ("a.wmv", "wmv2", "yuv420p"),
+        ("a.gif", "gif", "rgb8"),
+        ("a.mov", "prores_ks", "yuv422p10le"),
+        ("a.mkv", "ffv1", "gray"),
+        ("a.mkv", "ffv1", "gray10le"),
+        ("a.mkv", "ffv1", "yuva420p"),
+        ("a.mkv", "ffv1", "bgra"),
+        ("a.avi", "rawvideo", "bgr24"),
+        ("a.mkv", "libx264", "yuv420p10le"),
+        ("a.mkv", "libx264rgb", "rgb24"),
+    ],
+)
+def test_many_codecs_and_pixel_formats_decode(tmp_path, name, codec, pixel_format):
+    path = write_clip(tmp_path / name, codec=codec, pixel_format=pixel_format)
+    frames = all_frames(path)
+    assert [number_of(f.image) for f in frames] == list(range(12))
+    assert all(f.image.flags.writeable and f.image.flags.c_contiguous for f in frames)
+
+
+def test_interlaced_video_decodes(tmp_path):
+    path = write_clip(
+        tmp_path / "a.ts", size_wh=(64, 64), options={"x264-params": "tff=1", "flags": "+ildct+ilme"}
+    )
+    assert [number_of(f.image) for f in all_frames(path)] == list(range(12))
+
+
+@pytest.mark.parametrize("size_wh", [(63, 47), (2, 2), (1, 1), (65, 48)])
+def test_odd_sizes_come_out_exactly(tmp_path, size_wh):
+    path = write_clip(tmp_path / "a.mkv", size_wh=size_wh, pixel_format="yuv444p", codec="ffv1")
+    assert {f.image.shape for f in all_frames(path)} == {(size_wh[1], size_wh[0], 3)}
+
+
+@pytest.mark.parametrize(
+    ("turned", "hflip", "clockwise"),
+    [
+        (0, False, 0),
+        (-90, False, 90),
+        (180, False, 180),
+        (90, False, 270),
+        (0, True, 0),
+        (-90, True, 90),
+        (90, True, 270),
+    ],
+)
+def test_rotation_and_mirroring_are_undone(tmp_path, turned, hflip, clockwise):
+    """The file holds the picture so stored that its display matrix makes `corners` of it."""
+    upright = corners()
+    before_flip = upright[:, ::-1] if hflip else upright
+    stored = np.ascontiguousarray(np.rot90(before_flip, -turned // 90))
+    path = write_clip(
+        tmp_path / "a.mp4",
+        size_wh=(stored.shape[1], stored.shape[0]),
+        paint=lambda _: stored,
+        rotation_degrees=turned,
+        hflip=hflip,
+        num_frames=2,
+    )
+    with path.open("rb") as file, VideoReader(file, uri="a") as reader:
+        image = next(reader.frames()).image
+        assert (reader.info.width, reader.info.height) == (96, 64)
+        assert reader.info.rotation_degrees == clockwise
+    assert image.shape == upright.shape
+    assert np.abs(image[8::16, 8::16].astype(int) - upright[8::16, 8::16]).max() < 40
+
+
+@pytest.mark.parametrize("color", [(1, 1), (1, 2), (6, 1), (6, 2), (9, 1)])
+@pytest.mark.parametrize("size_wh", [(64, 48), (63, 47)])
+def test_colours_come_back_under_every_matrix_and_range(tmp_path, color, size_wh):
+    wanted = np.array([200, 40, 70], np.uint8)
+    painted = np.broadcast_to(wanted, (size_wh[1], size_wh[0], 3)).copy()
+    path = write_clip(
+        tmp_path / "a.mkv",
+        size_wh=size_wh,
+        paint=lambda _: painted,
+        color=color,
+        pixel_format="yuv444p" if size_wh[0] % 2 else "yuv420p",
+        options={"qp": "0"},
+        num_frames=2,
+    )
+    image = all_frames(path)[0].image
+    assert np.abs(image.astype(int) - wanted).max() <= 4
+
+
+def test_a_nonsense_colour_tag_does_not_lose_the_video(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", options={"colorspace": "ycgco"})
+    assert [number_of(f.image) for f in all_frames(path)] == list(range(12))
+
+
+def test_a_resolution_switch_is_scaled_to_the_first_size(tmp_path):
+    small, large = tmp_path / "small.ts", tmp_path / "large.ts"
+    write_clip(
+        small, num_frames=30, size_wh=(64, 48), pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"}
+    )
+    write_clip(
+        large,
+        num_frames=30,
+        size_wh=(128, 96),
+        pts_seconds=[1 + i / 30 for i in range(30)],
+        options={"bf": "0"},
+    )
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    frames = all_frames(both)
+    assert {f.image.shape for f in frames} == {(48, 64, 3)}
+    assert [number_of(f.image) for f in frames] == [*range(30), *range(30)]
+
+
+def test_the_info_tells_size_rate_duration_codec_and_sound(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", num_frames=45, frames_per_second=15, with_audio=True)
+    with path.open("rb") as file, VideoReader(file, uri="a") as reader:
+        info = reader.info
+    assert (info.width, info.height, info.codec, info.has_audio) == (64, 48, "h264", True)
+    assert info.frames_per_second == 15
+    assert info.duration_seconds == pytest.approx(3)
+
+
+def test_a_header_that_lies_about_frames_and_duration_changes_nothing(tmp_path):
+    data = bytearray(write_clip(tmp_path / "a.avi", codec="mpeg4", num_frames=30).read_bytes())
+    at = data.index(b"avih") + 8
+    data[at + 16 : at + 20] = struct.pack("<I", 3)
+    with VideoReader(io.BytesIO(bytes(data)), uri="a") as reader:
+        assert len(list(reader.frames())) == 30
+
+
+def test_metadata_that_is_no_utf8_does_not_matter(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "dance-title"
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(3), "rgb24")))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    assert data.count(b"dance-title") == 1
+    path.write_bytes(data.replace(b"dance-title", b"\xff\xfe\xe9nce-\xc3\x28le"))
+    assert [number_of(f.image) for f in all_frames(path)] == [3]
+
+
+def test_the_decoder_gets_the_threads_asked_for_and_yields_the_same(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", num_frames=40, options={"bf": "2"})
+    with path.open("rb") as file, VideoReader(file, uri="a", num_threads=3) as reader:
+        many = list(reader.frames())
+    one = all_frames(path)
+    assert [f.pts_seconds for f in many] == [f.pts_seconds for f in one]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(many, one, strict=True))
+
+
+# Damage
+
+
+def test_corrupt_packets_are_counted_and_the_frames_around_them_yielded(tmp_path):
+    data = bytearray(
+        write_clip(tmp_path / "a.mp4", num_frames=60, size_wh=(160, 120), options={"g": "10"}).read_bytes()
+    )
+    start = data.index(b"mdat") + 4
+    middle = start + (len(data) - start) * 4 // 10
+    data[middle : middle + 800] = np.random.default_rng(0).bytes(800)
+    with VideoReader(io.BytesIO(bytes(data)), uri="a") as reader:
+        frames = list(reader.frames())
+        assert reader.num_decode_errors > 0
+        assert reader.num_frames_decoded == len(frames)
+    assert 30 < len(frames) < 60
+    assert number_of(frames[0].image) == 0
+    assert number_of(frames[-1].image) == 59
+    assert frames[-1].pts_seconds == pytest.approx(59 / 30, abs=1e-3)
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.mkv", {}), ("a.mp4", {"movflags": "faststart"})])
+def test_a_truncated_file_yields_the_frames_it_has(tmp_path, name, options):
+    path = write_clip(tmp_path / name, num_frames=60, size_wh=(160, 120), container_options=options)
+    data = path.read_bytes()
+    with VideoReader(io.BytesIO(data[: len(data) * 6 // 10]), uri="a") as reader:
+        frames = list(reader.frames())
+    assert 10 < len(frames) < 60
+    # The last may be half a picture.
+    assert [number_of(f.image) for f in frames[:-1]] == list(range(len(frames) - 1))
+
+
+def test_a_file_whose_every_packet_is_garbage_is_a_media_error(tmp_path):
+    data = bytearray(write_clip(tmp_path / "a.mp4", num_frames=30).read_bytes())
+    start, stop = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[start:stop] = np.random.default_rng(1).bytes(stop - start)
+    assert "not one frame could be decoded" in reason(bytes(data))
+
+
+def test_decoding_damage_prints_nothing(tmp_path):
+    data = bytearray(write_clip(tmp_path / "a.mp4", num_frames=30, size_wh=(160, 120)).read_bytes())
+    data[len(data) // 3 : len(data) // 2] = np.random.default_rng(2).bytes(len(data) // 2 - len(data) // 3)
+    (tmp_path / "bad.mp4").write_bytes(data)
+    code = (
+        "import sys; from choreai.video.decode import VideoReader\n"
+        "r = VideoReader(open(sys.argv[1], 'rb'), uri='a'); list(r.frames()); assert r.num_decode_errors"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "bad.mp4")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+class FailingFile(io.BytesIO):
+    """A file whose reads fail once `num_bytes` have been read, as a store's do when the line is cut."""
+
+    def __init__(self, data: bytes, *, num_bytes: int) -> None:
+        super().__init__(data)
+        self._left = num_bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= size or 0
+        if self._left < 0:
+            raise StorageError("s3://bucket/a.mp4", "connection lost")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_a_read_error_comes_out_as_the_storage_error_it_was(tmp_path, name, share, capfd):
+    noise = np.random.default_rng(5).integers(0, 255, (240, 320, 3), np.uint8)
+    path = write_clip(
+        tmp_path / name,
+        size_wh=(320, 240),
+        num_frames=40,
+        paint=lambda i: np.roll(noise, 9 * i, axis=1),
+        options={"preset": "ultrafast", "qp": "8"},
+    )
+    data = path.read_bytes()
+    assert len(data) > 1_500_000
+    file = FailingFile(data, num_bytes=int(len(data) * share))
+    with pytest.raises(StorageError, match="connection lost"):
+        with VideoReader(file, uri="s3://bucket/a.mp4") as reader:
+            list(reader.sample())
+    assert capfd.readouterr().err == ""
+
+
+# Files that are no videos
+
+
+def test_an_empty_file_is_named_so():
+    assert reason(b"") == "the file is empty"
+
+
+def test_a_header_cut_off_is_named_so(tmp_path):
+    data = write_clip(tmp_path / "a.mp4").read_bytes()
+    assert "moov" in reason(data[: data.index(b"moov") - 8])
+
+
+@pytest.mark.parametrize("text", ["<!DOCTYPE html><html>Not found</html>", "ça n'existe pas\n" * 100])
+def test_text_is_named_so(text):
+    assert "text" in reason(text.encode())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
+def test_a_still_image_is_named_so(suffix):
+    assert reason(cv2.imencode(suffix, numbered(1))[1].tobytes()) == "the file is a still image, not a video"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "with_cover"),
+    [
+        ("a.mp4", "aac", False),
+        ("a.m4a", "aac", True),
+        ("a.mp3", "libmp3lame", False),
+        ("a.mp3", "libmp3lame", True),
+        ("a.wav", "pcm_s16le", False),
+        ("a.flac", "flac", False),
+    ],
+)
+def test_sound_alone_is_named_so_cover_or_not(tmp_path, name, codec, with_cover):
+    path = write_audio(tmp_path / name, codec=codec, with_cover=with_cover)
+    if with_cover:
+        with av.open(str(path)) as container:
+            assert len(container.streams.video) == 1, "the test file has no cover"
+    assert "no video stream" in reason(path.read_bytes())
+
+
+def test_random_bytes_are_no_container():
+    assert "not a video container" in reason(np.random.default_rng(0).bytes(5000))
+
+
+def test_an_unknown_codec_is_named_so(tmp_path):
+    data = write_clip(tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC")
+    assert "codec is unknown" in reason(data)
+
+
+def test_a_picture_without_size_is_named_so(tmp_path):
+    data = write_clip(tmp_path / "a.avi", codec="rawvideo", pixel_format="bgr24").read_bytes()
+    assert "no usable size (0x0)" in reason(with_avi_size(data, width=0, height=0))
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(20_000, 16), (16, 20_000), (12_000, 12_000), (16_000, 16_000)]
+)
+def test_a_picture_too_large_to_be_honest_is_refused(tmp_path, width, height):
+    data = write_clip(tmp_path / "a.avi", codec="rawvideo", pixel_format="bgr24").read_bytes()
+    assert "megapixels" in reason(with_avi_size(data, width=width, height=height))
+
+
+# Files that name other files
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.ffconcat", "ffconcat version 1.0\n{}\nfile secret.ts\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n{}\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST\n"),
+    ],
+)
+@pytest.mark.parametrize("note", ["# seen as text", "# not seen as text: \x01"])
+def test_a_playlist_never_opens_what_it_names(tmp_path, name, text, note, monkeypatch):
+    write_clip(tmp_path / "secret.ts")
+    monkeypatch.chdir(tmp_path)
+    playlist = tmp_path / name
+    playlist.write_text(text.format(note))
+    with playlist.open("rb") as file, av.open(file) as unguarded:
+        assert number_of(next(unguarded.decode(video=0)).to_ndarray(format="rgb24")) == 0
+    with playlist.open("rb") as file, pytest.raises(MediaError):
+        VideoReader(file, uri="clip.mp4")
+
+
+# Real clips
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", ["videos", "streetdance/clips"])
+def test_real_clips_decode_without_errors(folder):
+    paths = sorted((SHARED_DATA / folder).glob("*.mp4"))
+    if not paths:
+        pytest.skip(f"no clips in {SHARED_DATA / folder}")
+    for path in paths[:8]:
+        with path.open("rb") as file, VideoReader(file, uri=path.name) as reader:
+            frames = [f.pts_seconds for f in reader.sample()]
+            assert reader.num_decode_errors == 0, path.name
+            assert reader.num_frames_backwards == 0, path.name
+            assert reader.info.duration_seconds is not None
+            assert len(frames) == pytest.approx(reader.info.duration_seconds * 8, abs=2), path.name
+
+
+def with_avi_size(data: bytes, *, width: int, height: int) -> bytes:
+    """The AVI with another size in its stream's BITMAPINFOHEADER."""
+    at = data.index(b"strf") + 8
+    return data[: at + 4] + struct.pack("<ii", width, height) + data[at + 12 :]
