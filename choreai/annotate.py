@@ -26,8 +26,8 @@ from choreai.store.shards import fingerprint, latest_attempts
 from choreai.style.model import StyleModel, load_model, newest_model
 from choreai.style.tagging import tag_video
 from choreai.video.decode import VideoReader
-from choreai.video.draw import contact_sheet, draw_label, draw_people, write_png
-from choreai.video.encode import VideoWriter
+from choreai.video.draw import contact_sheet, draw_label, draw_people
+from choreai.video.encode import VideoWriter, write_png
 from choreai.video.frame import Frame
 
 logger = logging.getLogger(__name__)

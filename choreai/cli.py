@@ -12,6 +12,7 @@ from collections.abc import Callable
 from choreai import __version__
 from choreai.config import extract_parser, tag_parser, train_parser
 
+FORMATS = ("alphapose-json", "report-text", "parquet")
 DESCRIPTION = """\
 Objective style tags for catalogs of dance videos.
 
@@ -82,17 +83,53 @@ def convert_parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=CONVERT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("source", help="path or s3:// URI; its name tells the format: .json, .txt, .parquet, a folder")
+    parser.add_argument("target", help="path or s3:// URI of a file that does not exist yet")
+    parser.add_argument("--from", dest="source_format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
+    parser.add_argument("--to", dest="target_format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
+    parser.add_argument("--video-id", help="of AlphaPose JSON: the video's name; else the one video to convert")
+    parser.add_argument("--frames-per-second", type=float, metavar="F", help="of the images or samples in the source")
+    parser.add_argument("--labels", metavar="FILE", help="report text's second file, a class number a line")
+    parser.add_argument("--label-table", metavar="FILE", help="CSV with video_id and label (a catalog will do)")
+    parser.add_argument("--class-names", metavar="A,B,C", help="names of the class numbers, from 1")
     return parser
 
 
-# command -> (its parser, the module whose run(arguments) does it)
+def convert_keypoints(arguments: argparse.Namespace) -> int:
+    """`choreai convert`: prints what was converted, and what of it the target cannot hold."""
+    from choreai.store.convert import ConvertSettings, convert
+
+    names = arguments.class_names
+    settings = ConvertSettings(
+        video_id=arguments.video_id,
+        frames_per_second=arguments.frames_per_second,
+        report_labels=arguments.labels,
+        label_table=arguments.label_table,
+        class_names=tuple(names.split(",")) if names else None,
+    )
+    done = convert(
+        arguments.source,
+        arguments.target,
+        settings,
+        source_format=arguments.source_format,
+        target_format=arguments.target_format,
+    )
+    print(f"{arguments.target}: {done.num_rows} person-frames of {done.num_videos} videos")
+    for number, name in enumerate(done.class_names, start=1):
+        print(f"class {number} = {name}")
+    for dropped in done.dropped:
+        print(f"left out, too few for a sequence: {dropped}")
+    return 0
+
+
+# command -> (its parser, the function that takes what it parsed)
 _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
-    "demo": (demo_parser, "jobs.demo"),
-    "extract": (lambda prog: extract_parser(prog, EXTRACT), "jobs.extract_poses"),
-    "train": (lambda prog: train_parser(prog, TRAIN), "jobs.train_style"),
-    "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog"),
-    "show": (show_parser, "choreai.annotate"),
-    "convert": (convert_parser, "choreai.store.convert"),
+    "demo": (demo_parser, "jobs.demo:run"),
+    "extract": (lambda prog: extract_parser(prog, EXTRACT), "jobs.extract_poses:run"),
+    "train": (lambda prog: train_parser(prog, TRAIN), "jobs.train_style:run"),
+    "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog:run"),
+    "show": (show_parser, "choreai.annotate:run"),
+    "convert": (convert_parser, "choreai.cli:convert_keypoints"),
 }
 
 
@@ -105,11 +142,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", choices=list(_COMMANDS), metavar="COMMAND", help=", ".join(_COMMANDS))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="`choreai COMMAND --help` explains them")
     words = parser.parse_args(argv)
-    make_parser, module = _COMMANDS[words.command]
+    make_parser, target = _COMMANDS[words.command]
     arguments = make_parser(f"choreai {words.command}").parse_args(words.arguments)
     from jobs.console import run_command
 
-    return run_command(importlib.import_module(module).run, arguments)
+    module, _, function = target.partition(":")
+    return run_command(getattr(importlib.import_module(module), function), arguments)
 
 
 def run() -> None:

@@ -141,7 +141,7 @@ def _describe(error: Mapping[str, object]) -> str:
     name = ".".join(str(part) for part in location) if isinstance(location, tuple) else str(location)
     match error["type"]:
         case "missing":
-            return f"{name} is missing; set it in the file or give its flag"
+            return f"{name} is missing; give it on the command line or in the --config file"
         case "unexpected_keyword_argument":
             return f"unknown key {name!r}"
         case "value_error":

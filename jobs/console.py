@@ -7,6 +7,7 @@ import argparse
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,12 +27,12 @@ from rich.table import Table
 from rich.text import Text
 
 from choreai.cluster.session import disconnect
-from choreai.errors import CatalogError, ChoreaiError, ConfigError, TableError, WeightsError
+from choreai.errors import CatalogError, ChoreaiError, ChoreaiWarning, ConfigError, MediaError, TableError, WeightsError
 
 logger = logging.getLogger(__name__)
 console = Console(stderr=True)
 LOG_EVERY_SECONDS = 15.0
-WRONG_INPUT = (ConfigError, CatalogError, TableError, WeightsError)
+WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
 
 
 def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
@@ -62,8 +63,15 @@ def start_logging() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    warnings.showwarning = _log_warning
     for name in ("choreai", "jobs", "__main__"):
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _log_warning(message: Warning | str, category: type[Warning], *_place: object) -> None:
+    """Our own warnings as log lines, without the place in the code; other libraries' are for developers."""
+    if issubclass(category, ChoreaiWarning):
+        logger.warning("%s", message)
 
 
 class _RateColumn(ProgressColumn):

@@ -35,6 +35,8 @@ TAG_WORKER = WorkerResources(num_cpus=1.0)  # the network is small: a GPU would 
 def open_model(config: TagConfig, *, pose_id: str) -> tuple[str, StyleModel]:
     """The model's URI and the model. Raises WeightsError if it was trained on other poses than the job makes."""
     uri = config.model or newest_model(config.output)
+    if uri is None:
+        raise WeightsError(f"{config.output}: no style model here yet; run `choreai train`, or name one with --model")
     model = load_model(uri)
     if model.config.pose_fingerprint != pose_id:
         raise WeightsError(

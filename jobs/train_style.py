@@ -75,7 +75,7 @@ def print_summary(trained: TrainedStyle) -> None:
             ("mean speed alone (logistic regression)", f"{metrics.mean_speed_accuracy:.3f}"),
             ("training accuracy, videos", f"{metrics.train_video_accuracy:.3f}"),
             ("videos to train on, to test on", f"{data.num_train_videos}, {data.num_test_videos}"),
-            ("windows", str(data.num_windows)),
+            ("windows to train on, to test on", f"{data.num_train_windows}, {data.num_test_windows}"),
             ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
             ("model and plots", trained.model_uri),
         ],

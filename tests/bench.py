@@ -99,7 +99,9 @@ def bench_pool() -> None:
     outcomes = pool.run(shards())
     next(outcomes)  # the workers are up
     seconds = seconds_of(lambda: list(outcomes))
-    print(f"driver overhead per shard       {1000 * seconds / (NUM_EMPTY_SHARDS - 1):8.2f} ms  (2 workers doing nothing)")
+    print(
+        f"driver overhead per shard       {1000 * seconds / (NUM_EMPTY_SHARDS - 1):8.2f} ms  (2 workers doing nothing)"
+    )
 
 
 def bench_decode(folder: Path) -> None:
@@ -121,7 +123,9 @@ def bench_decode(folder: Path) -> None:
         print("decode against ffmpeg           not measured: no ffmpeg on the PATH")
         return
     own, peer = seconds_of(ours), seconds_of(ffmpeg)
-    print(f"decode, 1 thread                {len(clips) / own:8.2f} videos/s  {peer / own:5.2f} x ffmpeg -vf fps=8 to null")
+    print(
+        f"decode, 1 thread                {len(clips) / own:8.2f} videos/s  {peer / own:5.2f} x ffmpeg -vf fps=8 to null"
+    )
 
 
 def main() -> None:

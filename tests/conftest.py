@@ -68,9 +68,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         environment.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         environment.delenv("AWS_PROFILE", raising=False)
         environment.delenv("AWS_SESSION_TOKEN", raising=False)
-        environment.setenv(
-            "AWS_REQUEST_CHECKSUM_CALCULATION", "when_required"
-        )  # for pyarrow, as boto3 has it
+        environment.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")  # for pyarrow, as boto3 has it
         environment.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
         environment.setenv("NO_PROXY", "127.0.0.1")
         yield endpoint

@@ -27,10 +27,7 @@ def dancer_xy(style: str, *, seed: int, num_frames: int = 60, frames_per_second:
     pose[5:11] = (20, -60), (-20, -60), (40, -40), (-40, -40), (60, -50), (-60, -50)
     pose[11:] = (14, 0), (-14, 0), (14, 50), (-14, 50), (14, 100), (-14, 100)
     xy = np.tile(pose, (num_frames, 1, 1))
-    phase = (
-        rng.uniform(0, 2 * np.pi)
-        + 2 * np.pi * rng.uniform(0.6, 0.9) * np.arange(num_frames) / frames_per_second
-    )
+    phase = rng.uniform(0, 2 * np.pi) + 2 * np.pi * rng.uniform(0.6, 0.9) * np.arange(num_frames) / frames_per_second
     turns = {"clockwise": (1, 1), "counter": (-1, -1), "seesaw": (1, -1)}[style]
     radius = rng.uniform(15, 25)
     for wrist, turn in zip((9, 10), turns, strict=True):

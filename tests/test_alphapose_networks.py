@@ -1,5 +1,6 @@
 """AlphaPose's networks and checkpoints: keys, answers, and every way in which a file may be wrong."""
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose.alphapose import deformable
-from choreai.pose.alphapose.architecture import PUBLIC_CONFIGS, PoseArchitecture, fitting_configs
+from choreai.pose.alphapose.architecture import PUBLIC_CONFIGS, PoseArchitecture, fitting_configs, infer_architecture
 from choreai.pose.alphapose.checkpoint import build_network, load_pose_network
 from choreai.pose.alphapose.config import PoseNetworkConfig, read_pose_config
 from choreai.pose.alphapose.deformable import DeformableConv2d
@@ -50,8 +51,7 @@ def light_state(architecture: PoseArchitecture) -> OrderedDict[str, torch.Tensor
     with torch.device("meta"):
         network = build_network(architecture)
     return OrderedDict(
-        (key, torch.ones((), dtype=value.dtype).expand(value.shape))
-        for key, value in network.state_dict().items()
+        (key, torch.ones((), dtype=value.dtype).expand(value.shape)) for key, value in network.state_dict().items()
     )
 
 
@@ -75,9 +75,7 @@ def yaml_text(model: str, *, num_keypoints: int = 17, loss: str = "{TYPE: MSELos
 @pytest.mark.parametrize("name", shared(KEY_FILES))
 def test_every_key_shape_and_operation_is_as_in_alphapose(name: str) -> None:
     facts = json.loads((SHARED / "keys" / f"{name}.json").read_text())
-    [(architecture)] = {
-        known for config, known in PUBLIC_CONFIGS if f"configs/{config}.yaml" == facts["config"]
-    }
+    architecture = {f"configs/{name}.yaml": known for name, known in PUBLIC_CONFIGS}[facts["config"]]
     with torch.device("meta"):
         network = build_network(architecture).eval()
     assert {key: [list(value.shape), str(value.dtype)] for key, value in network.state_dict().items()} == {
@@ -104,10 +102,12 @@ def fill() -> Callable[[nn.Module], None]:
 def test_heatmaps_equal_those_of_alphapose(name: str, fill: Callable[[nn.Module], None]) -> None:
     golden = np.load(SHARED / "golden" / f"{name}.npz")
     facts = json.loads((SHARED / "keys" / f"{name}.json").read_text())
-    shapes = OrderedDict((key, torch.ones(()).expand(shape)) for key, shape, _ in facts["state_dict"])
-    network = build_network(load_pose_network(saved(shapes)).architecture)
+    shapes = {key: tuple(shape) for key, shape, _ in facts["state_dict"]}
+    with torch.device("meta"):  # spares random weights
+        network = build_network(infer_architecture(shapes))
+    network = network.to_empty(device="cpu").eval()
     fill(network)
-    heatmaps = predict_heatmaps(network.eval(), torch.from_numpy(golden["input"]))
+    heatmaps = predict_heatmaps(network, torch.from_numpy(golden["input"]))
     # The original answered on another machine; 2e-3 is where the order of float32 sums ends. Seen: 4e-6.
     assert relative_error(heatmaps, torch.from_numpy(golden["heatmaps"])) < 2e-3
 
@@ -121,7 +121,7 @@ def test_heatmaps_are_what_they_were(name: str) -> None:
     assert relative_error(torch.from_numpy(make_golden.thinned(heatmaps)), golden) < 1e-4
     ready = prepare(network, device="cpu")
     assert not [module for module in ready.modules() if isinstance(module, nn.BatchNorm2d)]
-    assert relative_error(predict_heatmaps(ready, crops), heatmaps) < 1e-4
+    assert relative_error(predict_heatmaps(ready, crops), heatmaps) < 2e-5  # seen: 5e-6
     assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]  # left as it was
 
 
@@ -200,12 +200,8 @@ def test_deformable_convolution_in_pieces_equals_the_whole(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("config", "architecture"), PUBLIC_CONFIGS)
-def test_every_published_network_is_recognised_by_its_shapes(
-    config: str, architecture: PoseArchitecture
-) -> None:
-    found = load_pose_network(
-        saved(light_state(architecture)), config=PoseNetworkConfig(architecture, "MSELoss")
-    )
+def test_every_published_network_is_recognised_by_its_shapes(config: str, architecture: PoseArchitecture) -> None:
+    found = load_pose_network(saved(light_state(architecture)), config=PoseNetworkConfig(architecture, "MSELoss"))
     assert found.architecture == architecture
     assert f"configs/{config}.yaml" in fitting_configs(found.architecture)
 
@@ -219,8 +215,6 @@ def test_a_checkpoint_gives_its_own_weights_and_its_hash(tmp_path: Path) -> None
     assert found.module.state_dict()["conv_out.bias"].tolist() == list(range(17))
     assert not found.module.training
     assert found.loss == "MSELoss"
-    import hashlib
-
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     with path.open("rb") as file:
         assert load_pose_network(file).sha256 == found.sha256
@@ -331,9 +325,7 @@ def test_a_wider_hrnet_is_named() -> None:
 
 
 def test_a_config_that_does_not_fit_is_answered_with_the_one_that_does() -> None:
-    config = read_pose_config(
-        yaml_text("{TYPE: FastPose, NUM_LAYERS: 152, CONV_DIM: 256}", num_keypoints=136)
-    )
+    config = read_pose_config(yaml_text("{TYPE: FastPose, NUM_LAYERS: 152, CONV_DIM: 256}", num_keypoints=136))
     with pytest.raises(WeightsError) as caught:
         load_pose_network(saved(light_state(FASTPOSE_17)), config=config)
     for part in (

@@ -37,7 +37,9 @@ def outcome(tmp_path_factory) -> dict[str, dict[str, object]]:
     whole = good.read_bytes()
     make_bad_files(folder, whole)
     rows = ["video_id,uri", "a-good,good.mp4", "missing,nothing-here.mp4", "folder,sub.mp4", f"long,{'x' * 300}.mp4"]
-    rows += [f"{path.stem},{path.name}" for path in sorted(folder.iterdir()) if path.name not in ("good.mp4", "sub.mp4")]
+    rows += [
+        f"{path.stem},{path.name}" for path in sorted(folder.iterdir()) if path.name not in ("good.mp4", "sub.mp4")
+    ]
     rows += ["z-good,good.mp4"]
     (folder / "catalog.csv").write_text("\n".join(rows))
     return process_folder(str(folder / "catalog.csv"), str(tmp_path_factory.mktemp("out")))

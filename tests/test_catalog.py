@@ -79,9 +79,7 @@ def test_a_csv_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
 def test_ids_that_are_numbers_become_strings(tmp_path: Path) -> None:
     lines = b'{"video_id": 7, "uri": "/a.mp4", "label": 3}\n\n{"uri": "/b.mp4", "video_id": "07"}\n'
     assert ids_of(catalog_of(tmp_path, lines, name="catalog.jsonl")) == ["7", "07"]
-    table = pa.table(
-        {"video_id": pa.array([7, 8], pa.int32()), "uri": pa.array(["/a", "/b"]).dictionary_encode()}
-    )
+    table = pa.table({"video_id": pa.array([7, 8], pa.int32()), "uri": pa.array(["/a", "/b"]).dictionary_encode()})
     assert ids_of(catalog_of(tmp_path, as_parquet(table), name="catalog.parquet")) == ["7", "8"]
 
 
@@ -93,9 +91,7 @@ def test_relative_uris_count_from_the_catalog_whatever_the_working_folder(
     (tmp_path / "lists" / "catalog.csv").write_bytes(text)
     monkeypatch.chdir(tmp_path)
     for uri in ("lists/catalog.csv", (tmp_path / "lists" / "catalog.csv").as_uri()):
-        resolved = [
-            f"{tmp_path}/lists/{name}" for name in ("a.mp4", "b.mp4", "../c.mp4", "d/e.mp4", "...mp4")
-        ]
+        resolved = [f"{tmp_path}/lists/{name}" for name in ("a.mp4", "b.mp4", "../c.mp4", "d/e.mp4", "...mp4")]
         assert read_catalog(uri).table["uri"].to_pylist() == resolved
     monkeypatch.chdir(tmp_path / "lists")
     assert read_catalog("catalog.csv").table["uri"][0].as_py() == f"{tmp_path}/lists/a.mp4"
@@ -296,9 +292,7 @@ def test_a_catalog_that_is_not_there_is_named(store_uri: str) -> None:
 
 def test_a_folder_without_videos_says_what_was_looked_for(store_uri: str) -> None:
     put_object(join_uri(store_uri, "clips", "notes.txt"), b"")
-    with pytest.raises(
-        CatalogError, match=r"clips: no videos in this folder; looked for \.mp4 \.mov .*\.ogv"
-    ):
+    with pytest.raises(CatalogError, match=r"clips: no videos in this folder; looked for \.mp4 \.mov .*\.ogv"):
         read_catalog(join_uri(store_uri, "clips"))
 
 

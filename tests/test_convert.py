@@ -22,9 +22,7 @@ from choreai.store.tables import KEYPOINTS, check_schema
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden" / "results_coco.json"
 
 
-def person(
-    image_id: object = "0.jpg", *, x: float = 100.0, num_keypoints: int = 17, **more: Any
-) -> dict[str, Any]:
+def person(image_id: object = "0.jpg", *, x: float = 100.0, num_keypoints: int = 17, **more: Any) -> dict[str, Any]:
     """One person as AlphaPose writes them; a value of `...` leaves the key out."""
     keypoints = [v for k in range(num_keypoints) for v in (x + k, 50.0 + 2 * k, 0.5 + k / 100)]
     fields = {
@@ -61,9 +59,7 @@ def random_table(seed: int = 0, *, videos: Sequence[str] = ("dance",), num_frame
         video=np.repeat(np.arange(len(videos)), num_frames * 2),
         track_id=np.tile([0, 1], len(videos) * num_frames),
         frame_index=np.tile(np.repeat(np.arange(num_frames) * 3, 2), len(videos)),
-        box_xyxy=np.concatenate([corners, corners + rng.uniform(1, 400, (num_rows, 2))], axis=1).astype(
-            np.float32
-        ),
+        box_xyxy=np.concatenate([corners, corners + rng.uniform(1, 400, (num_rows, 2))], axis=1).astype(np.float32),
         box_score=rng.uniform(0, 4, num_rows).astype(np.float32),
         keypoints=rng.normal(300, 900, (num_rows, 17, 3)).astype(np.float32),
     ).to_table(frames_per_second=30.0)
@@ -104,9 +100,7 @@ def test_a_person_s_numbers_arrive_in_their_columns(tmp_path: Path) -> None:
         (["clip.jpg"], [0]),
     ],
 )
-def test_frame_numbers_follow_the_image_names(
-    tmp_path: Path, names: list[object], expected: list[int]
-) -> None:
+def test_frame_numbers_follow_the_image_names(tmp_path: Path, names: list[object], expected: list[int]) -> None:
     people = [person(name, x=i) for i, name in enumerate(names)]
     table = read_people(tmp_path, people)
     order = np.argsort(expected, kind="stable")
@@ -188,9 +182,7 @@ def test_larger_keypoint_sets_keep_their_coco_part_and_say_so(tmp_path: Path, nu
         ("a string", "begins with '\"'"),
     ],
 )
-def test_what_is_not_alphapose_s_is_refused_by_name_and_person(
-    tmp_path: Path, people: object, message: str
-) -> None:
+def test_what_is_not_alphapose_s_is_refused_by_name_and_person(tmp_path: Path, people: object, message: str) -> None:
     with pytest.raises(TableError, match=message) as failure:
         read_people(tmp_path, people)
     assert "alphapose-results.json" in str(failure.value)
@@ -219,9 +211,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, text: str, message: str) -> N
         read_alphapose_json(str(path), video_id="dance", frames_per_second=30)
 
 
-def test_a_file_is_read_the_same_in_pieces_of_any_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_read_the_same_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     people = [person(f"{i}.jpg", idx=i, x=i / 3) for i in range(5)]
     path = tmp_path / "results.json"
     path.write_text("\ufeff" + json.dumps(people, indent=1), encoding="utf-8")
@@ -266,9 +256,7 @@ def test_written_json_is_as_alphapose_writes_it(tmp_path: Path) -> None:
         "9.jpg",
         "9.jpg",
     ]
-    assert all(
-        first["score"] >= second["score"] for first, second in zip(people[::2], people[1::2], strict=True)
-    )
+    assert all(first["score"] >= second["score"] for first, second in zip(people[::2], people[1::2], strict=True))
     assert {type(p["idx"]) for p in people} == {int}
     assert {p["category_id"] for p in people} == {1}
     assert {len(p["keypoints"]) for p in people} == {51}
@@ -351,9 +339,7 @@ def test_the_content_id_is_the_sequence_s_own(tmp_path: Path, samples: np.ndarra
     assert read_report_text(x, y, frames_per_second=8).keypoints["content_id"].to_pylist()[0] == ids[1]
 
 
-def test_the_box_is_drawn_around_the_keypoints_that_were_seen(
-    tmp_path: Path, samples: np.ndarray[Any, Any]
-) -> None:
+def test_the_box_is_drawn_around_the_keypoints_that_were_seen(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     keypoints = samples[:100].reshape(100, 17, 3)
     keypoints[:, :, 2] = 0.5
     keypoints[0, 3] = 0  # a keypoint not found is (0, 0, 0)
@@ -428,9 +414,7 @@ def test_labels_that_do_not_fit_are_refused(
         read_report_text(x, y, frames_per_second=8, class_names=["afro", "ballet"])
 
 
-def test_spaces_line_ends_and_blank_lines_do_not_matter(
-    tmp_path: Path, samples: np.ndarray[Any, Any]
-) -> None:
+def test_spaces_line_ends_and_blank_lines_do_not_matter(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     x, y = write_report(tmp_path, samples, [1, 2, 1])
     plain = read_report_text(x, y, frames_per_second=8)
     for path in (x, y):
@@ -444,9 +428,7 @@ def test_spaces_line_ends_and_blank_lines_do_not_matter(
 def test_sequences_written_and_read_back_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
     table = random_table(videos=["a", "b"], num_frames=250)
     x, y = str(tmp_path / "X.txt"), str(tmp_path / "Y.txt")
-    dropped = write_report_text(
-        table, x, y, labels={"a": "salsa", "b": "afro"}, class_names=["afro", "salsa"]
-    )
+    dropped = write_report_text(table, x, y, labels={"a": "salsa", "b": "afro"}, class_names=["afro", "salsa"])
     assert dropped == [DroppedRows(v, t, 50) for v in ("a", "b") for t in (0, 1)]
     read = read_report_text(x, y, frames_per_second=10, class_names=["afro", "salsa"])
     assert read.labels["label"].to_pylist() == ["salsa"] * 4 + ["afro"] * 4
@@ -456,9 +438,7 @@ def test_sequences_written_and_read_back_are_the_same_to_the_last_bit(tmp_path: 
 
 
 def test_a_track_shorter_than_a_sequence_is_reported(tmp_path: Path) -> None:
-    table = pa.concat_tables(
-        [random_table(videos=["a"], num_frames=120), random_table(videos=["b"], num_frames=60)]
-    )
+    table = pa.concat_tables([random_table(videos=["a"], num_frames=120), random_table(videos=["b"], num_frames=60)])
     x, y = str(tmp_path / "X.txt"), str(tmp_path / "Y.txt")
     dropped = write_report_text(table, x, y, labels={"a": "s", "b": "s"}, class_names=["s"])
     assert [(d.video_id, d.track_id, d.num_rows) for d in dropped] == [
@@ -498,9 +478,7 @@ def test_a_keypoint_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
     scores = column_vectors(table, "keypoint_scores").copy()
     scores[42, 3] = np.nan
     column = pa.FixedSizeListArray.from_arrays(pa.array(scores.reshape(-1)), 17)
-    table = table.set_column(
-        table.schema.names.index("keypoint_scores"), KEYPOINTS.field("keypoint_scores"), column
-    )
+    table = table.set_column(table.schema.names.index("keypoint_scores"), KEYPOINTS.field("keypoint_scores"), column)
     with pytest.raises(TableError, match="video dance, frame 126"):
         write_report_text(
             table, str(tmp_path / "X.txt"), str(tmp_path / "Y.txt"), labels={"dance": "s"}, class_names=["s"]
@@ -545,9 +523,7 @@ def test_without_class_names_the_labels_are_numbered_in_alphabetical_order(tmp_p
     part, x, y = (str(tmp_path / name) for name in ("a.parquet", "X.txt", "Y.txt"))
     pq.write_table(random_table(videos=["a", "b"], num_frames=101), part)
     catalog = tmp_path / "catalog.csv"
-    catalog.write_text(
-        "video_id,uri,label,group\na,a.mp4,waltz,1\nb,b.mp4,afro,2\nc,c.mp4,,3\nd,d.mp4,polka,4\n"
-    )
+    catalog.write_text("video_id,uri,label,group\na,a.mp4,waltz,1\nb,b.mp4,afro,2\nc,c.mp4,,3\nd,d.mp4,polka,4\n")
     settings = ConvertSettings(report_labels=y, label_table=str(catalog))
     done = convert(part, x, settings)
     assert done.class_names == ("afro", "waltz")
@@ -624,9 +600,7 @@ def test_a_target_that_exists_is_left_alone(tmp_path: Path) -> None:
 def test_a_label_table_without_its_columns_is_a_table_error(tmp_path: Path) -> None:
     pq.write_table(random_table(num_frames=100), tmp_path / "a.parquet")
     (tmp_path / "labels.csv").write_text("video,style\ndance,salsa\n")
-    settings = ConvertSettings(
-        report_labels=str(tmp_path / "Y.txt"), label_table=str(tmp_path / "labels.csv")
-    )
+    settings = ConvertSettings(report_labels=str(tmp_path / "Y.txt"), label_table=str(tmp_path / "labels.csv"))
     with pytest.raises(TableError, match=r"labels\.csv: no CSV with the columns video_id and label"):
         convert(str(tmp_path / "a.parquet"), str(tmp_path / "X.txt"), settings)
 

@@ -4,11 +4,13 @@ import io
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import psutil
 import pytest
 from clips import corners, number_of, numbered, write_audio, write_clip
 
@@ -85,6 +87,20 @@ def test_the_average_rate_never_exceeds_the_one_asked_for(tmp_path, rate):
     assert len({f.frame_index for f in frames}) == len(frames)
 
 
+def test_a_closed_reader_may_be_closed_again_and_leaves_the_file_open(tmp_path):
+    with write_clip(tmp_path / "a.mp4").open("rb") as file:
+        reader = VideoReader(file, uri="a")
+        reader.close()
+        reader.close()
+        assert not file.closed
+
+
+def test_a_grid_point_met_half_a_tick_early_is_not_served_again(tmp_path):
+    # Grid points at 33.3 and 66.7 ms; Matroska counts whole milliseconds.
+    path = write_clip(tmp_path / "a.mkv", num_frames=5, pts_seconds=[0, 0.033, 0.05, 0.067, 0.08])
+    assert [f.frame_index for f in sampled(path, frames_per_second=30)] == [0, 1, 3]
+
+
 def test_time_counts_from_the_first_frame(tmp_path):
     path = write_clip(tmp_path / "a.mkv", num_frames=5, pts_seconds=[7 + i / 10 for i in range(5)])
     assert [f.pts_seconds for f in all_frames(path)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=2e-3)
@@ -128,9 +144,7 @@ def test_a_recording_appended_to_another_continues_the_clock(tmp_path):
 
 
 def test_a_video_of_a_single_frame_yields_it(tmp_path):
-    assert [
-        f.pts_seconds for f in sampled(write_clip(tmp_path / "a.mp4", num_frames=1), frames_per_second=8)
-    ] == [0]
+    assert [f.pts_seconds for f in sampled(write_clip(tmp_path / "a.mp4", num_frames=1), frames_per_second=8)] == [0]
 
 
 def test_a_reader_is_read_once(tmp_path):
@@ -176,10 +190,19 @@ def test_many_codecs_and_pixel_formats_decode(tmp_path, name, codec, pixel_forma
     assert all(f.image.flags.writeable and f.image.flags.c_contiguous for f in frames)
 
 
+def test_drawing_on_a_frame_does_not_reach_later_ones(tmp_path):
+    # QuickTime animation decodes straight to RGB and keeps the last picture to build the next one on.
+    path = write_clip(tmp_path / "a.mov", codec="qtrle", pixel_format="rgb24")
+    numbers = []
+    with path.open("rb") as file, VideoReader(file, uri="a") as reader:
+        for frame in reader.frames():
+            numbers.append(number_of(frame.image))
+            frame.image[:] = 255
+    assert numbers == list(range(12))
+
+
 def test_interlaced_video_decodes(tmp_path):
-    path = write_clip(
-        tmp_path / "a.ts", size_wh=(64, 64), options={"x264-params": "tff=1", "flags": "+ildct+ilme"}
-    )
+    path = write_clip(tmp_path / "a.ts", size_wh=(64, 64), options={"x264-params": "tff=1", "flags": "+ildct+ilme"})
     assert [number_of(f.image) for f in all_frames(path)] == list(range(12))
 
 
@@ -247,9 +270,7 @@ def test_a_nonsense_colour_tag_does_not_lose_the_video(tmp_path):
 
 def test_a_resolution_switch_is_scaled_to_the_first_size(tmp_path):
     small, large = tmp_path / "small.ts", tmp_path / "large.ts"
-    write_clip(
-        small, num_frames=30, size_wh=(64, 48), pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"}
-    )
+    write_clip(small, num_frames=30, size_wh=(64, 48), pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"})
     write_clip(
         large,
         num_frames=30,
@@ -295,11 +316,16 @@ def test_metadata_that_is_no_utf8_does_not_matter(tmp_path):
     assert [number_of(f.image) for f in all_frames(path)] == [3]
 
 
-def test_the_decoder_gets_the_threads_asked_for_and_yields_the_same(tmp_path):
+def test_the_decoder_gets_exactly_the_threads_asked_for_and_yields_the_same(tmp_path):
     path = write_clip(tmp_path / "a.mp4", num_frames=40, options={"bf": "2"})
-    with path.open("rb") as file, VideoReader(file, uri="a", num_threads=3) as reader:
-        many = list(reader.frames())
-    one = all_frames(path)
+    decoded = {}
+    for num_threads, started in ((1, 0), (2, 2), (5, 5)):
+        before = psutil.Process().num_threads()
+        with path.open("rb") as file, VideoReader(file, uri="a", num_threads=num_threads) as reader:
+            decoded[num_threads] = list(reader.frames())
+            assert psutil.Process().num_threads() - before == started
+        assert psutil.Process().num_threads() == before, "closing ends the decoder's threads"
+    one, many = decoded[1], decoded[5]
     assert [f.pts_seconds for f in many] == [f.pts_seconds for f in one]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(many, one, strict=True))
 
@@ -322,6 +348,16 @@ def test_corrupt_packets_are_counted_and_the_frames_around_them_yielded(tmp_path
     assert number_of(frames[0].image) == 0
     assert number_of(frames[-1].image) == 59
     assert frames[-1].pts_seconds == pytest.approx(59 / 30, abs=1e-3)
+
+
+def test_frames_decoded_only_in_part_are_yielded_and_counted(tmp_path):
+    path = write_clip(tmp_path / "a.avi", codec="mpeg4", num_frames=60, size_wh=(160, 120))
+    data = bytearray(path.read_bytes())
+    middle = data.index(b"movi") + (data.index(b"idx1") - data.index(b"movi")) // 2
+    data[middle : middle + 60] = bytes(60)
+    with VideoReader(io.BytesIO(bytes(data)), uri="a") as reader:
+        assert len(list(reader.frames())) >= 58
+        assert reader.num_decode_errors > 0
 
 
 @pytest.mark.parametrize(("name", "options"), [("a.mkv", {}), ("a.mp4", {"movflags": "faststart"})])
@@ -444,12 +480,34 @@ def test_a_picture_without_size_is_named_so(tmp_path):
     assert "no usable size (0x0)" in reason(with_avi_size(data, width=0, height=0))
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(20_000, 16), (16, 20_000), (12_000, 12_000), (16_000, 16_000)]
-)
+@pytest.mark.parametrize(("width", "height"), [(20_000, 16), (16, 20_000), (12_000, 12_000), (16_000, 16_000)])
 def test_a_picture_too_large_to_be_honest_is_refused(tmp_path, width, height):
     data = write_clip(tmp_path / "a.avi", codec="rawvideo", pixel_format="bgr24").read_bytes()
     assert "megapixels" in reason(with_avi_size(data, width=width, height=height))
+
+
+def test_a_later_picture_too_large_to_be_honest_is_refused(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index, size_wh in enumerate([(64, 48), (64, 48), (16_400, 16)]):
+            packet = av.Packet(cv2.imencode(".jpg", numbered(index, size_wh=size_wh))[1].tobytes())
+            packet.stream, packet.time_base, packet.pts = stream, Fraction(1, 10), index
+            packet.dts, packet.is_keyframe = index, True
+            container.mux(packet)
+    with path.open("rb") as file, VideoReader(file, uri="a") as reader:
+        frames = reader.frames()
+        assert [number_of(next(frames).image) for _ in range(2)] == [0, 1]
+        with pytest.raises(MediaError, match="16400x16"):
+            next(frames)
+
+
+def test_a_container_that_is_not_on_the_list_is_refused(tmp_path):
+    path = write_clip(tmp_path / "a.nut")
+    with av.open(str(path)) as unguarded:
+        assert number_of(next(unguarded.decode(video=0)).to_ndarray(format="rgb24")) == 0
+    assert "not a video container" in reason(path.read_bytes())
 
 
 # Files that name other files

@@ -155,9 +155,7 @@ def test_a_label_is_readable_on_any_background(size_wh, background):
     ground = plate[plate.max(axis=1) <= 77]
     assert len(ink) > 0.02 * len(plate), "no fully white strokes"
     assert len(ground) > 0.4 * len(plate), "no plate"
-    contrast = (luminance(ink[0]) + 0.05) / (
-        max(luminance(color) for color in np.unique(ground, axis=0)) + 0.05
-    )
+    contrast = (luminance(ink[0]) + 0.05) / (max(luminance(color) for color in np.unique(ground, axis=0)) + 0.05)
     assert contrast > 7, "WCAG AAA asks for 7 to 1"
 
 
@@ -171,9 +169,7 @@ def test_a_label_stays_inside_and_touches_nothing_else():
     assert columns.min() > 160
 
 
-@pytest.mark.parametrize(
-    "text", ["Привет", "ελληνικά", "Ünïcødé ß", "日本", "a\ud800b", "tab\there\x00", "", "\n\n"]
-)
+@pytest.mark.parametrize("text", ["Привет", "ελληνικά", "Ünïcødé ß", "日本", "a\ud800b", "tab\there\x00", "", "\n\n"])
 def test_any_text_can_be_drawn(text):
     image = plain((320, 180), 200)
     draw_label(image, text)

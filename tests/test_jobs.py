@@ -38,9 +38,7 @@ def undisturbed(dances, tmp_path_factory) -> str:
 
 
 def extract(dances, output: str, *flags: str):
-    return start_driver(
-        "extract_poses", f"{dances}/catalog.csv", "--output", output, "--videos-per-shard", "1", *flags
-    )
+    return start_driver("extract_poses", f"{dances}/catalog.csv", "--output", output, "--videos-per-shard", "1", *flags)
 
 
 def assert_same_poses(output: str, undisturbed: str) -> None:
@@ -93,7 +91,9 @@ def test_a_worker_that_died_between_its_two_puts_is_made_good(dances, undisturbe
     output = str(tmp_path)
     (version,) = fingerprints(undisturbed)
     for uri in tables.list_parts(undisturbed, "keypoints", version):
-        objects.put_object(tables.part_uri(output, "keypoints", version, tables.part_id_of(uri)), objects.read_object(uri))
+        objects.put_object(
+            tables.part_uri(output, "keypoints", version, tables.part_id_of(uri)), objects.read_object(uri)
+        )
     code, out, err = finish(extract(dances, output))
     assert code == 0, err
     assert "nothing to do" in out

@@ -56,9 +56,7 @@ def test_a_person_is_found_where_the_photo_shows_her(estimator: MediaPipeEstimat
     assert np.linalg.norm(xy[NOSE] - (265, 230)) < 25
     assert xy[RIGHT_EYE, 0] < xy[NOSE, 0] < xy[LEFT_EYE, 0], "her left is on the right of the picture"
     assert xy[RIGHT_SHOULDER, 0] < xy[NOSE, 0] < xy[LEFT_SHOULDER, 0]
-    assert scores[NOSE] > 0.9 > 0.1 > scores[KEYPOINT_NAMES.index("left_ankle")], (
-        "her feet are not in the picture"
-    )
+    assert scores[NOSE] > 0.9 > 0.1 > scores[KEYPOINT_NAMES.index("left_ankle")], "her feet are not in the picture"
     assert (poses.keypoint_scores >= 0).all()
     assert (poses.keypoint_scores <= 1).all()
     assert poses.box_scores[0] == pytest.approx(scores.mean())
@@ -79,9 +77,7 @@ def test_3d_keypoints_are_metres_between_the_hips(estimator: MediaPipeEstimator,
     assert xyz[NOSE, 1] < xyz[LEFT_SHOULDER, 1] < xyz[LEFT_HIP, 1], "y points down"
 
 
-def test_a_video_s_poses_do_not_depend_on_the_video_before(
-    estimator: MediaPipeEstimator, portrait: Image
-) -> None:
+def test_a_video_s_poses_do_not_depend_on_the_video_before(estimator: MediaPipeEstimator, portrait: Image) -> None:
     estimator.start_video()
     fresh = estimator.estimate(frames_of(portrait, portrait))
     estimator.start_video()
@@ -105,9 +101,7 @@ def test_nobody_is_an_empty_pose_and_the_next_frame_is_looked_at_afresh(
 
 
 @pytest.mark.parametrize("shape_hw", [(1, 1), (2, 2), (1, 3000), (3000, 1), (4320, 7680)])
-def test_frames_of_any_size_and_shape_are_looked_at(
-    estimator: MediaPipeEstimator, shape_hw: tuple[int, int]
-) -> None:
+def test_frames_of_any_size_and_shape_are_looked_at(estimator: MediaPipeEstimator, shape_hw: tuple[int, int]) -> None:
     estimator.start_video()
     (poses,) = estimator.estimate(frames_of(np.full((*shape_hw, 3), 127, np.uint8)))
     assert len(poses) == 0
@@ -213,9 +207,7 @@ class StandInPose:
 
     def process(self, image: Image) -> SimpleNamespace:
         os.write(2, b"W0000 inference_feedback_manager.cc:114] the usual\nE0000 something is really wrong\n")
-        landmarks = [
-            SimpleNamespace(x=x, y=y, z=i / 100, visibility=i / 33) for i, (x, y) in enumerate(self.points)
-        ]
+        landmarks = [SimpleNamespace(x=x, y=y, z=i / 100, visibility=i / 33) for i, (x, y) in enumerate(self.points)]
         person = SimpleNamespace(landmark=landmarks)
         return SimpleNamespace(pose_landmarks=person, pose_world_landmarks=person)
 

@@ -62,9 +62,7 @@ def test_a_uri_that_no_store_can_hold_is_refused_with_its_remedy(uri: str, says:
         check_uri(uri)
 
 
-@pytest.mark.parametrize(
-    "uri", ["a.mp4", "/a/b", "s3://b", "s3://b/k", "S3://b/k", "file:///a", "C: x", "a:b"]
-)
+@pytest.mark.parametrize("uri", ["a.mp4", "/a/b", "s3://b", "s3://b/k", "S3://b/k", "file:///a", "C: x", "a:b"])
 def test_what_a_store_can_hold_passes(uri: str) -> None:
     check_uri(uri)
 
@@ -102,9 +100,7 @@ def test_relative_uris_resolve_and_absolute_ones_stay(uri: str, against: str, re
     assert resolve_uri(uri, against=against) == resolved
 
 
-def test_a_relative_folder_resolves_against_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_folder_resolves_against_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolve_uri("a.mp4", against="clips") == f"{tmp_path}/clips/a.mp4"
     assert parent_uri("catalog.csv") == "."
@@ -454,9 +450,7 @@ def test_a_store_that_ignores_ranges_is_found_out(scripted_s3: Callable[[Script]
 
 
 @pytest.mark.s3
-def test_without_credentials_the_error_says_what_to_set(
-    s3_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_credentials_the_error_says_what_to_set(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with _new_client(), pytest.raises(StorageError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):

@@ -58,9 +58,7 @@ def poses_of(*people: Person, noise: npt.NDArray[np.float64] | float = 0.0) -> P
     )
 
 
-def ids_of(
-    frames: list[Poses], *, start_seconds: float = 0.0, tracker: Tracker | None = None
-) -> list[list[int]]:
+def ids_of(frames: list[Poses], *, start_seconds: float = 0.0, tracker: Tracker | None = None) -> list[list[int]]:
     """The ids of each frame, frames an eighth of a second apart."""
     tracker = tracker or Tracker()
     times = start_seconds + STEP_SECONDS * np.arange(len(frames))

@@ -40,6 +40,7 @@ SETTINGS = TrainSettings(
     num_epochs=30,
     batch_size=8,
     learning_rate=0.01,
+    l2_penalty=1e-4,
     checkpoint_every_epochs=5,
     windows=WindowSettings(num_steps=40, window_seconds=4.0, stride_seconds=1.0),
 )

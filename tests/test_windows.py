@@ -8,7 +8,7 @@ from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGH
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
 
 Array = npt.NDArray[np.float64]
-SETTINGS = WindowSettings()
+SETTINGS = WindowSettings(window_seconds=6.0, stride_seconds=2.0)
 LEFT_WRIST = 9
 
 
@@ -99,9 +99,7 @@ def test_a_keypoint_scored_low_is_interpolated_from_its_neighbours_in_time() -> 
     astray, scores = clean.copy(), np.full((60, NUM_KEYPOINTS), 0.9)
     astray[20:24, LEFT_WRIST] = 5000
     scores[20:24, LEFT_WRIST] = 0.05
-    np.testing.assert_allclose(
-        xy_of(cut(seconds, astray, scores=scores)), xy_of(cut(seconds, clean)), atol=1e-4
-    )
+    np.testing.assert_allclose(xy_of(cut(seconds, astray, scores=scores)), xy_of(cut(seconds, clean)), atol=1e-4)
 
 
 def test_values_that_are_not_finite_never_come_out() -> None:

@@ -26,6 +26,9 @@ is. One death may be a lost node or another process's memory; three in a row are
 MAX_DEAD_STARTS = 5
 """So many actors in a row dying before they were ever ready end the run: no shard is to blame."""
 WAIT_NOTICE_SECONDS = 30.0
+WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+"""glibc gives every thread an arena of its own, and freed frames stay in them: a MediaPipe worker grew from 640
+to 1120 MiB within 16 clips, and stays at 520 MiB with two arenas."""
 FINAL_ERRORS = (ConfigError, TableError, WeightsError)
 """What no retry mends: the run stops at once."""
 
@@ -84,7 +87,11 @@ class WorkerPool(Generic[ShardT, ReportT]):
     ) -> None:
         # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
         self._remote_class = ray.remote(
-            num_cpus=resources.num_cpus, num_gpus=resources.num_gpus, max_restarts=0, max_task_retries=0
+            num_cpus=resources.num_cpus,
+            num_gpus=resources.num_gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            runtime_env={"env_vars": WORKER_ENVIRONMENT},
         )(worker_class)
         self._output, self._worker_settings = output, worker_settings
         self._num_workers = num_workers

@@ -88,7 +88,10 @@ class PoseWorker:
             self._estimate_video(video, rows, seen)
             outcome = {"status": "ok" if rows.num_rows else "nobody"}
         except (MediaError, ObjectMissingError, ObjectUnusableError) as exc:
-            outcome = _quarantined("decode" if seen.num_frames_decoded else "open", exc, exc.reason)
+            if exc.uri != video.uri:  # an estimator knows no URI and names the frame instead
+                outcome = _quarantined("pose", exc, str(exc))
+            else:
+                outcome = _quarantined("decode" if seen.num_frames_decoded else "open", exc, exc.reason)
         except (StorageError, ConfigError, WeightsError):
             raise  # not this video's fault: the shard, or the run, stops
         except Exception as exc:

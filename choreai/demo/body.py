@@ -157,9 +157,7 @@ class Pose:
     @staticmethod
     def joined(poses: "list[Pose]") -> "Pose":
         """The poses one after the other in time."""
-        return Pose(
-            **{f.name: np.concatenate([getattr(pose, f.name) for pose in poses]) for f in fields(Pose)}
-        )
+        return Pose(**{f.name: np.concatenate([getattr(pose, f.name) for pose in poses]) for f in fields(Pose)})
 
 
 @dataclass(frozen=True, eq=False)

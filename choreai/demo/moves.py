@@ -16,13 +16,13 @@ import numpy.typing as npt
 from choreai.demo.body import LEFT, OUTWARD, PITCH, RIGHT, ROLL, YAW, Array, Pose
 
 
+USUAL_SPEED = {"hips": 0.16, "trunk": 0.09, "head": 0.055, "arms": 0.38, "legs": 0.18}
+
+
 @dataclass(frozen=True, eq=False)
 class Manner:
     """How one dancer dances, whatever the style."""
 
-    size: float
-    """Of all movements, 1 = usual; `arm_size` is for the arms."""
-    arm_size: float
     depth: float
     """Bend of the knees, in leg lengths of the pelvis."""
     lean: float
@@ -34,28 +34,32 @@ class Manner:
     facing: float
     """Yaw from the camera, radians."""
     home: Array
-    """(3,) where the hands rest: outward, up, forward."""
+    """(3,) where the hands are on average: outward, up, forward."""
+    elbows: Array
+    """(3,) where the elbows point."""
     lead: int
     """The side that starts, LEFT or RIGHT."""
     taste: Array
     """(8,) uniform numbers in [0, 1): the moves' small choices."""
     order: npt.NDArray[np.int64]
     """(10,) a permutation of 0 ... 9: the order in which arm pictures come."""
+    liveliness: dict[str, float]
+    """Mean speed in the picture plane by part of the body, in body heights a second (see PARTS)."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         return cls(
-            size=rng.uniform(0.75, 1.30),
-            arm_size=rng.uniform(0.70, 1.30),
-            depth=rng.uniform(0.02, 0.13),
-            lean=rng.uniform(0.0, 0.20),
+            depth=rng.uniform(0.02, 0.12),
+            lean=rng.uniform(0.0, 0.15),
             turnout=rng.uniform(0.25, 0.80),
             stance=rng.uniform(0.075, 0.125),
-            facing=rng.uniform(-0.45, 0.45),
-            home=rng.uniform([0.15, -0.80, 0.10], [0.50, -0.35, 0.50]),
+            facing=rng.uniform(-0.35, 0.35),
+            home=rng.uniform([0.25, -0.20, 0.30], [0.40, 0.05, 0.45]),
+            elbows=rng.uniform([0.4, -0.5, -1.0], [0.8, -0.1, -0.5]),
             lead=int(rng.integers(2)),
             taste=rng.random(8),
             order=rng.permutation(10),
+            liveliness={part: speed * rng.uniform(0.6, 1.4) for part, speed in USUAL_SPEED.items()},
         )
 
 
@@ -99,6 +103,7 @@ def _at_home(m: Manner, beat: Array) -> Pose:
     pose = Pose.standing(len(beat))
     pose.facing += m.facing
     pose.hands[:] = m.home
+    pose.elbows[:] = m.elbows
     pose.feet[..., 0] = m.stance
     pose.toes_out[:] = m.turnout
     pose.drop += m.depth
@@ -119,19 +124,19 @@ def _plain_groove(m: Manner, beat: Array) -> Pose:
 
 def walk_in_place(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _plain_groove(m, beat)
-    swing = 0.15 * m.arm_size * np.sin(np.pi * beat)
+    swing = 0.15 * np.sin(np.pi * beat)
     for side in (LEFT, RIGHT):
         step = _step(beat, side)
-        pose.feet[:, side] += _vector(0, 0.06 * step, 0.05 * step) * m.size
+        pose.feet[:, side] += _vector(0, 0.06 * step, 0.05 * step)
         pose.hands[:, side, 2] += OUTWARD[side] * swing
     return pose
 
 
 def side_to_side(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _plain_groove(m, beat)
-    pose.travel[:, 0] += 0.15 * m.size * np.sin(np.pi * beat / 2)
+    pose.travel[:, 0] += 0.15 * np.sin(np.pi * beat / 2)
     for side in (LEFT, RIGHT):
-        pose.feet[:, side, 1] += 0.04 * m.size * _step(beat, side)
+        pose.feet[:, side, 1] += 0.04 * _step(beat, side)
     return pose
 
 
@@ -144,7 +149,7 @@ def open_arms(m: Manner, beat: Array, since: Array) -> Pose:
 
 def clap(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _plain_groove(m, beat)
-    apart = 0.14 + 0.20 * m.arm_size * np.abs(np.sin(np.pi * beat))
+    apart = 0.14 + 0.20 * np.abs(np.sin(np.pi * beat))
     pose.hands[:] = _vector(apart - 0.25, -0.10, 0.60)[:, None]
     return pose
 
@@ -158,19 +163,19 @@ COMMON_MOVES: tuple[Move, ...] = (walk_in_place, side_to_side, open_arms, clap)
 def _afrobeat_groove(m: Manner, beat: Array) -> Pose:
     pose = _at_home(m, beat)
     swing, double = np.sin(np.pi * beat), np.cos(2 * np.pi * beat)
-    pose.drop += 0.07 * m.size * (0.5 + 0.5 * double)
-    pose.sway[:, 0] += 0.09 * m.size * swing
-    pose.pelvis += m.size * _vector(0.15 * np.sin(np.pi * beat + 1), 0.12 * double, 0.16 * swing)
-    pose.chest += m.size * _vector(
+    pose.drop += 0.07 * (0.5 + 0.5 * double)
+    pose.sway[:, 0] += 0.09 * swing
+    pose.pelvis += _vector(0.15 * np.sin(np.pi * beat + 1), 0.12 * double, 0.16 * swing)
+    pose.chest += _vector(
         -0.25 * np.sin(np.pi * beat + 1),
         -0.16 * np.cos(2 * np.pi * beat + 0.6),
         -0.20 * np.sin(np.pi * beat + 0.3),
     )
     pose.head[:, PITCH] += 0.08 * double
     for side in (LEFT, RIGHT):
-        sway = OUTWARD[side] * m.size * swing
-        pose.shoulders[:, side] += 0.5 * OUTWARD[side] * m.size * np.sin(2 * np.pi * beat)
-        pose.hands[:, side] += m.arm_size * _vector(0.10 * swing, 0.10 * double, 0.16 * sway)
+        sway = OUTWARD[side] * swing
+        pose.shoulders[:, side] += 0.5 * OUTWARD[side] * np.sin(2 * np.pi * beat)
+        pose.hands[:, side] += _vector(0.10 * swing, 0.10 * double, 0.16 * sway)
     return pose
 
 
@@ -183,7 +188,7 @@ def azonto(m: Manner, beat: Array, since: Array) -> Pose:
     pose.knees_out[:, lead] = 0.5 * twist
     pose.feet[:, lead] += (0.03, 0, 0.07)
     for side, up in ((lead, drive), (1 - lead, -drive)):
-        pose.hands[:, side] = _vector(0.20, -0.05 + 0.50 * m.arm_size * up, 0.45 + 0.10 * up)
+        pose.hands[:, side] = _vector(0.20, -0.05 + 0.50 * up, 0.45 + 0.10 * up)
     return pose
 
 
@@ -191,13 +196,11 @@ def shaku(m: Manner, beat: Array, since: Array) -> Pose:
     """Crossed wrists swing like a bell over quick little steps."""
     pose = _afrobeat_groove(m, beat)
     swing = np.sin(np.pi * beat)
-    pose.travel[:, 0] += 0.10 * m.size * np.sin(np.pi * beat / 2)
+    pose.travel[:, 0] += 0.10 * np.sin(np.pi * beat / 2)
     for side in (LEFT, RIGHT):
         across = OUTWARD[side] * swing
-        pose.hands[:, side] = _vector(
-            0.05 + 0.30 * m.arm_size * across, -0.15 + 0.30 * m.arm_size * across, 0.50
-        )
-        pose.feet[:, side] += _vector(0, 0.045 * m.size * np.maximum(across, 0), 0.03 * across)
+        pose.hands[:, side] = _vector(0.05 + 0.30 * across, -0.15 + 0.30 * across, 0.50)
+        pose.feet[:, side] += _vector(0, 0.045 * np.maximum(across, 0), 0.03 * across)
     return pose
 
 
@@ -206,10 +209,10 @@ def legwork(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _afrobeat_groove(m, beat)
     for side in (LEFT, RIGHT):
         kick = _step(beat, side) ** 1.3
-        pose.feet[:, side] += m.size * _vector(0.02, 0.11 * kick, 0.14 * kick)
+        pose.feet[:, side] += _vector(0.02, 0.11 * kick, 0.14 * kick)
         pose.toes_out[:, side] = 0.5
         pose.toes_down[:, side] = 0.3 * kick
-        pose.hands[:, side] = _vector(0.30 + 0.10 * kick, -0.45 + 0.90 * m.arm_size * kick, 0.30)
+        pose.hands[:, side] = _vector(0.30 + 0.10 * kick, -0.45 + 0.90 * kick, 0.30)
     return pose
 
 
@@ -218,10 +221,10 @@ def low_hips(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _afrobeat_groove(m, beat)
     swing, circle = np.sin(np.pi * beat), np.cos(np.pi * beat)
     pose.drop += 0.07 * eased(since)
-    pose.sway += 0.11 * m.size * np.stack([swing, circle], -1)
-    pose.pelvis[:, PITCH] += 0.15 * m.size * circle
+    pose.sway += 0.11 * np.stack([swing, circle], -1)
+    pose.pelvis[:, PITCH] += 0.15 * circle
     for side in (LEFT, RIGHT):
-        pose.hands[:, side] = _vector(0.50, -0.05 + 0.40 * m.arm_size * OUTWARD[side] * swing, 0.30)
+        pose.hands[:, side] = _vector(0.50, -0.05 + 0.40 * OUTWARD[side] * swing, 0.30)
     return pose
 
 
@@ -234,7 +237,7 @@ def swirl(m: Manner, beat: Array, since: Array) -> Pose:
         pose.hands[:, side] = _vector(
             0.25 + 0.16 * up * np.cos(turn), -0.60 + 1.25 * up, 0.20 + 0.16 * up * np.sin(turn)
         )
-        pose.feet[:, side, 1] += 0.05 * m.size * _step(beat, side)
+        pose.feet[:, side, 1] += 0.05 * _step(beat, side)
     return pose
 
 
@@ -249,12 +252,13 @@ def _classical_groove(m: Manner, beat: Array) -> Pose:
     slow = np.pi * beat / 4
     pose.drop += 0.03 * np.sin(2 * slow)
     pose.sway[:, 0] += 0.04 * np.sin(slow)
+    pose.pelvis += _vector(0.12 * np.sin(slow + 1), 0, 0.06 * np.sin(slow))
+    pose.shoulders += 0.15 * np.sin(slow)[:, None]
     pose.chest[:, PITCH] += 0.05 * np.sin(slow)
-    pose.chest[:, ROLL] += 0.10 * m.size * np.sin(slow + 1)
+    pose.chest[:, ROLL] += 0.10 * np.sin(slow + 1)
     pose.head[:, YAW] += 0.30 * np.sin(slow + 6 * m.taste[2])
     pose.head[:, ROLL] += 0.15 * np.sin(slow + 2)
-    pose.toes_out += 0.3
-    pose.elbows[:] = (0.6, -0.1, -0.5)
+    pose.toes_out += 0.2
     order = m.order[m.order < len(_PORT_DE_BRAS)]
     pose.hands[:] = _keyed(beat, _PORT_DE_BRAS[order], hold=2.0, attack=1.7)[:, None]
     return pose
@@ -265,7 +269,7 @@ def plie(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _classical_groove(m, beat)
     wave = np.cos(np.pi * beat / 2)
     rise = 0.7 * np.maximum(wave, 0) ** 2 * (m.taste[4] > 0.4)
-    pose.drop += 0.22 * m.size * (0.5 - 0.5 * wave) ** 1.3 - 0.10 * np.sin(rise)
+    pose.drop += 0.22 * (0.5 - 0.5 * wave) ** 1.3 - 0.10 * np.sin(rise)
     pose.toes_down += rise[:, None]
     return pose
 
@@ -274,10 +278,10 @@ def tendu(m: Manner, beat: Array, since: Array) -> Pose:
     """One leg in turn slides out with a stretched foot and returns."""
     pose = _classical_groove(m, beat)
     out = np.sin(np.pi * (beat % 4) / 4) ** 0.8
-    direction = np.array([(0.16, 0.03), (0.0, 0.20), (0.02, -0.18)])[int(3 * m.taste[4])] * m.size
+    direction = np.array([(0.16, 0.03), (0.0, 0.20), (0.02, -0.18)])[int(3 * m.taste[4])]
     for side in (LEFT, RIGHT):
         mine = out * (np.floor(beat / 4) % 2 == side)
-        pose.feet[:, side] += _vector(direction[0], (0.02 + 0.10 * m.taste[5]) * m.size, direction[1]) * mine[:, None]
+        pose.feet[:, side] += _vector(direction[0], (0.02 + 0.10 * m.taste[5]), direction[1]) * mine[:, None]
         pose.toes_down[:, side] += 0.8 * mine
         pose.sway[:, 0] -= 0.06 * OUTWARD[side] * mine
     return pose
@@ -287,7 +291,7 @@ def adage(m: Manner, beat: Array, since: Array) -> Pose:
     """One leg unfolds high to the side, the front or the back (arabesque) and sinks."""
     pose = _classical_groove(m, beat)
     up, lead = np.sin(np.pi * np.clip(since / 4, 0, 1)) ** 1.2, m.lead
-    height = (0.20 + 0.24 * m.taste[6]) * m.size
+    height = 0.20 + 0.24 * m.taste[6]
     kind = int(3 * m.taste[7])
     foot = [(0.30, height, 0.05), (0.03, height, 0.34), (0.02, 0.8 * height, -0.38)][kind]
     pose.feet[:, lead] += np.array(foot) * up[:, None]
@@ -301,19 +305,18 @@ def adage(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def pirouette(m: Manner, beat: Array, since: Array) -> Pose:
-    """A plié, one quick turn on one leg with the arms in first, and a plié to land."""
+def passe(m: Manner, beat: Array, since: Array) -> Pose:
+    """One foot is drawn up to the other knee in turn, standing high on the ball of the other foot."""
     pose = _classical_groove(m, beat)
-    at, lead = since % 4, m.lead
-    bend = np.exp(-(((at - 0.9) / 0.45) ** 2)) + 0.7 * np.exp(-(((at - 3.1) / 0.4) ** 2))
-    turning = eased((at - 1.0) / 0.5) * (1 - eased((at - 2.4) / 0.5))
-    pose.facing += 2 * np.pi * OUTWARD[lead] * eased((at - 1.2) / 1.2)
-    pose.drop += 0.17 * bend - 0.09 * turning
-    pose.sway[:, 0] -= 0.10 * OUTWARD[lead] * turning
-    pose.feet[:, lead] += _vector(-0.02, 0.25, 0.05) * turning[:, None]
-    pose.toes_down[:, lead] += 0.9 * turning
-    pose.toes_down[:, 1 - lead] += 0.7 * turning
-    pose.hands += turning[:, None, None] * (np.array([0.05, -0.12, 0.60]) - pose.hands)
+    up = np.sin(np.pi * (beat % 2) / 2) ** 0.8
+    pose.drop -= 0.06 * up
+    for side in (LEFT, RIGHT):
+        mine = up * (np.floor(beat / 2) % 2 == side)
+        pose.feet[:, side] += _vector(-0.02, 0.22, 0.04) * mine[:, None]
+        pose.knees_out[:, side] += 0.3 * mine
+        pose.toes_down[:, side] += 0.9 * mine
+        pose.toes_down[:, 1 - side] += 0.6 * mine
+        pose.sway[:, 0] -= 0.06 * OUTWARD[side] * mine
     return pose
 
 
@@ -323,8 +326,8 @@ def saute(m: Manner, beat: Array, since: Array) -> Pose:
     at = (beat % 2) / 2
     air = np.maximum(np.sin(np.pi * np.clip((at - 0.42) / 0.34, 0, 1)), 0)
     bend = np.exp(-(((at - 0.30) / 0.11) ** 2)) + np.exp(-(((at - 0.86) / 0.10) ** 2))
-    pose.drop += m.size * (0.14 * bend - 0.22 * air)
-    pose.feet += m.size * air[:, None, None] * np.array([0.02, 0.095, 0.0])
+    pose.drop += 0.14 * bend - 0.22 * air
+    pose.feet += air[:, None, None] * np.array([0.02, 0.095, 0.0])
     pose.toes_down += 0.8 * np.minimum(2 * air, 1)[:, None]
     return pose
 
@@ -332,11 +335,11 @@ def saute(m: Manner, beat: Array, since: Array) -> Pose:
 def glide(m: Manner, beat: Array, since: Array) -> Pose:
     """A chassé: the body floats sideways over feet that part and close."""
     pose = _classical_groove(m, beat)
-    pose.travel[:, 0] += 0.28 * m.size * np.sin(np.pi * beat / 4)
+    pose.travel[:, 0] += 0.28 * np.sin(np.pi * beat / 4)
     pose.drop += 0.06 * (0.5 - 0.5 * np.cos(np.pi * beat))
     for side in (LEFT, RIGHT):
         step = _step(beat, side)
-        pose.feet[:, side] += _vector(0.10 * m.size, 0.03, 0.0) * step[:, None]
+        pose.feet[:, side] += _vector(0.10, 0.03, 0.0) * step[:, None]
         pose.toes_down[:, side] += 0.6 * step
     return pose
 
@@ -359,15 +362,15 @@ def _hit_hands(m: Manner, beat: Array, *, hold: float) -> Array:
 def _hiphop_groove(m: Manner, beat: Array) -> Pose:
     pose = _at_home(m, beat)
     down = (0.5 + 0.5 * np.cos(2 * np.pi * beat)) ** 1.5
-    pose.drop += 0.085 * m.size * down
-    pose.sway[:, 0] += 0.05 * m.size * np.sin(np.pi * beat)
-    pose.chest[:, PITCH] += 0.12 * m.size * down
-    pose.chest[:, ROLL] += 0.06 * m.size * np.sin(np.pi * beat)
-    pose.head[:, PITCH] += 0.18 * m.size * down
+    pose.drop += 0.085 * down
+    pose.sway[:, 0] += 0.05 * np.sin(np.pi * beat)
+    pose.chest[:, PITCH] += 0.12 * down
+    pose.chest[:, ROLL] += 0.06 * np.sin(np.pi * beat)
+    pose.head[:, PITCH] += 0.18 * down
     pose.shoulders -= 0.3 * down[:, None]
     for side in (LEFT, RIGHT):
         swing = OUTWARD[side] * np.sin(np.pi * beat)
-        pose.hands[:, side] += m.arm_size * _vector(0, -0.06 * down, 0.10 * swing)
+        pose.hands[:, side] += _vector(0, -0.06 * down, 0.10 * swing)
     return pose
 
 
@@ -375,9 +378,9 @@ def hits(m: Manner, beat: Array, since: Array) -> Pose:
     """An arm picture on every beat, snapped into and held, wide and close in turn."""
     pose = _hiphop_groove(m, beat)
     punch = np.exp(-5 * (beat % 1))
-    twist = m.size * _keyed(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
+    twist = _keyed(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
     pose.hands[:] = _hit_hands(m, beat, hold=1.0)
-    pose.chest[:, PITCH] -= 0.2 * m.size * punch
+    pose.chest[:, PITCH] -= 0.2 * punch
     pose.chest[:, YAW] += twist
     pose.head[:, YAW] -= 0.6 * twist
     return pose
@@ -387,13 +390,13 @@ def two_step(m: Manner, beat: Array, since: Array) -> Pose:
     """A quick step to one side, a hold, a quick step back; the arms open with every step."""
     pose = _hiphop_groove(m, beat)
     there = _keyed(beat, np.array([1.0, -1.0]), hold=1.0, attack=0.55)
-    pose.travel[:, 0] += 0.13 * m.size * there
+    pose.travel[:, 0] += 0.13 * there
     pose.pelvis += _vector(0.2 * there, 0, -0.08 * there)
     hop = np.sin(np.pi * np.minimum(1, (beat % 1) / 0.55))
-    pose.hands[:] = _vector(-0.05 + 0.75 * m.arm_size * hop, -0.20 + 0.15 * hop, 0.45 - 0.20 * hop)[:, None]
+    pose.hands[:] = _vector(-0.05 + 0.75 * hop, -0.20 + 0.15 * hop, 0.45 - 0.20 * hop)[:, None]
     for side in (LEFT, RIGHT):
         mine = hop * (np.floor(beat) % 2 == side)
-        pose.feet[:, side] += _vector(0.06 * mine, 0.05 * m.size * mine, 0.02)
+        pose.feet[:, side] += _vector(0.06 * mine, 0.05 * mine, 0.02)
     return pose
 
 
@@ -401,10 +404,10 @@ def running_man(m: Manner, beat: Array, since: Array) -> Pose:
     """A knee is pulled up while the other foot slides back; elbows out with every pull."""
     pose = _hiphop_groove(m, beat)
     pull = np.abs(np.cos(np.pi * beat))
-    pose.hands[:] = _vector(-0.05 + 0.60 * m.arm_size * pull, -0.30 + 0.25 * pull, 0.45 - 0.15 * pull)[:, None]
+    pose.hands[:] = _vector(-0.05 + 0.60 * pull, -0.30 + 0.25 * pull, 0.45 - 0.15 * pull)[:, None]
     for side in (LEFT, RIGHT):
         up = np.maximum(np.cos(np.pi * (beat + side)), 0)
-        pose.feet[:, side] += _vector(-0.02, 0.15 * m.size * up, 0.10 * up - 0.09 * m.size * (1 - up))
+        pose.feet[:, side] += _vector(-0.02, 0.15 * up, 0.10 * up - 0.09 * (1 - up))
         pose.toes_out[:, side] = 0.15
         pose.toes_down[:, side] = 0.3 * up
     return pose
@@ -414,7 +417,7 @@ def pop(m: Manner, beat: Array, since: Array) -> Pose:
     """The chest pops twice a beat under arms that change picture every second beat."""
     pose = _hiphop_groove(m, beat)
     kick = np.exp(-5 * ((2 * beat) % 1))
-    pose.chest[:, PITCH] -= 0.22 * m.size * kick
+    pose.chest[:, PITCH] -= 0.22 * kick
     pose.head[:, PITCH] += 0.15 * kick
     pose.drop -= 0.04 * kick
     pose.shoulders += 0.7 * kick[:, None]
@@ -437,17 +440,17 @@ def body_roll(m: Manner, beat: Array, since: Array) -> Pose:
     """A wave runs through chest and pelvis while the arms close and open."""
     pose = _hiphop_groove(m, beat)
     turn = np.pi * beat
-    pose.chest[:, PITCH] += 0.28 * m.size * np.sin(turn)
-    pose.pelvis[:, PITCH] -= 0.22 * m.size * np.sin(turn + 1.2)
+    pose.chest[:, PITCH] += 0.28 * np.sin(turn)
+    pose.pelvis[:, PITCH] -= 0.22 * np.sin(turn + 1.2)
     pose.head[:, PITCH] += 0.2 * np.sin(turn - 1)
     pose.sway[:, 1] += 0.08 * np.sin(turn + 1)
     pose.drop += 0.05 + 0.05 * np.sin(turn + 1.5)
-    pose.hands[:] = _vector(0.35 + 0.40 * m.arm_size * np.sin(turn), -0.10, 0.35)[:, None]
+    pose.hands[:] = _vector(0.35 + 0.40 * np.sin(turn), -0.10, 0.35)[:, None]
     return pose
 
 
 STYLES_BY_NAME: dict[str, Style] = {
     "afrobeat": Style(moves=(azonto, shaku, legwork, low_hips, swirl), blend_beats=0.7),
-    "classical": Style(moves=(plie, tendu, adage, pirouette, saute, glide), blend_beats=1.0),
+    "classical": Style(moves=(plie, tendu, adage, passe, saute, glide), blend_beats=1.0),
     "hiphop": Style(moves=(hits, two_step, running_man, pop, freeze, body_roll), blend_beats=0.5),
 }

@@ -39,8 +39,8 @@ class WindowSettings:
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012, pydantic's name for its settings
 
     num_steps: int = 100
-    window_seconds: float = 6.0
-    stride_seconds: float = 2.0
+    window_seconds: float = 4.0
+    stride_seconds: float = 1.0
     min_seconds: float = 2.0
     """A track shorter than a window but not than this gives one window, its first pose held in front."""
     min_score: float = 0.2
@@ -53,9 +53,7 @@ class WindowSettings:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
         if self.min_seconds > self.window_seconds:
-            raise ValueError(
-                f"min_seconds ({self.min_seconds}) must not exceed window_seconds ({self.window_seconds})"
-            )
+            raise ValueError(f"min_seconds ({self.min_seconds}) must not exceed window_seconds ({self.window_seconds})")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"min_score must be in [0, 1], got {self.min_score}")
 
@@ -83,9 +81,7 @@ class Windows:
 
     def __post_init__(self) -> None:
         if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:
-            raise ValueError(
-                f"steps must be (W, T, {NUM_FEATURES}) float32, got {self.steps.shape} {self.steps.dtype}"
-            )
+            raise ValueError(f"steps must be (W, T, {NUM_FEATURES}) float32, got {self.steps.shape} {self.steps.dtype}")
         for name in ("start_seconds", "stop_seconds", "track_id"):
             if getattr(self, name).shape != (len(self.steps),):
                 raise ValueError(f"{name} must be ({len(self.steps)},), got {getattr(self, name).shape}")

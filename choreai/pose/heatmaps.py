@@ -86,9 +86,7 @@ def decode_heatmaps(
     )
 
 
-def merge_flipped(
-    heatmaps_PKHW: torch.Tensor, flipped_PKHW: torch.Tensor, *, mirror: Sequence[int]
-) -> torch.Tensor:
+def merge_flipped(heatmaps_PKHW: torch.Tensor, flipped_PKHW: torch.Tensor, *, mirror: Sequence[int]) -> torch.Tensor:
     """The mean of the heatmaps of crops and of the mirrored crops, the latter turned back.
 
     `mirror` says which keypoint each one becomes. The turned heatmaps move one column to the right, their

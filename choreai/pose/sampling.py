@@ -13,6 +13,4 @@ def sample_bilinear(images_NCHW: torch.Tensor, x_NAB: torch.Tensor, y_NAB: torch
     height, width = images_NCHW.shape[-2:]
     # grid_sample's two conventions give the same pixels; this one also holds for images one pixel wide.
     grid = torch.stack(((2 * x_NAB + 1) / width - 1, (2 * y_NAB + 1) / height - 1), dim=-1)
-    return functional.grid_sample(
-        images_NCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
+    return functional.grid_sample(images_NCHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

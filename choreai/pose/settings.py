@@ -26,9 +26,7 @@ def build_estimator(settings: PoseSettings) -> PoseEstimator:
     return MediaPipeEstimator()
 
 
-def fingerprint_settings(
-    settings: PoseSettings, estimator: PoseEstimator
-) -> dict[str, str | int | float | bool]:
+def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> dict[str, str | int | float | bool]:
     """All that changes keypoints, ready to be hashed; tracking and table versions included."""
     from choreai.pose.tracking import TRACKER_VERSION
     from choreai.store.tables import SCHEMA_VERSION

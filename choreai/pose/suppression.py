@@ -115,8 +115,7 @@ def suppress_poses(
     num_people, num_keypoints = keypoint_scores.shape
     if box_xyxy.shape != (num_people, 4) or keypoints_xy.shape != (num_people, num_keypoints, 2):
         raise ValueError(
-            f"boxes {box_xyxy.shape}, keypoints {keypoints_xy.shape} and scores {keypoint_scores.shape} "
-            "do not fit"
+            f"boxes {box_xyxy.shape}, keypoints {keypoints_xy.shape} and scores {keypoint_scores.shape} do not fit"
         )
     if not (np.isfinite(keypoints_xy).all() and np.isfinite(keypoint_scores).all()):
         raise ValueError("keypoints and scores must be finite; did a network overflow in half precision?")

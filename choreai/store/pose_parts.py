@@ -108,6 +108,10 @@ class VideoRows:
             elif pa.types.is_fixed_size_list(field.type):
                 flat = np.ascontiguousarray(columns[field.name][order], np.float32).reshape(-1)
                 arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+            elif pa.types.is_list(field.type):
+                flat = np.ascontiguousarray(columns[field.name][order], np.float32).reshape(num_rows, -1)
+                stops = pa.array(np.arange(num_rows + 1) * flat.shape[1], pa.int32())
+                arrays.append(pa.ListArray.from_arrays(stops, pa.array(flat.reshape(-1)), type=field.type))
             else:
                 arrays.append(pa.array(columns[field.name][order], field.type))
         return pa.Table.from_arrays(arrays, schema=tables.KEYPOINTS)

@@ -40,11 +40,12 @@ KEYPOINTS = _schema(
         pa.field("box_score", pa.float32(), nullable=False),
         pa.field("keypoints_xy", _vector(2 * NUM_KEYPOINTS), nullable=False),
         pa.field("keypoint_scores", _vector(NUM_KEYPOINTS), nullable=False),
-        pa.field("keypoints_xyz", _vector(3 * NUM_KEYPOINTS)),
+        # Not a fixed-size list: pyarrow 25 writes nulls of those but cannot read them back (apache/arrow#35692).
+        pa.field("keypoints_xyz", pa.list_(pa.float32())),
     ],
 )
 """One row per person per sampled frame. Pixels of the upright original frame; xyz in metres, hip-centred,
-null where the estimator has no 3D."""
+51 numbers, or null where the estimator has no 3D."""
 
 VIDEOS = _schema(
     "videos",

@@ -163,10 +163,7 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
     def on_epoch(state: FitState) -> None:
         if share.rank == 0:
             task.epochs.put(state.history[-1])
-        if (
-            state.epoch % task.settings.checkpoint_every_epochs == 0
-            or state.epoch == task.settings.num_epochs
-        ):
+        if state.epoch % task.settings.checkpoint_every_epochs == 0 or state.epoch == task.settings.num_epochs:
             _report(state, is_first=share.rank == 0)
 
     # All workers see the same loss. Raising would make Ray Train start them again, to the same end.

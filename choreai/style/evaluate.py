@@ -93,9 +93,7 @@ def evaluate(model: StyleModel, examples: Examples) -> Metrics:
 def score_predictions(labels_of: IntArray, styles_of: IntArray, labels: tuple[str, ...]) -> Scorecard:
     """The scorecard of predictions (N,) for labels (N,), both indices into `labels`."""
     indices = list(range(len(labels)))
-    precision, recall, f1, num = precision_recall_fscore_support(
-        labels_of, styles_of, labels=indices, zero_division=0
-    )
+    precision, recall, f1, num = precision_recall_fscore_support(labels_of, styles_of, labels=indices, zero_division=0)
     return Scorecard(
         num=len(labels_of),
         accuracy=float(accuracy_score(labels_of, styles_of)),
@@ -106,9 +104,7 @@ def score_predictions(labels_of: IntArray, styles_of: IntArray, labels: tuple[st
             ClassMetrics(label, int(num[i]), float(precision[i]), float(recall[i]), float(f1[i]))
             for i, label in enumerate(labels)
         ),
-        confusion=tuple(
-            tuple(int(n) for n in row) for row in confusion_matrix(labels_of, styles_of, labels=indices)
-        ),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion_matrix(labels_of, styles_of, labels=indices)),
     )
 
 
@@ -140,9 +136,7 @@ def _coordinates(steps: FloatArray) -> FloatArray:
     return steps.reshape(len(steps), steps.shape[1], NUM_KEYPOINTS, 3)[..., :2]
 
 
-def _rival_accuracy(
-    train_features: FloatArray, test_features: FloatArray, train: Examples, test: Examples
-) -> float:
+def _rival_accuracy(train_features: FloatArray, test_features: FloatArray, train: Examples, test: Examples) -> float:
     rival = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a rival short of its best by a hair will do

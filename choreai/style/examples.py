@@ -112,9 +112,7 @@ class VideoExamples:
     num_rows_not_finite: int
 
 
-def read_windows(
-    root: str, pose_fingerprint: str, videos: Sequence[Video], settings: WindowSettings
-) -> VideoExamples:
+def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], settings: WindowSettings) -> VideoExamples:
     """The windows of `videos` from the keypoint tables under `root`, rows of other contents left out."""
     wanted = {(v.video_id, v.content_id) for v in videos}
     found: dict[str, Windows] = {}
@@ -187,9 +185,7 @@ def read_examples(uri: str) -> Examples:
             video_ids=tuple(dict.fromkeys(table["video_id"].to_pylist())),
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
-        raise TableError(
-            f"{uri}: not the examples of a training run ({exc}); delete it and train again"
-        ) from exc
+        raise TableError(f"{uri}: not the examples of a training run ({exc}); delete it and train again") from exc
 
 
 def _vectors(column: pa.ChunkedArray) -> FloatArray:

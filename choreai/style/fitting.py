@@ -71,9 +71,7 @@ class Share:
     device: torch.device = torch.device("cpu")  # noqa: RUF009, a torch.device cannot be changed
 
 
-def start_state(
-    settings: TrainSettings, examples: Examples, *, num_labels: int, device: torch.device
-) -> FitState:
+def start_state(settings: TrainSettings, examples: Examples, *, num_labels: int, device: torch.device) -> FitState:
     """A fresh network, the same on every worker and whatever the device, and its optimizer.
 
     The network standardises its input by the mean and spread of each feature over the training windows.
@@ -86,9 +84,7 @@ def start_state(
     network.feature_scale.copy_(torch.from_numpy(np.maximum(train.std(axis=0), MIN_FEATURE_SCALE)))
     network.to(device)
     # Adam's weight_decay (unlike AdamW's) adds l2_penalty * w to the gradient: sum(w^2) / 2, weighted.
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.l2_penalty
-    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.l2_penalty)
     return FitState(network, optimizer)
 
 
@@ -135,9 +131,7 @@ def fit(
         train_loss, train_accuracy = _train_epoch(state, train, settings, share)
         test_loss, test_accuracy = _watch(state.network, test, share)
         if not np.isfinite(train_loss):
-            raise DivergedError(
-                f"the loss is {train_loss} in epoch {state.epoch + 1}; lower the learning rate"
-            )
+            raise DivergedError(f"the loss is {train_loss} in epoch {state.epoch + 1}; lower the learning rate")
         state.history.append(
             EpochResult(state.epoch + 1, train_loss, train_accuracy, test_loss, test_accuracy, learning_rate)
         )
@@ -151,18 +145,14 @@ class _Batches:
 
     @classmethod
     def of(cls, examples: Examples, device: torch.device) -> "_Batches":
-        return cls(
-            torch.from_numpy(examples.steps).to(device), torch.from_numpy(examples.label_index).to(device)
-        )
+        return cls(torch.from_numpy(examples.steps).to(device), torch.from_numpy(examples.label_index).to(device))
 
 
 def _learning_rate(settings: TrainSettings, num_steps: int) -> float:
     return settings.learning_rate * settings.learning_rate_decay ** (num_steps // settings.decay_steps)
 
 
-def _train_epoch(
-    state: FitState, train: _Batches, settings: TrainSettings, share: Share
-) -> tuple[float, float]:
+def _train_epoch(state: FitState, train: _Batches, settings: TrainSettings, share: Share) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch's windows."""
     state.network.train()
     order = np.random.default_rng([settings.seed, state.epoch]).permutation(len(train.labels))

@@ -30,6 +30,7 @@ MODEL_FORMAT = "choreai style model"
 MODEL_SCHEMA_VERSION = 1
 WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
+MAX_HIDDEN_SIZE = 4096
 BATCH_SIZE = 256
 """Windows per forward pass when scoring: a batch of 256 takes about 30 MB of activations."""
 
@@ -48,8 +49,8 @@ class StyleModelConfig:
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels must be two or more different names, got {list(self.labels)}")
-        if self.hidden_size < 1:
-            raise ValueError(f"hidden_size must be at least 1, got {self.hidden_size}")
+        if not 1 <= self.hidden_size <= MAX_HIDDEN_SIZE:
+            raise ValueError(f"hidden_size must be 1 to {MAX_HIDDEN_SIZE}, got {self.hidden_size}")
 
     @property
     def window_shape(self) -> tuple[int, int]:
@@ -103,9 +104,7 @@ class StyleModel:
     def window_scores(self, steps: FloatArray) -> FloatArray:
         """(W, labels) probabilities of (W, num_steps, 51) windows; each row sums to 1."""
         if steps.shape[1:] != self.config.window_shape:
-            raise ValueError(
-                f"windows must be (W, {', '.join(map(str, self.config.window_shape))}), got {steps.shape}"
-            )
+            raise ValueError(f"windows must be (W, {', '.join(map(str, self.config.window_shape))}), got {steps.shape}")
         self.network.eval()
         device = self.network.classify.weight.device
         with torch.inference_mode():
@@ -113,9 +112,7 @@ class StyleModel:
                 torch.softmax(self.network(batch.to(device)), dim=1).cpu()
                 for batch in torch.from_numpy(steps).split(BATCH_SIZE)
             ]
-        return (
-            torch.cat(batches).numpy() if len(steps) else np.zeros((0, len(self.config.labels)), np.float32)
-        )
+        return torch.cat(batches).numpy() if len(steps) else np.zeros((0, len(self.config.labels)), np.float32)
 
 
 def save_model(folder_uri: str, model: StyleModel) -> None:
@@ -164,17 +161,15 @@ def load_model(folder_uri: str) -> StyleModel:
     return model
 
 
-def newest_model(output: str) -> str:
-    """The URI of the model under `output`/models that was trained last. Raises WeightsError if there is none."""
+def newest_model(output: str) -> str | None:
+    """The URI of the model under `output`/models that was trained last, None if there is none."""
     found = [
         (str(_read_description(folder).get("created_at", "")), folder)
         for info in objects.list_objects(objects.join_uri(output, "models") + "/")
         if info.uri.endswith(f"/{DESCRIPTION_NAME}")
         for folder in [info.uri.removesuffix(f"/{DESCRIPTION_NAME}")]
     ]
-    if not found:
-        raise WeightsError(f"{output}: no style model here yet; run `choreai train`, or name one with --model")
-    return max(found)[1]
+    return max(found)[1] if found else None
 
 
 def _weights(network: StyleLSTM) -> dict[str, torch.Tensor]:
@@ -225,9 +220,7 @@ def _load_weights(network: StyleLSTM, folder_uri: str) -> None:
     expected = {name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()}
     found = {name: (tuple(t.shape), t.dtype) for name, t in weights.items()}
     if found != expected:
-        wrong = sorted(
-            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-        )
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise WeightsError(
             f"{folder_uri}: {WEIGHTS_NAME} does not fit the config; missing, extra or misshapen: {wrong}"
         )

@@ -18,12 +18,12 @@ class TrainSettings:
     hidden_size: int = 64
     """Width of the first linear layer and of both LSTM layers."""
     num_epochs: int = 60
-    batch_size: int = 64
+    batch_size: int = 32
     """Windows per optimizer step over all workers together."""
     learning_rate: float = 0.003
     learning_rate_decay: float = 0.5
     """Factor on the learning rate at each stair."""
-    decay_steps: int = 200
+    decay_steps: int = 400
     """Optimizer steps per stair."""
     l2_penalty: float = 1e-4
     """Weight of sum(w^2) / 2 over all weights and biases in the loss."""

@@ -32,9 +32,7 @@ def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ..
     two videos.
     """
     if unlabelled := [v.video_id for v in videos if not v.label]:
-        raise TableError(
-            f"{_some(unlabelled)} without a label; label them or leave them out of the training catalog"
-        )
+        raise TableError(f"{_some(unlabelled)} without a label; label them or leave them out of the training catalog")
     num_videos = Counter(str(v.label) for v in videos)
     if labels and (unknown := [v for v in videos if v.label not in labels]):
         raise TableError(
@@ -43,9 +41,7 @@ def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ..
         )
     classes = tuple(sorted(num_videos)) if not labels else tuple(labels)
     if len(classes) < 2:
-        raise TableError(
-            f"training needs two classes or more, but the catalog has {list(classes)}; add another style"
-        )
+        raise TableError(f"training needs two classes or more, but the catalog has {list(classes)}; add another style")
     if small := {label: num_videos[label] for label in classes if num_videos[label] < 2}:
         raise TableError(
             f"a class needs one video to train on and one to test with, but there are too few of {small}; "
@@ -145,9 +141,7 @@ def _greedy(
     for name in names:
         now = {label: held_out[label] for label in sizes[name]}
         then = {label: now[label] + count for label, count in sizes[name].items()}
-        gain = _cost(now, totals, test_fraction=test_fraction) - _cost(
-            then, totals, test_fraction=test_fraction
-        )
+        gain = _cost(now, totals, test_fraction=test_fraction) - _cost(then, totals, test_fraction=test_fraction)
         if gain > 0 and leaves_some(name):
             take(name)
     for label in sorted(totals):  # classes whose every group overshoots the share

@@ -116,4 +116,4 @@ def _why_not_opened(head: bytes, exc: av.FFmpegError) -> str:
         return "the MP4 header (moov) is missing or damaged; was the file cut short?"
     if isinstance(exc, av.error.InvalidDataError | av.error.ArgumentError):
         return f"not a video container that is read here ({_FORMATS.replace(',', ', ')}), or a damaged one"
-    return f"the file cannot be opened: {exc.strerror}"
+    return f"the container is damaged or cut short ({exc.strerror})"

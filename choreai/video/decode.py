@@ -9,7 +9,7 @@ rule, which is what OpenCV and so the pose networks' training frames had.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -107,10 +107,13 @@ class VideoReader:
         with ExitStack() as stack:
             self._container = stack.enter_context(open_container(self._source, uri=uri))
             self._stream = self._choose_stream()
+            # PyAV ends a decoder's threads when nothing refers to it any more.
+            stack.callback(delattr, self, "_stream")
             self._set_up_decoder(num_threads)
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
             self._clock = _Clock(self._time_base, self._rate() or Fraction(_ASSUMED_FRAMES_PER_SECOND))
             self._placed_frames = self._place_frames()
+            stack.callback(self._placed_frames.close)
             first = next(self._placed_frames, None)
             if first is None:
                 raise MediaError(uri, "not one frame could be decoded; is the file damaged or cut short?")
@@ -129,7 +132,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Frees the decoder; the file object stays open."""
+        """Ends the decoder and its threads; the file object stays open."""
         self._closer.close()
 
     def sample(self, *, frames_per_second: float = 8.0) -> Iterator[Frame]:
@@ -189,7 +192,6 @@ class VideoReader:
         context.thread_count = num_threads
         context.thread_type = "AUTO" if num_threads > 1 else "NONE"
         context.options = {"max_pixels": str(MAX_PIXELS)}
-        self._num_threads = num_threads
 
     def _rate(self) -> Fraction | None:
         return self._stream.average_rate or self._stream.guessed_rate
@@ -211,7 +213,7 @@ class VideoReader:
             has_audio=bool(self._container.streams.audio),
         )
 
-    def _place_frames(self) -> "Iterator[_PlacedFrame]":
+    def _place_frames(self) -> "Generator[_PlacedFrame]":
         for picture in self._decode():
             self._check_size(picture.width, picture.height)
             ticks = self._clock.place(picture)
@@ -252,9 +254,7 @@ class VideoReader:
             picture.colorspace = _UNSPECIFIED_MATRIX
         width, height = self._size_wh
         try:
-            rgb = self._reformatter.reformat(
-                picture, width=width, height=height, format="rgb24", threads=self._num_threads
-            )
+            rgb = self._reformatter.reformat(picture, width=width, height=height, format="rgb24", threads=1)
         except av.FFmpegError as exc:
             reason = f"pixels of format {picture.format.name} cannot be turned into RGB: {exc.strerror}"
             raise MediaError(self._uri, reason) from exc

@@ -52,9 +52,7 @@ def draw_people(
     if keypoints_xy.shape != (num_people, NUM_KEYPOINTS, 2):
         raise ValueError(f"keypoints_xy must be {(num_people, NUM_KEYPOINTS, 2)}, got {keypoints_xy.shape}")
     if keypoint_scores.shape != (num_people, NUM_KEYPOINTS):
-        raise ValueError(
-            f"keypoint_scores must be {(num_people, NUM_KEYPOINTS)}, got {keypoint_scores.shape}"
-        )
+        raise ValueError(f"keypoint_scores must be {(num_people, NUM_KEYPOINTS)}, got {keypoint_scores.shape}")
     seen = np.isfinite(keypoints_xy).all(axis=2) & (keypoint_scores >= min_score)
     # A wild coordinate would overflow OpenCV's fixed-point numbers; far outside is as good as wild.
     reach = 4 * max(image.shape[:2])
@@ -64,9 +62,7 @@ def draw_people(
         _draw_person(image, person_points, person_seen, track_color(track_id))
 
 
-def _draw_person(
-    image: ImageArray, points: npt.NDArray[np.int32], seen: npt.NDArray[np.bool_], color: Color
-) -> None:
+def _draw_person(image: ImageArray, points: npt.NDArray[np.int32], seen: npt.NDArray[np.bool_], color: Color) -> None:
     thickness = max(2, round(min(image.shape[:2]) / 200))
     pale = (color[0] // 3 + 170, color[1] // 3 + 170, color[2] // 3 + 170)
     edges = [(a, b) for a, b in EDGES if seen[a] and seen[b]]
@@ -141,9 +137,7 @@ def _paste_fitted(cell: ImageArray, frame: ImageArray) -> None:
     height, width = max(1, round(frame.shape[0] * scale)), max(1, round(frame.shape[1] * scale))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     top, left = (cell.shape[0] - height) // 2, (cell.shape[1] - width) // 2
-    cell[top : top + height, left : left + width] = cv2.resize(
-        frame, (width, height), interpolation=interpolation
-    )
+    cell[top : top + height, left : left + width] = cv2.resize(frame, (width, height), interpolation=interpolation)
 
 
 @lru_cache(maxsize=256)

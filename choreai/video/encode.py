@@ -45,9 +45,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         try:
-            self._container = av.open(
-                str(self._partial), "w", format="mp4", options={"movflags": "+faststart"}
-            )
+            self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
         except av.FFmpegError as exc:
             raise self._failed(exc) from exc
         return self

@@ -52,8 +52,7 @@ def filled_network(architecture: PoseArchitecture) -> nn.Module:
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     norms = {key.rpartition(".")[0] for key in shapes if key.endswith("running_mean")}
     weights = {
-        key: fill_tensor(key, shape, is_batch_norm=key.rpartition(".")[0] in norms)
-        for key, shape in shapes.items()
+        key: fill_tensor(key, shape, is_batch_norm=key.rpartition(".")[0] in norms) for key, shape in shapes.items()
     }
     network.load_state_dict(weights, assign=True)
     return network.requires_grad_(False).eval()

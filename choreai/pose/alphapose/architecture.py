@@ -58,9 +58,7 @@ CONFIG_KEYS = {
 }
 
 
-def _fastpose(
-    num_keypoints: int, conv_dim: Literal[128, 256], *, deformable: bool = False
-) -> PoseArchitecture:
+def _fastpose(num_keypoints: int, conv_dim: Literal[128, 256], *, deformable: bool = False) -> PoseArchitecture:
     return PoseArchitecture("FastPose", num_keypoints, 50, conv_dim=conv_dim, deformable=deformable)
 
 
@@ -129,9 +127,7 @@ def infer_architecture(shapes: Shapes) -> PoseArchitecture:
             backbone="shuffle" if unshuffle else "se-resnet",
         )
     if "deconv_layers.0.weight" in shapes:
-        return PoseArchitecture(
-            "SimplePose", _out_channels(shapes, "final_layer.weight"), _num_layers(shapes)
-        )
+        return PoseArchitecture("SimplePose", _out_channels(shapes, "final_layer.weight"), _num_layers(shapes))
     if "stage4.0.branches.0.0.conv1.weight" in shapes:
         width = _out_channels(shapes, "stage4.0.branches.0.0.conv1.weight")
         if width != HRNET_WIDTH:
@@ -145,9 +141,7 @@ def infer_architecture(shapes: Shapes) -> PoseArchitecture:
 
 def _out_channels(shapes: Shapes, key: str) -> int:
     if key not in shapes or len(shapes[key]) != 4 or shapes[key][0] < 1:
-        raise WeightsError(
-            f"the checkpoint has no convolution {key}, got {shapes.get(key, 'nothing')}; is it cut?"
-        )
+        raise WeightsError(f"the checkpoint has no convolution {key}, got {shapes.get(key, 'nothing')}; is it cut?")
     return shapes[key][0]
 
 

@@ -47,9 +47,7 @@ class Bottleneck(nn.Module):
         out_channels = planes * EXPANSION
         self.conv1 = nn.Conv2d(in_channels, planes, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2_offset = (
-            nn.Conv2d(planes, 2 * NUM_TAPS, 3, stride=stride, padding=1) if deformable else None
-        )
+        self.conv2_offset = nn.Conv2d(planes, 2 * NUM_TAPS, 3, stride=stride, padding=1) if deformable else None
         self.conv2: nn.Module
         if deformable:
             self.conv2 = DeformableConv2d(planes, planes, stride=stride)

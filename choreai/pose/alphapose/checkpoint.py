@@ -81,9 +81,7 @@ def build_network(architecture: PoseArchitecture) -> nn.Module:
     )
 
 
-def load_pose_network(
-    checkpoint: bytes | Path | BinaryIO, *, config: PoseNetworkConfig | None = None
-) -> PoseNetwork:
+def load_pose_network(checkpoint: bytes | Path | BinaryIO, *, config: PoseNetworkConfig | None = None) -> PoseNetwork:
     """The network that a checkpoint's shapes describe, with the checkpoint's weights.
 
     A config is checked against the checkpoint; without one, the loss is that of the public checkpoints with
@@ -96,8 +94,7 @@ def load_pose_network(
     if config is not None and (differences := describe_differences(architecture, config.architecture)):
         fitting = " or ".join(fitting_configs(architecture)) or "none of AlphaPose's published ones"
         raise WeightsError(
-            f"the checkpoint does not fit the config: {'; '.join(differences)}; "
-            f"the config that fits is {fitting}"
+            f"the checkpoint does not fit the config: {'; '.join(differences)}; the config that fits is {fitting}"
         )
     loss = config.loss if config is not None else _usual_loss(architecture)
     with torch.device("meta"):
@@ -134,9 +131,7 @@ def _read_state(data: bytes) -> State:
         raise WeightsError(f"the checkpoint holds a {type(content).__name__}, not a state dict of tensors")
     state = {str(key): value for key, value in content.items()}
     if strange := [key for key, value in state.items() if not isinstance(value, torch.Tensor)]:
-        raise WeightsError(
-            f"the checkpoint's {strange[0]!r} is no tensor; save the network's state_dict() alone"
-        )
+        raise WeightsError(f"the checkpoint's {strange[0]!r} is no tensor; save the network's state_dict() alone")
     if all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     return state
@@ -156,9 +151,7 @@ def _usual_loss(architecture: PoseArchitecture) -> Loss:
 def _load_strictly(module: nn.Module, state: State) -> None:
     """Puts the state's tensors into a network on the meta device."""
     counters = {
-        key: torch.tensor(0)
-        for key in module.state_dict()
-        if key.endswith(".num_batches_tracked") and key not in state
+        key: torch.tensor(0) for key in module.state_dict() if key.endswith(".num_batches_tracked") and key not in state
     }
     weights = {key: _as_float32(key, value) for key, value in state.items()}
     try:
@@ -172,9 +165,7 @@ def _as_float32(key: str, value: torch.Tensor) -> torch.Tensor:
     if key.endswith("num_batches_tracked"):
         return value.long()
     if not torch.isfinite(value).all():
-        raise WeightsError(
-            f"the checkpoint's {key} has values that are not finite: a broken file or training run"
-        )
+        raise WeightsError(f"the checkpoint's {key} has values that are not finite: a broken file or training run")
     return value.float()
 
 

@@ -31,9 +31,7 @@ class DeformableConv2d(nn.Module):
         """(N, O, H, W) from (N, C, H * stride, W * stride) and offsets (N, 18, H, W)."""
         bytes_per_image = images.shape[1] * NUM_TAPS * offsets.shape[2] * offsets.shape[3] * 4
         piece = max(1, SAMPLES_BYTES // bytes_per_image)
-        outputs = [
-            self._convolve(*part) for part in zip(images.split(piece), offsets.split(piece), strict=True)
-        ]
+        outputs = [self._convolve(*part) for part in zip(images.split(piece), offsets.split(piece), strict=True)]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _convolve(self, images: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:

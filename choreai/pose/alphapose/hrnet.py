@@ -35,12 +35,10 @@ class ExchangeModule(nn.Module):
     def __init__(self, num_branches: int, *, num_outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(width) for _ in range(BLOCKS_PER_BRANCH)))
-            for width in WIDTHS[:num_branches]
+            nn.Sequential(*(BasicBlock(width) for _ in range(BLOCKS_PER_BRANCH))) for width in WIDTHS[:num_branches]
         )
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fuse_path(source, target) for source in range(num_branches))
-            for target in range(num_outputs)
+            nn.ModuleList(_fuse_path(source, target) for source in range(num_branches)) for target in range(num_outputs)
         )
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -103,9 +101,7 @@ def _fuse_path(source: int, target: int) -> nn.Module:
         reduce = nn.Conv2d(WIDTHS[source], WIDTHS[target], 1, bias=False)
         enlarge = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
         return nn.Sequential(reduce, nn.BatchNorm2d(WIDTHS[target]), enlarge)
-    halvings = [
-        _conv_bn(WIDTHS[source], WIDTHS[source], stride=2, relu=True) for _ in range(target - source - 1)
-    ]
+    halvings = [_conv_bn(WIDTHS[source], WIDTHS[source], stride=2, relu=True) for _ in range(target - source - 1)]
     return nn.Sequential(*halvings, _conv_bn(WIDTHS[source], WIDTHS[target], stride=2, relu=False))
 
 

@@ -1,0 +1,247 @@
+"""Generated dance videos: the demo's input, since no video may be shipped with it.
+
+Everything about a clip follows from its style and seed. Clips of one seed show one dancer in one studio, whatever
+the style, so that only the dance can tell the styles apart.
+"""
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from choreai.demo.body import Array, Body, Skeleton, pose_skeleton
+from choreai.demo.choreography import Choreography
+from choreai.demo.look import Look
+from choreai.demo.mesh import build_mesh
+from choreai.demo.moves import STYLES_BY_NAME, Manner
+from choreai.demo.render import render_frames
+from choreai.demo.scene import Camera, Image, Scene
+from choreai.errors import StorageError
+
+FloatArray = npt.NDArray[np.float32]
+
+STYLES: tuple[str, ...] = tuple(STYLES_BY_NAME)
+
+_BODY, _LOOK, _MANNER, _SCENE, _DANCE = range(5)
+"""Each aspect has its own random numbers: to change how one is drawn leaves the others as they were."""
+
+
+@dataclass(frozen=True)
+class Dancer:
+    """Everything random about one clip."""
+
+    style: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, got {self.style!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+
+    @property
+    def name(self) -> str:
+        """The person: the same in every style."""
+        return f"dancer-{self.seed:04d}"
+
+    @property
+    def video_id(self) -> str:
+        return f"{self.style}-{self.seed:04d}"
+
+    @cached_property
+    def body(self) -> Body:
+        return Body.draw(np.random.default_rng([self.seed, _BODY]))
+
+    @cached_property
+    def look(self) -> Look:
+        return Look.draw(np.random.default_rng([self.seed, _LOOK]))
+
+    @cached_property
+    def manner(self) -> Manner:
+        return Manner.draw(np.random.default_rng([self.seed, _MANNER]))
+
+    @cached_property
+    def choreography(self) -> Choreography:
+        rng = np.random.default_rng([self.seed, _DANCE, STYLES.index(self.style)])
+        return Choreography.draw(self.style, self.manner, rng)
+
+    @property
+    def beats_per_minute(self) -> float:
+        return self.choreography.beats_per_minute
+
+    def scene(self, size_wh: tuple[int, int]) -> Scene:
+        """The studio, filmed at this frame size."""
+        return Scene.draw(np.random.default_rng([self.seed, _SCENE]), size_wh, self.look)
+
+    def camera(self, size_wh: tuple[int, int]) -> Camera:
+        """The scene's camera, without painting the scene."""
+        return Camera.draw(np.random.default_rng([self.seed, _SCENE]), size_wh)
+
+    def skeleton(self, seconds: Array) -> Skeleton:
+        """The dance at each of the times `seconds` (F,), which must rise."""
+        return pose_skeleton(self.body, self.choreography.pose(seconds, self.body))
+
+
+def clip_keypoints(
+    *,
+    style: str,
+    seed: int,
+    duration_seconds: float = 5.0,
+    frames_per_second: int = 16,
+    size_wh: tuple[int, int] = (640, 360),
+) -> FloatArray:
+    """The true keypoints, (F, 17, 2) pixels in COCO-17 order, of the clip that `write_clip` would write."""
+    dancer = Dancer(style, seed)
+    skeleton = dancer.skeleton(_frame_times(duration_seconds, frames_per_second))
+    return _in_pixels(skeleton, dancer.camera(size_wh))
+
+
+def write_clip(
+    path: Path,
+    *,
+    style: str,
+    seed: int,
+    duration_seconds: float = 5.0,
+    frames_per_second: int = 16,
+    size_wh: tuple[int, int] = (640, 360),
+) -> FloatArray:
+    """The true keypoints, (F, 17, 2) pixels in COCO-17 order, of the clip written to `path` as H.264 mp4.
+
+    The file appears when it is complete. Raises ValueError for an odd size, StorageError if it cannot be written.
+    """
+    if size_wh[0] % 2 or size_wh[1] % 2:
+        raise ValueError(f"size_wh must be even, as H.264 stores colour for 2 x 2 pixels, got {size_wh}")
+    dancer = Dancer(style, seed)
+    skeleton = dancer.skeleton(_frame_times(duration_seconds, frames_per_second))
+    scene = dancer.scene(size_wh)
+    frames = render_frames(build_mesh(dancer.body, dancer.look), skeleton, scene)
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        _encode(unfinished, frames, frames_per_second=frames_per_second, size_wh=size_wh)
+        os.replace(unfinished, path)
+    except (OSError, av.FFmpegError) as exc:
+        raise StorageError(str(path), f"the clip cannot be written ({exc})") from exc
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return _in_pixels(skeleton, scene.camera)
+
+
+def write_catalog(
+    folder: Path,
+    *,
+    num_per_style: int,
+    first_seed: int,
+    on_clip: Callable[[], None] | None = None,
+    num_processes: int = 1,
+    duration_seconds: float = 5.0,
+    frames_per_second: int = 16,
+    size_wh: tuple[int, int] = (640, 360),
+) -> Path:
+    """The path of `catalog.csv` in `folder`, after writing `num_per_style` clips of each style.
+
+    Columns: `video_id`, `uri` (relative, `videos/<video_id>.mp4`), `label` (the style) and `group` (the dancer,
+    who dances every style). Clips that exist already are kept; `on_clip` is called once per clip, also for those.
+    """
+    dancers = [Dancer(style, seed) for seed in range(first_seed, first_seed + num_per_style) for style in STYLES]
+    videos = folder / "videos"
+    try:
+        videos.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StorageError(str(videos), f"the folder cannot be made ({exc})") from exc
+    jobs = [
+        _ClipJob(videos / f"{dancer.video_id}.mp4", dancer, duration_seconds, frames_per_second, size_wh)
+        for dancer in dancers
+    ]
+    for _ in _written(jobs, num_processes=num_processes):
+        if on_clip is not None:
+            on_clip()
+    return _write_table(folder / "catalog.csv", dancers)
+
+
+@dataclass(frozen=True)
+class _ClipJob:
+    """One clip to be written, small enough to travel to another process."""
+
+    path: Path
+    dancer: Dancer
+    duration_seconds: float
+    frames_per_second: int
+    size_wh: tuple[int, int]
+
+    def run(self) -> None:
+        if self.path.exists():
+            return
+        write_clip(
+            self.path,
+            style=self.dancer.style,
+            seed=self.dancer.seed,
+            duration_seconds=self.duration_seconds,
+            frames_per_second=self.frames_per_second,
+            size_wh=self.size_wh,
+        )
+
+
+def _written(jobs: list[_ClipJob], *, num_processes: int) -> Iterable[None]:
+    """None for each job that is done, as it is done."""
+    if num_processes == 1:
+        for job in jobs:
+            yield job.run()
+        return
+    # Spawned, not forked: the caller may run threads (Ray, OpenCV), whose locks a fork copies as they stand.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(num_processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        for future in as_completed([pool.submit(job.run) for job in jobs]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_table(path: Path, dancers: list[Dancer]) -> Path:
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["video_id", "uri", "label", "group"])
+            for dancer in dancers:
+                table.writerow([dancer.video_id, f"videos/{dancer.video_id}.mp4", dancer.style, dancer.name])
+        os.replace(unfinished, path)
+    except OSError as exc:
+        raise StorageError(str(path), f"the catalog cannot be written ({exc})") from exc
+    return path
+
+
+def _frame_times(duration_seconds: float, frames_per_second: int) -> Array:
+    """(F,) seconds. Raises ValueError for a clip of fewer than two frames."""
+    num_frames = round(duration_seconds * frames_per_second)
+    if num_frames < 2:
+        raise ValueError(
+            f"a clip needs two frames or more, got {duration_seconds} s at {frames_per_second} frames per second"
+        )
+    return np.arange(num_frames) / frames_per_second
+
+
+def _in_pixels(skeleton: Skeleton, camera: Camera) -> FloatArray:
+    return camera.view(skeleton.keypoints_xyz)[..., :2].astype(np.float32)
+
+
+def _encode(path: Path, frames: Iterable[Image], *, frames_per_second: int, size_wh: tuple[int, int]) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        # One thread: the bytes must not depend on the machine, and processes share the cores already.
+        stream = container.add_stream("libx264", rate=frames_per_second)
+        stream.width, stream.height = size_wh
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        stream.options = {"crf": "21", "preset": "veryfast"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
