@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TextIO
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -68,7 +69,14 @@ def start_logging() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _log_warning(message: Warning | str, category: type[Warning], *_place: object) -> None:
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Our own warnings as log lines, without the place in the code; other libraries' are for developers."""
     if issubclass(category, ChoreaiWarning):
         logger.warning("%s", message)

@@ -162,3 +162,15 @@ def test_inputs_that_do_not_fit_or_are_not_finite_are_refused() -> None:
         suppress_poses(BOX[None], person()[None], np.ones((1, 26), np.float32), constants=HEATMAP_CONSTANTS)
     with pytest.raises(ValueError, match="finite"):
         suppress([person() * np.float32(np.nan)], [0.9])
+
+
+def test_in_whole_bodies_weak_keypoints_count_for_scores_and_strong_ones_for_distances() -> None:
+    """Looks the wrong way round, and is how AlphaPose's rule was described."""
+    by_similarity = replace(HEATMAP_CONSTANTS, num_matches=10**9, gamma=0.2)
+    by_distances, by_scores = replace(by_similarity, delta1=1e9), replace(by_similarity, mu=0.0)
+    twice = [person(136), person(136)]
+    strong, weak = [0.9, 0.8], [0.9, 0.2]  # the second person; the threshold is 0.3
+    assert suppress(twice, strong, constants=by_distances).merged == ((0, 1),)
+    assert suppress(twice, weak, constants=by_distances).merged == ((0,),)
+    assert suppress(twice, strong, constants=by_scores).merged == ((0,), (1,))
+    assert suppress(twice, weak, constants=by_scores).merged == ((0, 1),)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
@@ -217,7 +218,7 @@ def test_a_digest_changes_with_every_part_of_the_examples(examples: Examples) ->
 def test_other_files_are_no_examples(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "examples.parquet"
     if content is None:
-        pa.parquet.write_table(pa.table({"a": [1]}), path)
+        pq.write_table(pa.table({"a": [1]}), path)
     else:
         path.write_bytes(content)
     with pytest.raises(TableError, match="not the examples"):

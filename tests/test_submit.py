@@ -38,6 +38,7 @@ def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
     """The environment with which a client reaches a head that `ray start` started."""
     folder = tmp_path_factory.mktemp("ray", numbered=True)
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"  # as an activated environment has it
     environment.pop("RAY_ADDRESS", None)
     dashboard = free_port()
     log = (folder / "head.log").open("w")
@@ -82,6 +83,7 @@ def submit(cluster: dict[str, str], *entrypoint: str) -> subprocess.CompletedPro
 def tag_job(tmp_path_factory) -> Path:
     """A job file: three short dances, and a model with random weights."""
     folder = tmp_path_factory.mktemp("job")
+    (folder / "in").mkdir()
     for style in STYLES:
         write_clip(folder / "in" / f"{style}.mp4", style=style, seed=3, duration_seconds=3.0, frames_per_second=8)
     output = str(folder / "out")

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ from choreai.style.fitting import (
 from choreai.style.model import StyleModel, StyleModelConfig, load_model
 from choreai.style.settings import TrainSettings
 from choreai.style.split import split_groups
-from choreai.style.training import train_style
+from choreai.style.training import TrainedStyle, train_style
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(
@@ -181,7 +182,7 @@ def test_a_checkpoint_is_never_unpickled(examples: Examples, tmp_path: Path) -> 
             return Path.touch, (trap,)
 
     with pytest.raises(pickle.UnpicklingError):
-        restore_state(started(SETTINGS, examples), pickle.dumps(Trap()))
+        restore_state(started(SETTINGS, examples), pickle.dumps(Trap(), protocol=2))
     assert not trap.exists()
 
 
@@ -246,6 +247,7 @@ def local_ray() -> Iterator[None]:
     import ray
 
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
@@ -270,7 +272,7 @@ def training_workers() -> list[psutil.Process]:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_a_run_whose_worker_is_killed_resumes_and_ends_as_if_undisturbed(tmp_path: Path) -> None:
+def test_a_killed_worker_or_a_second_run_changes_nothing(tmp_path: Path) -> None:
     videos = videos_of(10)
     write_videos(tmp_path, videos)
     epochs: list[int] = []
@@ -283,7 +285,7 @@ def test_a_run_whose_worker_is_killed_resumes_and_ends_as_if_undisturbed(tmp_pat
             killed.append(victim.pid)
             victim.kill()
 
-    def train() -> object:
+    def train() -> TrainedStyle:
         return train_style(
             videos,
             tables_uri=str(tmp_path),
@@ -302,3 +304,15 @@ def test_a_run_whose_worker_is_killed_resumes_and_ends_as_if_undisturbed(tmp_pat
     undisturbed = model_of(fitted_by(2, SETTINGS, examples_of(videos, SETTINGS)), SETTINGS)
     assert trained.model.model_version == undisturbed.model_version
     assert load_model(trained.model_uri).model_version == undisturbed.model_version
+    folder = Path(trained.model_uri)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["videos"]["accuracy"] == trained.metrics.videos.accuracy >= 0.9
+    assert [result["epoch"] for result in metrics["history"]] == list(range(1, 31))
+    assert metrics["data"]["num_train_videos"] + metrics["data"]["num_test_videos"] == len(videos)
+    for name in ("confusion_matrix.png", "learning_curves.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+    epochs.clear()
+    again = train()
+    assert epochs == []  # it was done
+    assert again.model.model_version == trained.model.model_version

@@ -11,7 +11,7 @@ from choreai.demo.moves import COMMON_MOVES, STYLES_BY_NAME, Manner, Move, eased
 COMMON_SHARE = 0.15
 """Of the moves, how many are such as all styles have: what keeps the task from being trivial."""
 LEVELLING_ROUNDS = 3
-BEATS_PER_MINUTE = (80.0, 112.0)
+BEATS_PER_MINUTE = (88.0, 116.0)
 """The same for every style."""
 
 
@@ -45,7 +45,7 @@ class Choreography:
             move_beats=3,
             beats_per_minute=rng.uniform(*BEATS_PER_MINUTE),
             first_beat=rng.uniform(0, 8),
-            wander=rng.uniform([0.01, 0.10, 0.0], [0.05, 0.35, 2 * np.pi], (3, 3)),
+            wander=rng.uniform([0.005, 0.10, 0.0], [0.025, 0.35, 2 * np.pi], (3, 3)),
         )
 
     def pose(self, seconds: Array, body: Body) -> Pose:
@@ -74,8 +74,8 @@ def _part_speeds(skeleton: Skeleton, seconds: Array, height: float) -> dict[str,
         "hips": hips,
         "trunk": xy[:, 5:7] - hips,
         "head": xy[:, 0:5] - shoulders,
-        "arms": xy[:, 7:11] - shoulders,
-        "legs": xy[:, 13:17],
+        "arms": xy[:, 9:11] - shoulders,
+        "legs": xy[:, 15:17],
     }
     steps = np.diff(seconds)[:, None]
     return {
@@ -114,6 +114,6 @@ def _levelled(pose: Pose, seconds: Array, body: Body, m: Manner) -> Pose:
     for _ in range(LEVELLING_ROUNDS):
         now = _part_speeds(pose_skeleton(body, _scaled(pose, m, factor)), seconds, body.height)
         factor = {
-            part: float(np.clip(factor[part] * wanted / now[part], 0.3, 2.5)) for part, wanted in m.liveliness.items()
+            part: float(np.clip(factor[part] * wanted / now[part], 0.25, 3.5)) for part, wanted in m.liveliness.items()
         }
     return _scaled(pose, m, factor)

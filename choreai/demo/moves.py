@@ -16,7 +16,7 @@ import numpy.typing as npt
 from choreai.demo.body import LEFT, OUTWARD, PITCH, RIGHT, ROLL, YAW, Array, Pose
 
 
-USUAL_SPEED = {"hips": 0.16, "trunk": 0.09, "head": 0.055, "arms": 0.38, "legs": 0.18}
+USUAL_SPEED = {"hips": 0.11, "trunk": 0.08, "head": 0.07, "arms": 0.40, "legs": 0.13}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +53,13 @@ class Manner:
             lean=rng.uniform(0.0, 0.15),
             turnout=rng.uniform(0.25, 0.80),
             stance=rng.uniform(0.075, 0.125),
-            facing=rng.uniform(-0.35, 0.35),
+            facing=rng.uniform(-0.30, 0.30),
             home=rng.uniform([0.25, -0.20, 0.30], [0.40, 0.05, 0.45]),
-            elbows=rng.uniform([0.4, -0.5, -1.0], [0.8, -0.1, -0.5]),
+            elbows=rng.uniform([0.2, -0.6, -1.0], [0.6, -0.2, -0.5]),
             lead=int(rng.integers(2)),
             taste=rng.random(8),
             order=rng.permutation(10),
-            liveliness={part: speed * rng.uniform(0.6, 1.4) for part, speed in USUAL_SPEED.items()},
+            liveliness={part: speed * rng.uniform(0.55, 1.45) for part, speed in USUAL_SPEED.items()},
         )
 
 
@@ -134,7 +134,7 @@ def walk_in_place(m: Manner, beat: Array, since: Array) -> Pose:
 
 def side_to_side(m: Manner, beat: Array, since: Array) -> Pose:
     pose = _plain_groove(m, beat)
-    pose.travel[:, 0] += 0.15 * np.sin(np.pi * beat / 2)
+    pose.travel[:, 0] += 0.10 * np.sin(np.pi * beat / 2)
     for side in (LEFT, RIGHT):
         pose.feet[:, side, 1] += 0.04 * _step(beat, side)
     return pose
@@ -196,7 +196,7 @@ def shaku(m: Manner, beat: Array, since: Array) -> Pose:
     """Crossed wrists swing like a bell over quick little steps."""
     pose = _afrobeat_groove(m, beat)
     swing = np.sin(np.pi * beat)
-    pose.travel[:, 0] += 0.10 * np.sin(np.pi * beat / 2)
+    pose.travel[:, 0] += 0.06 * np.sin(np.pi * beat / 2)
     for side in (LEFT, RIGHT):
         across = OUTWARD[side] * swing
         pose.hands[:, side] = _vector(0.05 + 0.30 * across, -0.15 + 0.30 * across, 0.50)
@@ -243,7 +243,7 @@ def swirl(m: Manner, beat: Array, since: Array) -> Pose:
 
 # --- classical: long lines over two to four beats, turned-out legs, arms through the positions ------------------------
 
-_PORT_DE_BRAS = np.array([(0.15, -0.75, 0.35), (0.10, 0.80, 0.25), (0.45, -0.60, 0.30), (0.45, 0.65, 0.25)])
+_PORT_DE_BRAS = np.array([(0.10, -0.65, 0.45), (0.10, 0.75, 0.30), (0.60, -0.45, 0.30), (0.60, 0.50, 0.25)])
 """Where the arms go, both alike: low, overhead (fifth), demi-second, an open V."""
 
 
@@ -252,12 +252,13 @@ def _classical_groove(m: Manner, beat: Array) -> Pose:
     slow = np.pi * beat / 4
     pose.drop += 0.03 * np.sin(2 * slow)
     pose.sway[:, 0] += 0.04 * np.sin(slow)
-    pose.pelvis += _vector(0.12 * np.sin(slow + 1), 0, 0.06 * np.sin(slow))
+    pose.pelvis += _vector(0.10 * np.sin(2 * slow + 1), 0, 0.06 * np.sin(2 * slow))
     pose.shoulders += 0.15 * np.sin(slow)[:, None]
     pose.chest[:, PITCH] += 0.05 * np.sin(slow)
-    pose.chest[:, ROLL] += 0.10 * np.sin(slow + 1)
-    pose.head[:, YAW] += 0.30 * np.sin(slow + 6 * m.taste[2])
-    pose.head[:, ROLL] += 0.15 * np.sin(slow + 2)
+    pose.chest += _vector(0.10 * np.sin(2 * slow), 0, 0.12 * np.sin(2 * slow + 1))
+    pose.head[:, YAW] += 0.50 * np.sin(2 * slow + 6 * m.taste[2])
+    pose.head[:, PITCH] += 0.20 * np.sin(2 * slow + 2)
+    pose.elbows += (0.8, -0.1, 0.2)
     pose.toes_out += 0.2
     order = m.order[m.order < len(_PORT_DE_BRAS)]
     pose.hands[:] = _keyed(beat, _PORT_DE_BRAS[order], hold=2.0, attack=1.7)[:, None]
@@ -335,7 +336,7 @@ def saute(m: Manner, beat: Array, since: Array) -> Pose:
 def glide(m: Manner, beat: Array, since: Array) -> Pose:
     """A chassé: the body floats sideways over feet that part and close."""
     pose = _classical_groove(m, beat)
-    pose.travel[:, 0] += 0.28 * np.sin(np.pi * beat / 4)
+    pose.travel[:, 0] += 0.15 * np.sin(np.pi * beat / 4)
     pose.drop += 0.06 * (0.5 - 0.5 * np.cos(np.pi * beat))
     for side in (LEFT, RIGHT):
         step = _step(beat, side)
@@ -364,9 +365,10 @@ def _hiphop_groove(m: Manner, beat: Array) -> Pose:
     down = (0.5 + 0.5 * np.cos(2 * np.pi * beat)) ** 1.5
     pose.drop += 0.085 * down
     pose.sway[:, 0] += 0.05 * np.sin(np.pi * beat)
-    pose.chest[:, PITCH] += 0.12 * down
+    pose.chest[:, PITCH] += 0.06 * down
     pose.chest[:, ROLL] += 0.06 * np.sin(np.pi * beat)
-    pose.head[:, PITCH] += 0.18 * down
+    pose.head[:, PITCH] += 0.10 * down
+    pose.elbows += (0.0, 0.35, 0.0)
     pose.shoulders -= 0.3 * down[:, None]
     for side in (LEFT, RIGHT):
         swing = OUTWARD[side] * np.sin(np.pi * beat)
@@ -380,7 +382,7 @@ def hits(m: Manner, beat: Array, since: Array) -> Pose:
     punch = np.exp(-5 * (beat % 1))
     twist = _keyed(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
     pose.hands[:] = _hit_hands(m, beat, hold=1.0)
-    pose.chest[:, PITCH] -= 0.2 * punch
+    pose.chest[:, PITCH] -= 0.1 * punch
     pose.chest[:, YAW] += twist
     pose.head[:, YAW] -= 0.6 * twist
     return pose
@@ -390,7 +392,7 @@ def two_step(m: Manner, beat: Array, since: Array) -> Pose:
     """A quick step to one side, a hold, a quick step back; the arms open with every step."""
     pose = _hiphop_groove(m, beat)
     there = _keyed(beat, np.array([1.0, -1.0]), hold=1.0, attack=0.55)
-    pose.travel[:, 0] += 0.13 * there
+    pose.travel[:, 0] += 0.10 * there
     pose.pelvis += _vector(0.2 * there, 0, -0.08 * there)
     hop = np.sin(np.pi * np.minimum(1, (beat % 1) / 0.55))
     pose.hands[:] = _vector(-0.05 + 0.75 * hop, -0.20 + 0.15 * hop, 0.45 - 0.20 * hop)[:, None]
@@ -417,7 +419,7 @@ def pop(m: Manner, beat: Array, since: Array) -> Pose:
     """The chest pops twice a beat under arms that change picture every second beat."""
     pose = _hiphop_groove(m, beat)
     kick = np.exp(-5 * ((2 * beat) % 1))
-    pose.chest[:, PITCH] -= 0.22 * kick
+    pose.chest[:, PITCH] -= 0.14 * kick
     pose.head[:, PITCH] += 0.15 * kick
     pose.drop -= 0.04 * kick
     pose.shoulders += 0.7 * kick[:, None]

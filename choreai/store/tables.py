@@ -107,7 +107,7 @@ TAGS = _schema(
         pa.field("pose_fingerprint", pa.string(), nullable=False),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
-        pa.field("tagged_at", pa.timestamp("s", tz="UTC"), nullable=False),
+        pa.field("tagged_at", pa.timestamp("ms", tz="UTC"), nullable=False),
     ],
 )
 """One row per video. `style` is null, with a `reason`, where there is nothing to judge."""

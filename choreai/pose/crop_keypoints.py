@@ -1,0 +1,51 @@
+"""What every top-down pose network answers, whoever runs it: keypoints in its crops' pixels."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from choreai.pose.crops import CropSettings
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CropKeypoints:
+    """The keypoints of P crops, float32, on one device."""
+
+    xy: torch.Tensor
+    """(P, K, 2) crop pixels, pixel centres at integers."""
+    scores: torch.Tensor
+    """(P, K) as the network has them: raw peaks may exceed 1 or be negative."""
+
+    def __post_init__(self) -> None:
+        if self.xy.shape != (*self.scores.shape, 2):
+            raise ValueError(f"xy {tuple(self.xy.shape)} and scores {tuple(self.scores.shape)} do not fit")
+
+    def in_frame(self, padded_boxes_xyxy: FloatArray, settings: CropSettings) -> FloatArray:
+        """(P, K, 2) frame pixels; `padded_boxes_xyxy` (P, 4) are what the crops were cut by (`pad_boxes`)."""
+        height, width = settings.size_hw
+        boxes = padded_boxes_xyxy.astype(np.float64)
+        centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+        scales = (boxes[:, 2] - boxes[:, 0])[:, None, None] / width
+        offsets = self.xy.cpu().numpy().astype(np.float64) - [width / 2, height / 2]
+        return (centres + offsets * scales).astype(np.float32)
+
+
+class CropPoseNetwork(Protocol):
+    """A top-down pose network with its weights."""
+
+    crop_settings: CropSettings
+    """The crops it wants (`choreai.pose.crops.crop_people`)."""
+    num_keypoints: int
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """All that changes its keypoints, for the pose fingerprint."""
+        ...
+
+    def find_keypoints(self, crops_P3HW: torch.Tensor) -> CropKeypoints:
+        """The keypoints of normalised float32 crops on any device; P may be 0."""
+        ...

@@ -1,0 +1,100 @@
+"""Images of any size onto a detector's canvas, and boxes on the canvas back into image pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How an image is fitted into a canvas: scaled as a whole, the rest filled with one grey."""
+
+    size_hw: tuple[int, int]
+    centred: bool
+    """In the canvas's middle, or else at its top left."""
+    pad: int
+    """The grey, in [0, 255]."""
+    interpolation: Literal["linear", "cubic"]
+    channel_order: Literal["RGB", "BGR"]
+    """Of the canvas; images are RGB."""
+
+    def __post_init__(self) -> None:
+        if min(self.size_hw) < 1 or not 0 <= self.pad <= 255:
+            raise ValueError(f"the canvas needs a size and a grey in [0, 255], got {self}")
+
+    def scale_for(self, size_wh: tuple[int, int]) -> float:
+        """Canvas pixels per image pixel, for an image of this size."""
+        width, height = size_wh
+        return min(self.size_hw[0] / height, self.size_hw[1] / width)
+
+    def inner_size_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """The scaled image's width and height: cut to whole pixels, as the detectors' authors do, but at least 1."""
+        scale = self.scale_for(size_wh)
+        return max(1, int(size_wh[0] * scale)), max(1, int(size_wh[1] * scale))
+
+
+def letterbox_images(images: Sequence[torch.Tensor], letterbox: Letterbox) -> torch.Tensor:
+    """(N, 3, height, width) uint8 canvases of N images (H, W, 3) uint8 RGB, which share a device.
+
+    On the CPU OpenCV scales, as it did when the public weights were trained; elsewhere the same interpolation
+    runs where the images are, and answers within two of OpenCV's 255 levels.
+    """
+    height, width = letterbox.size_hw
+    canvases = torch.full((len(images), 3, height, width), letterbox.pad, dtype=torch.uint8, device=images[0].device)
+    for canvas, image in zip(canvases, images, strict=True):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8 or 0 in image.shape:
+            raise ValueError(f"images must be (H, W, 3) uint8 and not empty, got {tuple(image.shape)} {image.dtype}")
+        size_wh = (image.shape[1], image.shape[0])
+        inner_width, inner_height = inner_wh = letterbox.inner_size_wh(size_wh)
+        resize = _resize_with_opencv if image.device.type == "cpu" else resize_on_device
+        left = (width - inner_width) // 2 if letterbox.centred else 0
+        top = (height - inner_height) // 2 if letterbox.centred else 0
+        inner = resize(image, inner_wh, letterbox.interpolation)
+        canvas[:, top : top + inner_height, left : left + inner_width] = inner.permute(2, 0, 1)
+    return canvases.flip(1) if letterbox.channel_order == "BGR" else canvases
+
+
+def undo_letterbox(canvas_xyxy: FloatArray, size_wh: tuple[int, int], letterbox: Letterbox) -> FloatArray:
+    """(P, 4) boxes in pixels of an image of this size, clipped to [0, width] x [0, height].
+
+    A centred image's margin is taken as half of what its unrounded size leaves, up to half a canvas pixel off
+    the drawn one: that is how AlphaPose answers.
+    """
+    width, height = size_wh
+    scale = letterbox.scale_for(size_wh)
+    boxes = canvas_xyxy.astype(np.float64)
+    if letterbox.centred:
+        left = (letterbox.size_hw[1] - scale * width) / 2
+        top = (letterbox.size_hw[0] - scale * height) / 2
+        boxes = boxes - [left, top, left, top]
+    return np.clip(boxes / scale, 0, [width, height, width, height]).astype(np.float32)
+
+
+def resize_on_device(
+    image: torch.Tensor, size_wh: tuple[int, int], interpolation: Literal["linear", "cubic"]
+) -> torch.Tensor:
+    """(height, width, 3) uint8, where the image is; without antialiasing, as OpenCV's."""
+    width, height = size_wh
+    resized = functional.interpolate(
+        image.permute(2, 0, 1)[None].float(),
+        size=(height, width),
+        mode="bilinear" if interpolation == "linear" else "bicubic",
+        align_corners=False,
+    )
+    return resized[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
+
+
+def _resize_with_opencv(
+    image: torch.Tensor, size_wh: tuple[int, int], interpolation: Literal["linear", "cubic"]
+) -> torch.Tensor:
+    import cv2
+
+    flag = cv2.INTER_LINEAR if interpolation == "linear" else cv2.INTER_CUBIC
+    return torch.from_numpy(cv2.resize(image.numpy(), size_wh, interpolation=flag))

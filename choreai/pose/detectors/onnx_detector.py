@@ -1,0 +1,69 @@
+"""YOLOX in an .onnx file as a person detector."""
+
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import torch
+
+from choreai.errors import WeightsError
+from choreai.pose.detectors.letterbox import Letterbox
+from choreai.pose.detectors.yolo import YoloDetector
+from choreai.pose.detectors.yolox import yolox_letterbox, yolox_rule
+from choreai.pose.detectors.yolox_network import STRIDES, decode_yolox
+from choreai.pose.onnx_session import OnnxNetwork
+
+
+def load_onnx_detector(
+    model: bytes | Path | BinaryIO,
+    *,
+    num_threads: int,
+    device: Literal["cpu", "cuda"] = "cpu",
+    min_score: float = 0.1,
+    batch_size: int = 8,
+) -> YoloDetector:
+    """The detector of a YOLOX export: one output (N, A, 5 + C), raw (Megvii's default) or already decoded.
+
+    The canvas is the file's input size. Raises WeightsError for other networks, such as exports with the
+    non-maximum suppression inside; ConfigError where onnxruntime cannot run here.
+    """
+    network = OnnxNetwork(model, num_threads=num_threads, device=device)
+    letterbox = _letterbox_for(network)
+    is_decoded = _is_decoded(network, letterbox)
+
+    def predict(canvases: torch.Tensor) -> torch.Tensor:
+        answer = torch.from_numpy(network.run(canvases.cpu().numpy().astype(np.float32))[0])
+        return answer if is_decoded else decode_yolox(answer, letterbox.size_hw)
+
+    return YoloDetector(
+        predict,
+        letterbox=letterbox,
+        rule=yolox_rule(min_score),
+        network_settings={"detector": "onnx-yolox", "detector_sha256": network.sha256},
+        batch_size=batch_size,
+    )
+
+
+def _letterbox_for(network: OnnxNetwork) -> Letterbox:
+    height, width = network.size_hw
+    cells = sum((height // stride) * (width // stride) for stride in STRIDES)
+    match list(network.output_shapes.values()):
+        case [(rows, columns)] if rows == cells and columns > 5:
+            pass
+        case _:
+            raise WeightsError(
+                f"a YOLOX network of {height} x {width} has one output of (N, {cells}, 5 + classes), this one has "
+                f"{network.output_shapes}; export YOLOX without its post-processing"
+            )
+    try:
+        return yolox_letterbox(network.size_hw)
+    except ValueError as exc:
+        raise WeightsError(str(exc)) from exc
+
+
+def _is_decoded(network: OnnxNetwork, letterbox: Letterbox) -> bool:
+    """Whether centres are canvas pixels, told by the answer to an empty canvas: centres then span the canvas,
+    while raw ones are offsets of a few cells."""
+    empty = np.full((1, 3, *letterbox.size_hw), letterbox.pad, np.float32)
+    centres = network.run(empty)[0][0, :, :2]
+    return bool(centres.max() > min(letterbox.size_hw) / 2)
