@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError, MediaError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.motion.windows import cut_windows
 from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.store import objects, tables
 from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.store.shards import fingerprint, latest_attempts
+from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model, newest_model
 from choreai.style.tagging import tag_video
 from choreai.video.decode import VideoReader
@@ -146,14 +146,7 @@ def describe_style(rows: KeypointRows, model: StyleModel | None) -> str:
     """Style and score as text, or why there is none."""
     if model is None:
         return "no style model"
-    windows = cut_windows(
-        pts_seconds=rows.pts_seconds,
-        track_id=rows.track_id,
-        keypoints_xy=rows.keypoints_xy,
-        keypoint_scores=rows.keypoint_scores,
-        settings=model.config.windows,
-    )
-    scores = tag_video(model, windows)
+    scores = tag_video(model, windows_of(rows, model.config.windows))
     if scores is None:
         return f"nobody in view for {model.config.windows.min_seconds:g} s on end"
     return f"{scores.style} {scores.score:.2f}"
@@ -191,7 +184,7 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
     if row["status"] == "quarantined":
         raise MediaError(row["uri"], f"quarantined at {row['stage']}: {row['reason']}")
     part = tables.part_uri(output, "keypoints", pose_id, row["shard_id"])
-    rows = dict(read_videos(part, {row["video_id"]})).get(row["video_id"], _gather([]))
+    rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], _gather([]))
     return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows)
 
 

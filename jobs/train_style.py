@@ -14,8 +14,9 @@ import sys
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
 from choreai.errors import CatalogError
-from choreai.store.catalog import Catalog
+from choreai.store.catalog import Catalog, Video
 from choreai.style.distributed import TrainResources
+from choreai.style.split import find_labels, split_groups
 from choreai.style.training import TrainedStyle, train_style
 from jobs import extract_poses
 from jobs.console import print_table, progress, run_command
@@ -23,14 +24,23 @@ from jobs.console import print_table, progress, run_command
 logger = logging.getLogger(__name__)
 
 
-def check_labels(catalog: Catalog) -> None:
-    """CatalogError if there is nothing to learn: before a night of poses, not after it."""
-    labels = {label for label in catalog.table["label"].unique().to_pylist() if label is not None}
-    if len(labels) < 2:
-        raise CatalogError(
-            f"{catalog.uri}: training needs a column `label` with at least two styles, found "
-            f"{sorted(labels) if labels else 'none'}; add the labels to the catalog"
-        )
+def check_labels(config: TrainConfig, catalog: Catalog) -> None:
+    """Nothing; raises what training would raise of labels and groups, before a night of poses and not after it."""
+    labelled = labelled_videos(catalog)
+    if not labelled:
+        raise CatalogError(f"{catalog.uri}: no row has a `label`; add a column with the style of each video")
+    settings = config.training
+    split_groups(
+        labelled,
+        find_labels(labelled, config.labels),
+        seed=settings.seed,
+        test_fraction=settings.test_fraction,
+        when_one_group=settings.when_one_group,
+    )
+
+
+def labelled_videos(catalog: Catalog) -> list[Video]:
+    return [video for video in catalog.videos() if video.label is not None]
 
 
 def train(config: TrainConfig, catalog: Catalog, *, pose_id: str) -> TrainedStyle:
@@ -38,7 +48,7 @@ def train(config: TrainConfig, catalog: Catalog, *, pose_id: str) -> TrainedStyl
     connect(config.ray_address)
     with progress("training", config.training.num_epochs) as steps:
         return train_style(
-            [video for video in catalog.videos() if video.label is not None],
+            labelled_videos(catalog),
             tables_uri=config.output,
             pose_fingerprint=pose_id,
             output_uri=config.output,
@@ -86,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = dict(vars(arguments))
     config = load_config(TrainConfig, settings.pop("config"), settings)
     catalog = extract_poses.open_catalog(config)
-    check_labels(catalog)
+    check_labels(config, catalog)
     pose_id = extract_poses.pose_fingerprint(config)
     extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id)
     trained = train(config, catalog, pose_id=pose_id)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from choreai.errors import ConfigError
-from choreai.motion.windows import cut_windows
 from choreai.store import tables
 from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.store.reports import ShardReport
 from choreai.store.shards import TagShard
+from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model
 from choreai.style.tagging import tag_video
 
@@ -39,11 +39,11 @@ class TagWorker:
             raise ConfigError("TagWorker.process was called before setup; call setup() once per worker first")
         started = time.monotonic()
         part = tables.part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
+        content_ids = {video.video_id: video.content_id for video in shard.videos}
+        rows = []
         waiting = {video.video_id: video for video in shard.videos}
-        rows = [
-            self._tag(waiting.pop(video_id), keypoints, self._model)
-            for video_id, keypoints in read_videos(part, set(waiting))
-        ]
+        for video_id, rows_of_video in read_videos(part, content_ids):
+            rows.append(self._tag(waiting.pop(video_id), rows_of_video, self._model))
         rows += [self._row(video, self._model, reason="nobody in view") for video in waiting.values()]
         written = self._commit(shard, rows, self._model)
         num_tagged = sum(row["style"] is not None for row in rows)
@@ -62,13 +62,7 @@ class TagWorker:
 
     def _tag(self, video: Video, keypoints: KeypointRows, model: StyleModel) -> dict[str, object]:
         """One video's tags row: its style is the mean over its windows."""
-        windows = cut_windows(
-            pts_seconds=keypoints.pts_seconds,
-            track_id=keypoints.track_id,
-            keypoints_xy=keypoints.keypoints_xy,
-            keypoint_scores=keypoints.keypoint_scores,
-            settings=model.config.windows,
-        )
+        windows = windows_of(keypoints, model.config.windows)
         scores = tag_video(model, windows)
         if scores is None:
             shortest = model.config.windows.min_seconds

@@ -1,6 +1,6 @@
 """Keypoint tables read back as arrays, one video at a time."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.store import tables
 
 FloatArray = npt.NDArray[np.float32]
-_COLUMNS = ["video_id", "frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
+_COLUMNS = ["video_id", "content_id", "frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,15 @@ class KeypointRows:
     def __len__(self) -> int:
         return len(self.frame_index)
 
+    def num_not_finite(self) -> int:
+        """How many rows have NaN or infinite coordinates or scores."""
+        finite = np.isfinite(self.keypoints_xy).all(axis=(1, 2)) & np.isfinite(self.keypoint_scores).all(axis=1)
+        return int((~finite).sum())
+
     @classmethod
     def of(cls, table: pa.Table) -> "KeypointRows":
         """The rows of one video's table (columns of the keypoints schema), put in order."""
-        columns = {name: _array(table.column(name)) for name in _COLUMNS if name != "video_id"}
+        columns = {name: _array(table.column(name)) for name in _COLUMNS[2:]}
         order = np.lexsort((columns["frame_index"], columns["track_id"]))
         return cls(
             frame_index=columns["frame_index"][order],
@@ -47,9 +52,12 @@ class KeypointRows:
         )
 
 
-def read_videos(part_uri: str, video_ids: Collection[str]) -> Iterator[tuple[str, KeypointRows]]:
-    """(video_id, rows) of each of `video_ids` that has rows in the keypoints part, one video in memory at a time."""
-    wanted = pa.array(sorted(video_ids), pa.string())
+def read_videos(part_uri: str, content_ids: Mapping[str, str]) -> Iterator[tuple[str, KeypointRows]]:
+    """(video_id, rows) of each video of a keypoints part that is in `content_ids` with that content.
+
+    `content_ids` is by video_id. One video is in memory at a time.
+    """
+    wanted = pa.array(sorted(content_ids), pa.string())
     held: list[pa.Table] = []
     held_id: str | None = None
     with tables.open_part(part_uri, tables.KEYPOINTS) as part:
@@ -61,7 +69,8 @@ def read_videos(part_uri: str, video_ids: Collection[str]) -> Iterator[tuple[str
                     yield held_id, KeypointRows.of(pa.concat_tables(held))
                     held = []
                 held_id = video_id
-                held.append(table.filter(pc.equal(table["video_id"], video_id)))
+                of_video = table.filter(pc.equal(table["video_id"], video_id))
+                held.append(of_video.filter(pc.equal(of_video["content_id"], content_ids[video_id])))
     if held_id is not None:
         yield held_id, KeypointRows.of(pa.concat_tables(held))
 

@@ -6,7 +6,7 @@ worker reads them there, so that Ray carries none of it.
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,28 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import TableError
-from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
 from choreai.store import objects, tables
 from choreai.store.catalog import Video
+from choreai.store.keypoints import KeypointRows, read_videos
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-KEYPOINT_COLUMNS = ["video_id", "content_id", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
-"""What windows are cut from: read no more than these."""
-
-
-@dataclass(frozen=True, eq=False)
-class VideoWindows:
-    """One video's windows as a keypoint table has them."""
-
-    video_id: str
-    content_id: str
-    windows: Windows
-    num_rows_not_finite: int
-    """Rows with NaN or infinite coordinates, which were taken as unseen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,23 +66,15 @@ class Examples:
         return digest.hexdigest()[:16]
 
 
-def windows_of_table(table: pa.Table, settings: WindowSettings) -> Iterator[VideoWindows]:
-    """The windows of each video in rows of a keypoint table (`KEYPOINT_COLUMNS`), in any row order."""
-    if table.num_rows == 0:
-        return
-    xy = _vectors(table["keypoints_xy"]).reshape(-1, NUM_KEYPOINTS, 2)
-    scores = _vectors(table["keypoint_scores"]).reshape(-1, NUM_KEYPOINTS)
-    seconds, track_id = table["pts_seconds"].to_numpy(), table["track_id"].to_numpy()
-    for key, rows in _rows_by_video(table):
-        windows = cut_windows(
-            pts_seconds=seconds[rows],
-            track_id=track_id[rows],
-            keypoints_xy=xy[rows],
-            keypoint_scores=scores[rows],
-            settings=settings,
-        )
-        finite = np.isfinite(xy[rows]).all(axis=(1, 2)) & np.isfinite(scores[rows]).all(axis=1)
-        yield VideoWindows(*key, windows, num_rows_not_finite=int((~finite).sum()))
+def windows_of(rows: KeypointRows, settings: WindowSettings) -> Windows:
+    """The windows of one video's rows."""
+    return cut_windows(
+        pts_seconds=rows.pts_seconds,
+        track_id=rows.track_id,
+        keypoints_xy=rows.keypoints_xy,
+        keypoint_scores=rows.keypoint_scores,
+        settings=settings,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,20 +92,19 @@ class VideoExamples:
 
 def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], settings: WindowSettings) -> VideoExamples:
     """The windows of `videos` from the keypoint tables under `root`, rows of other contents left out."""
-    wanted = {(v.video_id, v.content_id) for v in videos}
+    content_ids = {v.video_id: v.content_id for v in videos}
     found: dict[str, Windows] = {}
     num_not_finite = 0
     for uri in sorted(tables.list_parts(root, "keypoints", pose_fingerprint)):
-        part = tables.read_part(uri, tables.KEYPOINTS, columns=KEYPOINT_COLUMNS)
-        for video in windows_of_table(part, settings):
+        for video_id, rows in read_videos(uri, content_ids):
             # A shard that was narrowed after its worker was lost may be there twice: the rows are the same.
-            if (video.video_id, video.content_id) in wanted and video.video_id not in found:
-                found[video.video_id] = video.windows
-                num_not_finite += video.num_rows_not_finite
+            if len(rows) and video_id not in found:
+                found[video_id] = windows_of(rows, settings)
+                num_not_finite += rows.num_not_finite()
     windows = {name: found[name] for name in sorted(found) if len(found[name])}
     return VideoExamples(
         windows=windows,
-        num_without_keypoints=len(wanted) - len(found),
+        num_without_keypoints=len(content_ids) - len(found),
         num_without_windows=len(found) - len(windows),
         num_rows_not_finite=num_not_finite,
     )
@@ -191,13 +168,3 @@ def read_examples(uri: str) -> Examples:
 def _vectors(column: pa.ChunkedArray) -> FloatArray:
     """The values of a fixed-size list column, one after the other."""
     return np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
-
-
-def _rows_by_video(table: pa.Table) -> Iterator[tuple[tuple[str, str], IntArray]]:
-    """(video_id, content_id) and row numbers, in the order in which the table names them."""
-    keys = list(zip(table["video_id"].to_pylist(), table["content_id"].to_pylist(), strict=True))
-    numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    number_of_row = np.array([numbers[key] for key in keys])
-    order = np.argsort(number_of_row, kind="stable")
-    stops = np.cumsum(np.bincount(number_of_row))
-    yield from zip(numbers, np.split(order, stops[:-1]), strict=True)
