@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from choreai.errors import ConfigError
 from choreai.pose.settings import PoseSettings
+from choreai.store.uris import resolve_uri
 from choreai.style.settings import TrainSettings
 
 ConfigT = TypeVar("ConfigT", bound="ExtractConfig")
@@ -62,6 +63,8 @@ class ExtractConfig:
         for name in ("catalog", "output"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
+        # Workers run in other folders and on other machines.
+        object.__setattr__(self, "output", resolve_uri(self.output, against="."))
         if self.videos_per_shard < 1:
             raise ValueError(f"videos_per_shard must be at least 1, got {self.videos_per_shard}")
         if not 0 <= self.max_failed_fraction <= 1:
@@ -90,6 +93,11 @@ class TagConfig(ExtractConfig):
 
     model: str = ""
     """The folder of a style model, as `train` prints it. Empty: the newest one under `output`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model:
+            object.__setattr__(self, "model", resolve_uri(self.model, against="."))
 
 
 def load_config(cls: type[ConfigT], path: str | None, overrides: Mapping[str, object]) -> ConfigT:

@@ -51,6 +51,10 @@ def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Na
     except KeyboardInterrupt:
         logger.error("interrupted; run the same command again to resume: what is done stays done")
         return 130
+    except Exception:
+        # The one broad net, at the top: what nobody foresaw is shown whole, and is no success.
+        logger.exception("stopped by an error of choreai's own; what is done stays done")
+        return 1
     finally:
         disconnect()
 

@@ -11,7 +11,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
 from choreai.cluster.session import connect, num_workers_for
 from choreai.config import ExtractConfig, extract_parser, load_config
 from choreai.pose.settings import build_estimator, fingerprint_settings
-from choreai.store import tables
+from choreai.store import objects, tables
 from choreai.store.catalog import Catalog, read_catalog, with_content_ids
 from choreai.store.pose_parts import recover_videos_parts
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
@@ -32,7 +32,9 @@ logger = logging.getLogger(__name__)
 
 def pose_fingerprint(config: ExtractConfig) -> str:
     """What names the keypoint tables that `config` makes."""
-    return fingerprint(fingerprint_settings(config.pose, build_estimator(config.pose)))
+    # Loaded on the driver's CPU: wrong weights stop the job here, before any worker starts.
+    estimator = build_estimator(replace(config.pose, device="cpu"), read_file=objects.read_object)
+    return fingerprint(fingerprint_settings(config.pose, estimator))
 
 
 def open_catalog(config: ExtractConfig) -> Catalog:

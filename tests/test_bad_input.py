@@ -116,8 +116,9 @@ def test_a_corrupt_middle_costs_only_the_frames_it_hit(outcome):
     assert row["num_rows"] > 0
 
 
-def test_a_header_with_zero_size_does_not_end_the_shard(outcome):
-    assert outcome["zero-size"]["status"] in ("ok", "nobody", "quarantined")
+def test_a_zero_size_in_the_header_gives_way_to_the_pictures_own_size(outcome):
+    row = outcome["zero-size"]
+    assert (row["status"], row["width"], row["height"]) == ("ok", 640, 360)
 
 
 @pytest.mark.parametrize("video_id", ["a-good", "z-good"])
