@@ -36,7 +36,8 @@ from choreai.style.split import split_groups
 from choreai.style.training import TrainedStyle, train_style
 
 CPU = torch.device("cpu")
-SETTINGS = TrainSettings(
+SETTINGS = TrainSettings(  # two of the styles here are mirror images: no variations
+    augment=False,
     hidden_size=24,
     num_epochs=30,
     batch_size=8,

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from choreai.motion.windows import NUM_FEATURES
+from choreai.style.augment import FloatArray, vary
 from choreai.style.examples import Examples
 from choreai.style.model import StyleLSTM
 from choreai.style.settings import TrainSettings
@@ -125,7 +126,8 @@ def fit(
 
     The test windows are only watched: no setting and no epoch is chosen by them. Raises DivergedError.
     """
-    train, test = (_Batches.of(examples.part(test=part), share.device) for part in (False, True))
+    train = examples.part(test=False)
+    test = _Batches.of(examples.part(test=True), share.device)
     while state.epoch < settings.num_epochs:
         learning_rate = _learning_rate(settings, state.num_steps)
         train_loss, train_accuracy = _train_epoch(state, train, settings, share)
@@ -152,34 +154,38 @@ def _learning_rate(settings: TrainSettings, num_steps: int) -> float:
     return settings.learning_rate * settings.learning_rate_decay ** (num_steps // settings.decay_steps)
 
 
-def _train_epoch(state: FitState, train: _Batches, settings: TrainSettings, share: Share) -> tuple[float, float]:
+def _train_epoch(state: FitState, train: Examples, settings: TrainSettings, share: Share) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch's windows."""
     state.network.train()
-    order = np.random.default_rng([settings.seed, state.epoch]).permutation(len(train.labels))
+    order = np.random.default_rng([settings.seed, state.epoch]).permutation(len(train))
     sums = np.zeros(2)
     for start in range(0, len(order), settings.batch_size):
-        sums += _train_step(state, train, order[start : start + settings.batch_size], settings, share)
+        batch = order[start : start + settings.batch_size]
+        rng = np.random.default_rng([settings.seed, state.epoch, start])
+        steps = vary(train.steps[batch], rng) if settings.augment else train.steps[batch]
+        sums += _train_step(state, steps, train.label_index[batch], settings, share)
     loss, accuracy = sums / len(order)
     return float(loss), float(accuracy)
 
 
 def _train_step(
     state: FitState,
-    train: _Batches,
-    batch: npt.NDArray[np.int64],
+    steps: FloatArray,
+    labels: npt.NDArray[np.int64],
     settings: TrainSettings,
     share: Share,
 ) -> npt.NDArray[np.float64]:
     """One optimizer step on the whole batch; (sum of losses, number right) over it."""
     parameters = list(state.network.parameters())
     state.optimizer.zero_grad(set_to_none=False)
-    own = torch.from_numpy(batch[share.rank :: share.world_size]).to(share.device)
+    own = torch.from_numpy(np.ascontiguousarray(steps[share.rank :: share.world_size])).to(share.device)
+    wanted = torch.from_numpy(labels[share.rank :: share.world_size]).to(share.device)
     tally = torch.zeros(2, device=share.device)
     if len(own):  # a last batch smaller than the number of workers leaves some without
-        logits, labels = state.network(train.steps[own]), train.labels[own]
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
-        (loss / len(batch)).backward()
-        tally = torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
+        logits = state.network(own)
+        loss = functional.cross_entropy(logits, wanted, reduction="sum")
+        (loss / len(labels)).backward()
+        tally = torch.stack([loss.detach(), (logits.argmax(1) == wanted).sum()])
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     summed = torch.cat([*(g.reshape(-1) for g in gradients), tally])
     share.reduce(summed)

@@ -29,6 +29,8 @@ class TrainSettings:
     """Weight of sum(w^2) / 2 over all weights and biases in the loss."""
     max_gradient_norm: float = 1.0
     """Gradients longer than this are scaled down to it: an LSTM over 100 steps now and then has a cliff."""
+    augment: bool = True
+    """Train on variations of the windows (`choreai.style.augment`): mirrored, other camera, body and tempo."""
     test_fraction: float = 0.25
     """Share of the videos of each class that is held out, as near as whole groups allow."""
     when_one_group: WhenOneGroup = "error"
