@@ -10,10 +10,11 @@ the train/test split. Started again with the same data and settings it resumes, 
 import argparse
 import logging
 import sys
+import warnings
 
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
-from choreai.errors import CatalogError
+from choreai.errors import CatalogError, ChoreaiWarning
 from choreai.store.catalog import Catalog, Video
 from choreai.style.distributed import TrainResources
 from choreai.style.split import find_labels, split_groups
@@ -30,13 +31,15 @@ def check_labels(config: TrainConfig, catalog: Catalog) -> None:
     if not labelled:
         raise CatalogError(f"{catalog.uri}: no row has a `label`; add a column with the style of each video")
     settings = config.training
-    split_groups(
-        labelled,
-        find_labels(labelled, config.labels),
-        seed=settings.seed,
-        test_fraction=settings.test_fraction,
-        when_one_group=settings.when_one_group,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChoreaiWarning)  # training itself will say it
+        split_groups(
+            labelled,
+            find_labels(labelled, config.labels),
+            seed=settings.seed,
+            test_fraction=settings.test_fraction,
+            when_one_group=settings.when_one_group,
+        )
 
 
 def labelled_videos(catalog: Catalog) -> list[Video]:

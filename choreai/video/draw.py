@@ -29,8 +29,9 @@ _RIGHT = tuple(name.startswith("right_") for name in KEYPOINT_NAMES)
 
 
 def track_color(track_id: int) -> Color:
-    """The RGB colour of a track: neighbouring ids are far apart on the colour wheel (golden ratio)."""
-    red, green, blue = colorsys.hsv_to_rgb(track_id * 0.618034 % 1.0, 0.85, 1.0)
+    """The RGB colour of a track: neighbouring ids are far apart on the colour wheel (golden ratio), and the first
+    one, green, is neither skin's nor many clothes' colour."""
+    red, green, blue = colorsys.hsv_to_rgb((0.4 + track_id * 0.618034) % 1.0, 0.85, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
