@@ -1,0 +1,489 @@
+"""Kinematics: known movements give their known numbers, whatever the camera, the frame rate and the noise."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from choreai.demo.dancers import STYLES, Dancer, clip_keypoints
+from choreai.motion.kinematics import FEATURES, Kinematics, measure_kinematics
+from choreai.motion.reasons import WORDINGS, StyleReference, describe
+from choreai.motion.skeleton import MIRROR
+from choreai.motion.smoothness import log_dimensionless_jerk, spectral_arc_length
+
+Array = npt.NDArray[np.float64]
+TORSO = 100.0  # pixels
+LEFT_WRIST, RIGHT_WRIST = 9, 10
+HIPS_AND_ABOVE = slice(0, 13)
+
+
+def times(seconds: float, frames_per_second: float) -> Array:
+    return np.arange(round(seconds * frames_per_second)) / frames_per_second
+
+
+def standing(num_rows: int) -> Array:
+    """(N, 17, 2) upright and still, facing the camera, arms half down; hips 1.6 torso lengths above the ankles."""
+    pose = np.zeros((17, 2))
+    pose[:5] = (0, -1.35)
+    pose[5:11] = (0.3, -1), (-0.3, -1), (0.6, -0.7), (-0.6, -0.7), (0.9, -0.4), (-0.9, -0.4)
+    pose[11:] = (0.15, 0), (-0.15, 0), (0.15, 0.8), (-0.15, 0.8), (0.15, 1.6), (-0.15, 1.6)
+    return np.tile(pose * TORSO + (320, 180), (num_rows, 1, 1))
+
+
+def measure(
+    xy: Array, frames_per_second: float, *, scores: Array | None = None, xyz: Array | None = None
+) -> Kinematics:
+    return measure_kinematics(
+        np.arange(len(xy)) / frames_per_second,
+        keypoints_xy=xy,
+        keypoint_scores=np.full(xy.shape[:2], 0.9) if scores is None else scores,
+        keypoints_xyz=xyz,
+    )
+
+
+def numbers(kinematics: Kinematics) -> Array:
+    return np.array([getattr(kinematics, feature) for feature in FEATURES])
+
+
+@cache
+def clip(style: str, seed: int, frames_per_second: int) -> Array:
+    xy = clip_keypoints(style=style, seed=seed, duration_seconds=10, frames_per_second=frames_per_second)
+    return xy.astype(np.float64)
+
+
+# --- smoothness -----------------------------------------------------------------------------------------------
+
+STEP = 0.005
+
+
+def minimum_jerk(seconds: Array, *, start: float = 0.0, duration: float = 1.0) -> Array:
+    """Speed of a minimum-jerk movement of length 1 (Flash & Hogan 1985)."""
+    t = np.clip((seconds - start) / duration, 0, 1)
+    return 30 * t**2 * (1 - t) ** 2 / duration
+
+
+def smoothness(speed: Array) -> Array:
+    return np.array([spectral_arc_length(speed, step_seconds=STEP), log_dimensionless_jerk(speed, step_seconds=STEP)])
+
+
+def test_both_measures_give_the_values_their_authors_print_for_a_bell_of_speed() -> None:
+    t = np.arange(-1, 1, 0.01)
+    speed = np.exp(-5 * t**2)
+    assert spectral_arc_length(speed, step_seconds=0.01) == pytest.approx(-1.41403, abs=1e-5)
+    assert log_dimensionless_jerk(speed, step_seconds=0.01) == pytest.approx(-5.81636, abs=1e-5)
+
+
+def test_a_minimum_jerk_movement_has_the_dimensionless_jerk_of_theory() -> None:
+    # Integral of squared jerk 720 A^2 / T^5, peak speed 1.875 A / T.
+    found = log_dimensionless_jerk(minimum_jerk(np.arange(0, 1, 0.0005)), step_seconds=0.0005)
+    assert found == pytest.approx(-np.log(720 / 1.875**2), abs=0.01)
+
+
+@pytest.mark.parametrize("duration", [0.5, 1.0, 3.0])
+def test_smoothness_knows_neither_the_size_nor_the_duration_of_a_movement(duration: float) -> None:
+    speed = minimum_jerk(np.arange(0, duration, STEP), duration=duration)
+    np.testing.assert_allclose(smoothness(speed), smoothness(minimum_jerk(np.arange(0, 1, STEP))), rtol=0.03)
+    np.testing.assert_allclose(smoothness(7 * speed), smoothness(speed), rtol=1e-9)
+
+
+def test_more_tremor_is_less_smooth() -> None:
+    t = np.arange(0, 1, STEP)
+    found = [smoothness(minimum_jerk(t) * (1 + a * np.sin(2 * np.pi * 6 * t))) for a in (0, 0.1, 0.2, 0.4, 0.8)]
+    assert (np.diff(found, axis=0) < 0).all(), found
+
+
+def test_more_submovements_are_less_smooth() -> None:
+    found = []
+    for num in (1, 2, 3, 4, 6):
+        t = np.arange(0, 0.6 * (num - 1) + 1, STEP)
+        found.append(smoothness(sum(minimum_jerk(t, start=0.6 * i) for i in range(num))))
+    assert (np.diff(found, axis=0) < 0).all(), found
+
+
+def test_what_does_not_move_has_no_smoothness() -> None:
+    assert np.isnan(smoothness(np.zeros(100))).all()
+    with pytest.raises(ValueError, match="three values"):
+        log_dimensionless_jerk(np.zeros(2), step_seconds=1)
+    with pytest.raises(ValueError, match="two values"):
+        spectral_arc_length(np.zeros(1), step_seconds=1)
+
+
+# --- known movements ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames_per_second", [8, 12.5, 29.97])
+@pytest.mark.parametrize("frequency", [0.5, 1.0, 1.5])
+def test_a_hand_on_a_circle_has_the_speed_and_acceleration_of_its_circle(
+    frequency: float, frames_per_second: float
+) -> None:
+    t, radius = times(10, frames_per_second), 0.4
+    xy = standing(len(t))
+    phase = 2 * np.pi * frequency * t
+    xy[:, LEFT_WRIST] += radius * TORSO * np.stack([np.cos(phase), np.sin(phase)], axis=1)
+    found = measure(xy, frames_per_second)
+    omega = 2 * np.pi * frequency
+    assert found.left_hand_speed_mean == pytest.approx(omega * radius, rel=0.04)
+    assert found.hands_speed_mean == pytest.approx(omega * radius / 2, rel=0.04)
+    assert found.hands_acceleration_mean == pytest.approx(omega**2 * radius / 2, rel=0.05)
+    assert found.left_hand_range == pytest.approx(2 * np.sqrt(2) * radius, rel=0.05)
+    assert found.right_hand_speed_mean < 1e-6
+    assert found.right_hand_range < 1e-6
+    assert found.hands_still_share == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("frames_per_second", [8, 30])
+@pytest.mark.parametrize("beats_per_minute", [82, 95, 110, 128])
+def test_a_bounce_has_its_height_and_its_tempo(beats_per_minute: float, frames_per_second: float) -> None:
+    t, height = times(10, frames_per_second), 0.2
+    xy = standing(len(t))
+    bounce = height * TORSO / 2 * np.sin(2 * np.pi * beats_per_minute / 60 * t)
+    xy[:, HIPS_AND_ABOVE, 1] += bounce[:, None]
+    found = measure(xy, frames_per_second)
+    assert found.beats_per_minute == pytest.approx(beats_per_minute, rel=0.01)
+    # The trajectory's response to this frequency, for a cutoff of 3 Hz.
+    left = height / (1 + (beats_per_minute / 60 / 3) ** 6)
+    assert found.bounce_height == pytest.approx(left, rel=0.05)
+    assert found.hips_vertical_range == pytest.approx(left, rel=0.05)
+    assert found.bounce_beat_strength > 0.95
+    assert found.hips_horizontal_range < 1e-6
+
+
+def test_half_and_double_tempo_are_the_same_tempo() -> None:
+    t = times(10, 30)
+    for frequency in (1.0, 2.0):
+        xy = standing(len(t))
+        xy[:, HIPS_AND_ABOVE, 1] += 10 * np.sin(2 * np.pi * frequency * t)[:, None]
+        assert measure(xy, 30).beats_per_minute == pytest.approx(120, rel=0.01)
+
+
+def test_random_fidgeting_has_a_weak_beat() -> None:
+    rng = np.random.default_rng(0)
+    strengths = [measure(standing(80) + rng.normal(0, 2, (80, 17, 2)), 8).beat_strength for _ in range(20)]
+    assert np.max(strengths) < 0.15
+
+
+def test_the_tempo_of_generated_dancers_is_found_for_nearly_all() -> None:
+    right = []
+    for style in STYLES:
+        for seed in range(200, 212):
+            truth = Dancer(style, seed).beats_per_minute
+            right.append(abs(measure(clip(style, seed, 8), 8).beats_per_minute / truth - 1) < 0.08)
+    assert np.mean(right) >= 0.9, right
+
+
+def test_hands_that_mirror_each_other_differ_from_hands_that_do_the_opposite() -> None:
+    t = times(6, 15)
+    swing = 0.4 * TORSO * np.stack([np.sin(5 * t), np.cos(5 * t)], axis=1)
+    together, opposite, one = standing(len(t)), standing(len(t)), standing(len(t))
+    together[:, LEFT_WRIST] += swing
+    together[:, RIGHT_WRIST] += swing * (-1, 1)
+    opposite[:, LEFT_WRIST] += swing
+    opposite[:, RIGHT_WRIST] -= swing * (-1, 1)
+    one[:, LEFT_WRIST] += swing
+    one[:, RIGHT_WRIST] += 0.25 * swing
+    assert measure(together, 15).hands_mirror_correlation == pytest.approx(1)
+    assert measure(opposite, 15).hands_mirror_correlation == pytest.approx(-1)
+    assert measure(together, 15).hands_range_ratio == pytest.approx(1)
+    assert measure(one, 15).hands_range_ratio == pytest.approx(0.25)
+
+
+def test_angles_are_those_of_the_pose_in_the_picture_and_in_space() -> None:
+    flat = standing(20)
+    flat[:, 7], flat[:, LEFT_WRIST] = flat[:, 5] + (50, 0), flat[:, 5] + (50, -50)
+    found = measure(flat, 8)
+    assert found.left_elbow_degrees_mean == pytest.approx(90)
+    assert found.right_elbow_degrees_mean == pytest.approx(180)
+    assert found.left_knee_degrees_mean == pytest.approx(180)
+    assert found.torso_lean_degrees_mean == pytest.approx(0, abs=1e-5)
+    assert found.bent_elbows_share == 0.5
+    assert found.bent_knees_share == 0
+    xyz = np.concatenate([flat, np.zeros((20, 17, 1))], axis=2)
+    xyz[:, LEFT_WRIST] = xyz[:, 7] + (0, 0, 50)  # towards the camera: bent too, which the picture cannot show
+    xyz[:, 5:7, 2] += 100  # as far back as up
+    deep = measure(standing(20), 8, xyz=xyz)
+    assert deep.torso_lean_degrees_mean == pytest.approx(45)
+    assert deep.left_elbow_degrees_mean != pytest.approx(found.left_elbow_degrees_mean)
+    assert deep.reach_mean == measure(standing(20), 8).reach_mean
+
+
+def test_crouching_lying_and_standing_on_the_hands_are_told_apart() -> None:
+    stand, crouch, flip = standing(40), standing(40), standing(40)
+    crouch[:, HIPS_AND_ABOVE, 1] += 0.9 * TORSO
+    flip[..., 1] *= -1
+    assert measure(stand, 8).hips_height_mean == pytest.approx(1.6)
+    assert measure(crouch, 8).hips_height_mean == pytest.approx(0.7)
+    assert (measure(stand, 8).low_hips_share, measure(crouch, 8).low_hips_share) == (0, 1)
+    assert (measure(stand, 8).upside_down_share, measure(flip, 8).upside_down_share) == (0, 1)
+    assert (measure(stand, 8).feet_contact_share, measure(stand, 8).hands_down_share) == (1, 0)
+    assert measure(flip, 8).hands_down_share == 1
+
+
+def test_heights_are_above_the_lower_foot() -> None:
+    xy = standing(40)
+    xy[:, 15, 1] -= 0.7 * TORSO  # a lifted foot
+    found = measure(xy, 8)
+    assert found.hips_height_mean == pytest.approx(1.6)
+    assert found.head_height_mean == pytest.approx(2.95)
+    assert found.feet_contact_share == 0.5
+
+
+def test_travel_and_turns_are_counted() -> None:
+    t = times(8, 15)
+    walk, spin = standing(len(t)), standing(len(t))
+    walk[..., 0] += 0.5 * TORSO * t[:, None]
+    spin[..., 0] = 320 + (spin[..., 0] - 320) * np.cos(2 * np.pi * 0.5 * t)[:, None]  # a turn in two seconds
+    assert measure(walk, 15).travel_speed_mean == pytest.approx(0.5, rel=0.01)
+    assert measure(walk, 15).hips_speed_mean == pytest.approx(0.5, rel=0.01)
+    assert measure(walk, 15).hands_speed_mean < 1e-6
+    assert measure(walk, 15).half_turns_per_second == 0
+    assert measure(spin, 15).half_turns_per_second == pytest.approx(1, rel=0.1)
+    assert measure(spin, 15).back_turned_share == pytest.approx(0.5, abs=0.05)
+
+
+# --- what must not matter -------------------------------------------------------------------------------------
+
+
+def test_size_and_place_in_the_picture_change_nothing() -> None:
+    xy = clip("hiphop", 5, 8)
+    moved = 2.5 * xy + (-300, 77)
+    np.testing.assert_allclose(numbers(measure(moved, 8)), numbers(measure(xy, 8)), rtol=1e-6, atol=1e-9)
+
+
+def test_the_mirror_image_swaps_left_and_right_and_changes_nothing_else() -> None:
+    xy = clip("afrobeat", 5, 8)
+    mirrored = (xy * (-1, 1) + (640, 0))[:, MIRROR]
+    found, expected = asdict(measure(mirrored, 8)), asdict(measure(xy, 8))
+    swapped = {"left": "right", "right": "left"}
+    for name, value in found.items():
+        side, _, rest = name.partition("_")
+        other = f"{swapped[side]}_{rest}" if side in swapped else name
+        assert value == pytest.approx(expected[other], rel=1e-6, abs=1e-9), name
+    assert expected["left_hand_range"] != pytest.approx(expected["right_hand_range"], rel=1e-3)
+
+
+def test_the_order_of_the_rows_changes_nothing() -> None:
+    xy, t = clip("hiphop", 6, 8), times(10, 8)
+    order = np.random.default_rng(0).permutation(len(t))
+    scores = np.full(xy.shape[:2], 0.9)
+    shuffled = measure_kinematics(t[order], keypoints_xy=xy[order], keypoint_scores=scores)
+    assert shuffled == measure(xy, 8)
+
+
+RELATIVE = (
+    "body_speed_p95", "hands_speed_mean", "hands_speed_p95", "left_hand_range", "right_hand_range", "reach_mean",
+    "expansion_mean", "width_mean", "hips_height_mean", "hands_spectral_arc_length", "hands_log_dimensionless_jerk",
+    "beats_per_minute",
+)  # fmt: skip
+"""Headline features whose change is given as a fraction of the value."""
+ABSOLUTE = ("hands_mirror_correlation", "hands_still_share", "hands_up_share", "bent_knees_share", "feet_contact_share")
+"""And those, in [0, 1] or [-1, 1], whose change is given as it is."""
+CLIPS = [(style, seed) for style in STYLES for seed in range(300, 308)]
+
+
+def assert_stable(
+    changed: Callable[[str, int], Kinematics], plain: Callable[[str, int], Kinematics], limit: float
+) -> None:
+    """Each headline feature is within `limit` for nine in ten clips."""
+    pairs = [(changed(*c), plain(*c)) for c in CLIPS]
+    for feature in RELATIVE + ABSOLUTE:
+        found, expected = np.array([[getattr(k, feature) for k in pair] for pair in pairs]).T
+        change = np.abs(found - expected) / (np.abs(expected) if feature in RELATIVE else 1)
+        change[np.isnan(found) & np.isnan(expected)] = 0  # no beat in either
+        change[np.isnan(found) != np.isnan(expected)] = np.inf
+        assert np.quantile(change, 0.9) < limit, (feature, change)
+
+
+@cache
+def plain(style: str, seed: int, frames_per_second: int) -> Kinematics:
+    return measure(clip(style, seed, frames_per_second), frames_per_second)
+
+
+def test_8_frames_a_second_tell_what_30_do_within_18_percent() -> None:
+    assert_stable(lambda s, k: plain(s, k, 8), lambda s, k: plain(s, k, 30), 0.18)
+
+
+def test_15_frames_a_second_tell_what_30_do_within_8_percent() -> None:
+    assert_stable(lambda s, k: plain(s, k, 15), lambda s, k: plain(s, k, 30), 0.08)
+
+
+def test_4_frames_a_second_still_tell_what_30_do_within_45_percent() -> None:
+    assert_stable(lambda s, k: plain(s, k, 4), lambda s, k: plain(s, k, 30), 0.45)
+
+
+@pytest.mark.parametrize(("frames_per_second", "limit"), [(8, 0.25), (30, 0.06)])
+def test_a_fifth_of_the_keypoints_may_be_missing(frames_per_second: int, limit: float) -> None:
+    def holed(style: str, seed: int) -> Kinematics:
+        xy = clip(style, seed, frames_per_second)
+        missing = np.random.default_rng(seed).random(xy.shape[:2]) < 0.2
+        # What a low score comes with must not matter: some are far off, some are not even numbers.
+        xy = np.where(missing[:, :, None], [1e4, np.nan], xy)
+        return measure(xy, frames_per_second, scores=np.where(missing, 0.05, 0.9))
+
+    assert_stable(holed, lambda s, k: plain(s, k, frames_per_second), limit)
+
+
+@pytest.mark.parametrize(("frames_per_second", "limit"), [(8, 0.15), (30, 0.07)])
+def test_noise_of_two_percent_of_the_torso_is_smoothed_away(frames_per_second: int, limit: float) -> None:
+    def noisy(style: str, seed: int) -> Kinematics:
+        xy = clip(style, seed, frames_per_second)
+        torso = np.median(np.linalg.norm((xy[:, 5] + xy[:, 6] - xy[:, 11] - xy[:, 12]) / 2, axis=1))
+        return measure(xy + np.random.default_rng(seed).normal(0, 0.02 * torso, xy.shape), frames_per_second)
+
+    assert_stable(noisy, lambda s, k: plain(s, k, frames_per_second), limit)
+
+
+def test_irregular_times_tell_what_regular_ones_do() -> None:
+    def irregular(style: str, seed: int) -> Kinematics:
+        xy = clip(style, seed, 30)
+        kept = np.sort(np.random.default_rng(seed).choice(len(xy), len(xy) // 2, replace=False))
+        scores = np.full((len(kept), 17), 0.9)
+        return measure_kinematics(times(10, 30)[kept], keypoints_xy=xy[kept], keypoint_scores=scores)
+
+    assert_stable(irregular, lambda s, k: plain(s, k, 30), 0.18)
+
+
+def test_a_misplaced_keypoint_is_no_movement() -> None:
+    xy = standing(80)
+    xy[[20, 50], LEFT_WRIST] += 8 * TORSO
+    assert measure(xy, 8).left_hand_speed_mean < 1e-6
+
+
+def test_nobody_moves_while_out_of_sight() -> None:
+    t = np.concatenate([times(4, 10), 7 + times(4, 10)])
+    xy = standing(80)
+    xy[40:] += 500  # came back elsewhere
+    found = measure_kinematics(t, keypoints_xy=xy, keypoint_scores=np.full((80, 17), 0.9))
+    assert found.hips_speed_p95 < 1e-6
+    assert found.seconds == pytest.approx(10.9)
+
+
+# --- what cannot be told --------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "xy",
+    [np.zeros((0, 17, 2)), standing(1), np.full((50, 17, 2), np.nan), np.full((50, 17, 2), 7.0)],
+    ids=["no rows", "one row", "nothing seen", "all in one point"],
+)
+def test_what_cannot_be_told_is_nan_and_null_in_a_table(xy: Array) -> None:
+    found = measure(xy, 8)
+    assert np.isnan(numbers(found)).all()
+    assert [name for name, value in found.row().items() if value is not None] == ["seconds", "seen_share"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_hidden_hand_leaves_the_other_features_alone() -> None:
+    xy = clip("hiphop", 7, 8)
+    scores = np.full(xy.shape[:2], 0.9)
+    scores[:, LEFT_WRIST] = 0
+    found, whole = measure(xy, 8, scores=scores), measure(xy, 8)
+    assert np.isnan([found.left_hand_range, found.hands_mirror_correlation, found.left_elbow_degrees_mean]).all()
+    assert found.hands_speed_mean == whole.right_hand_speed_mean
+    assert found.bounce_height == whole.bounce_height
+    assert found.seen_share == pytest.approx(16 / 17)
+
+
+def test_wrong_shapes_are_refused_by_name() -> None:
+    scores = np.ones((5, 17))
+    with pytest.raises(ValueError, match=r"keypoints_xy must be \(5, 17, 2\), got \(4, 17, 2\)"):
+        measure_kinematics(np.arange(5.0), keypoints_xy=standing(4), keypoint_scores=scores)
+    with pytest.raises(ValueError, match=r"keypoints_xyz must be \(5, 17, 3\)"):
+        measure_kinematics(np.arange(5.0), keypoints_xy=standing(5), keypoint_scores=scores, keypoints_xyz=standing(5))
+
+
+def test_a_row_goes_through_a_parquet_table(tmp_path: Path) -> None:
+    found = [measure(clip("classical", 8, 8), 8), measure(standing(1), 8)]
+    schema = pa.schema([(field.name, pa.float32()) for field in fields(Kinematics)])
+    pq.write_table(pa.Table.from_pylist([k.row() for k in found], schema=schema), tmp_path / "kinematics.parquet")
+    back = pq.read_table(tmp_path / "kinematics.parquet").to_pylist()
+    assert back[0] == pytest.approx(found[0].row())
+    assert back[1]["reach_mean"] is None
+
+
+# --- reasons --------------------------------------------------------------------------------------------------
+
+CALM = Kinematics(**dict.fromkeys([field.name for field in fields(Kinematics)], 1.0))
+
+
+def references(**videos: list[Kinematics]) -> dict[str, StyleReference]:
+    return {style: StyleReference.of(measured) for style, measured in videos.items()}
+
+
+def varied(center: Kinematics, *, num: int = 7, spread: float = 0.1) -> list[Kinematics]:
+    rng = np.random.default_rng(3)
+    return [replace(center, **{f: getattr(center, f) + rng.normal(0, spread) for f in FEATURES}) for _ in range(num)]
+
+
+def test_the_features_that_set_a_style_apart_are_its_reasons_strongest_first() -> None:
+    low = replace(CALM, hips_height_mean=0.2, hands_speed_mean=1.5)
+    styles = references(low=varied(low), calm=varied(CALM), upright=varied(CALM))
+    reasons = describe(low, styles, style="low")
+    assert [r.sentence for r in reasons] == ["low, grounded hips", "hands are busy and fast"]
+    assert reasons[0].strength > reasons[1].strength
+    assert reasons[0].value == 0.2
+    assert reasons[0].others_median == pytest.approx(1, abs=0.1)
+    assert [r.sentence for r in describe(low, styles, style="low", max_reasons=1)] == ["low, grounded hips"]
+
+
+def test_what_speaks_against_a_style_is_no_reason_for_it() -> None:
+    low, high = replace(CALM, hips_height_mean=0.2), replace(CALM, hips_height_mean=1.8)
+    styles = references(low=varied(low), calm=varied(CALM))
+    assert describe(high, styles, style="low") == []
+    assert describe(low, styles, style="calm") == []
+
+
+def test_features_that_say_the_same_are_given_once() -> None:
+    low = replace(CALM, hips_height_mean=0.2, low_hips_share=1.9, head_height_mean=0.1)
+    reasons = describe(low, references(low=varied(low), calm=varied(CALM)), style="low")
+    assert len({WORDINGS[r.feature].theme for r in reasons}) == len(reasons) == 1
+
+
+def test_what_is_not_known_gives_no_reason() -> None:
+    low = replace(CALM, hips_height_mean=0.2)
+    hidden = replace(low, hips_height_mean=float("nan"))
+    assert describe(hidden, references(low=varied(low), calm=varied(CALM)), style="low") == []
+    assert describe(low, references(low=[low, low], calm=varied(CALM)), style="low") == []
+
+
+def test_every_wording_is_of_a_feature_that_knows_no_side() -> None:
+    assert set(WORDINGS) <= set(FEATURES)
+    assert not [name for name in WORDINGS if name.startswith(("left_", "right_"))]
+    sentences = [s for wording in WORDINGS.values() for s in (wording.high, wording.low)]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_a_reference_survives_json_and_gives_the_same_reasons() -> None:
+    low = replace(CALM, hips_height_mean=0.2)
+    styles = references(low=varied(low), calm=varied(CALM))
+    back = {name: StyleReference(**json.loads(json.dumps(asdict(r)))) for name, r in styles.items()}
+    assert back == styles
+    assert describe(low, dict(reversed(back.items())), style="low") == describe(low, styles, style="low")
+
+
+def test_wrong_references_are_refused() -> None:
+    styles = references(calm=varied(CALM))
+    with pytest.raises(ValueError, match="style must be one of calm, got 'low'"):
+        describe(CALM, styles, style="low")
+    with pytest.raises(ValueError, match="two styles or more"):
+        describe(CALM, styles, style="calm")
+    with pytest.raises(ValueError, match="unknown features"):
+        StyleReference(median={"elegance": 1.0}, spread={"elegance": 1.0}, num_videos=3)
+    with pytest.raises(ValueError, match="same features"):
+        StyleReference(median={"reach_mean": 1.0}, spread={}, num_videos=3)
+
+
+def test_reasons_for_the_right_style_are_the_stronger_ones() -> None:
+    styles = references(**{s: [measure(clip(s, seed, 8), 8) for seed in range(200, 212)] for s in STYLES})
+    right = []
+    for style, seed in CLIPS:
+        strengths = {s: sum(r.strength for r in describe(plain(style, seed, 8), styles, style=s)) for s in STYLES}
+        right.append(max(strengths, key=lambda s: strengths[s]) == style)
+    assert np.mean(right) > 0.8, right
