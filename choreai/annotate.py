@@ -154,7 +154,7 @@ def describe_style(rows: KeypointRows, model: StyleModel | None) -> str:
 
 def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
     """The video's poses: from the tables under `output` if they have it, else estimated now."""
-    estimator = build_estimator(settings)
+    estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     if output:
         pose_id = fingerprint(fingerprint_settings(settings, estimator))
         known = find_in_tables(video, output, pose_id)

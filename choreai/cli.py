@@ -1,4 +1,4 @@
-"""The command line: `choreai demo | extract | train | tag | show | convert`.
+"""The command line: `choreai demo | extract | train | tag | pose | show | convert`.
 
 extract, train and tag are the functions that `ray job submit -- python jobs/...` runs. Heavy libraries load only
 once a command really starts, so that --help answers at once.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from choreai import __version__
 from choreai.config import extract_parser, tag_parser, train_parser
+from choreai.pose_arguments import pose_parser
 
 FORMATS = ("alphapose-json", "report-text", "parquet")
 DESCRIPTION = """\
@@ -20,6 +21,7 @@ Objective style tags for catalogs of dance videos.
   choreai extract    catalog -> keypoint tables
   choreai train      catalog with labels -> style model (extracts what is missing first)
   choreai tag        catalog -> style tags, only for what has none (extracts what is missing first)
+  choreai pose       AlphaPose's own inputs and result files, for scripts that have used it
   choreai show       draw skeletons and style on one video
   choreai convert    to and from AlphaPose JSON and text keypoints
 
@@ -128,6 +130,7 @@ _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "extract": (lambda prog: extract_parser(prog, EXTRACT), "jobs.extract_poses:run"),
     "train": (lambda prog: train_parser(prog, TRAIN), "jobs.train_style:run"),
     "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog:run"),
+    "pose": (pose_parser, "choreai.pose_command:run"),
     "show": (show_parser, "choreai.annotate:run"),
     "convert": (convert_parser, "choreai.cli:convert_keypoints"),
 }

@@ -8,6 +8,7 @@ Synthetic dancers -> catalog -> poses -> style model -> tags of dancers that tra
 import argparse
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,17 +17,21 @@ from choreai import annotate
 from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
 from choreai.store import tables
+from choreai.store.catalog import Catalog
+from choreai.style.evaluate import Metrics, evaluate
+from choreai.style.examples import make_examples, read_windows
 from choreai.style.training import TrainedStyle
 from jobs import extract_poses, tag_catalog, train_style
 from jobs.console import print_table, progress
 
 logger = logging.getLogger(__name__)
 
-TRAIN_PER_STYLE = 22
+TRAIN_PER_STYLE = 26
 UNSEEN_PER_STYLE = 8
 UNSEEN_SEED = 10_000
 """Unseen dancers come from other seeds: other bodies, clothes, tempi, cameras and sequences of moves."""
 NUM_PROCESSES = 2
+EXPECTED_ACCURACY = 0.85
 
 
 def make_dancers(folder: Path, *, num_per_style: int, first_seed: int) -> str:
@@ -51,7 +56,19 @@ def read_tags(output: str, model_version: str, labels: pa.Table) -> list[dict[st
     return labels.join(tags, keys=["video_id", "content_id"], join_type="inner").sort_by("video_id").to_pylist()
 
 
-def print_result(tags: list[dict[str, object]], trained: TrainedStyle) -> float:
+def evaluate_unseen(trained: TrainedStyle, catalogs: Sequence[Catalog], *, output: str, pose_id: str) -> Metrics:
+    """The model and the give-aways, all learnt on the first catalog's dancers and judged on the second's."""
+    train, unseen = (list(catalog.videos()) for catalog in catalogs)
+    examples = make_examples(
+        read_windows(output, pose_id, [*train, *unseen], trained.model.config.windows).windows,
+        label_of={video.video_id: str(video.label) for video in [*train, *unseen]},
+        labels=trained.model.config.labels,
+        test_video_ids=frozenset(video.video_id for video in unseen),
+    )
+    return evaluate(trained.model, examples)
+
+
+def print_result(tags: list[dict[str, object]], metrics: Metrics) -> float:
     """The share of unseen dancers tagged right; prints it beside what guessing and give-aways reach."""
     print_table(
         "unseen dancers",
@@ -60,18 +77,12 @@ def print_result(tags: list[dict[str, object]], trained: TrainedStyle) -> float:
     )
     accuracy = sum(tag["style"] == tag["label"] for tag in tags) / len(tags)
     print_table(
-        "accuracy",
+        "right of the unseen dancers",
         [
-            ("LSTM, unseen dancers", f"{accuracy:.3f}"),
-            ("guessing", f"{1 / len(STYLES):.3f}"),
-            (
-                "mean pose alone (test split of the training dancers)",
-                f"{trained.metrics.mean_pose_accuracy:.3f}",
-            ),
-            (
-                "mean speed alone (test split of the training dancers)",
-                f"{trained.metrics.mean_speed_accuracy:.3f}",
-            ),
+            ("LSTM", f"{accuracy:.3f}"),
+            ("mean speed of each keypoint alone (logistic regression)", f"{metrics.mean_speed_accuracy:.3f}"),
+            ("mean pose alone (logistic regression)", f"{metrics.mean_pose_accuracy:.3f}"),
+            ("guessing", f"{metrics.majority_class_accuracy:.3f}"),
         ],
     )
     return accuracy
@@ -98,7 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     tag_catalog.tag_catalog(tag_config, unseen, pose_id=pose_id)
 
     tags = read_tags(tables_uri, trained.model.model_version, unseen.table)
-    accuracy = print_result(tags, trained)
+    metrics = evaluate_unseen(trained, (catalog, unseen), output=tables_uri, pose_id=pose_id)
+    accuracy = print_result(tags, metrics)
     video = annotate.find_in_tables(str(tags[0]["video_id"]), tables_uri, pose_id)
     assert video is not None, "a tagged video is in the tables"
     picture = annotate.annotate(video, tag=annotate.describe_style(video.rows, trained.model), folder=output)
@@ -107,4 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"plots and model: {trained.model_uri}")
     print(f"tables:          {tables_uri}")
     print(f"took {time.monotonic() - started:.0f} s; synthetic dancers, so try `choreai tag` on your own videos next")
-    return 0 if accuracy >= 0.85 else 1
+    if accuracy < EXPECTED_ACCURACY:
+        logger.error("expected at least %g; please report this with the table above", EXPECTED_ACCURACY)
+        return 1
+    return 0

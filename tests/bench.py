@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench_pose
+
 from choreai.cluster.pool import WorkerPool, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.session import connect, disconnect
@@ -53,7 +55,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def plain_loop(catalog: Catalog) -> None:
     """Same decoder, same estimator, no Ray, no tables."""
-    estimator = build_estimator(PoseSettings())
+    estimator = build_estimator(PoseSettings(), read_file=objects.read_object)
     for video in catalog.videos():
         with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri) as reader:
             for _ in find_people(reader.sample(frames_per_second=8.0), estimator):
@@ -134,6 +136,7 @@ def main() -> None:
         bench_pool()
         bench_decode(Path(name))
     disconnect()
+    bench_pose.main()
 
 
 if __name__ == "__main__":

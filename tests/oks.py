@@ -7,9 +7,7 @@ with d the distance, s^2 the person's segment area and k = 2 sigma.
 import numpy as np
 import numpy.typing as npt
 
-SIGMAS = np.array(
-    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089]
-)  # fmt: skip
+SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 """Of COCO-17, from the same page (and pycocotools)."""
 
 Array = npt.NDArray[np.float64]

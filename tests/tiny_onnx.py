@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 Dimension = int | str
 
 
-def _serialize(
+def serialize(
     nodes: Sequence[object],
     inputs: dict[str, Sequence[Dimension]],
     outputs: dict[str, Sequence[Dimension]],
@@ -33,10 +33,10 @@ def heatmap_network(
     """Three keypoints: the heatmaps are each colour's every fourth pixel."""
     height, width = size_hw
     shape: list[Dimension] = [batch, height, width, 3] if channels_last else [batch, 3, height, width]
-    element = np.float16 if dtype == TensorProto.FLOAT16 else np.float32
+    element = helper.tensor_dtype_to_np_dtype(dtype)
     turn = [helper.make_node("Transpose", ["images"], ["planes"], perm=[0, 3, 1, 2])] if channels_last else []
     conv = helper.make_node("Conv", [turn[0].output[0] if turn else "images", "weight"], ["heatmaps"], strides=[4, 4])
-    return _serialize(
+    return serialize(
         [*turn, conv],
         {"images": shape},
         {"heatmaps": [batch, 3, height // 4, width // 4]},
@@ -54,7 +54,7 @@ def simcc_network(*, batch: Dimension = "N", size_hw: tuple[int, int] = (64, 48)
         bins[np.arange(pixels), split_ratio * np.arange(pixels)] = 1
         return bins
 
-    return _serialize(
+    return serialize(
         [
             helper.make_node("ReduceMax", ["images"], ["columns"], axes=[2], keepdims=0),
             helper.make_node("ReduceMax", ["images"], ["rows"], axes=[3], keepdims=0),
@@ -77,7 +77,7 @@ def constant_network(*answers: np.ndarray, size_hw: tuple[int, int] = (64, 64), 
     ]
     outputs = [f"answer{index}" for index in range(len(answers))]
     nodes += [helper.make_node("Add", [f"constant{index}", "zero"], [name]) for index, name in enumerate(outputs)]
-    return _serialize(
+    return serialize(
         nodes,
         dict.fromkeys(names, shape),
         {name: answer.shape for name, answer in zip(outputs, answers, strict=True)},

@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from choreai.errors import (
@@ -19,7 +20,7 @@ from choreai.errors import (
     WeightsError,
 )
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.people import find_people
+from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator
 from choreai.store import objects
 from choreai.store.catalog import UNAVAILABLE, Video
@@ -43,7 +44,7 @@ class PoseWorker:
 
     def setup(self) -> None:
         """Load the weights. Raises ConfigError or WeightsError, which end the run."""
-        self._estimator = build_estimator(self._settings)
+        self._estimator = build_estimator(self._settings, read_file=objects.read_object, num_threads=self._num_threads)
 
     def process(self, shard: PoseShard) -> ShardReport:
         """The report of one shard, committed. A video that cannot be used becomes a quarantine row; a store
@@ -124,20 +125,27 @@ class PoseWorker:
         ):
             seen.describe(reader.info)
             frames = reader.sample(frames_per_second=self._settings.frames_per_second)
-            for people in find_people(frames, self._estimator):
-                rows.add(
-                    frame_index=people.frame_index,
-                    pts_seconds=people.pts_seconds,
-                    track_ids=people.track_ids,
-                    box_xyxy=people.poses.box_xyxy,
-                    box_scores=people.poses.box_scores,
-                    keypoints_xy=people.poses.keypoints_xy,
-                    keypoint_scores=people.poses.keypoint_scores,
-                    keypoints_xyz=people.poses.keypoints_xyz,
-                )
-                seen.num_frames_sampled += 1
-                seen.num_frames_decoded = reader.num_frames_decoded
-                seen.num_decode_errors = reader.num_decode_errors
+            with closing(find_people(frames, self._estimator)) as tracked:
+                try:
+                    for people in tracked:
+                        _add_rows(rows, people)
+                        seen.num_frames_sampled += 1
+                finally:
+                    seen.num_frames_decoded = reader.num_frames_decoded
+                    seen.num_decode_errors = reader.num_decode_errors
+
+
+def _add_rows(rows: VideoRows, people: TrackedPoses) -> None:
+    rows.add(
+        frame_index=people.frame_index,
+        pts_seconds=people.pts_seconds,
+        track_ids=people.track_ids,
+        box_xyxy=people.poses.box_xyxy,
+        box_scores=people.poses.box_scores,
+        keypoints_xy=people.poses.keypoints_xy,
+        keypoint_scores=people.poses.keypoint_scores,
+        keypoints_xyz=people.poses.keypoints_xyz,
+    )
 
 
 @dataclass

@@ -39,7 +39,7 @@ class WindowSettings:
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012, pydantic's name for its settings
 
     num_steps: int = 100
-    window_seconds: float = 4.0
+    window_seconds: float = 3.0
     stride_seconds: float = 1.0
     min_seconds: float = 2.0
     """A track shorter than a window but not than this gives one window, its first pose held in front."""

@@ -54,6 +54,8 @@ class OnnxPose:
 
     def find_keypoints(self, crops_P3HW: torch.Tensor) -> CropKeypoints:
         """Scores are the peaks; SimCC's the lower of the two. Where none is above zero the keypoint is at (0, 0)."""
+        if crops_P3HW.shape[1:] != (3, *self.crop_settings.size_hw):
+            raise ValueError(f"crops must be (P, 3, *{self.crop_settings.size_hw}), got {tuple(crops_P3HW.shape)}")
         outputs = [torch.from_numpy(output) for output in self._network.run(crops_P3HW.cpu().numpy())]
         if len(outputs) == 1:
             return self._decode_heatmaps(outputs[0])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.errors import ConfigError, WeightsError
+from choreai.pose.weights import read_weights
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -26,7 +27,7 @@ class OnnxNetwork:
         than one (N, 3, H, W) or (N, H, W, 3) of fixed H and W; ConfigError where onnxruntime is missing or
         cannot use the device.
         """
-        data = _read_model(model)
+        data = read_weights(model)
         self._session = _open_session(data, num_threads=num_threads, device=device)
         self.sha256 = hashlib.sha256(data).hexdigest()
         inputs = self._session.get_inputs()
@@ -73,17 +74,6 @@ class OnnxNetwork:
         return [output[:num_images].astype(np.float32, copy=False) for output in outputs]
 
 
-def _read_model(model: bytes | Path | BinaryIO) -> bytes:
-    if isinstance(model, bytes):
-        return model
-    if not isinstance(model, Path):
-        return model.read()
-    try:
-        return model.read_bytes()
-    except OSError as exc:
-        raise WeightsError(f"cannot read the network {model}: {exc.strerror or exc}") from exc
-
-
 def _open_session(data: bytes, *, num_threads: int, device: Literal["cpu", "cuda"]) -> Any:  # onnxruntime is untyped
     try:
         import onnxruntime
@@ -100,6 +90,8 @@ def _open_session(data: bytes, *, num_threads: int, device: Literal["cpu", "cuda
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
+    # A thread that spins while it waits takes the core from the decoder and from other workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; unused initialisers are nobody's concern here
     try:
         session = onnxruntime.InferenceSession(data, options, providers=[provider])

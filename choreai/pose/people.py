@@ -1,15 +1,19 @@
 """Frames to tracked people: estimator and tracker in one stream, the same for the batch job and everything else."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.tracking import Tracker
+from choreai.video.ahead import read_ahead
 from choreai.video.frame import Frame
+
+MAX_BATCH_BYTES = 256 * 2**20
+"""Of pixels handed to an estimator at once: two frames at 8K, however many it would like."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +27,34 @@ class TrackedPoses:
     """(P,), the same person's id in every frame of the video, from 0."""
 
 
-def find_people(frames: Iterable[Frame], estimator: PoseEstimator) -> Iterator[TrackedPoses]:
-    """The people of each frame of one video, in order; frames are held `estimator.batch_size` at a time."""
-    estimator.start_video()
+def find_people(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[TrackedPoses, None, None]:
+    """The people of each frame of one video, in order.
+
+    A thread reads `frames` ahead of the estimator: exhaust the generator or close it before you close what
+    `frames` come from.
+    """
     tracker = Tracker()
-    remaining = iter(frames)
-    while batch := list(islice(remaining, estimator.batch_size)):
-        for frame, poses in zip(batch, estimator.estimate(batch), strict=True):
+    with closing(find_poses(frames, estimator)) as posed:
+        for frame, poses in posed:
             track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds)
             yield TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids)
+
+
+def find_poses(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[tuple[Frame, Poses], None, None]:
+    """Each frame of one video with its people, untracked; for the rest as `find_people`."""
+    estimator.start_video()
+    with closing(read_ahead(frames)) as ahead:
+        for batch in _batches(ahead, max_frames=estimator.batch_size):
+            yield from zip(batch, estimator.estimate(batch), strict=True)
+
+
+def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame]]:
+    """Up to `max_frames` frames at a time, fewer where they are large."""
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == max_frames or (len(batch) + 1) * frame.image.nbytes > MAX_BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,29 +1,91 @@
 """What decides which keypoints come out: the [pose] section of a job file, and the estimator it names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from choreai.pose.estimator import PoseEstimator
 
+ReadFile = Callable[[str], bytes]
+"""All bytes of a path or URI; raises StorageError. Who builds an estimator knows where files are."""
+
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """The [pose] section. Everything here changes the pose fingerprint."""
+    """The [pose] section. How keypoints are computed is not part of the pose fingerprint (batches, compile,
+    device), nor is where weights lie; all else is."""
 
-    estimator: Literal["mediapipe"] = "mediapipe"
+    estimator: Literal["mediapipe", "alphapose"] = "mediapipe"
     frames_per_second: float = 8.0
     """Sampling rate; a video with fewer frames per second is used whole."""
+
+    # Of alphapose only, from here on. Files are paths or s3:// URIs.
+    checkpoint: str = ""
+    """The pose network: an AlphaPose checkpoint, or an .onnx file."""
+    config: str = ""
+    """AlphaPose's YAML file for the checkpoint; only networks of 133 and 136 keypoints need it."""
+    preprocessing: Literal["imagenet", "imagenet-bgr", "unit", "alphapose"] = "imagenet"
+    """How an .onnx pose network wants its crops normalised; the file does not say."""
+    detector_checkpoint: str = ""
+    """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or else a checkpoint of YOLOX."""
+    min_box_score: float = 0.1
+    """Boxes that the detector is less sure of are nobody."""
+    min_box_area: float = 0.0
+    """Who is smaller, in square pixels (by 2.25 times the area their keypoints span), is left out."""
+    flip: bool = False
+    """The flip test: a little more accurate, twice the time."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of a checkpoint's network. Lower ones are checked against fp32 on the first people found."""
+    compile: bool = False
+    """Compile a checkpoint's network: a minute or more at the start of every worker. Checked likewise."""
+    detect_batch: int = 0
+    """Frames at once; 0: 8 on the CPU, 32 on a GPU."""
+    pose_batch: int = 0
+    """Crops at once; 0: 8 on the CPU, 64 on a GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU that the worker has been given, else the CPU."""
 
     def __post_init__(self) -> None:
         if not 0 < self.frames_per_second <= 240:
             raise ValueError(f"frames_per_second must be in (0, 240], got {self.frames_per_second:g}")
+        if not 0 < self.min_box_score < 1:
+            raise ValueError(f"min_box_score must be in (0, 1), got {self.min_box_score:g}")
+        if not 0 <= self.min_box_area < float("inf"):
+            raise ValueError(f"min_box_area must be 0 or more, got {self.min_box_area:g}")
+        for name in ("detect_batch", "pose_batch"):
+            if not 0 <= getattr(self, name) <= 4096:
+                raise ValueError(f"{name} must be in [0, 4096] (0: automatic), got {getattr(self, name)}")
+        if self.estimator == "mediapipe":
+            self._refuse_for_mediapipe()
+        elif not self.checkpoint:
+            raise ValueError('estimator = "alphapose" needs a checkpoint; give the path or s3:// URI of the file')
+        elif self.checkpoint.lower().endswith(".onnx"):
+            self._refuse_for_onnx()
+
+    def _refuse_for_mediapipe(self) -> None:
+        given = [name for name in ("checkpoint", "config", "detector_checkpoint") if getattr(self, name)]
+        if given:
+            raise ValueError(f'{given[0]} is of no use to MediaPipe; set estimator = "alphapose"')
+
+    def _refuse_for_onnx(self) -> None:
+        default = {"config": "", "flip": False, "precision": "fp32", "compile": False}
+        for name, value in default.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} is for AlphaPose checkpoints, and {self.checkpoint} is none; leave it out")
 
 
-def build_estimator(settings: PoseSettings) -> PoseEstimator:
-    """The estimator that `settings` names, its weights loaded. Raises ConfigError if it is not installed."""
-    from choreai.pose.mediapipe import MediaPipeEstimator
+def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads: int = 1) -> PoseEstimator:
+    """The estimator that `settings` names, its weights loaded, computing with `num_threads` of the CPU.
 
-    return MediaPipeEstimator()
+    Raises ConfigError if it cannot run here, WeightsError if its files are missing or not what they should be.
+    """
+    if settings.estimator == "mediapipe":
+        from choreai.pose.mediapipe import MediaPipeEstimator
+
+        return MediaPipeEstimator()
+    from choreai.pose.assembly import build_topdown
+
+    return build_topdown(settings, read_file=read_file, num_threads=num_threads)
 
 
 def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> dict[str, str | int | float | bool]:

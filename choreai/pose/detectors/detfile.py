@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ class Detections:
             if left >= width or top >= height or right <= 0 or bottom <= 0:
                 raise TableError(
                     f"{self.source}: entry {detection.number}: the box {list(detection.box_xyxy)} (x1, y1, x2, y2) "
-                    f"lies outside of image {image_id!r}, which is {width} x {height}; was the file made for other images?"
+                    f"lies outside of image {image_id!r}, which is {width} x {height}; was it made for other images?"
                 )
         if not found:
             return Boxes.nobody()
@@ -144,7 +143,7 @@ def _read_detection(entry: dict[str, object], number: int, where: str) -> Detect
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) <= LARGEST and not math.isnan(value)
+    return abs(value) <= LARGEST  # NaN is not
 
 
 def _shortly(value: object) -> str:

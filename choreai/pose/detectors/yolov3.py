@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from choreai.errors import WeightsError
-from choreai.pose.detectors.checkpoint import load_strictly, read_weights
 from choreai.pose.detectors.letterbox import Letterbox
 from choreai.pose.detectors.selection import SelectionRule
 from choreai.pose.detectors.yolo import YoloDetector
 from choreai.pose.detectors.yolov3_network import Yolov3Spp, darknet_layers
+from choreai.pose.weights import load_strictly, read_weights
 
 HEADER_BYTES = 20
 """Five int32: the format's version and how many images were seen in training."""

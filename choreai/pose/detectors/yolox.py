@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 import torch
 
-from choreai.pose.detectors.checkpoint import load_strictly, read_state, read_weights
 from choreai.pose.detectors.letterbox import Letterbox
 from choreai.pose.detectors.selection import SelectionRule
 from choreai.pose.detectors.yolo import YoloDetector
 from choreai.pose.detectors.yolox_network import STRIDES, Yolox, decode_yolox, infer_yolox
+from choreai.pose.weights import load_strictly, read_state, read_weights
 
 INPUT_SIZE, NANO_INPUT_SIZE = 640, 416
 

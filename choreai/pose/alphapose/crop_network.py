@@ -1,0 +1,163 @@
+"""An AlphaPose network as the top-down estimator runs it: crops in a few batch sizes, compiled or in lower precision
+where that was asked for and does not move keypoints."""
+
+import logging
+from typing import Literal
+
+import torch
+from torch import nn
+
+from choreai.errors import ConfigError, WeightsError
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.pose.alphapose.checkpoint import PoseNetwork
+from choreai.pose.alphapose.cuda_graphs import CudaGraphs
+from choreai.pose.alphapose.inference import predict_heatmaps, prepare
+from choreai.pose.alphapose.keypoints import mirror_order
+from choreai.pose.crop_keypoints import CropKeypoints
+from choreai.pose.crops import ALPHAPOSE_CROPS
+from choreai.pose.heatmaps import decode_heatmaps, decoding_for
+from choreai.pose.suppression import constants_for
+
+logger = logging.getLogger(__name__)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+MAX_MEAN_DISTANCE = 0.5
+"""In crop pixels (one of a heatmap is 4, a standing person about 200 high): what a faster network may differ."""
+MIN_COMPARED = 200
+"""Keypoints to compare before a faster network is trusted."""
+
+
+class AlphaPoseNetwork:
+    """A `CropPoseNetwork` of an AlphaPose checkpoint.
+
+    With `precision` other than fp32, or `compiled`, the first real crops also go through the plain network:
+    ConfigError if keypoints that it is sure of lie further apart than `MAX_MEAN_DISTANCE` in the mean.
+    """
+
+    crop_settings = ALPHAPOSE_CROPS
+
+    def __init__(
+        self,
+        network: PoseNetwork,
+        *,
+        device: torch.device,
+        largest_batch: int,
+        precision: Precision = "fp32",
+        compiled: bool = False,
+        flip: bool = False,
+    ) -> None:
+        """`largest_batch`: what larger batches than a power of two are padded to. `flip`: the flip test, which
+        averages with the mirrored crop's answer and takes twice the time."""
+        self._decoding = decoding_for(network.architecture.num_keypoints, network.loss)
+        self.num_keypoints = self._decoding.num_keypoints
+        if network.architecture.num_keypoints == 21 or self.num_keypoints < NUM_KEYPOINTS:
+            raise WeightsError(
+                f"the checkpoint has {network.architecture.num_keypoints} keypoints, which do not begin with the 17 "
+                "of COCO (21 are one hand's); give one with 17, 26, 68, 133 or 136"
+            )
+        self.constants = constants_for(network.loss)
+        self._largest_batch = largest_batch
+        self._mirror = mirror_order(network.architecture.num_keypoints) if flip else None
+        self._settings: dict[str, str | int | float | bool] = {
+            "pose_network": network.architecture.type,
+            "pose_network_sha256": network.sha256,
+            "loss": network.loss,
+            "flip": flip,
+            "precision": precision,
+        }
+        self._network = prepare(network.module, device=device, dtype=DTYPES[precision])
+        self._comparison: _Comparison | None = None
+        if precision != "fp32" or compiled:
+            exact = self._network if precision == "fp32" else prepare(network.module, device=device)
+            self._comparison = _Comparison(exact, sure_score=self.constants.score_threshold)
+        if compiled:
+            self._network = _Compiled(self._network)
+        self._is_padded = compiled or device.type == "cuda"
+        self._graphs = CudaGraphs(self._heatmaps) if device.type == "cuda" else None
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        return self._settings
+
+    def find_keypoints(self, crops_P3HW: torch.Tensor) -> CropKeypoints:
+        num_people = len(crops_P3HW)
+        crops = _pad(crops_P3HW, bucket_for(num_people, largest=self._largest_batch)) if self._is_padded else crops_P3HW
+        heatmaps = self._graphs.run(crops) if self._graphs is not None and num_people else self._heatmaps(crops)
+        found = self._decode(heatmaps[:num_people])
+        if self._comparison is not None:
+            exact = self._decode(predict_heatmaps(self._comparison.exact, crops_P3HW, mirror=self._mirror))
+            if self._comparison.add(found, exact):
+                self._comparison = None  # and the exact network with it
+        return found
+
+    def _heatmaps(self, crops: torch.Tensor) -> torch.Tensor:
+        return predict_heatmaps(self._network, crops, mirror=self._mirror)
+
+    def _decode(self, heatmaps: torch.Tensor) -> CropKeypoints:
+        height, width = self.crop_settings.size_hw
+        # With the crop itself as the box, "frame" pixels are the crop's.
+        whole_crop = torch.tensor([[0, 0, width, height]], dtype=torch.float32).expand(len(heatmaps), 4).numpy()
+        found = decode_heatmaps(heatmaps, whole_crop, decoding=self._decoding)
+        return CropKeypoints(found.xy, found.scores)
+
+
+def bucket_for(num_people: int, *, largest: int) -> int:
+    """The batch size that crops are padded to: the next power of two, but no more than `largest` if they fit."""
+    if num_people < 1:
+        return num_people
+    return max(num_people, min(1 << (num_people - 1).bit_length(), largest))
+
+
+def _pad(crops: torch.Tensor, bucket: int) -> torch.Tensor:
+    if bucket == len(crops):
+        return crops
+    return torch.cat((crops, crops.new_zeros(bucket - len(crops), *crops.shape[1:])))
+
+
+class _Compiled(nn.Module):
+    """A network compiled anew for each batch size, when it first sees it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        # Freezing makes the weights constants, which oneDNN then lays out beforehand.
+        self._compiled = torch.compile(network, dynamic=False, options={"freezing": True})
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        from torch._dynamo.exc import BackendCompilerFailed
+
+        try:
+            return self._compiled(crops)
+        except BackendCompilerFailed as exc:
+            reason = str(exc).strip().splitlines()[0]
+            raise ConfigError(f"the pose network cannot be compiled ({reason}); set compile = false") from exc
+
+
+class _Comparison:
+    """How far a faster network's keypoints are from the exact one's, until enough were seen."""
+
+    def __init__(self, exact: nn.Module, *, sure_score: float) -> None:
+        self.exact = exact
+        self._sure_score = sure_score
+        self._distances = torch.zeros(0)
+
+    def add(self, found: CropKeypoints, exact: CropKeypoints) -> bool:
+        """Whether enough keypoints were compared now, and found close enough.
+
+        Raises ConfigError where they are not close enough. Keypoints that the exact network scores below
+        `sure_score` do not count: their peaks are noise.
+        """
+        distances = (found.xy - exact.xy).norm(dim=-1)[exact.scores >= self._sure_score]
+        self._distances = torch.cat((self._distances, distances.cpu()))
+        if len(self._distances) < MIN_COMPARED:
+            return False
+        mean, share_moved = float(self._distances.mean()), float((self._distances > 4).float().mean())
+        figures = (
+            f"{len(self._distances)} keypoints lie {mean:.3f} crop pixels from the exact network's in the mean "
+            f"(allowed: {MAX_MEAN_DISTANCE:g}), {100 * share_moved:.1f} % of them more than 4"
+        )
+        if not mean <= MAX_MEAN_DISTANCE:
+            raise ConfigError(f'precision or compile: {figures}; set precision = "fp32" and compile = false')
+        logger.info("the faster pose network is good: %s", figures)
+        return True

@@ -1,0 +1,60 @@
+"""AlphaPose's result formats: what `alphapose-results.json` holds for one image and one person.
+
+coco: one object per person, COCO-17 keypoints. cmu and open: one object per image, as OpenPose has it, with 18
+keypoints. In all of them an image without people leaves no trace.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from choreai.motion.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
+from choreai.pose.estimator import FloatArray
+from choreai.pose.people import TrackedPoses
+
+ResultFormat = Literal["coco", "cmu", "open"]
+JsonObject = dict[str, object]
+
+NECK = 17
+OPENPOSE_FROM_COCO = (0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+"""OpenPose's 18 keypoints: nose, neck, right and left arm, right and left leg, eyes, ears (right first)."""
+
+
+def person_scores(people: TrackedPoses) -> FloatArray:
+    """(P,) AlphaPose's `score`: mean keypoint score + box score + 1.25 x best keypoint score; may exceed 1."""
+    scores = people.poses.keypoint_scores
+    if not len(scores):
+        return np.zeros(0, np.float32)
+    return scores.mean(axis=1) + people.poses.box_scores + 1.25 * scores.max(axis=1)
+
+
+def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
+    """One object per person, by falling score. `box` is the detector's: x, y, width, height; `idx` the track id."""
+    scores = person_scores(people)
+    poses = people.poses
+    sizes = poses.box_xyxy[:, 2:] - poses.box_xyxy[:, :2]
+    boxes = np.concatenate((poses.box_xyxy[:, :2], sizes), axis=1)
+    keypoints = np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": 1,
+            "keypoints": keypoints[person].ravel().tolist(),
+            "score": float(scores[person]),
+            "box": boxes[person].tolist(),
+            "idx": int(people.track_ids[person]),
+        }
+        for person in np.argsort(-scores, kind="stable")
+    ]
+
+
+def to_openpose(people: TrackedPoses, *, result_format: Literal["cmu", "open"]) -> JsonObject:
+    """One image's object, its people by falling score. The neck is the middle of the shoulders."""
+    poses = people.poses
+    keypoints = np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2)
+    neck = keypoints[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1, keepdims=True)
+    ordered = np.concatenate((keypoints, neck), axis=1)[:, list(OPENPOSE_FROM_COCO)]
+    order = np.argsort(-person_scores(people), kind="stable")
+    outer, inner = ("bodies", "joints") if result_format == "cmu" else ("people", "pose_keypoints_2d")
+    # Readers of these formats look at the version.
+    return {"version": "AlphaPose v0.3", outer: [{inner: ordered[person].ravel().tolist()} for person in order]}

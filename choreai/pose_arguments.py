@@ -1,0 +1,60 @@
+"""The flags of `choreai pose`: AlphaPose's own names, so that a script needs its first words changed and no more."""
+
+import argparse
+
+POSE = """\
+Estimate poses with AlphaPose's flags, and write its result files.
+
+  choreai pose --cfg CONFIG.yaml --checkpoint MODEL.pth --detector-checkpoint yolox_x.pth --video dance.mp4
+  choreai pose --checkpoint MODEL.onnx --detector-checkpoint yolox_nano.onnx --indir pictures/ --save_img
+
+Writes alphapose-results.json (and sep-json/ for cmu and open), keypoints.parquet, and frames.parquet with a row for
+every frame, people or not. Weights are not included: give your own, as paths or s3:// URIs."""
+
+DETECTORS = ("yolo", "yolox", *(f"yolox-{size}" for size in ("nano", "tiny", "s", "m", "l", "x")))
+
+
+def pose_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=POSE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    files = parser.add_argument_group("networks")
+    files.add_argument("--checkpoint", required=True, metavar="URI", help="AlphaPose checkpoint or .onnx pose network")
+    files.add_argument("--cfg", metavar="URI", default="", help="AlphaPose's YAML config; optional but for 133 and "
+                       "136 keypoints")  # fmt: skip
+    files.add_argument("--detector-checkpoint", metavar="URI", default="",
+                       help="YOLOv3-SPP .weights, YOLOX checkpoint or YOLOX .onnx")  # fmt: skip
+    files.add_argument("--detector", choices=DETECTORS, help="only checked against --detector-checkpoint, which "
+                       "tells what it is")  # fmt: skip
+    files.add_argument("--preprocessing", choices=("imagenet", "imagenet-bgr", "unit", "alphapose"),
+                       default="imagenet", help="of an .onnx pose network's crops (default: imagenet)")  # fmt: skip
+
+    inputs = parser.add_argument_group(
+        "input, one of them; --indir may say where the images of --list or --detfile are"
+    )
+    inputs.add_argument("--video", metavar="URI", help="a path or s3:// URI; all its frames")
+    inputs.add_argument("--indir", metavar="FOLDER", help="a folder of images, sub-folders included")
+    inputs.add_argument("--list", metavar="FILE", help="a text file with an image a line")
+    inputs.add_argument("--image", metavar="FILE", help="one image")
+    inputs.add_argument("--detfile", metavar="FILE", help="JSON list of {image_id, bbox, score}: instead of a detector")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--outdir", metavar="FOLDER", default="examples/res", help="default: examples/res")
+    output.add_argument("--format", choices=("coco", "cmu", "open"), default="coco", help="default: coco")
+    output.add_argument("--save_video", action="store_true", help="OUTDIR/AlphaPose_NAME.mp4 with skeletons")
+    output.add_argument("--save_img", action="store_true", help="OUTDIR/vis/ with skeletons")
+
+    how = parser.add_argument_group("how")
+    how.add_argument("--flip", action="store_true", help="flip test: a little more accurate, twice the time")
+    how.add_argument("--min_box_area", type=float, default=0.0, metavar="PIXELS", help="leave smaller people out")
+    how.add_argument("--min_box_score", type=float, default=0.1, metavar="X", help="of the detector (default: 0.1)")
+    how.add_argument("--pose_track", action="store_true", help="track people through images as through video frames "
+                     "(25 a second); videos are always tracked")  # fmt: skip
+    how.add_argument("--detbatch", type=int, default=0, metavar="N", help="frames at once (default: 8, GPU 32)")
+    how.add_argument("--posebatch", type=int, default=0, metavar="N", help="crops at once (default: 8, GPU 64)")
+    how.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="checked against fp32")
+    how.add_argument("--compile", action="store_true", help="compile the pose network: slow start, then faster")
+    how.add_argument("--gpus", default="0", metavar="ID", help="-1: the CPU; else the GPU if there is one")
+    # What AlphaPose needs these for does not exist here.
+    for flag in ("--sp", "--vis_fast"):
+        how.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+    how.add_argument("--qsize", type=int, help=argparse.SUPPRESS)
+    return parser

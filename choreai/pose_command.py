@@ -1,0 +1,167 @@
+"""pose: one video or a heap of images through AlphaPose's networks, with AlphaPose's flags and result files."""
+
+import argparse
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+# Read when OpenMP starts, with PyTorch: threads that wait actively starve the decoder and onnxruntime's threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from choreai.errors import ConfigError, StorageError
+from choreai.pose.assembly import build_topdown
+from choreai.pose.people import TrackedPoses, find_poses
+from choreai.pose.settings import PoseSettings
+from choreai.pose.topdown import TopDownEstimator
+from choreai.pose.tracking import Tracker
+from choreai.pose_inputs import PoseInput, open_input
+from choreai.pose_outputs import ResultFiles
+from choreai.store import objects
+from choreai.video.draw import draw_people
+from choreai.video.encode import VideoWriter
+from choreai.video.frame import Frame
+
+logger = logging.getLogger(__name__)
+LOG_EVERY_SECONDS = 15.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    num_threads = len(os.sched_getaffinity(0))
+    outdir = Path(arguments.outdir)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        source = stack.enter_context(open_input(arguments, num_threads=num_threads))
+        if arguments.save_video and not source.is_video:
+            raise ConfigError("--save_video needs --video; for images there is --save_img")
+        estimator = build_topdown(
+            settings, read_file=objects.read_object, num_threads=num_threads, detector=source.detector
+        )
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="choreai-")))
+        files = stack.enter_context(ResultFiles(outdir, scratch, source=source, result_format=arguments.format))
+        pictures = stack.enter_context(_Pictures(outdir, source, arguments))
+        is_tracked = source.is_video or arguments.pose_track
+        with closing(_track(source.frames, estimator, is_tracked=is_tracked)) as tracked:
+            for frame, people in _reported(tracked):
+                files.add(people)
+                pictures.add(frame, people)
+    _print_summary(files, source, outdir, seconds=time.monotonic() - started)
+    return 1 if source.unreadable else 0
+
+
+def _settings(arguments: argparse.Namespace) -> PoseSettings:
+    checkpoint, detector = arguments.detector_checkpoint, arguments.detector
+    is_darknet = checkpoint.lower().endswith(".weights")
+    if detector and checkpoint and (detector == "yolo") != is_darknet:
+        raise ConfigError(
+            f"--detector {detector} does not go with {checkpoint}: yolo is YOLOv3-SPP, a .weights file; leave "
+            "--detector out"
+        )
+    if not checkpoint and not arguments.detfile:
+        raise ConfigError(
+            "--detector-checkpoint is missing: the person detector's weights (yolov3-spp.weights, a YOLOX checkpoint, "
+            "or YOLOX as .onnx); or give boxes with --detfile"
+        )
+    try:
+        return PoseSettings(
+            estimator="alphapose",
+            checkpoint=arguments.checkpoint,
+            config=arguments.cfg,
+            preprocessing=arguments.preprocessing,
+            detector_checkpoint=checkpoint,
+            min_box_score=arguments.min_box_score,
+            min_box_area=arguments.min_box_area,
+            flip=arguments.flip,
+            precision=arguments.precision,
+            compile=arguments.compile,
+            detect_batch=arguments.detbatch,
+            pose_batch=arguments.posebatch,
+            device="cpu" if arguments.gpus == "-1" else "auto",
+        )
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from exc
+
+
+def _track(
+    frames: Iterator[Frame], estimator: TopDownEstimator, *, is_tracked: bool
+) -> Generator[tuple[Frame, TrackedPoses], None, None]:
+    """Each frame with its people; untracked, their ids are their places in the frame, best first."""
+    tracker = Tracker()
+    with closing(find_poses(frames, estimator)) as posed:
+        for frame, poses in posed:
+            ids = tracker.update(poses, pts_seconds=frame.pts_seconds) if is_tracked else np.arange(len(poses))
+            yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, ids.astype(np.int32))
+
+
+def _reported(tracked: Iterator[tuple[Frame, TrackedPoses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
+    started = reported = time.monotonic()
+    for number, item in enumerate(tracked, start=1):
+        yield item
+        now = time.monotonic()
+        if now - reported >= LOG_EVERY_SECONDS:
+            reported = now
+            logger.info("%d frames, %.1f frames/s", number, number / (now - started))
+
+
+class _Pictures:
+    """Draws the skeletons, where that was asked for."""
+
+    def __init__(self, outdir: Path, source: PoseInput, arguments: argparse.Namespace) -> None:
+        self._source = source
+        self._folder = outdir / "vis" if arguments.save_img else None
+        self._stack = ExitStack()
+        self._writer: VideoWriter | None = None
+        if arguments.save_video:
+            outdir.mkdir(parents=True, exist_ok=True)
+            self._writer = VideoWriter(outdir / f"AlphaPose_{source.name}.mp4")
+
+    def __enter__(self) -> "_Pictures":
+        if self._writer is not None:
+            self._stack.enter_context(self._writer)
+        return self
+
+    def __exit__(self, *failure: object) -> bool | None:
+        return self._stack.__exit__(*failure)  # type: ignore[arg-type]
+
+    def add(self, frame: Frame, people: TrackedPoses) -> None:
+        if self._writer is None and self._folder is None:
+            return
+        draw_people(
+            frame.image,
+            keypoints_xy=people.poses.keypoints_xy,
+            keypoint_scores=people.poses.keypoint_scores,
+            track_ids=people.track_ids.tolist(),
+        )
+        if self._writer is not None:
+            self._writer.write(frame.image, frame.pts_seconds)
+        if self._folder is not None:
+            _write_image(self._folder / self._source.image_id(frame.frame_index), frame.image)
+
+
+def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_written = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except (OSError, cv2.error) as exc:
+        raise StorageError(str(path), f"the image cannot be written: {exc}") from exc
+    if not is_written:
+        raise StorageError(str(path), "the image cannot be written; is the disk full?")
+
+
+def _print_summary(files: ResultFiles, source: PoseInput, outdir: Path, *, seconds: float) -> None:
+    nobody = "" if files.num_people else " (nobody was found in any of them)"
+    print(
+        f"{source.name}: {files.num_people} people in {files.num_frames_with_people} of {files.num_frames} "
+        f"frames{nobody}, {files.num_frames / seconds:.1f} frames/s"
+    )
+    if source.unreadable:
+        print(f"left out, not readable as images: {', '.join(source.unreadable[:10])}")
+    print(f"results: {outdir / 'alphapose-results.json'}, keypoints.parquet and frames.parquet beside it")

@@ -1,0 +1,157 @@
+"""What `choreai pose` reads: a video, or images in a folder, a list or a detection file."""
+
+import argparse
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from choreai.errors import ConfigError
+from choreai.pose.detectors.detfile import DetfileDetector, read_detfile
+from choreai.store import objects
+from choreai.video.decode import VideoReader
+from choreai.video.frame import Frame
+
+logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGES_PER_SECOND = 25.0
+"""Images have no time; this is what --pose_track takes them for."""
+INPUTS = ("video", "indir", "list", "image", "detfile")
+
+
+@dataclass(eq=False)
+class PoseInput:
+    """Frames, and what they are called."""
+
+    name: str
+    frames: Iterator[Frame]
+    image_ids: Sequence[str] | None
+    """By frame_index; None for a video, whose frames are "0.jpg", "1.jpg", ... as AlphaPose has it."""
+    unreadable: list[str] = field(default_factory=list)
+    """Ids of images so far that could not be read."""
+    detector: DetfileDetector | None = None
+
+    @property
+    def is_video(self) -> bool:
+        return self.image_ids is None
+
+    def image_id(self, frame_index: int) -> str:
+        return f"{frame_index}.jpg" if self.image_ids is None else self.image_ids[frame_index]
+
+
+@contextmanager
+def open_input(arguments: argparse.Namespace, *, num_threads: int) -> Iterator[PoseInput]:
+    """The input that the flags name. Raises ConfigError for none or two, MediaError, StorageError, TableError."""
+    given = [name for name in INPUTS if getattr(arguments, name)]
+    if len(given) == 2 and "indir" in given and given[-1] in ("list", "detfile"):
+        given.remove("indir")
+    if len(given) != 1:
+        raise ConfigError(f"give one input, --{', --'.join(INPUTS)}; got {len(given)}: {', '.join(given) or 'none'}")
+    if given == ["video"]:
+        uri: str = arguments.video
+        if objects.stat_object(uri) is None:
+            raise ConfigError(f"{uri}: no such file or object; --video takes a path or an s3:// URI")
+        with objects.open_object(uri) as file, VideoReader(file, uri=uri, num_threads=num_threads) as reader:
+            yield PoseInput(Path(uri).stem, reader.frames(), None)
+            return
+    yield _open_images(arguments, given[0])
+
+
+def _open_images(arguments: argparse.Namespace, source: str) -> PoseInput:
+    folder = Path(arguments.indir or "")
+    detections = None
+    match source:
+        case "indir":
+            paths = find_images(folder)
+        case "list":
+            lines = _read_text(arguments.list).splitlines()
+            paths = [folder / line.strip() for line in lines if line.strip()]
+        case "image":
+            paths = [Path(arguments.image)]
+        case _:
+            detections = read_detfile(_read_bytes(arguments.detfile), source=arguments.detfile)
+            paths = [folder / str(image_id) for image_id in detections.by_image]
+    if not paths:
+        raise ConfigError(f"there are no images in {getattr(arguments, source)}")
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise ConfigError(
+            f"{len(missing)} of {len(paths)} images are not there, the first is {missing[0]}; "
+            "names are relative to --indir, or else to this folder"
+        )
+    images = PoseInput(Path(getattr(arguments, source)).stem, iter(()), _names(paths))
+    readable = _Images(paths, images)
+    images.frames = iter(readable)
+    if detections is not None:
+        image_ids = list(detections.by_image)
+        images.detector = DetfileDetector(detections, image_ids=(image_ids[index] for index in readable.given_out()))
+    return images
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What the images are called in the results: AlphaPose's file names, or where these are not all different,
+    the paths from the folder that holds them all."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    whole = [os.path.abspath(path) for path in paths]
+    common = os.path.commonpath([os.path.dirname(path) for path in whole])
+    return [os.path.relpath(path, common) for path in whole]
+
+
+class _Images:
+    """Reads images one by one; keeps their places for the detection file, which must follow."""
+
+    def __init__(self, paths: Sequence[Path], images: PoseInput) -> None:
+        self._paths, self._images = paths, images
+        self._given_out: list[int] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self._paths):
+            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+            if image is None:
+                logger.warning("%s cannot be read as an image and is left out", path)
+                self._images.unreadable.append(self._images.image_id(index))
+                continue
+            self._given_out.append(index)
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, index / IMAGES_PER_SECOND)
+
+    def given_out(self) -> Iterator[int]:
+        """The index of each image read, each as late as it is asked for."""
+        position = 0
+        while True:
+            yield self._given_out[position]
+            position += 1
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Every image under a folder, in natural order ("2.jpg" before "10.jpg"). Raises ConfigError."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder")
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    return sorted(found, key=lambda path: [_natural(part) for part in path.relative_to(folder).parts])
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
+
+
+def _read_text(path: str) -> str:
+    try:
+        return _read_bytes(path).decode()
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: is no text file ({exc})") from exc

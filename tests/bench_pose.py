@@ -1,0 +1,277 @@
+"""Top-down pose estimation as ratios against plain ways of doing it, and on a GPU its absolute speed.
+
+    python tests/bench_pose.py
+
+The network is FastPose with random weights: speed does not depend on them. The detector is YOLOX-nano on a real clip
+where ../shared has them, else made-up boxes on a made-up dance. On a CPU times are process time on one thread, which
+other jobs on the machine disturb little.
+"""
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import people_pictures
+import psutil
+import torch
+from torch import nn
+
+from choreai.demo.dancers import write_clip
+from choreai.errors import ConfigError
+from choreai.pose import topdown
+from choreai.pose.alphapose.architecture import PoseArchitecture
+from choreai.pose.alphapose.checkpoint import PoseNetwork, build_network
+from choreai.pose.alphapose.crop_network import AlphaPoseNetwork, Precision
+from choreai.pose.crop_keypoints import CropPoseNetwork
+from choreai.pose.crops import ALPHAPOSE_CROPS, crop_people_with_opencv, pad_boxes
+from choreai.pose.detectors.detector import Boxes, PersonDetector
+from choreai.pose.detectors.onnx_detector import load_onnx_detector
+from choreai.pose.heatmaps import decode_heatmaps, decoding_for
+from choreai.pose.people import find_people
+from choreai.pose.suppression import HEATMAP_CONSTANTS, suppress_poses
+from choreai.pose.topdown import TopDownEstimator
+from choreai.video.decode import VideoReader
+from choreai.video.frame import Frame
+
+FASTPOSE = PoseArchitecture("FastPose", 17, 50, conv_dim=128)
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+CPU_BATCH, GPU_BATCHES = 8, (1, 2, 4, 8, 16, 32, 64, 128, 256)
+NUM_FRAMES = 24 if DEVICE.type == "cpu" else 1024
+MEMORY_FRAMES = 1200
+REAL_CLIP = people_pictures.SHARED / "data" / "videos" / "tjysdsg_demo.mp4"
+
+
+def seconds_of(work: Callable[[], object], *, repeats: int = 1) -> float:
+    """The best of several, after one unmeasured."""
+    clock = time.perf_counter if DEVICE.type == "cuda" else time.process_time
+    if repeats > 1:
+        work()
+    best = float("inf")
+    for _ in range(repeats):
+        synchronize()
+        started = clock()
+        work()
+        synchronize()
+        best = min(best, clock() - started)
+    return best
+
+
+def synchronize() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def random_fastpose() -> PoseNetwork:
+    torch.manual_seed(0)
+    module = build_network(FASTPOSE).requires_grad_(False).eval()
+    return PoseNetwork(module, FASTPOSE, "MSELoss", "0" * 64)
+
+
+def network_of(network: PoseNetwork, precision: Precision, *, largest: int, compiled: bool = False) -> AlphaPoseNetwork:
+    fast = AlphaPoseNetwork(network, device=DEVICE, largest_batch=largest, precision=precision, compiled=compiled)
+    fast._comparison = None  # random weights find nobody to compare
+    return fast
+
+
+class MadeUpBoxes:
+    """Two people in every picture."""
+
+    batch_size = 64
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        return {"detector": "made up"}
+
+    def detect(self, images: Sequence[torch.Tensor]) -> list[Boxes]:
+        boxes = np.float32([[100, 60, 260, 340], [330, 40, 520, 350]])
+        return [Boxes(boxes, np.float32([0.9, 0.8])) for _ in images]
+
+
+def detector_at_hand() -> PersonDetector:
+    if people_pictures.YOLOX_NANO.exists():
+        return load_onnx_detector(people_pictures.YOLOX_NANO, num_threads=1)
+    return MadeUpBoxes()
+
+
+def frames_of(folder: Path, *, num_frames: int) -> list[Frame]:
+    """Frames of the clip, over and over, with times that go on."""
+    clip = REAL_CLIP
+    if not clip.exists():
+        clip = folder / "dance.mp4"
+        write_clip(clip, style="hiphop", seed=0, duration_seconds=4.0, frames_per_second=8)
+    with clip.open("rb") as file, VideoReader(file, uri=str(clip)) as reader:
+        images = [frame.image for frame in islice(reader.sample(frames_per_second=2.0), 32)]
+    return [Frame(image, number, number / 8) for number, image in zip(range(num_frames), cycle(images), strict=False)]
+
+
+# ---------------------------------------------------------------- the network alone
+
+
+def bench_network_on_cpu(network: PoseNetwork) -> None:
+    crops = torch.randn(16, 3, 256, 192)
+
+    def per_crop(run: Callable[[torch.Tensor], object], batch: int) -> float:
+        return seconds_of(lambda: run(crops[:batch]), repeats=3) / batch
+
+    with torch.inference_mode():
+        alone, eager = per_crop(network.module, 1), per_crop(network.module, 8)
+    print(f"FastPose, plain eager           {1000 * eager:8.1f} ms a crop  (one at a time {1000 * alone:.1f})")
+    variants: list[tuple[str, Precision, bool, str]] = [
+        ("fp32", "fp32", False, "1.5"),
+        ("bf16", "bf16", False, "2.5"),
+        ("fp32, compiled", "fp32", True, "1.5"),
+        ("bf16, compiled", "bf16", True, "2.5"),
+    ]
+    for name, precision, compiled, wanted in variants:
+        fast = network_of(network, precision, largest=CPU_BATCH, compiled=compiled)
+        try:
+            seconds = min(per_crop(fast.find_keypoints, CPU_BATCH * times) for times in ((1,) if compiled else (1, 2)))
+        except ConfigError as exc:
+            print(f"FastPose, {name:<21} not measured: {exc}")
+            continue
+        print(
+            f"FastPose, {name:<21} {1000 * seconds:8.1f} ms a crop  {min(eager, alone) / seconds:5.2f} x eager "
+            f"(wanted: {wanted}), {alone / seconds:5.2f} x eager one at a time"
+        )
+
+
+def bench_network_on_gpu(network: PoseNetwork) -> None:
+    for precision in ("fp32", "bf16", "fp16"):
+        fast = network_of(network, precision, largest=GPU_BATCHES[-1])
+        for batch in GPU_BATCHES:
+            crops = torch.randn(batch, 3, 256, 192, device=DEVICE)
+            seconds = seconds_of(partial(fast.find_keypoints, crops), repeats=10)
+            print(f"FastPose, {precision}, batch {batch:<4}       {batch / seconds:10.0f} crops/s")
+
+
+# ---------------------------------------------------------------- the whole path
+
+
+def plain_loop(frames: Sequence[Frame], detector: PersonDetector, module: nn.Module) -> int:
+    """Frame by frame: detect, crop with OpenCV, one batch of the frame's people, decode, suppress."""
+    module = module.to(DEVICE)
+    decoding, num_people = decoding_for(17, "MSELoss"), 0
+    for frame in frames:
+        (boxes,) = detector.detect([torch.from_numpy(frame.image)])
+        if not len(boxes):
+            continue
+        padded = pad_boxes(boxes.box_xyxy, ALPHAPOSE_CROPS)
+        crops = crop_people_with_opencv(frame.image, padded, ALPHAPOSE_CROPS)
+        with torch.inference_mode():
+            heatmaps = module(crops.to(DEVICE)).cpu()
+        found = decode_heatmaps(heatmaps, padded, decoding=decoding)
+        suppress_poses(boxes.box_xyxy, found.xy.numpy(), found.scores.numpy(), constants=HEATMAP_CONSTANTS)
+        num_people += len(boxes)
+    return num_people
+
+
+def our_path(frames: Sequence[Frame], detector: PersonDetector, network: CropPoseNetwork) -> None:
+    is_gpu = DEVICE.type == "cuda"
+    estimator = TopDownEstimator(
+        detector,
+        network,
+        constants=HEATMAP_CONSTANTS,
+        device=DEVICE,
+        frame_batch=64 if is_gpu else 8,
+        crop_batch=256 if is_gpu else CPU_BATCH,
+    )
+    for _ in find_people(frames, estimator):
+        pass
+
+
+def bench_path(network: PoseNetwork, folder: Path) -> None:
+    frames, detector = frames_of(folder, num_frames=NUM_FRAMES), detector_at_hand()
+    num_people = plain_loop(frames[:8], detector, network.module)
+    print(f"clip of {frames[0].image.shape[1]}x{frames[0].image.shape[0]}, {num_people / 8:.1f} people a frame")
+    plain = seconds_of(lambda: plain_loop(frames, detector, network.module))
+    print(f"plain loop, frame by frame      {NUM_FRAMES / plain:8.2f} frames/s")
+    for precision in ("fp32", "bf16"):
+        fast = network_of(network, precision, largest=GPU_BATCHES[-1])
+        our_path(frames[:64], detector, fast)
+        with _Stages() as stages:
+            seconds = seconds_of(partial(our_path, frames, detector, fast))
+        print(f"top-down, {precision:<21} {NUM_FRAMES / seconds:8.2f} frames/s  {plain / seconds:5.2f} x (wanted: 1.5)")
+        if DEVICE.type == "cuda":
+            print(f"  shares: {stages.shares(seconds)}")
+
+
+class _Stages:
+    """Where time goes, stage by stage, each waiting for the GPU to finish: shares, not speed."""
+
+    def __enter__(self) -> "_Stages":
+        self.seconds: dict[str, float] = {}
+        self._originals = topdown.crop_people, topdown.suppress_poses
+        topdown.crop_people = self._timed("crop", topdown.crop_people)
+        topdown.suppress_poses = self._timed("suppress", topdown.suppress_poses)
+        self._find = AlphaPoseNetwork.find_keypoints
+        AlphaPoseNetwork.find_keypoints = self._timed("pose", AlphaPoseNetwork.find_keypoints)  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        topdown.crop_people, topdown.suppress_poses = self._originals
+        AlphaPoseNetwork.find_keypoints = self._find  # type: ignore[method-assign]
+
+    def _timed(self, stage: str, work: Callable[..., object]) -> Callable[..., object]:
+        def timed(*args: object, **options: object) -> object:
+            synchronize()
+            started = time.perf_counter()
+            result = work(*args, **options)
+            synchronize()
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+            return result
+
+        return timed
+
+    def shares(self, total: float) -> str:
+        rest = {"detect and rest": total - sum(self.seconds.values())}
+        return ", ".join(f"{stage} {100 * spent / total:.0f} %" for stage, spent in (self.seconds | rest).items())
+
+
+# ---------------------------------------------------------------- memory
+
+
+def bench_memory(network: PoseNetwork, folder: Path) -> None:
+    """Resident memory of a long video: it may not grow with its length."""
+    frames, process = frames_of(folder, num_frames=32), psutil.Process()
+
+    def for_ever() -> Iterator[Frame]:
+        for number, frame in enumerate(islice(cycle(frames), MEMORY_FRAMES)):
+            yield Frame(frame.image.copy(), number, number / 8)
+
+    fast = network_of(network, "bf16", largest=CPU_BATCH)
+    estimator = TopDownEstimator(
+        detector_at_hand(), fast, constants=HEATMAP_CONSTANTS, device=DEVICE, frame_batch=8, crop_batch=CPU_BATCH
+    )
+    levels = [process.memory_info().rss for _ in find_people(for_ever(), estimator)]
+    third = MEMORY_FRAMES // 3
+    early, late = max(levels[third : 2 * third]), max(levels[2 * third :])
+    growth = (late - early) / third * 8 * 3600  # at 8 samples a second
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(
+        f"memory over {MEMORY_FRAMES} frames         {late / 2**20:8.0f} MiB, {growth / 2**20:+.0f} MiB an hour of "
+        f"video (peak of this whole process {peak / 2**20:.0f})"
+    )
+
+
+def main() -> None:
+    if DEVICE.type == "cpu":
+        torch.set_num_threads(1)
+    print(
+        f"on {torch.cuda.get_device_name() if DEVICE.type == 'cuda' else 'one CPU thread'}, PyTorch {torch.__version__}"
+    )
+    network = random_fastpose()
+    with tempfile.TemporaryDirectory(prefix="choreai-bench-") as name:
+        bench_memory(network, Path(name))
+        bench_path(network, Path(name))
+        if DEVICE.type == "cuda":
+            bench_network_on_gpu(network)
+        else:
+            bench_network_on_cpu(network)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The Kubernetes manifests, judged by KubeRay's own schemas and by what kubectl makes of them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from drivers import ROOT
+
+from choreai.config import extract_parser, tag_parser
+
+DEPLOY = ROOT / "deploy"
+SHARED_CRDS = ROOT.parent / "shared" / "data" / "kuberay_crds"
+JOBS = {"jobs.extract_poses": extract_parser, "jobs.tag_catalog": tag_parser}
+
+
+def strict(schema: Any) -> Any:
+    """A CRD's schema as JSON Schema in which an unknown field is an error, as it is not in a cluster."""
+    if isinstance(schema, list):
+        return [strict(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string") is True:
+        return {"type": ["integer", "string"]}
+    keeps = schema.get("x-kubernetes-preserve-unknown-fields") is True
+    # "format" holds Go's number types, of which JSON Schema knows nothing.
+    out = {key: strict(value) for key, value in schema.items() if key != "format" or not isinstance(value, str)}
+    if "properties" in schema and schema.get("type") == "object" and not keeps:
+        out.setdefault("additionalProperties", False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def kuberay() -> dict[str, Any]:
+    """A validator for each kind of KubeRay v1.7."""
+    import jsonschema
+
+    if not SHARED_CRDS.is_dir():
+        pytest.skip(f"KubeRay's schemas are not at {SHARED_CRDS}")
+    validators = {}
+    for path in sorted(SHARED_CRDS.glob("crd_*.yaml")):
+        crd = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        version = next(v for v in crd["spec"]["versions"] if v["name"] == "v1")
+        schema = strict(version["schema"]["openAPIV3Schema"])
+        schema["properties"]["metadata"] = {"type": "object"}
+        validators[crd["spec"]["names"]["kind"]] = jsonschema.Draft7Validator(schema)
+    return validators
+
+
+def manifests() -> list[dict[str, Any]]:
+    files = sorted((DEPLOY / "kuberay").glob("*.yaml"))
+    return [document for path in files for document in yaml.safe_load_all(path.read_text())]
+
+
+@pytest.fixture
+def cluster_resource() -> dict[str, Any]:
+    cluster = next(document for document in manifests() if document["kind"] == "RayCluster")
+    cluster["metadata"]["namespace"] = "choreai"
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def built() -> list[dict[str, Any]]:
+    """What `kubectl apply` is given: the command that kustomization.yaml names."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    command = (DEPLOY / "kuberay/kustomization.yaml").read_text().splitlines()[0].lstrip("# ").split("|")[0].split()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def problems(validators: dict[str, Any], documents: list[dict[str, Any]]) -> list[str]:
+    ours = [document for document in documents if document["apiVersion"] == "ray.io/v1"]
+    return [
+        f"{d['metadata']['name']}: {error.json_path}: {error.message[:200]}"
+        for d in ours
+        for error in validators[d["kind"]].iter_errors(d)
+    ]
+
+
+@pytest.mark.shared
+def test_kuberays_schemas_accept_the_manifests(kuberay):
+    assert {"RayCluster", "RayJob", "RayCronJob"} <= {document["kind"] for document in manifests()}
+    assert problems(kuberay, manifests()) == []
+
+
+@pytest.mark.shared
+def test_kuberays_schemas_accept_what_is_applied(kuberay, built):
+    kinds = sorted(document["kind"] for document in built)
+    assert kinds == ["ConfigMap", "RayCronJob", "RayJob", "RayJob", "ServiceAccount", "ServiceAccount"]
+    assert problems(kuberay, built) == []
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda spec: spec.update(enableInTreeAutoscalling=True), "enableInTreeAutoscalling"),
+        (lambda spec: spec["workerGroupSpecs"][0].update(maxReplicas="8"), "is not of type 'integer'"),
+        (lambda spec: spec["headGroupSpec"].pop("template"), "'template' is a required property"),
+        (lambda spec: spec["headGroupSpec"]["template"]["spec"].update(serviceAcountName="x"), "serviceAcountName"),
+        (lambda spec: spec["authOptions"].update(mode="tokens"), "is not one of"),
+    ],
+)
+def test_a_mistake_in_a_manifest_is_found(kuberay, change, words):
+    cluster = next(document for document in manifests() if document["kind"] == "RayCluster")
+    change(cluster["spec"])
+    assert any(words in problem for problem in problems(kuberay, [cluster]))
+
+
+def test_rays_autoscaler_reads_the_cluster_as_it_is_meant(cluster_resource):
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+
+    config = _derive_autoscaling_config_from_ray_cr(cluster_resource)
+    types = config["available_node_types"]
+    assert types.pop(config["head_node_type"])["resources"]["CPU"] == 0
+    found = {name: (t["max_workers"], t.get("priority", 0), t["resources"].get("GPU", 0)) for name, t in types.items()}
+    assert found == {
+        "cpu-spot": (8, 10, 0),
+        "cpu-on-demand": (2, 0, 0),
+        "gpu-spot": (8, 10, 1),
+        "gpu-on-demand": (4, 0, 1),
+    }
+    assert {t["resources"]["CPU"] for name, t in types.items() if name.startswith("gpu")} == {8}
+    assert config["idle_timeout_minutes"] == 5
+
+
+def job_specs(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    jobs = [d["spec"] for d in documents if d["kind"] == "RayJob"]
+    return jobs + [d["spec"]["jobTemplate"] for d in documents if d["kind"] == "RayCronJob"]
+
+
+def test_the_jobs_call_what_exists_with_flags_that_exist():
+    specs = job_specs(manifests())
+    assert len(specs) == 3
+    for spec in specs:
+        python, flag, module, *arguments = spec["entrypoint"].split()
+        assert (python, flag) == ("python", "-m")
+        parsed = JOBS[module](None, "").parse_args(arguments)
+        assert (DEPLOY / Path(parsed.config).name).exists()
+        assert getattr(parsed, "workers.num_workers") > 0  # automatic would count the nodes, and there are none yet
+        assert spec["backoffLimit"] == 0  # a second run would end well and hide that the first did not
+        assert spec["shutdownAfterJobFinishes"] is True
+
+
+def test_every_job_brings_its_cluster_and_its_settings(built):
+    settings = next(document for document in built if document["kind"] == "ConfigMap")
+    assert settings["data"] == {name: (DEPLOY / name).read_text() for name in ("extract.toml", "tag.toml")}
+    cluster = next(document["spec"] for document in manifests() if document["kind"] == "RayCluster")
+    for spec in job_specs(built):
+        assert spec["rayClusterSpec"] == cluster
+        mounted = spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
+        assert mounted == settings["metadata"]["name"]
+
+
+def test_every_pod_is_no_root_has_an_account_and_says_what_it_needs(built):
+    accounts = {document["metadata"]["name"] for document in built if document["kind"] == "ServiceAccount"}
+    for spec in job_specs(built):
+        cluster = spec["rayClusterSpec"]
+        groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+        nodes = [group["template"]["spec"] for group in groups]
+        assert {pod["serviceAccountName"] for pod in nodes} == accounts
+        for pod in [*nodes, spec["submitterPodTemplate"]["spec"]]:
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            for container in pod["containers"]:
+                assert container["securityContext"]["allowPrivilegeEscalation"] is False
+                assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+                assert container["image"] == nodes[0]["containers"][0]["image"]
+        assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
+        assert {group["minReplicas"] for group in cluster["workerGroupSpecs"]} == {0}
