@@ -106,7 +106,7 @@ def small_checkpoint() -> dict[str, torch.Tensor]:
         (lambda state: saved({"model": {**state, "head.obj_preds.0.bias": torch.zeros(3)}}), "head.obj_preds.0.bias"),
         (
             lambda state: saved({"model": {**state, "head.obj_preds.0.bias": torch.tensor([np.nan])}}),
-            "head.obj_preds.0.bias values that are not finite",
+            "head.obj_preds.0.bias has values that are not finite",
         ),
         (
             lambda state: saved(
