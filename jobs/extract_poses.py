@@ -10,7 +10,6 @@ it goes on where it stopped. Videos that cannot be used are listed in the videos
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pyarrow as pa
