@@ -125,9 +125,8 @@ def bench_decode(folder: Path) -> None:
         print("decode against ffmpeg           not measured: no ffmpeg on the PATH")
         return
     own, peer = seconds_of(ours), seconds_of(ffmpeg)
-    print(
-        f"decode, 1 thread                {len(clips) / own:8.2f} videos/s  {peer / own:5.2f} x ffmpeg -vf fps=8 to null"
-    )
+    rate = len(clips) / own
+    print(f"decode, 1 thread                {rate:8.2f} videos/s  {peer / own:5.2f} x ffmpeg -vf fps=8 to null")
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
+from drivers import actor_processes, fingerprints, finish, kill, read_whole, start_driver, wait_until
 
 from choreai.demo.dancers import STYLES, write_clip
 from choreai.store import objects, tables
-from drivers import actor_processes, finish, fingerprints, kill, read_whole, start_driver, wait_until
 
 pytestmark = pytest.mark.ray
 NUM_VIDEOS = 12
@@ -81,7 +81,7 @@ def test_a_driver_killed_in_mid_run_goes_on_where_it_stopped(dances, undisturbed
     kill(driver)
     done = num_parts(output)
     assert 3 <= done < NUM_VIDEOS
-    code, out, err = finish(extract(dances, output))
+    code, _, err = finish(extract(dances, output))
     assert code == 0, err
     assert f"{NUM_VIDEOS - done} of {NUM_VIDEOS} videos need poses" in err
     assert_same_poses(output, undisturbed)
