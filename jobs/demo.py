@@ -97,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     train_uri = make_dancers(output / "training", num_per_style=TRAIN_PER_STYLE, first_seed=seed)
     unseen_uri = make_dancers(output / "unseen", num_per_style=UNSEEN_PER_STYLE, first_seed=seed + UNSEEN_SEED)
 
-    train_config = load_config(TrainConfig, None, {"catalog": train_uri, "output": tables_uri, "training.seed": seed})
+    train_settings = {"training.seed": seed, "training.test_fraction": 0.15}
+    train_config = load_config(TrainConfig, None, {"catalog": train_uri, "output": tables_uri, **train_settings})
     catalog = extract_poses.open_catalog(train_config)
     pose_id = extract_poses.pose_fingerprint(train_config)
     extract_poses.extract_poses(train_config, catalog, pose_id=pose_id)

@@ -87,7 +87,7 @@ def _run(config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, su
             TagWorker,
             config.output,
             worker_settings,
-            num_workers=num_workers_for(session, 0, resources=TAG_WORKER),
+            num_workers=num_workers_for(session, config.workers.num_workers, resources=TAG_WORKER),
             resources=TAG_WORKER,
             narrow=TagShard.narrowed,
         )

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Hands a job to a running cluster, follows its log, and exits as the job did (0 done, 1 something failed, 2 wrong
+# input). The job goes on if this is interrupted, or if the connection is.
+#
+#   deploy/submit.sh extract|train|tag FILE.toml [ADDRESS] [-- FLAGS OF THE JOB]
+#   deploy/submit.sh tag deploy/tag.toml -- --num-workers 16
+#
+# ADDRESS is http://127.0.0.1:8265, where `ray dashboard cluster.yaml` puts the cluster, unless given. The token is
+# ~/.ray/auth_token; for a cluster without one set RAY_AUTH_MODE=disabled.
+set -euo pipefail
+
+fail() {
+    echo "submit.sh: $1" >&2
+    exit 2
+}
+
+[[ $# -ge 2 ]] || fail "usage: deploy/submit.sh extract|train|tag FILE.toml [ADDRESS] [-- FLAGS OF THE JOB]"
+case $1 in
+    extract) script=jobs/extract_poses.py ;;
+    train) script=jobs/train_style.py ;;
+    tag) script=jobs/tag_catalog.py ;;
+    *) fail "unknown job '$1'; extract, train or tag" ;;
+esac
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+[[ -f $2 ]] || fail "there is no file '$2'"
+config=$(realpath -- "$2")
+[[ $config == "$root"/* ]] || fail "$2 lies outside of $root, and only what is inside reaches the cluster"
+if grep -q '^[^#]*CHANGE-ME' "$config"; then
+    fail "$2 still says CHANGE-ME: $(grep -n -m 1 '^[^#]*CHANGE-ME' "$config")"
+fi
+job=$1
+shift 2
+address=http://127.0.0.1:8265
+if [[ $# -gt 0 && $1 != -- ]]; then
+    address=$1
+    shift
+fi
+if [[ $# -gt 0 ]]; then
+    [[ $1 == -- ]] || fail "flags of the job come after --, got '$1'"
+    shift
+fi
+
+cd "$root"
+export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token} PYTHONUNBUFFERED=1
+id=$job-$(date -u +%Y%m%d-%H%M%S)-$$
+follow=(ray job logs --address "$address" --follow "$id")
+trap 'echo "submit.sh: $id goes on; follow it with: ${follow[*]}" >&2; exit 130' INT TERM
+ray job submit --address "$address" --submission-id "$id" --no-wait --working-dir . -- \
+    python "$script" --config "${config#"$root"/}" "$@"
+
+# The job's own exit code, nothing while it runs, 130 if it was stopped.
+job_exit_code() {
+    python - "$address" "$id" <<'PY'
+import sys
+
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+info = JobSubmissionClient(sys.argv[1]).get_job_info(sys.argv[2])
+if info.status == JobStatus.SUCCEEDED:
+    print(0)
+elif info.status == JobStatus.STOPPED:
+    print(130)
+elif info.status == JobStatus.FAILED:
+    print(info.driver_exit_code or 1)
+PY
+}
+
+failures=0
+while true; do
+    "${follow[@]}" || true # ends early when the connection does, and says nothing of how the job ended
+    if code=$(job_exit_code); then
+        failures=0
+        [[ -z $code ]] || break
+    else
+        failures=$((failures + 1))
+        if [[ $failures -eq 10 ]]; then
+            echo "submit.sh: $address does not answer; $id may well go on: ${follow[*]}" >&2
+            exit 1
+        fi
+    fi
+    sleep "${SUBMIT_RETRY_SECONDS:-5}"
+done
+echo "submit.sh: $id ended with exit code $code" >&2
+exit "$code"
