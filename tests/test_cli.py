@@ -122,8 +122,7 @@ def test_show_draws_the_dancer_it_finds(tmp_path):
 def test_the_readme_names_only_commands_and_flags_that_exist():
     readme = (ROOT / "README.md").read_text()
     helps = {command: choreai(command, "--help").stdout for command in COMMANDS}
-    calls = [line.split() for line in readme.splitlines() if line.strip().startswith(("choreai ", "$ choreai "))]
-    calls = [call[1:] if call[0] == "$" else call for call in calls]
+    calls = [line.split()[1:] for line in readme.splitlines() if line.startswith("$ choreai ")]
     assert {call[1] for call in calls} >= {"train", "tag", "show", "convert"}
     for call in calls:
         assert call[1] in COMMANDS
