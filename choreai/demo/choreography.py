@@ -1,4 +1,4 @@
-"""A dance: moves of one style in a random order, in time with a random tempo."""
+"""A dance: moves of one style in a random order, at a random tempo, as lively as the dancer is."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -6,13 +6,24 @@ from typing import Self
 import numpy as np
 
 from choreai.demo.body import Array, Body, Pose, Skeleton, pose_skeleton
-from choreai.demo.moves import COMMON_MOVES, STYLES_BY_NAME, Manner, Move, eased
+from choreai.demo.manner import Manner
+from choreai.demo.moves import COMMON_MOVES, STYLES_BY_NAME, Move, eased
 
-COMMON_SHARE = 0.15
-"""Of the moves, how many are such as all styles have: what keeps the task from being trivial."""
-LEVELLING_ROUNDS = 3
+COMMON_CHANCE = 0.20
+"""That a move is one of those that all styles have, if neither of the last two was: 15 % of all moves, which keeps
+the task from being trivial."""
 BEATS_PER_MINUTE = (88.0, 116.0)
 """The same for every style."""
+MOVE_BEATS = 3
+COMMON_MOVE_BEATS = 2
+
+LEVELLING_ROUNDS = 3
+"""Limbs hang on the trunk and the trunk on the hips, so one round does not reach the wanted speeds."""
+SCALE_LIMITS = (0.25, 3.5)
+MAX_HEAD_ANGLE = 0.4
+"""Radians: a face turned farther away is not recognised."""
+MAX_TRUNK_ANGLE = 0.4
+"""Radians: of a trunk bent farther towards the camera little is seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +34,6 @@ class Choreography:
     manner: Manner
     moves: tuple[Move, ...]
     """Danced in turn, from the first again after the last."""
-    move_beats: int
     beats_per_minute: float
     first_beat: float
     wander: Array
@@ -31,43 +41,69 @@ class Choreography:
 
     @classmethod
     def draw(cls, style: str, manner: Manner, rng: np.random.Generator) -> Self:
-        own = STYLES_BY_NAME[style].moves
-        moves = [own[i] for i in rng.permutation(len(own))]
-        for index in range(len(moves)):
-            # Never two common moves in a row: every few seconds the style can be seen.
-            follows_common = index > 0 and moves[index - 1] in COMMON_MOVES
-            if not follows_common and rng.random() < COMMON_SHARE:
-                moves[index] = COMMON_MOVES[rng.integers(len(COMMON_MOVES))]
+        """A random dance of `style`."""
         return cls(
             style=style,
             manner=manner,
-            moves=tuple(moves),
-            move_beats=3,
+            moves=_draw_moves(STYLES_BY_NAME[style].moves, rng),
             beats_per_minute=rng.uniform(*BEATS_PER_MINUTE),
             first_beat=rng.uniform(0, 8),
             wander=rng.uniform([0.005, 0.10, 0.0], [0.025, 0.35, 2 * np.pi], (3, 3)),
         )
 
     def pose(self, seconds: Array, body: Body) -> Pose:
-        """The pose at each of the times `seconds` (F,), which must rise."""
+        """The pose of `body` at each of the times `seconds` (F,), which must rise."""
         beat = self.first_beat + seconds * self.beats_per_minute / 60
-        number = np.floor(beat / self.move_beats).astype(int)
-        parts = [self._move(int(n), beat[number == n]) for n in np.unique(number)]
-        pose = Pose.joined(parts)
+        starts = self._starts(until=beat[-1])
+        number = np.searchsorted(starts, beat, side="right") - 1
+        pose = Pose.joined([self._move(int(n), beat[number == n], starts) for n in np.unique(number)])
         amplitude, frequency, phase = self.wander.T
         pose.travel[:, 0] += np.sin(2 * np.pi * frequency * seconds[:, None] + phase) @ amplitude
         return _levelled(pose, seconds, body, self.manner)
 
-    def _move(self, number: int, beat: Array) -> Pose:
+    def _starts(self, *, until: float) -> Array:
+        """The beats at which the moves begin, from 0 to the first one after `until`."""
+        lengths = [COMMON_MOVE_BEATS if move in COMMON_MOVES else MOVE_BEATS for move in self.moves]
+        num_rounds = int(until // sum(lengths)) + 1
+        return np.concatenate([[0.0], np.cumsum(lengths * num_rounds)])
+
+    def _move(self, number: int, beat: Array, starts: Array) -> Pose:
         """The `number`-th move of the dance, blended in from the one before."""
-        since = beat - number * self.move_beats
-        current = self.moves[number % len(self.moves)](self.manner, beat, since)
-        previous = self.moves[(number - 1) % len(self.moves)](self.manner, beat, since + self.move_beats)
-        return previous.blended(current, eased(since / STYLES_BY_NAME[self.style].blend_beats))
+        before = max(number - 1, 0)
+        current = self.moves[number % len(self.moves)](self.manner, beat, beat - starts[number])
+        previous = self.moves[before % len(self.moves)](self.manner, beat, beat - starts[before])
+        blend = (beat - starts[number]) / STYLES_BY_NAME[self.style].blend_beats
+        return previous.blended(current, eased(blend))
+
+
+def _draw_moves(own: tuple[Move, ...], rng: np.random.Generator) -> tuple[Move, ...]:
+    """A style's own moves in a random order, some replaced by common ones."""
+    moves = [own[i] for i in rng.permutation(len(own))]
+    for index in range(len(moves)):
+        # At most one in three: every few seconds the style can be seen.
+        recent = moves[max(index - 2, 0) : index]
+        if not any(move in COMMON_MOVES for move in recent) and rng.random() < COMMON_CHANCE:
+            moves[index] = COMMON_MOVES[rng.integers(len(COMMON_MOVES))]
+    return tuple(moves)
+
+
+def _levelled(pose: Pose, seconds: Array, body: Body, manner: Manner) -> Pose:
+    """The pose with every part of the body as lively as the manner wants it, whatever the style.
+
+    As loudness is levelled between songs: what is left to tell styles apart is the shape of the movement.
+    """
+    scale = dict.fromkeys(manner.liveliness, 1.0)
+    for _ in range(LEVELLING_ROUNDS):
+        speed = _part_speeds(pose_skeleton(body, _scaled(pose, manner, scale)), seconds, body.height)
+        scale = {
+            part: float(np.clip(scale[part] * wanted / speed[part], *SCALE_LIMITS))
+            for part, wanted in manner.liveliness.items()
+        }
+    return _scaled(pose, manner, scale)
 
 
 def _part_speeds(skeleton: Skeleton, seconds: Array, height: float) -> dict[str, float]:
-    """Mean speed of each part in the picture plane, body heights a second."""
+    """Mean speed of each part in the picture plane, in body heights a second."""
     xy = skeleton.keypoints_xyz[..., :2] / height
     hips, shoulders = xy[:, 11:13].mean(1, keepdims=True), xy[:, 5:7].mean(1, keepdims=True)
     tracks = {
@@ -77,43 +113,29 @@ def _part_speeds(skeleton: Skeleton, seconds: Array, height: float) -> dict[str,
         "arms": xy[:, 9:11] - shoulders,
         "legs": xy[:, 15:17],
     }
-    steps = np.diff(seconds)[:, None]
-    return {
-        part: float(np.mean(np.linalg.norm(np.diff(track, axis=0), axis=-1) / steps)) for part, track in tracks.items()
-    }
+    spacing = np.diff(seconds)[:, None]
+    steps = {part: np.linalg.norm(np.diff(track, axis=0), axis=-1) for part, track in tracks.items()}
+    return {part: max(float(np.mean(step / spacing)), 1e-6) for part, step in steps.items()}
 
 
-def _scaled(pose: Pose, m: Manner, factor: dict[str, float]) -> Pose:
-    """The pose with each part's movement made larger or smaller around where it is on average."""
+def _scaled(pose: Pose, manner: Manner, scale: dict[str, float]) -> Pose:
+    """The pose with each part's movement made larger or smaller around its mean; for the hands around their home,
+    for the feet around the stance."""
 
     def around_mean(channel: Array, part: str) -> Array:
-        return channel.mean(0) + (channel - channel.mean(0)) * factor[part]
+        return channel.mean(0) + (channel - channel.mean(0)) * scale[part]
 
-    stand = np.array([m.stance, 0, 0])
+    stance = np.array([manner.stance, 0, 0])
     return replace(
         pose,
-        travel=pose.travel * factor["hips"],
+        travel=pose.travel * scale["hips"],
         sway=around_mean(pose.sway, "hips"),
         drop=around_mean(pose.drop, "hips"),
-        pelvis=around_mean(pose.pelvis, "trunk"),
-        chest=around_mean(pose.chest, "trunk"),
+        pelvis=np.clip(around_mean(pose.pelvis, "trunk"), -MAX_TRUNK_ANGLE, MAX_TRUNK_ANGLE),
+        chest=np.clip(around_mean(pose.chest, "trunk"), -MAX_TRUNK_ANGLE, MAX_TRUNK_ANGLE),
         shoulders=around_mean(pose.shoulders, "trunk"),
-        head=around_mean(pose.head, "head"),
-        hands=m.home + (pose.hands - pose.hands.mean((0, 1))) * factor["arms"],
-        feet=stand + (pose.feet - stand) * factor["legs"],
-        toes_down=pose.toes_down * min(factor["legs"], 1.0),
+        head=np.clip(around_mean(pose.head, "head"), -MAX_HEAD_ANGLE, MAX_HEAD_ANGLE),
+        hands=manner.home + (pose.hands - pose.hands.mean((0, 1))) * scale["arms"],
+        feet=stance + (pose.feet - stance) * scale["legs"],
+        toes_down=pose.toes_down * min(scale["legs"], 1.0),
     )
-
-
-def _levelled(pose: Pose, seconds: Array, body: Body, m: Manner) -> Pose:
-    """The pose with every part of the body as lively as the manner wants it, whatever the style.
-
-    Like levelling the loudness of songs: mean speed and mean pose say nothing of the style any more.
-    """
-    factor = dict.fromkeys(m.liveliness, 1.0)
-    for _ in range(LEVELLING_ROUNDS):
-        now = _part_speeds(pose_skeleton(body, _scaled(pose, m, factor)), seconds, body.height)
-        factor = {
-            part: float(np.clip(factor[part] * wanted / now[part], 0.25, 3.5)) for part, wanted in m.liveliness.items()
-        }
-    return _scaled(pose, m, factor)

@@ -7,7 +7,7 @@ the style, so that only the dance can tell the styles apart.
 import csv
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +21,9 @@ import numpy.typing as npt
 from choreai.demo.body import Array, Body, Skeleton, pose_skeleton
 from choreai.demo.choreography import Choreography
 from choreai.demo.look import Look
+from choreai.demo.manner import Manner
 from choreai.demo.mesh import build_mesh
-from choreai.demo.moves import STYLES_BY_NAME, Manner
+from choreai.demo.moves import STYLES_BY_NAME
 from choreai.demo.render import render_frames
 from choreai.demo.scene import Camera, Image, Scene
 from choreai.errors import StorageError
@@ -31,7 +32,7 @@ FloatArray = npt.NDArray[np.float32]
 
 STYLES: tuple[str, ...] = tuple(STYLES_BY_NAME)
 
-_BODY, _LOOK, _MANNER, _SCENE, _DANCE = range(5)
+_BODY, _LOOK, _MANNER, _CAMERA, _SCENE, _DANCE = range(6)
 """Each aspect has its own random numbers: to change how one is drawn leaves the others as they were."""
 
 
@@ -78,13 +79,13 @@ class Dancer:
     def beats_per_minute(self) -> float:
         return self.choreography.beats_per_minute
 
-    def scene(self, size_wh: tuple[int, int]) -> Scene:
-        """The studio, filmed at this frame size."""
-        return Scene.draw(np.random.default_rng([self.seed, _SCENE]), size_wh, self.look)
-
     def camera(self, size_wh: tuple[int, int]) -> Camera:
-        """The scene's camera, without painting the scene."""
-        return Camera.draw(np.random.default_rng([self.seed, _SCENE]), size_wh)
+        """The camera for frames of this size."""
+        return Camera.draw(np.random.default_rng([self.seed, _CAMERA]), size_wh, self.body.height)
+
+    def scene(self, size_wh: tuple[int, int]) -> Scene:
+        """The studio, seen by that camera."""
+        return Scene.draw(np.random.default_rng([self.seed, _SCENE]), self.camera(size_wh), self.look)
 
     def skeleton(self, seconds: Array) -> Skeleton:
         """The dance at each of the times `seconds` (F,), which must rise."""
@@ -190,18 +191,20 @@ class _ClipJob:
         )
 
 
-def _written(jobs: list[_ClipJob], *, num_processes: int) -> Iterable[None]:
-    """None for each job that is done, as it is done."""
+def _written(jobs: list[_ClipJob], *, num_processes: int) -> Iterator[None]:
+    """One item for each job that is done, as it is done."""
     if num_processes == 1:
         for job in jobs:
-            yield job.run()
+            job.run()
+            yield
         return
     # Spawned, not forked: the caller may run threads (Ray, OpenCV), whose locks a fork copies as they stand.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(num_processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     try:
         for future in as_completed([pool.submit(job.run) for job in jobs]):
-            yield future.result()
+            future.result()
+            yield
     finally:
         pool.shutdown(cancel_futures=True)
 

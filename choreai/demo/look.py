@@ -10,14 +10,16 @@ from choreai.demo.body import Array
 
 SKIN_TONES = ((241, 194, 160), (224, 172, 130), (198, 134, 95), (150, 95, 65), (112, 72, 50), (88, 58, 44))
 """RGB, light to dark."""
-HAIR_COLOURS = ((25, 20, 18), (60, 38, 24), (120, 85, 50), (20, 20, 22), (95, 35, 22))
+HAIR_COLOURS = ((25, 20, 18), (60, 38, 24), (120, 85, 50), (100, 36, 22), (205, 165, 105), (185, 182, 178))
 HAIR_STYLES = ("short", "long", "bun", "afro")
 SLEEVES = {"none": 0.0, "short": 0.5, "elbow": 1.1, "long": 1.95}
 """How far they reach: 0 = shoulder, 1 = elbow, 2 = wrist."""
 TROUSERS = {"short": 0.5, "knee": 1.1, "long": 1.93}
 """How far they reach: 0 = hip, 1 = knee, 2 = ankle."""
-MIN_CONTRAST = 90.0
-"""RGB distance of clothes from the skin: without it MediaPipe confuses left and right."""
+MIN_CLOTHES_CONTRAST = 90.0
+MIN_HAIR_CONTRAST = 60.0
+"""RGB distances from the skin. Where face or limbs do not stand out, MediaPipe swaps left and right: hair of the
+skin's colour took the share of keypoints found from 0.99 to 0.64."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,12 @@ class Look:
     def draw(cls, rng: np.random.Generator) -> Self:
         tone = int(rng.integers(len(SKIN_TONES)))
         skin = np.array(SKIN_TONES[tone], np.float64)
+        hairs = [colour for colour in HAIR_COLOURS if np.linalg.norm(colour - skin) > MIN_HAIR_CONTRAST]
         top = _draw_cloth(rng, avoid=(skin,))
         return cls(
             skin_tone=tone,
             hair_style=str(rng.choice(HAIR_STYLES)),
-            hair=HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))],
+            hair=hairs[rng.integers(len(hairs))],
             sleeves=str(rng.choice(list(SLEEVES))),
             trouser_length=str(rng.choice(list(TROUSERS))),
             top=top,
@@ -72,5 +75,5 @@ def _draw_cloth(rng: np.random.Generator, *, avoid: tuple[Array, ...]) -> tuple[
     while True:
         red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.10, 0.75), rng.uniform(0.25, 0.95))
         colour = (255 * red, 255 * green, 255 * blue)
-        if all(np.linalg.norm(np.array(colour) - other) >= MIN_CONTRAST for other in avoid):
+        if all(np.linalg.norm(np.array(colour) - other) > MIN_CLOTHES_CONTRAST for other in avoid):
             return colour

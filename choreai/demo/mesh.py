@@ -94,9 +94,9 @@ def _joined(parts: Iterable[Part]) -> Mesh:
 
 def _tube(
     bones: str | Sequence[str],
-    centres: npt.ArrayLike,
-    radii_x: npt.ArrayLike,
-    radii_z: npt.ArrayLike,
+    centres: Array,
+    radii_x: Array,
+    radii_z: Array,
     colours: npt.ArrayLike,
     *,
     num_sides: int,
@@ -105,39 +105,30 @@ def _tube(
     """Elliptic rings, one over the other; `squareness` above 2 makes them boxier (superellipse exponent)."""
     angle = np.linspace(0, 2 * np.pi, num_sides, endpoint=False)
     x, z = (np.sign(c) * np.abs(c) ** (2 / squareness) for c in (np.cos(angle), np.sin(angle)))
-    flat = np.stack(
-        [
-            np.outer(np.asarray(radii_x), x),
-            np.zeros((len(np.asarray(radii_x)), num_sides)),
-            np.outer(np.asarray(radii_z), z),
-        ],
-        -1,
-    )
-    num_rings = len(flat)
+    num_rings = len(centres)
+    flat = np.stack([np.outer(radii_x, x), np.zeros((num_rings, num_sides)), np.outer(radii_z, z)], -1)
     names = (bones,) * num_rings if isinstance(bones, str) else tuple(bones)
     strips = np.broadcast_to(np.asarray(colours, np.float64), (num_rings - 1, 3))
-    return Part(names, np.asarray(centres)[:, None] + flat, strips)
+    return Part(names, centres[:, None] + flat, strips)
 
 
 def _limb(
     bone: str,
-    y: npt.ArrayLike,
-    radii: npt.ArrayLike,
+    y: Array,
+    radii: Array,
     colours: npt.ArrayLike,
     *,
     num_sides: int,
     flatness: float = 1.0,
 ) -> Part:
     """A tube along the bone's y with rounded ends; `flatness` is its depth over its width."""
-    y, radii = np.asarray(y, np.float64), np.asarray(radii, np.float64)
     beyond = np.sqrt(1 - _DOME**2)
-    y = np.concatenate([y[0] - radii[0] * beyond, y, y[-1] + radii[-1] * beyond[::-1]])
-    radii = np.concatenate([radii[0] * _DOME, radii, radii[-1] * _DOME[::-1]])
-    colours = np.asarray(colours, np.float64)
-    if colours.ndim == 2:
-        colours = np.concatenate([colours[:1].repeat(3, 0), colours, colours[-1:].repeat(3, 0)])
-    centres = np.stack([np.zeros_like(y), y, np.zeros_like(y)], -1)
-    return _tube(bone, centres, radii, radii * flatness, colours, num_sides=num_sides)
+    all_y = np.concatenate([y[0] - radii[0] * beyond, y, y[-1] + radii[-1] * beyond[::-1]])
+    all_radii = np.concatenate([radii[0] * _DOME, radii, radii[-1] * _DOME[::-1]])
+    strips = np.broadcast_to(np.asarray(colours, np.float64), (len(y) - 1, 3))
+    all_strips = np.concatenate([strips[:1].repeat(3, 0), strips, strips[-1:].repeat(3, 0)])
+    centres = np.stack([np.zeros_like(all_y), all_y, np.zeros_like(all_y)], -1)
+    return _tube(bone, centres, all_radii, all_radii * flatness, all_strips, num_sides=num_sides)
 
 
 def _ellipsoid(
@@ -217,16 +208,16 @@ def _head(body: Body, look: Look) -> list[Part]:
     for sign in OUTWARD:
         parts += [
             bump((sign * 0.99, -0.05, -0.08), (0.10, 0.24, 0.17), 0.9 * skin, (sign * 0.5, 0, 0), 6),  # ear
-            bump((sign * 0.35, 0.12, 0.80), (0.30, 0.17, 0.12), 0.72 * skin, (sign * 0.38, 0, 0)),  # socket
-            bump((sign * 0.35, 0.10, 0.845), (0.20, 0.10, 0.10), (235, 232, 228), (sign * 0.38, 0, 0)),
+            bump((sign * 0.35, 0.12, 0.80), (0.30, 0.17, 0.12), 0.80 * skin, (sign * 0.38, 0, 0)),  # socket
+            bump((sign * 0.35, 0.10, 0.845), (0.22, 0.12, 0.10), (238, 236, 232), (sign * 0.38, 0, 0)),
             bump((sign * 0.35, 0.10, 0.90), (0.095, 0.10, 0.07), (35, 22, 15), (sign * 0.38, 0, 0), 6),
-            bump((sign * 0.36, 0.30, 0.87), (0.24, 0.055, 0.08), _mixed(look.hair, 0.5 * skin, 0.3),
+            bump((sign * 0.36, 0.30, 0.87), (0.24, 0.055, 0.08), _mixed(look.hair, 0.4 * skin, 0.7),
                  (sign * 0.38, 0, -sign * 0.1), 6),  # brow
             bump((sign * 0.12, -0.22, 0.99), (0.10, 0.07, 0.09), 0.85 * skin, num_sides=6),  # nostril
         ]  # fmt: skip
     parts += [
         bump((0, -0.04, 1.00), (0.10, 0.20, 0.16), 1.04 * skin, (0, -0.55, 0)),  # nose
-        bump((0, -0.47, 0.90), (0.30, 0.085, 0.10), _mixed(skin, (150, 40, 45), 0.55)),  # lips
+        bump((0, -0.47, 0.90), (0.30, 0.085, 0.10), _mixed(skin, (190, 70, 75), 0.6)),  # lips
         bump((0, -0.465, 0.97), (0.25, 0.015, 0.05), (60, 20, 20), num_sides=6),
     ]
     return parts

@@ -8,60 +8,11 @@ groove, the pulse that goes on underneath. How far a dancer bends, leans, turns 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from choreai.demo.body import LEFT, OUTWARD, PITCH, RIGHT, ROLL, YAW, Array, Pose
-
-
-USUAL_SPEED = {"hips": 0.11, "trunk": 0.08, "head": 0.07, "arms": 0.40, "legs": 0.13}
-
-
-@dataclass(frozen=True, eq=False)
-class Manner:
-    """How one dancer dances, whatever the style."""
-
-    depth: float
-    """Bend of the knees, in leg lengths of the pelvis."""
-    lean: float
-    """Forward, radians."""
-    turnout: float
-    """Of the feet, radians."""
-    stance: float
-    """Half the distance between the feet, in body heights."""
-    facing: float
-    """Yaw from the camera, radians."""
-    home: Array
-    """(3,) where the hands are on average: outward, up, forward."""
-    elbows: Array
-    """(3,) where the elbows point."""
-    lead: int
-    """The side that starts, LEFT or RIGHT."""
-    taste: Array
-    """(8,) uniform numbers in [0, 1): the moves' small choices."""
-    order: npt.NDArray[np.int64]
-    """(10,) a permutation of 0 ... 9: the order in which arm pictures come."""
-    liveliness: dict[str, float]
-    """Mean speed in the picture plane by part of the body, in body heights a second (see PARTS)."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        return cls(
-            depth=rng.uniform(0.02, 0.12),
-            lean=rng.uniform(0.0, 0.15),
-            turnout=rng.uniform(0.25, 0.80),
-            stance=rng.uniform(0.075, 0.125),
-            facing=rng.uniform(-0.30, 0.30),
-            home=rng.uniform([0.25, -0.20, 0.30], [0.40, 0.05, 0.45]),
-            elbows=rng.uniform([0.2, -0.6, -1.0], [0.6, -0.2, -0.5]),
-            lead=int(rng.integers(2)),
-            taste=rng.random(8),
-            order=rng.permutation(10),
-            liveliness={part: speed * rng.uniform(0.55, 1.45) for part, speed in USUAL_SPEED.items()},
-        )
-
+from choreai.demo.manner import Manner
 
 Move = Callable[[Manner, Array, Array], Pose]
 
@@ -77,8 +28,8 @@ class Style:
 
 def eased(x: Array) -> Array:
     """0 up to x = 0, 1 from x = 1, an even ease between (smoothstep)."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    inside = np.clip(x, 0, 1)
+    return inside * inside * (3 - 2 * inside)
 
 
 def _keyed(beat: Array, values: Array, *, hold: float, attack: float) -> Array:
@@ -112,7 +63,7 @@ def _at_home(m: Manner, beat: Array) -> Pose:
     return pose
 
 
-# --- moves of every style -------------------------------------------------------------------------------------
+# --- moves of every style ---
 
 
 def _plain_groove(m: Manner, beat: Array) -> Pose:
@@ -147,17 +98,19 @@ def open_arms(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def clap(m: Manner, beat: Array, since: Array) -> Pose:
+def hands_on_hips(m: Manner, beat: Array, since: Array) -> Pose:
+    """A breather: the weight goes from one foot to the other."""
     pose = _plain_groove(m, beat)
-    apart = 0.14 + 0.20 * np.abs(np.sin(np.pi * beat))
-    pose.hands[:] = _vector(apart - 0.25, -0.10, 0.60)[:, None]
+    pose.hands[:] = (0.15, -0.55, 0.15)
+    pose.sway[:, 0] += 0.06 * np.sin(np.pi * beat / 2)
+    pose.chest[:, ROLL] += 0.10 * np.sin(np.pi * beat / 2)
     return pose
 
 
-COMMON_MOVES: tuple[Move, ...] = (walk_in_place, side_to_side, open_arms, clap)
+COMMON_MOVES: tuple[Move, ...] = (walk_in_place, side_to_side, open_arms, hands_on_hips)
 
 
-# --- afrobeat: hips circle, everything bounces twice a beat, feet work ---------------------------------------------
+# --- afrobeat: hips circle, everything bounces twice a beat, feet work ---
 
 
 def _afrobeat_groove(m: Manner, beat: Array) -> Pose:
@@ -172,6 +125,7 @@ def _afrobeat_groove(m: Manner, beat: Array) -> Pose:
         -0.20 * np.sin(np.pi * beat + 0.3),
     )
     pose.head[:, PITCH] += 0.08 * double
+    pose.head[:, ROLL] -= 0.15 * swing
     for side in (LEFT, RIGHT):
         sway = OUTWARD[side] * swing
         pose.shoulders[:, side] += 0.5 * OUTWARD[side] * np.sin(2 * np.pi * beat)
@@ -183,9 +137,9 @@ def azonto(m: Manner, beat: Array, since: Array) -> Pose:
     """One foot twists on its ball while the arms drive up and down by turns."""
     pose = _afrobeat_groove(m, beat)
     twist, drive, lead = np.sin(2 * np.pi * beat), np.sin(np.pi * beat), m.lead
-    pose.toes_out[:, lead] = 0.2 + 0.6 * twist
+    pose.toes_out[:, lead] = 0.2 + 0.4 * twist
     pose.toes_down[:, lead] = 0.35
-    pose.knees_out[:, lead] = 0.5 * twist
+    pose.knees_out[:, lead] = 0.3 * twist
     pose.feet[:, lead] += (0.03, 0, 0.07)
     for side, up in ((lead, drive), (1 - lead, -drive)):
         pose.hands[:, side] = _vector(0.20, -0.05 + 0.50 * up, 0.45 + 0.10 * up)
@@ -241,10 +195,10 @@ def swirl(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-# --- classical: long lines over two to four beats, turned-out legs, arms through the positions ------------------------
+# --- classical: long lines over two to four beats, turned-out legs, arms through the positions ---
 
-_PORT_DE_BRAS = np.array([(0.10, -0.65, 0.45), (0.10, 0.75, 0.30), (0.60, -0.45, 0.30), (0.60, 0.50, 0.25)])
-"""Where the arms go, both alike: low, overhead (fifth), demi-second, an open V."""
+_PORT_DE_BRAS = np.array([(0.15, -0.70, 0.40), (0.35, 0.05, 0.40), (0.15, 0.80, 0.25), (0.35, 0.05, 0.40)])
+"""Where the arms go, both alike: low, opening, overhead (fifth), opening."""
 
 
 def _classical_groove(m: Manner, beat: Array) -> Pose:
@@ -254,14 +208,12 @@ def _classical_groove(m: Manner, beat: Array) -> Pose:
     pose.sway[:, 0] += 0.04 * np.sin(slow)
     pose.pelvis += _vector(0.10 * np.sin(2 * slow + 1), 0, 0.06 * np.sin(2 * slow))
     pose.shoulders += 0.15 * np.sin(slow)[:, None]
-    pose.chest[:, PITCH] += 0.05 * np.sin(slow)
-    pose.chest += _vector(0.10 * np.sin(2 * slow), 0, 0.12 * np.sin(2 * slow + 1))
+    pose.chest += _vector(0.10 * np.sin(2 * slow), 0.05 * np.sin(2 * slow + 2), 0.06 * np.sin(2 * slow + 1))
     pose.head[:, YAW] += 0.50 * np.sin(2 * slow + 6 * m.taste[2])
-    pose.head[:, PITCH] += 0.20 * np.sin(2 * slow + 2)
-    pose.elbows += (0.8, -0.1, 0.2)
+    pose.head[:, PITCH] += 0.10 * np.sin(2 * slow + 2)
+    pose.elbows += (1.0, -0.4, 0.3)
     pose.toes_out += 0.2
-    order = m.order[m.order < len(_PORT_DE_BRAS)]
-    pose.hands[:] = _keyed(beat, _PORT_DE_BRAS[order], hold=2.0, attack=1.7)[:, None]
+    pose.hands[:] = _keyed(beat + int(4 * m.taste[3]), _PORT_DE_BRAS, hold=1.0, attack=1.0)[:, None]
     return pose
 
 
@@ -291,7 +243,7 @@ def tendu(m: Manner, beat: Array, since: Array) -> Pose:
 def adage(m: Manner, beat: Array, since: Array) -> Pose:
     """One leg unfolds high to the side, the front or the back (arabesque) and sinks."""
     pose = _classical_groove(m, beat)
-    up, lead = np.sin(np.pi * np.clip(since / 4, 0, 1)) ** 1.2, m.lead
+    up, lead = np.sin(np.pi * np.clip(since / 3, 0, 1)) ** 1.2, m.lead
     height = 0.20 + 0.24 * m.taste[6]
     kind = int(3 * m.taste[7])
     foot = [(0.30, height, 0.05), (0.03, height, 0.34), (0.02, 0.8 * height, -0.38)][kind]
@@ -299,8 +251,8 @@ def adage(m: Manner, beat: Array, since: Array) -> Pose:
     pose.toes_down[:, lead] += 0.9 * up
     pose.sway[:, 0] -= 0.10 * OUTWARD[lead] * up
     if kind == 2:
-        pose.chest[:, PITCH] += 0.35 * up
-        pose.head[:, PITCH] -= 0.30 * up
+        pose.chest[:, PITCH] += 0.12 * up
+        pose.head[:, PITCH] -= 0.12 * up
     else:
         pose.chest[:, ROLL] += 0.12 * OUTWARD[lead] * up
     return pose
@@ -333,31 +285,18 @@ def saute(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def glide(m: Manner, beat: Array, since: Array) -> Pose:
-    """A chassé: the body floats sideways over feet that part and close."""
-    pose = _classical_groove(m, beat)
-    pose.travel[:, 0] += 0.15 * np.sin(np.pi * beat / 4)
-    pose.drop += 0.06 * (0.5 - 0.5 * np.cos(np.pi * beat))
-    for side in (LEFT, RIGHT):
-        step = _step(beat, side)
-        pose.feet[:, side] += _vector(0.10, 0.03, 0.0) * step[:, None]
-        pose.toes_down[:, side] += 0.6 * step
-    return pose
+# --- hip-hop: the weight drops on the beat, arms hit and hold ---
 
-
-# --- hip-hop: the weight drops on the beat, arms hit and hold -----------------------------------------------------------
-
-_HITS = np.array(
-    [(0.80, 0.05, 0.15), (-0.15, -0.05, 0.55), (0.70, -0.30, 0.20), (-0.05, -0.25, 0.50), (0.75, 0.25, 0.20), (0.05, 0.10, 0.60)]
-)  # fmt: skip
-"""Where the hands hit, both alike: wide and close in turn."""
+_WIDE = np.array([(0.80, 0.02, 0.15), (0.72, -0.15, 0.20), (0.75, 0.12, 0.20)])
+_CLOSE = np.array([(-0.15, -0.05, 0.55), (-0.05, -0.15, 0.50), (0.0, 0.05, 0.60)])
+"""Where the hands hit, both alike."""
 
 
 def _hit_hands(m: Manner, beat: Array, *, hold: float) -> Array:
-    """(F, 1, 3): hands that snap from hit to hit."""
-    wide, close = m.order[m.order % 2 == 0][:3] // 2, m.order[m.order % 2 == 1][:3] // 2
-    turns = np.stack([2 * (wide % 3), 2 * (close % 3) + 1], 1).ravel()
-    return _keyed(beat, _HITS[turns], hold=hold, attack=0.25)[:, None]
+    """(F, 1, 3): hands that snap from hit to hit, wide and close in turn."""
+    wide, close = np.roll(_WIDE, int(3 * m.taste[1]), axis=0), np.roll(_CLOSE, int(3 * m.taste[2]), axis=0)
+    turns = np.stack([wide, close], 1).reshape(-1, 3)
+    return _keyed(beat, turns, hold=hold, attack=0.25)[:, None]
 
 
 def _hiphop_groove(m: Manner, beat: Array) -> Pose:
@@ -365,9 +304,10 @@ def _hiphop_groove(m: Manner, beat: Array) -> Pose:
     down = (0.5 + 0.5 * np.cos(2 * np.pi * beat)) ** 1.5
     pose.drop += 0.085 * down
     pose.sway[:, 0] += 0.05 * np.sin(np.pi * beat)
-    pose.chest[:, PITCH] += 0.06 * down
-    pose.chest[:, ROLL] += 0.06 * np.sin(np.pi * beat)
+    pose.chest += _vector(0.10 * np.sin(np.pi * beat), 0.04 * down, 0.14 * np.sin(np.pi * beat))
     pose.head[:, PITCH] += 0.10 * down
+    pose.head[:, ROLL] += 0.30 * np.sin(np.pi * beat)
+    pose.knees_out += 0.35 * down[:, None]
     pose.elbows += (0.0, 0.35, 0.0)
     pose.shoulders -= 0.3 * down[:, None]
     for side in (LEFT, RIGHT):
@@ -382,7 +322,7 @@ def hits(m: Manner, beat: Array, since: Array) -> Pose:
     punch = np.exp(-5 * (beat % 1))
     twist = _keyed(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
     pose.hands[:] = _hit_hands(m, beat, hold=1.0)
-    pose.chest[:, PITCH] -= 0.1 * punch
+    pose.chest[:, PITCH] -= 0.06 * punch
     pose.chest[:, YAW] += twist
     pose.head[:, YAW] -= 0.6 * twist
     return pose
@@ -402,16 +342,14 @@ def two_step(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def running_man(m: Manner, beat: Array, since: Array) -> Pose:
-    """A knee is pulled up while the other foot slides back; elbows out with every pull."""
+def criss_cross(m: Manner, beat: Array, since: Array) -> Pose:
+    """The feet jump apart and together, the arms with them."""
     pose = _hiphop_groove(m, beat)
-    pull = np.abs(np.cos(np.pi * beat))
-    pose.hands[:] = _vector(-0.05 + 0.60 * pull, -0.30 + 0.25 * pull, 0.45 - 0.15 * pull)[:, None]
-    for side in (LEFT, RIGHT):
-        up = np.maximum(np.cos(np.pi * (beat + side)), 0)
-        pose.feet[:, side] += _vector(-0.02, 0.15 * up, 0.10 * up - 0.09 * (1 - up))
-        pose.toes_out[:, side] = 0.15
-        pose.toes_down[:, side] = 0.3 * up
+    apart = _keyed(beat, np.array([1.0, 0.0]), hold=1.0, attack=0.4)
+    hop = np.sin(np.pi * np.minimum(1, (beat % 1) / 0.4))
+    pose.drop -= 0.06 * hop
+    pose.feet += _vector(0.09 * apart - 0.03, 0.03 * hop, 0)[:, None]
+    pose.hands[:] = _vector(-0.05 + 0.75 * apart, -0.15 + 0.10 * apart, 0.45 - 0.20 * apart)[:, None]
     return pose
 
 
@@ -419,7 +357,7 @@ def pop(m: Manner, beat: Array, since: Array) -> Pose:
     """The chest pops twice a beat under arms that change picture every second beat."""
     pose = _hiphop_groove(m, beat)
     kick = np.exp(-5 * ((2 * beat) % 1))
-    pose.chest[:, PITCH] -= 0.14 * kick
+    pose.chest[:, PITCH] -= 0.08 * kick
     pose.head[:, PITCH] += 0.15 * kick
     pose.drop -= 0.04 * kick
     pose.shoulders += 0.7 * kick[:, None]
@@ -427,23 +365,12 @@ def pop(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def freeze(m: Manner, beat: Array, since: Array) -> Pose:
-    """Two quick hits, then a picture held."""
-    pose = _hiphop_groove(m, beat)
-    still = _at_home(m, beat)
-    still.drop += 0.15 * m.taste[0]
-    still.chest += np.array([0.5 * m.taste[5] - 0.25, 0.25 * m.taste[1], 0.35 * m.taste[2] - 0.17])
-    pose = pose.blended(still, eased((since - 1.5) / 0.25))
-    pose.hands[:] = _hit_hands(m, np.minimum(since, 1.9), hold=0.5)
-    return pose
-
-
 def body_roll(m: Manner, beat: Array, since: Array) -> Pose:
     """A wave runs through chest and pelvis while the arms close and open."""
     pose = _hiphop_groove(m, beat)
     turn = np.pi * beat
-    pose.chest[:, PITCH] += 0.28 * np.sin(turn)
-    pose.pelvis[:, PITCH] -= 0.22 * np.sin(turn + 1.2)
+    pose.chest[:, PITCH] += 0.18 * np.sin(turn)
+    pose.pelvis[:, PITCH] -= 0.14 * np.sin(turn + 1.2)
     pose.head[:, PITCH] += 0.2 * np.sin(turn - 1)
     pose.sway[:, 1] += 0.08 * np.sin(turn + 1)
     pose.drop += 0.05 + 0.05 * np.sin(turn + 1.5)
@@ -453,6 +380,6 @@ def body_roll(m: Manner, beat: Array, since: Array) -> Pose:
 
 STYLES_BY_NAME: dict[str, Style] = {
     "afrobeat": Style(moves=(azonto, shaku, legwork, low_hips, swirl), blend_beats=0.7),
-    "classical": Style(moves=(plie, tendu, adage, passe, saute, glide), blend_beats=1.0),
-    "hiphop": Style(moves=(hits, two_step, running_man, pop, freeze, body_roll), blend_beats=0.5),
+    "classical": Style(moves=(plie, tendu, adage, passe, saute), blend_beats=1.0),
+    "hiphop": Style(moves=(hits, two_step, criss_cross, pop, body_roll), blend_beats=0.5),
 }

@@ -16,6 +16,8 @@ FloatArray = npt.NDArray[np.float32]
 
 FLOORS = ((172, 128, 88), (150, 152, 158), (188, 176, 158), (112, 104, 104), (138, 96, 66))
 """RGB of boards, concrete, stone, dark vinyl, walnut."""
+MIN_WALL_CONTRAST = 60.0
+"""RGB distance of the wall from clothes and skin."""
 WALL_KINDS = ("plain", "bricks", "panels", "windows")
 
 
@@ -32,14 +34,18 @@ class Camera:
     size_wh: tuple[int, int]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, size_wh: tuple[int, int]) -> Self:
-        """In front of the origin, so that a standing adult fills 45 to 70 % of the height."""
+    def draw(cls, rng: np.random.Generator, size_wh: tuple[int, int], body_height: float) -> Self:
+        """In front of the origin; a dancer of `body_height` metres fills 50 to 60 % of the frame's height.
+
+        MediaPipe wants 40 % or more, and raised arms and jumps need the rest.
+        """
         position = np.array([rng.uniform(-0.5, 0.5), rng.uniform(0.8, 1.6), rng.uniform(3.7, 4.8)])
-        target = np.array([rng.uniform(-0.12, 0.12), rng.uniform(0.88, 1.0), 0.0])
-        forward = (target - position) / np.linalg.norm(target - position)
+        target = np.array([rng.uniform(-0.12, 0.12), rng.uniform(0.58, 0.64) * body_height, 0.0])
+        distance = float(np.linalg.norm(target - position))
+        forward = (target - position) / distance
         right = np.cross(forward, [0.0, 1.0, 0.0])
         right /= np.linalg.norm(right)
-        focal = size_wh[1] / 2 / np.tan(np.radians(rng.uniform(36, 43)) / 2)
+        focal = rng.uniform(0.50, 0.60) * size_wh[1] * distance / body_height
         return cls(position, np.stack([right, np.cross(forward, right), forward]), focal, size_wh)
 
     def view(self, xyz: npt.NDArray[Any]) -> Array:
@@ -68,9 +74,8 @@ class Scene:
     """Light from all sides, 1 = full."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, size_wh: tuple[int, int], look: Look) -> Self:
-        """A studio whose wall stands out from the clothes of `look`."""
-        camera = Camera.draw(rng, size_wh)
+    def draw(cls, rng: np.random.Generator, camera: Camera, look: Look) -> Self:
+        """A studio seen by `camera`, whose wall stands out from the clothes and skin of `look`."""
         light = np.array([rng.uniform(-0.7, 0.7), rng.uniform(0.7, 1.1), rng.uniform(0.6, 1.1)])
         ambient = rng.uniform(0.46, 0.58)
         background = _draw_background(rng, camera, look)
@@ -95,8 +100,9 @@ def _draw_background(rng: np.random.Generator, camera: Camera, look: Look) -> Im
 def _draw_wall_colour(rng: np.random.Generator, look: Look) -> Array:
     worn = np.array([look.top, look.trousers, look.skin])
     while True:
-        colour = 255 * np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.40), rng.uniform(0.4, 0.9)))
-        if np.linalg.norm(worn - colour, axis=1).min() > 45:
+        hsv = rng.random(), rng.uniform(0.05, 0.40), rng.uniform(0.4, 0.9)
+        colour = np.array([255 * c for c in colorsys.hsv_to_rgb(*hsv)], np.float64)
+        if np.linalg.norm(worn - colour, axis=1).min() > MIN_WALL_CONTRAST:
             return colour
 
 
