@@ -2,8 +2,10 @@
 
 A move is a function of the dancer's manner, of the music (`beat`, counted from somewhere in the song) and of the
 beats `since` the move began, all for F frames at once; it returns a fresh `Pose`. A style's moves start from its
-groove, the pulse that goes on underneath. How far a dancer bends, leans, turns out and reaches comes from the
-`Manner`, which is drawn alike for every style, so that stance and energy alone do not tell the styles apart.
+groove, the pulse that goes on underneath. Stance and habits come from the `Manner`, and how large a movement is in
+the end is levelled by the choreography, alike for every style, so that neither tells the styles apart. What does is
+how the limbs go together: in turns (afrobeat), both arms up and down over slow legs (classical), both arms and feet
+apart and together (hip-hop).
 """
 
 from collections.abc import Callable
