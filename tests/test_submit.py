@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+import pandas as pd
 import psutil
 import pytest
 import torch
@@ -100,6 +102,13 @@ def tag_job(tmp_path_factory) -> Path:
     return job
 
 
+def assert_read_in_one_line(output: Path) -> None:
+    """Every table, by DuckDB and by pandas, with no code of ours."""
+    for table, num_rows in (("tags", 3), ("videos", 3), ("keypoints", 3 * 24)):
+        assert duckdb.sql(f"SELECT count(*) FROM '{output}/{table}/*/*.parquet'").fetchone() == (num_rows,)
+        assert len(pd.read_parquet(output / table)) == num_rows
+
+
 def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
     done = submit(cluster, "jobs/tag_catalog.py", "--config", str(tag_job))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -107,6 +116,8 @@ def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
     tags = read_whole(str(tag_job.parent / "out"), "tags")
     assert tags["video_id"].to_pylist() == sorted(f"{style}.mp4" for style in STYLES)
     assert set(tags["style"].to_pylist()) <= set(STYLES)
+
+    assert_read_in_one_line(tag_job.parent / "out")
 
     again = submit(cluster, "jobs/tag_catalog.py", "--config", str(tag_job))
     assert again.returncode == 0, again.stdout + again.stderr
