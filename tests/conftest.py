@@ -16,6 +16,11 @@ import pytest
 _bucket_numbers = itertools.count()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast first: tests that start a Ray of their own come last."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+
+
 def _start_moto(log: Path) -> tuple[subprocess.Popen[bytes], str] | None:
     """The server and its endpoint once it answers; None if it ended, as it does when the port was taken."""
     with socket.socket() as probe:
