@@ -71,6 +71,7 @@ def test_a_worker_killed_in_mid_run_costs_no_row(dances, undisturbed, tmp_path):
     assert code == 0, err
     assert "workers that died" in out
     assert "a worker died" in err
+    assert err.count(" INFO shard ") == NUM_VIDEOS  # each was reported once; what was in flight was done again
     assert_same_poses(output, undisturbed)
 
 
@@ -100,8 +101,8 @@ def test_a_worker_that_died_between_its_two_puts_is_made_good(dances, undisturbe
     assert_same_poses(output, undisturbed)
 
 
-def test_two_drivers_racing_on_one_catalog_leave_every_shard_once(dances, undisturbed, tmp_path):
-    output = str(tmp_path)
+def test_two_drivers_racing_on_one_catalog_leave_every_shard_once(dances, undisturbed, store_uri):
+    output = f"{store_uri}/out"
     drivers = [extract(dances, output, "--num-workers", "1") for _ in range(2)]
     results = [finish(driver) for driver in drivers]
     assert [code for code, _, _ in results] == [0, 0], results
