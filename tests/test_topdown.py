@@ -449,6 +449,28 @@ class TestRealNetworks:
         assert dance["num_tracks"] > 1
         assert (nobody["num_frames_sampled"], nobody["num_tracks"]) == (4, 0)
 
+    def test_keypoints_and_ids_are_the_same_in_shards_of_one_video_and_of_ten(self, tmp_path):
+        catalog = tmp_path / "catalog.csv"
+        names = ("tjysdsg_demo", "serbian_cucanj1", "choreai_afro8")
+        catalog.write_text("\n".join(["video_id,uri", *(f"{name},{VIDEOS / name}.mp4" for name in names)]))
+        pending = pending_videos(
+            with_content_ids(read_catalog(str(catalog))), tables.VIDEOS.empty_table(), retry_quarantined=False
+        )
+        found = []
+        for size in (10, 1):
+            output = str(tmp_path / f"shards-of-{size}")
+            worker = PoseWorker(
+                output, settings=real_settings(frames_per_second=1.0), pose_fingerprint="0" * 16, run_id="run"
+            )
+            worker.setup()
+            for shard in plan_shards(pending.videos, videos_per_shard=size, pose_fingerprint="0" * 16):
+                worker.process(shard)
+            rows = tables.read_all(output, "keypoints", "0" * 16, tables.KEYPOINTS, columns=tables.KEYPOINTS.names)
+            found.append(rows.sort_by([(name, "ascending") for name in ("video_id", "track_id", "frame_index")]))
+        assert len(found[0]) > 40
+        for name in ("video_id", "frame_index", "track_id", "keypoints_xy", "keypoint_scores"):
+            assert found[0][name].equals(found[1][name]), name
+
 
 def write_grey_clip(path):
     from clips import write_clip
