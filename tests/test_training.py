@@ -188,8 +188,7 @@ def test_a_checkpoint_is_never_unpickled(examples: Examples, tmp_path: Path) -> 
 
 
 def test_the_learning_rate_goes_down_in_stairs(examples: Examples) -> None:
-    steps_per_epoch = -(-int((~examples.is_test).sum()) // SETTINGS.batch_size)
-    stairs = replace(SETTINGS, num_epochs=5, decay_steps=2 * steps_per_epoch, learning_rate_decay=0.1)
+    stairs = replace(SETTINGS, num_epochs=5, decay_epochs=2, learning_rate_decay=0.1)
     rates = [result.learning_rate for result in fitted(stairs, examples).history]
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.001, 0.001, 0.0001])
 

@@ -129,7 +129,7 @@ def fit(
     train = examples.part(test=False)
     test = _Batches.of(examples.part(test=True), share.device)
     while state.epoch < settings.num_epochs:
-        learning_rate = _learning_rate(settings, state.num_steps)
+        learning_rate = _learning_rate(settings, state.epoch)
         train_loss, train_accuracy = _train_epoch(state, train, settings, share)
         test_loss, test_accuracy = _watch(state.network, test, share)
         if not np.isfinite(train_loss):
@@ -150,8 +150,8 @@ class _Batches:
         return cls(torch.from_numpy(examples.steps).to(device), torch.from_numpy(examples.label_index).to(device))
 
 
-def _learning_rate(settings: TrainSettings, num_steps: int) -> float:
-    return settings.learning_rate * settings.learning_rate_decay ** (num_steps // settings.decay_steps)
+def _learning_rate(settings: TrainSettings, epoch: int) -> float:
+    return settings.learning_rate * settings.learning_rate_decay ** (epoch // settings.decay_epochs)
 
 
 def _train_epoch(state: FitState, train: Examples, settings: TrainSettings, share: Share) -> tuple[float, float]:
@@ -195,7 +195,7 @@ def _train_step(
         offset += parameter.numel()
     torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
     for group in state.optimizer.param_groups:
-        group["lr"] = _learning_rate(settings, state.num_steps)
+        group["lr"] = _learning_rate(settings, state.epoch)
     state.optimizer.step()
     state.num_steps += 1
     return summed[offset:].double().cpu().numpy()

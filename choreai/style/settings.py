@@ -21,10 +21,10 @@ class TrainSettings:
     batch_size: int = 32
     """Windows per optimizer step over all workers together."""
     learning_rate: float = 0.003
-    learning_rate_decay: float = 0.5
+    learning_rate_decay: float = 0.4
     """Factor on the learning rate at each stair."""
-    decay_steps: int = 400
-    """Optimizer steps per stair."""
+    decay_epochs: int = 15
+    """Epochs per stair. In epochs and not in steps, so that small data sets come down to small steps too."""
     l2_penalty: float = 1e-4
     """Weight of sum(w^2) / 2 over all weights and biases in the loss."""
     max_gradient_norm: float = 1.0
@@ -41,7 +41,7 @@ class TrainSettings:
     windows: WindowSettings = field(default_factory=WindowSettings)
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_epochs", "batch_size", "decay_steps", "checkpoint_every_epochs"):
+        for name in ("hidden_size", "num_epochs", "batch_size", "decay_epochs", "checkpoint_every_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
