@@ -130,8 +130,8 @@ def test_a_shard_that_keeps_killing_workers_is_narrowed_to_the_culprit(tmp_path)
     pool, reports, failures = run_numbers(tmp_path, num_shards=5, size=4, accidents={6: "kill"})
     assert numbers_of(reports) == [n for n in range(20) if n != 6]
     assert [(f.shard.numbers, f.killed_worker) for f in failures] == [((6,), True)]
-    # Three for the whole shard, three for the single number; a neighbour whose answer was lost may be blamed first.
-    assert 6 <= pool.num_worker_deaths <= 8
+    # Three for the whole shard and three for the single number; one more if another shard was there the first time.
+    assert pool.num_worker_deaths in (6, 7)
 
 
 def test_a_storage_error_is_tried_again(tmp_path):

@@ -105,7 +105,7 @@ def tag_job(tmp_path_factory) -> Path:
 def assert_read_in_one_line(output: Path) -> None:
     """Every table, by DuckDB and by pandas, with no code of ours."""
     for table, num_rows in (("tags", 3), ("videos", 3), ("keypoints", 3 * 24)):
-        assert duckdb.sql(f"SELECT count(*) FROM '{output}/{table}/*/*.parquet'").fetchone() == (num_rows,)
+        assert duckdb.sql(f"SELECT count(*) FROM '{output}/{table}/*/*.parquet'").fetchall() == [(num_rows,)]
         assert len(pd.read_parquet(output / table)) == num_rows
 
 

@@ -102,6 +102,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         self._calls: dict[Any, _Actor[ShardT]] = {}  # every call not yet answered -> its actor
         self._backlog: deque[ShardT] = deque()
         self._tries: dict[str, int] = {}
+        self._suspects: set[str] = set()  # shards that were in flight when a worker died
         self._dead_starts = 0
         self.num_worker_deaths = 0
 
@@ -152,7 +153,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         ready = [actor for actor in self._actors if actor.ready]
         for depth in (1, 2):
             for actor in ready:
-                if len(actor.in_flight) < depth and (depth == 1 or len(self._backlog) > len(ready)) and self._backlog:
+                if self._backlog and self._may_take(actor, self._backlog[0], depth, num_ready=len(ready)):
                     shard = self._backlog.popleft()
                     call = actor.handle.process.remote(shard)
                     actor.in_flight.append((call, shard))
@@ -160,6 +161,13 @@ class WorkerPool(Generic[ShardT, ReportT]):
         if not self._backlog:
             for actor in [actor for actor in self._actors if not actor.in_flight]:
                 self._dismiss(actor)  # should a shard come back from a death elsewhere, a new actor starts
+
+    def _may_take(self, actor: _Actor[ShardT], shard: ShardT, depth: int, *, num_ready: int) -> bool:
+        # A shard that was there when a worker died runs alone: should it happen again, it is known who did it.
+        running = [held.shard_id for _, held in actor.in_flight]
+        if running and ({shard.shard_id, *running} & self._suspects):
+            return False
+        return len(running) < depth and (depth == 1 or len(self._backlog) > num_ready)
 
     def _dismiss(self, actor: _Actor[ShardT]) -> None:
         ray.kill(actor.handle)
@@ -182,6 +190,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
             return None
         shard = self._take(actor, call)
         self._tries.pop(shard.shard_id, None)
+        self._suspects.discard(shard.shard_id)
         return report
 
     def _take(self, actor: _Actor[ShardT], call: Any) -> ShardT:
@@ -217,9 +226,11 @@ class WorkerPool(Generic[ShardT, ReportT]):
             if self._dead_starts >= MAX_DEAD_STARTS:
                 raise exc
         failure = None
-        for position, (_, shard) in enumerate(lost):
-            # Actor calls run in order, so only the first can have been running; a lost node blames no shard.
-            if position == 0 and not getattr(exc, "preempted", False) and self._count_try(shard) >= MAX_TRIES:
+        self._suspects.update(shard.shard_id for _, shard in lost)
+        for _, shard in lost:
+            # Of two, either may have done it; and a node that was taken away blames no shard.
+            blamed = len(lost) == 1 and not getattr(exc, "preempted", False)
+            if blamed and self._count_try(shard) >= MAX_TRIES:
                 failure = self._narrow_or_fail(shard, exc)
             else:
                 self._backlog.appendleft(shard)
@@ -236,6 +247,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
                 MAX_TRIES,
                 len(smaller),
             )
+            self._suspects.update(each.shard_id for each in smaller)
             self._backlog.extendleft(smaller)
             return None
         return Failure(shard, f"its worker died {MAX_TRIES} times: {_cause(exc)}", killed_worker=True)
