@@ -5,13 +5,17 @@ PY := $(VENV)/bin/python
 # MediaPipe's last self-contained wheel exists for Python 3.11 and 3.12 only, so look for those first.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
 
-.PHONY: demo test bench lint setup clean
+.PHONY: demo test bench chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   set up, make synthetic dancers, train on them, tag dancers never seen (about 5 minutes)"
 	@echo "make test   set up, run the whole test suite"
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
+	@echo "make chaos  110 seeded runs in which workers, nodes, drivers and the storage fail (an hour)"
+	@echo "make scale  ten million catalog rows, a million keys, 20,000 shards: time and memory"
+	@echo "make autoscaling  Ray's autoscaler with fake GPU nodes, and a picture of the node counts"
+	@echo "make robustness   the style model on generated dancers with noise, gaps and other frame rates"
 	@echo "make lint   ruff and mypy"
 	@echo "make clean  remove the virtual environment and caches"
 
@@ -34,6 +38,18 @@ test: setup
 
 bench: setup
 	@$(PY) tests/bench.py
+
+chaos: setup
+	@$(PY) tests/chaos.py
+
+scale: setup
+	@$(PY) tests/scale.py
+
+autoscaling: setup
+	@$(PY) tests/autoscaling.py --picture deploy/autoscaling.png
+
+robustness: setup
+	@$(PY) tests/robustness.py --output robustness
 
 lint: setup
 	@$(VENV)/bin/ruff check .

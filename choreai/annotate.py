@@ -22,19 +22,29 @@ from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_set
 from choreai.store import objects, tables
 from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.store.shards import fingerprint, latest_attempts
+from choreai.store.tables import UNKNOWN
+from choreai.style.dancers import measure_dancers
 from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model, newest_model
-from choreai.style.tagging import tag_video
-from choreai.video.decode import VideoReader
-from choreai.video.draw import contact_sheet, draw_label, draw_people
+from choreai.style.movement_figure import draw_movement, save_figure
+from choreai.style.tagging import VideoTag, tag_video
+from choreai.style.why import reasons_png, why_text
+from choreai.video.decode import VideoInfo, VideoReader
+from choreai.video.draw import ImageArray, contact_sheet, draw_label, draw_people, track_color
 from choreai.video.encode import VideoWriter, write_png
 from choreai.video.frame import Frame
+from choreai.video.timeline import Bar, Timeline, style_color
+from choreai.video.trails import TRAIL_SECONDS, draw_trails
 
 logger = logging.getLogger(__name__)
 
 SHEET_STILLS = 12
 MAX_GAP_SECONDS = 0.5
 """Skeletons are interpolated between samples, but not across a longer absence."""
+TRAIL_KEYPOINTS = [9, 10, 15, 16]
+"""Wrists and ankles."""
+NUM_TRAIL_POINTS = 13
+MIN_TRAIL_SCORE = 0.3
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,16 @@ class _Skeletons:
             [track for track, _, _ in people],
         )
 
+    def trails(self, seconds: float, track_id: int) -> list[npt.NDArray[np.float32]]:
+        """Where a track's hands and feet were in the last moments before `seconds`, each (N, 2), NaN where unseen."""
+        (track,) = (track for track in self._tracks if track[0] == track_id)
+        past = np.full((NUM_TRAIL_POINTS, len(TRAIL_KEYPOINTS), 2), np.nan, np.float32)
+        for step, moment in enumerate(np.linspace(seconds - TRAIL_SECONDS, seconds, NUM_TRAIL_POINTS)):
+            if found := _between(*track[1:], float(moment)):
+                xy, scores = found[0][TRAIL_KEYPOINTS], found[1][TRAIL_KEYPOINTS]
+                past[step] = np.where(scores[:, None] >= MIN_TRAIL_SCORE, xy, np.nan)
+        return list(past.transpose(1, 0, 2))
+
 
 def _between(
     pts_seconds: npt.NDArray[np.float32],
@@ -103,20 +123,42 @@ def _between(
     )
 
 
-def annotate(video: PosedVideo, *, tag: str, folder: Path) -> Annotated:
-    """The annotated video and contact sheet of one video, written to `folder`."""
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What is written on a video: the text, and the tag behind it if there is one."""
+
+    text: str
+    tag: VideoTag | None = None
+
+
+def judge_style(rows: KeypointRows, model: StyleModel | None) -> Judged:
+    """Style and score of a video, or why there is none."""
+    if model is None:
+        return Judged("no style model")
+    tag = tag_video(model, windows_of(rows, model.config.windows), measure_dancers(rows))
+    if tag is None:
+        return Judged(f"nobody in view for {model.config.windows.min_seconds:g} s on end")
+    verdict = tag.verdict
+    if verdict.doubt is None:
+        return Judged(f"{verdict.style} {verdict.score:.2f}", tag)
+    return Judged(f"{verdict.style} ({verdict.doubt}; most like {verdict.best_style})", tag)
+
+
+def annotate(video: PosedVideo, *, tag: str, folder: Path, details: VideoTag | None = None) -> Annotated:
+    """The annotated video and contact sheet of one video, written to `folder`: `tag` is written on them, `details`
+    give each dancer's tag and a bar of who shows which style when."""
     folder.mkdir(parents=True, exist_ok=True)
     target = Annotated(folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png", tag)
-    skeletons = _Skeletons(video.rows)
-    stills: list[npt.NDArray[np.uint8]] = []
+    stills: list[ImageArray] = []
     captions: list[str] = []
     with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri, num_threads=2) as reader:
+        drawing = _Drawing(video.rows, tag, details, reader.info)
         still_times = iter(_still_times(video.rows, reader.info.duration_seconds))
         next_still = next(still_times, None)
         with VideoWriter(target.video) as writer:
             for frame in reader.frames():
-                image = _drawn(frame, skeletons, tag)
-                writer.write(image, pts_seconds=frame.pts_seconds)
+                image = drawing.of(frame)
+                writer.write(drawing.with_timeline(image, frame), pts_seconds=frame.pts_seconds)
                 if next_still is not None and frame.pts_seconds >= next_still:
                     stills.append(image)
                     captions.append(f"{frame.pts_seconds:.1f} s")
@@ -125,12 +167,55 @@ def annotate(video: PosedVideo, *, tag: str, folder: Path) -> Annotated:
     return target
 
 
-def _drawn(frame: Frame, skeletons: _Skeletons, tag: str) -> npt.NDArray[np.uint8]:
-    image = frame.image.copy()
-    xy, scores, track_ids = skeletons.at(frame.pts_seconds)
-    draw_people(image, keypoints_xy=xy, keypoint_scores=scores, track_ids=track_ids)
-    draw_label(image, tag)
-    return image
+class _Drawing:
+    """Draws on frames what is known of their video."""
+
+    def __init__(self, rows: KeypointRows, text: str, details: VideoTag | None, info: VideoInfo) -> None:
+        self._text = text
+        self._skeletons = _Skeletons(rows)
+        self._segments = details.segments if details is not None else ()
+        self._timeline = _timeline(details, info) if details is not None else None
+
+    def of(self, frame: Frame) -> ImageArray:
+        """A new image: skeletons, the video's tag, and each dancer's where there are several."""
+        image = frame.image.copy()
+        xy, scores, track_ids = self._skeletons.at(frame.pts_seconds)
+        for track_id in track_ids:
+            draw_trails(image, self._skeletons.trails(frame.pts_seconds, track_id), color=track_color(track_id))
+        draw_people(image, keypoints_xy=xy, keypoint_scores=scores, track_ids=track_ids)
+        if len({segment.track_id for segment in self._segments}) > 1:
+            for segment in self._segments:
+                shown = segment.start_seconds <= frame.pts_seconds < segment.stop_seconds
+                if shown and segment.track_id in track_ids:
+                    left, top = xy[track_ids.index(segment.track_id)].min(axis=0).tolist()
+                    draw_label(image, segment.verdict.style, xy=(left, top - image.shape[0] / 15))
+        draw_label(image, self._text)
+        return image
+
+    def with_timeline(self, image: ImageArray, frame: Frame) -> ImageArray:
+        """`image` with the bar of who shows which style when under it, if that is known."""
+        return image if self._timeline is None else self._timeline.under(image, seconds=frame.pts_seconds)
+
+
+def _timeline(tag: VideoTag, info: VideoInfo) -> Timeline:
+    styles = list(tag.distribution)
+    bars = [
+        Bar(
+            segment.start_seconds,
+            segment.stop_seconds,
+            segment.track_id,
+            f"{segment.verdict.style} {segment.verdict.score:.2f}" if segment.verdict.doubt is None else UNKNOWN,
+            style_color(styles.index(segment.verdict.best_style) if segment.verdict.doubt is None else None),
+        )
+        for segment in tag.segments
+    ]
+    stop = max(segment.stop_seconds for segment in tag.segments)
+    return Timeline(
+        bars,
+        width=info.width,
+        text_height=max(11, round(min(info.width, info.height) / 30)),
+        duration_seconds=max(stop, info.duration_seconds or 0.0),
+    )
 
 
 def _still_times(rows: KeypointRows, duration_seconds: float | None) -> npt.NDArray[np.float64]:
@@ -140,16 +225,6 @@ def _still_times(rows: KeypointRows, duration_seconds: float | None) -> npt.NDAr
     else:
         start, stop = 0.0, duration_seconds or 0.0
     return np.linspace(start, stop, SHEET_STILLS, endpoint=False)
-
-
-def describe_style(rows: KeypointRows, model: StyleModel | None) -> str:
-    """Style and score as text, or why there is none."""
-    if model is None:
-        return "no style model"
-    scores = tag_video(model, windows_of(rows, model.config.windows))
-    if scores is None:
-        return f"nobody in view for {model.config.windows.min_seconds:g} s on end"
-    return f"{scores.style} {scores.score:.2f}"
 
 
 def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
@@ -191,8 +266,10 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
 def _gather(people: Iterable[TrackedPoses]) -> KeypointRows:
     """Tracked poses as the rows a keypoint table would hold."""
     frames = list(people)
+    with_people = [frame.poses.keypoints_xyz for frame in frames if len(frame.track_ids)]
+    xyz = [array for array in with_people if array is not None]
     counts = [len(frame.track_ids) for frame in frames]
-    rows = KeypointRows(
+    return KeypointRows(
         frame_index=np.repeat(np.array([frame.frame_index for frame in frames], np.int32), counts),
         pts_seconds=np.repeat(np.array([frame.pts_seconds for frame in frames], np.float32), counts),
         track_id=np.concatenate([np.zeros(0, np.int32), *(frame.track_ids for frame in frames)]),
@@ -202,8 +279,8 @@ def _gather(people: Iterable[TrackedPoses]) -> KeypointRows:
         keypoint_scores=np.concatenate(
             [np.zeros((0, NUM_KEYPOINTS), np.float32), *(frame.poses.keypoint_scores for frame in frames)]
         ),
+        keypoints_xyz=np.concatenate(xyz) if xyz and len(xyz) == len(with_people) else None,
     )
-    return rows
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -211,9 +288,21 @@ def run(arguments: argparse.Namespace) -> int:
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
     source = _find(arguments.video, arguments.output, pose)
-    tag = describe_style(source.rows, model)
-    annotated = annotate(source, tag=tag, folder=Path(arguments.to))
-    print(f"{source.name}: {tag}")
+    judged = judge_style(source.rows, model)
+    folder = Path(arguments.to)
+    annotated = annotate(source, tag=judged.text, details=judged.tag, folder=folder)
+    print(f"{source.name}: {judged.text}")
     print(f"video: {annotated.video}")
     print(f"contact sheet: {annotated.sheet}")
+    figure = draw_movement(source.rows, judged.tag)
+    if figure is not None:
+        for suffix in ("png", "svg"):
+            save_figure(figure, folder / f"{source.name}.movement.{suffix}")
+        print(f"movement over time: {folder / source.name}.movement.png, .svg")
+    if arguments.why and judged.tag is not None:
+        print(why_text(judged.tag))
+        if judged.tag.reasons:
+            picture = folder / f"{source.name}.why.png"
+            picture.write_bytes(reasons_png(judged.tag.reasons, style=judged.tag.verdict.best_style))
+            print(f"reasons: {picture}")
     return 0

@@ -10,8 +10,14 @@ import sys
 from collections.abc import Callable
 
 from choreai import __version__
+from choreai.compact_command import compact_parser
 from choreai.config import extract_parser, tag_parser, train_parser
+from choreai.plan_command import plan_parser
 from choreai.pose_arguments import pose_parser
+from choreai.report_command import report_parser
+from choreai.review_command import review_parser
+from choreai.search_command import search_parser
+from choreai.serve_arguments import serve_parser
 
 FORMATS = ("alphapose-json", "report-text", "parquet")
 DESCRIPTION = """\
@@ -23,7 +29,14 @@ Objective style tags for catalogs of dance videos.
   choreai tag        catalog -> style tags, only for what has none (extracts what is missing first)
   choreai pose       AlphaPose's own inputs and result files, for scripts that have used it
   choreai show       draw skeletons and style on one video
+  choreai serve      live classification, uploads and the catalog on a web page
   choreai convert    to and from AlphaPose JSON and text keypoints
+
+  choreai search     videos by style, score, tempo and how they move; as a table, CSV, JSONL or for OpenSearch
+  choreai review     the videos worth a person's time, as a page to correct them on
+  choreai report     what a night did, changed, failed and cost, as a page
+  choreai plan       workers, hours and money for a catalog or a stream of uploads
+  choreai compact    many small Parquet parts become few
 
 A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and group for training), a folder of
 videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again to resume), 2 wrong input.
@@ -68,6 +81,7 @@ def show_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
     parser.add_argument("--to", metavar="FOLDER", default=".", help="where the files go (default: here)")
     parser.add_argument("--config", metavar="FILE", help="the TOML file of the job, for its [pose] settings")
+    parser.add_argument("--why", action="store_true", help="say what speaks for the style, in words and in a picture")
     return parser
 
 
@@ -132,7 +146,13 @@ _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog:run"),
     "pose": (pose_parser, "choreai.pose_command:run"),
     "show": (show_parser, "choreai.annotate:run"),
+    "serve": (serve_parser, "choreai.serve_command:run"),
     "convert": (convert_parser, "choreai.cli:convert_keypoints"),
+    "search": (search_parser, "choreai.search_command:run"),
+    "report": (report_parser, "choreai.report_command:run"),
+    "review": (review_parser, "choreai.review_command:run"),
+    "plan": (plan_parser, "choreai.plan_command:run"),
+    "compact": (compact_parser, "choreai.compact_command:run"),
 }
 
 

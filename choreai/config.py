@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from choreai.errors import ConfigError
 from choreai.pose.settings import PoseSettings
+from choreai.report_settings import ReportSettings
 from choreai.store.uris import resolve_uri
-from choreai.style.settings import TrainSettings
+from choreai.style.settings import LabelsFrom, TrainSettings
+from choreai.style.taxonomy import check_parents
 
 ConfigT = TypeVar("ConfigT", bound="ExtractConfig")
 
@@ -30,6 +32,10 @@ class WorkerSettings:
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     """May be a fraction: 0.5 puts two workers on each GPU."""
+    max_video_minutes: float = 60.0
+    """Wall time after which a video is quarantined and its worker replaced."""
+    max_video_gib: float = 8.0
+    """Memory by which a video may make its worker grow before the same happens."""
 
     def __post_init__(self) -> None:
         if self.num_workers < 0:
@@ -38,6 +44,9 @@ class WorkerSettings:
             raise ValueError(f"num_cpus must be positive, got {self.num_cpus:g}")
         if self.num_gpus < 0 or (self.num_gpus > 1 and self.num_gpus != int(self.num_gpus)):
             raise ValueError(f"num_gpus must be a fraction up to 1, or a whole number, got {self.num_gpus:g}")
+        for name in ("max_video_minutes", "max_video_gib"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name):g}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class ExtractConfig:
     """A CSV, JSONL or Parquet file, a folder, or an s3:// prefix."""
     output: str
     """The folder or s3:// prefix that holds all tables, models and run reports."""
+    allowed_roots: tuple[str, ...] = ()
+    """Folders and s3:// prefixes in which videos may lie; others are quarantined unseen. Empty: anywhere."""
     videos_per_shard: int = 8
     max_failed_fraction: float = 0.2
     """A run in which a larger share of the videos fails exits with 1."""
@@ -58,6 +69,7 @@ class ExtractConfig:
     """None: the cluster this runs in (RAY_ADDRESS), else a local Ray."""
     pose: PoseSettings = field(default_factory=PoseSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
         for name in ("catalog", "output"):
@@ -65,6 +77,8 @@ class ExtractConfig:
                 raise ValueError(f"{name} must not be empty")
         # Workers run in other folders and on other machines.
         object.__setattr__(self, "output", resolve_uri(self.output, against="."))
+        roots = tuple(resolve_uri(root, against=".") for root in self.allowed_roots)
+        object.__setattr__(self, "allowed_roots", roots)
         if self.videos_per_shard < 1:
             raise ValueError(f"videos_per_shard must be at least 1, got {self.videos_per_shard}")
         if not 0 <= self.max_failed_fraction <= 1:
@@ -77,14 +91,30 @@ class TrainConfig(ExtractConfig):
 
     labels: tuple[str, ...] = ()
     """The taxonomy. Empty: every label the catalog has."""
+    labels_from: LabelsFrom = "catalog"
+    """`catalog`: its label column; `folders`: the name of the folder each video lies in."""
+    labels_file: str | None = None
+    """A CSV of video_id, label and perhaps group that takes the place of the catalog's labels."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """A hierarchy of styles: for a style, the one it is a kind of."""
+    taxonomy_version: str = ""
+    """A name for labels and parents. Empty: a hash of them."""
     train_workers: int = 1
     """Ray Train workers; the result does not depend on it beyond float rounding."""
+    min_train_workers: int = 0
+    """Train with as few as these for as long as the cluster has no room for more; 0: wait for all."""
     training: TrainSettings = field(default_factory=TrainSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.train_workers < 1:
             raise ValueError(f"train_workers must be at least 1, got {self.train_workers}")
+        if not 0 <= self.min_train_workers <= self.train_workers:
+            raise ValueError(f"min_train_workers must be 0 to {self.train_workers}, got {self.min_train_workers}")
+        if self.labels_file is not None and self.labels_from == "folders":
+            raise ValueError('labels_file and labels_from = "folders" exclude each other; leave one out')
+        if self.labels:
+            check_parents(self.labels, self.parents)
 
 
 @dataclass(frozen=True)
@@ -170,7 +200,7 @@ def extract_parser(prog: str | None, description: str) -> argparse.ArgumentParse
     parser.add_argument("--num-gpus", dest="workers.num_gpus", type=float, metavar="G",
                         help="GPUs per pose worker; a fraction shares one (default: 0)")  # fmt: skip
     parser.add_argument("--frames-per-second", dest="pose.frames_per_second", type=float, metavar="F",
-                        help="frames sampled per second of video (default: 8)")  # fmt: skip
+                        help="frames sampled per second of video (default: 15)")  # fmt: skip
     parser.add_argument("--videos-per-shard", type=int, metavar="N",
                         help="videos per unit of work and retry (default: 8)")  # fmt: skip
     parser.add_argument("--max-failed-fraction", type=float, metavar="X",
@@ -187,12 +217,23 @@ def train_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
     parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
     parser.add_argument("--num-epochs", dest="training.num_epochs", type=int, metavar="N",
-                        help=f"passes over the training windows (default: {TrainSettings.num_epochs})")  # fmt: skip
+                        help=f"most passes over the windows (default: {TrainSettings.num_epochs})")  # fmt: skip
     parser.add_argument("--learning-rate", dest="training.learning_rate", type=float, metavar="X",
                         help=f"at the start (default: {TrainSettings.learning_rate:g})")  # fmt: skip
+    parser.add_argument("--num-folds", dest="training.num_folds", type=int, metavar="N",
+                        help="networks trained, each tested on the videos it never saw "
+                        f"(default: {TrainSettings.num_folds})")  # fmt: skip
     parser.add_argument("--when-one-group", dest="training.when_one_group", choices=["error", "blocks"],
-                        help="a style whose videos all come from one group: refuse (default), or hold out its last "
-                        "videos, which flatters the test accuracy")  # fmt: skip
+                        help="a style whose videos all come from one group: refuse (default), or divide them in time, "
+                        "which flatters the figures")  # fmt: skip
+    parser.add_argument("--labels-file", metavar="FILE",
+                        help="CSV of video_id, label and perhaps group, instead of the catalog's labels")  # fmt: skip
+    parser.add_argument("--labels-from", choices=["catalog", "folders"],
+                        help="folders: the name of the folder each video lies in is its label")  # fmt: skip
+    parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,
+                        help="train the report's LSTM on the same folds too, as a rival")  # fmt: skip
+    parser.add_argument("--sweep", choices=["learning-rate", "search"],
+                        help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
     return parser
 
 

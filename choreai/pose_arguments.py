@@ -22,6 +22,8 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
                        "136 keypoints")  # fmt: skip
     files.add_argument("--detector-checkpoint", metavar="URI", default="",
                        help="YOLOv3-SPP .weights, YOLOX checkpoint or YOLOX .onnx")  # fmt: skip
+    files.add_argument("--reid-checkpoint", metavar="URI", default="", help="OSNet-AIN x1.0: track by looks too; the "
+                       "weights that AlphaPose's --pose_track wants")  # fmt: skip
     files.add_argument("--detector", choices=DETECTORS, help="only checked against --detector-checkpoint, which "
                        "tells what it is")  # fmt: skip
     files.add_argument("--preprocessing", choices=("imagenet", "imagenet-bgr", "unit", "alphapose"),
@@ -45,7 +47,8 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
     how = parser.add_argument_group("how")
     how.add_argument("--flip", action="store_true", help="flip test: a little more accurate, twice the time")
     how.add_argument("--min_box_area", type=float, default=0.0, metavar="PIXELS", help="leave smaller people out")
-    how.add_argument("--min_box_score", type=float, default=0.1, metavar="X", help="of the detector (default: 0.1)")
+    how.add_argument("--min_box_score", type=float, default=0.0, metavar="X", help="of the detector (default: 0.1, "
+                     "and 0.3 with YOLOv3 and --reid-checkpoint)")  # fmt: skip
     how.add_argument("--pose_track", action="store_true", help="track people through images as through video frames "
                      "(25 a second); videos are always tracked")  # fmt: skip
     how.add_argument("--detbatch", type=int, default=0, metavar="N", help="frames at once (default: 8, GPU 32)")

@@ -18,10 +18,9 @@ import numpy.typing as npt
 
 from choreai.errors import ConfigError, StorageError
 from choreai.pose.assembly import build_topdown
-from choreai.pose.people import TrackedPoses, find_poses
+from choreai.pose.people import TrackedPoses, find_poses, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
-from choreai.pose.tracking import Tracker
 from choreai.pose_inputs import PoseInput, open_input
 from choreai.pose_outputs import ResultFiles
 from choreai.store import objects
@@ -49,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         files = stack.enter_context(ResultFiles(outdir, scratch, source=source, result_format=arguments.format))
         pictures = stack.enter_context(_Pictures(outdir, source, arguments))
         is_tracked = source.is_video or arguments.pose_track
+        if settings.reid_checkpoint and not is_tracked:
+            raise ConfigError("--reid-checkpoint is for tracking; for images give --pose_track too, or leave it out")
         with closing(_track(source.frames, estimator, is_tracked=is_tracked)) as tracked:
             for frame, people in _reported(tracked):
                 files.add(people)
@@ -77,6 +78,7 @@ def _settings(arguments: argparse.Namespace) -> PoseSettings:
             config=arguments.cfg,
             preprocessing=arguments.preprocessing,
             detector_checkpoint=checkpoint,
+            reid_checkpoint=arguments.reid_checkpoint,
             min_box_score=arguments.min_box_score,
             min_box_area=arguments.min_box_area,
             flip=arguments.flip,
@@ -94,11 +96,13 @@ def _track(
     frames: Iterator[Frame], estimator: TopDownEstimator, *, is_tracked: bool
 ) -> Generator[tuple[Frame, TrackedPoses], None, None]:
     """Each frame with its people; untracked, their ids are their places in the frame, best first."""
-    tracker = Tracker()
     with closing(find_poses(frames, estimator)) as posed:
+        if is_tracked:
+            yield from track(posed)
+            return
         for frame, poses in posed:
-            ids = tracker.update(poses, pts_seconds=frame.pts_seconds) if is_tracked else np.arange(len(poses))
-            yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, ids.astype(np.int32))
+            ids = np.arange(len(poses), dtype=np.int32)
+            yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, ids)
 
 
 def _reported(tracked: Iterator[tuple[Frame, TrackedPoses]]) -> Iterator[tuple[Frame, TrackedPoses]]:

@@ -9,21 +9,29 @@ it goes on where it stopped. Videos that cannot be used are listed in the videos
 
 import argparse
 import logging
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pyarrow as pa
 
+from choreai.cluster.limits import VideoLimits
+from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
 from choreai.cluster.session import connect, num_workers_for
 from choreai.config import ExtractConfig, extract_parser, load_config
+from choreai.notify import message_of, post_webhook, publish_sns
 from choreai.pose.settings import build_estimator, fingerprint_settings
+from choreai.run_report import make_run_report
+from choreai.run_report_page import write_run_report
 from choreai.store import objects, tables
 from choreai.store.catalog import Catalog, read_catalog, with_content_ids
+from choreai.store.live_parts import live_parts, read_consistently
 from choreai.store.pose_parts import recover_videos_parts
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
-from choreai.store.shards import PoseShard, fingerprint, pending_videos, plan_shards
+from choreai.store.shards import KEY, PoseShard, fingerprint, pending_videos, plan_shards
 from jobs.console import print_table, progress, run_command
 
 logger = logging.getLogger(__name__)
@@ -38,22 +46,21 @@ def pose_fingerprint(config: ExtractConfig) -> str:
 
 def open_catalog(config: ExtractConfig) -> Catalog:
     """The catalog, checked, with the content id of every video."""
+    # Arrow's own allocators keep what a batch gave back: half a GB beside a catalog of ten million videos.
+    pa.set_memory_pool(pa.system_memory_pool())
     catalog = read_catalog(config.catalog)
     with progress("looking at videos", len(catalog)) as steps:
-        return with_content_ids(catalog, on_video=steps.advance)
+        return with_content_ids(catalog, allowed_roots=config.allowed_roots, on_videos=steps.advance)
 
 
 def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> RunSummary:
     """What became of the catalog's videos that had no poses yet."""
     recover_videos_parts(config.output, pose_id)
-    known = tables.read_all(
-        config.output,
-        "videos",
-        pose_id,
-        tables.VIDEOS,
-        columns=["video_id", "content_id", "status", "attempts"],
+    pending = read_consistently(
+        lambda: pending_videos(
+            catalog, known_videos(config.output, pose_id), retry_quarantined=config.retry_quarantined
+        )
     )
-    pending = pending_videos(catalog, known, retry_quarantined=config.retry_quarantined)
     summary = RunSummary(
         job="extract_poses",
         run_id=new_run_id(),
@@ -71,6 +78,20 @@ def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> R
     return summary
 
 
+def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
+    """What earlier runs did with which video: a stream, for there may be millions."""
+    columns = [*KEY, "status", "attempts"]
+    schema = pa.schema([pa.field(name, tables.VIDEOS.field(name).type) for name in columns])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for uri in live_parts(output, "videos", pose_id).uris:
+            with tables.open_part(uri, tables.VIDEOS) as part:
+                for batch in part.iter_batches(columns=columns):
+                    yield pa.record_batch(batch.columns, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
 def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSummary) -> None:
     """Run the pending videos through the pool, and count them in `summary`."""
     shards = plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id)
@@ -80,8 +101,12 @@ def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSumm
         "pose_fingerprint": pose_id,
         "run_id": summary.run_id,
         "num_threads": max(1, int(config.workers.num_cpus)),
+        "limits": VideoLimits(
+            max_seconds=60 * config.workers.max_video_minutes, max_bytes=int(config.workers.max_video_gib * 2**30)
+        ),
     }
     session = connect(config.ray_address)
+    metrics = RunMetrics("extract_poses", num_videos=videos.num_rows)
     with progress("estimating poses", videos.num_rows) as steps:
         pool: WorkerPool[PoseShard, ShardReport] = WorkerPool(
             PoseWorker,
@@ -93,11 +118,16 @@ def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSumm
         )
         for outcome in pool.run(shards):
             report = _settle(outcome, config, pose_id, summary)
+            metrics.workers_died(pool.num_worker_deaths)
+            if report is None and isinstance(outcome, Failure):
+                metrics.shard_failed(len(outcome.shard.videos), reason=outcome.reason)
             if report is not None:
+                metrics.shard_done(report, num_bytes=report.num_bytes)
                 summary.add(report)
                 _log_shard(report)
                 steps.advance(sum(report.statuses.values()))
         summary.num_worker_deaths = pool.num_worker_deaths
+    metrics.finished(failed=summary.num_failed > 0 or summary.failed_fraction > config.max_failed_fraction)
 
 
 def _settle(
@@ -112,6 +142,7 @@ def _settle(
             outcome.shard,
             pose_fingerprint=pose_id,
             run_id=summary.run_id,
+            error_class=outcome.error_class,
             reason=outcome.reason,
         )
     summary.add_failure([video.video_id for video in outcome.shard.videos], outcome.reason)
@@ -128,6 +159,19 @@ def _log_shard(report: ShardReport) -> None:
         report.num_frames / max(report.process_seconds, 1e-9),
         "" if report.written else " (already committed by somebody else)",
     )
+
+
+def write_report(config: ExtractConfig, run_id: str) -> None:
+    """Put the run's page beside its manifest, show its lines, and tell who wants to know."""
+    report = make_run_report(config.output, config.report, run_id=run_id)
+    uri = write_run_report(config.output, report)
+    for line in [*report.lines, f"report: {uri}"]:
+        logger.info("%s", line)
+    message = message_of(report, uri)
+    if webhook := os.environ.get("CHOREAI_WEBHOOK_URL"):
+        post_webhook(webhook, message)
+    if config.report.sns_topic_arn:
+        publish_sns(config.report.sns_topic_arn, message)
 
 
 def exit_code(summary: RunSummary, config: ExtractConfig) -> int:
@@ -185,6 +229,8 @@ def run(arguments: argparse.Namespace) -> int:
     pose_id = pose_fingerprint(config)
     summary = extract_poses(config, catalog, pose_id=pose_id)
     print_summary(summary, output=config.output)
+    if summary.num_videos:
+        write_report(config, summary.run_id)
     return exit_code(summary, config)
 
 

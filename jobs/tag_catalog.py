@@ -15,6 +15,7 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, num_workers_for
 from choreai.cluster.tag_worker import TagWorker
@@ -24,6 +25,7 @@ from choreai.store import tables
 from choreai.store.catalog import Catalog
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
 from choreai.store.shards import KEY, TagShard, latest_attempts, plan_tag_shards
+from choreai.store.tables import UNKNOWN
 from choreai.style.model import StyleModel, load_model, newest_model
 from jobs import extract_poses
 from jobs.console import print_table, progress, run_command
@@ -82,6 +84,7 @@ def _run(config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, su
     shards = plan_tag_shards(untagged, model_version=summary.model_version, pose_fingerprint=pose_id)
     worker_settings = {"model_uri": model_uri, "pose_fingerprint": pose_id, "run_id": summary.run_id}
     session = connect(config.ray_address)
+    metrics = RunMetrics("tag_catalog", num_videos=untagged.num_rows)
     with progress("tagging", untagged.num_rows) as steps:
         pool: WorkerPool[TagShard, ShardReport] = WorkerPool(
             TagWorker,
@@ -92,13 +95,17 @@ def _run(config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, su
             narrow=TagShard.narrowed,
         )
         for outcome in pool.run(shards):
+            metrics.workers_died(pool.num_worker_deaths)
             if isinstance(outcome, Failure):
+                metrics.shard_failed(len(outcome.shard.videos), reason=outcome.reason)
                 summary.add_failure([video.video_id for video in outcome.shard.videos], outcome.reason)
                 logger.error("shard %s could not be finished: %s", outcome.shard.shard_id, outcome.reason)
             else:
+                metrics.shard_done(outcome, num_bytes=0)
                 summary.add(outcome)
                 steps.advance(sum(outcome.statuses.values()))
         summary.num_worker_deaths = pool.num_worker_deaths
+    metrics.finished(failed=summary.num_failed > 0)
 
 
 def print_summary(config: TagConfig, catalog: Catalog, extracted: RunSummary, tagged: RunSummary) -> None:
@@ -120,15 +127,28 @@ def print_summary(config: TagConfig, catalog: Catalog, extracted: RunSummary, ta
         ("tags", f"{config.output}/tags/{tagged.model_version}"),
     ]  # fmt: skip
     print_table("tag", rows)
-    tags = tables.read_all(
-        config.output, "tags", tagged.model_version, tables.TAGS, columns=[*KEY, "style", "score"]
-    ).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
-    styles = tags.group_by("style").aggregate([("score", "count"), ("score", "mean")]).sort_by("style").to_pylist()
     print_table(
         "styles in this catalog",
-        [(row["style"], str(row["score_count"]), f"{row['score_mean']:.2f}") for row in styles if row["style"]],
-        header=("style", "videos", "mean score"),
+        _styles(config.output, tagged.model_version, catalog),
+        header=("style", "videos", "share", "mean score"),
     )
+
+
+def _styles(output: str, model_version: str, catalog: Catalog) -> list[tuple[str, str, str, str]]:
+    """By tag, "unknown" last: videos, their share of those with somebody to judge, mean score."""
+    columns = [*KEY, "style", "score"]
+    tags = tables.read_all(output, "tags", model_version, tables.TAGS, columns=columns)
+    judged = tags.filter(pc.is_valid(tags["style"])).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
+    grouped = judged.group_by("style").aggregate([("score", "count"), ("score", "mean")]).to_pylist()
+    return [
+        (
+            row["style"],
+            str(row["score_count"]),
+            f"{row['score_count'] / judged.num_rows:.0%}",
+            f"{row['score_mean']:.2f}",
+        )
+        for row in sorted(grouped, key=lambda row: (row["style"] == UNKNOWN, row["style"]))
+    ]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -140,6 +160,8 @@ def run(arguments: argparse.Namespace) -> int:
     extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id)
     tagged = tag_catalog(config, catalog, pose_id=pose_id)
     print_summary(config, catalog, extracted, tagged)
+    if tagged.num_videos or extracted.num_videos:
+        extract_poses.write_report(config, (tagged if tagged.num_videos else extracted).run_id)
     return max(extract_poses.exit_code(extracted, config), 1 if tagged.num_failed else 0)
 
 

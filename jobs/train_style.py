@@ -1,10 +1,11 @@
-"""train: the labelled videos of a catalog -> a style model with its test metrics and plots.
+"""train: the labelled videos of a catalog -> a style model with its metrics and report.
 
     choreai train CATALOG --output OUT
     ray job submit --working-dir . -- python jobs/train_style.py --config deploy/train.toml
 
-Videos without poses get them first (as `choreai extract` does). Videos of one group never stand on both sides of
-the train/test split. Started again with the same data and settings it resumes, or ends at once if it was done.
+Videos without poses get them first (as `choreai extract` does). Each network is tested on videos whose groups it
+never saw. Started again with the same data and settings it resumes, or ends at once if it was done. With --sweep it
+makes no model, but tries settings on Ray Tune.
 """
 
 import argparse
@@ -14,10 +15,15 @@ import warnings
 
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
-from choreai.errors import CatalogError, ChoreaiWarning
+from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.store.catalog import Catalog, Video
+from choreai.store.corrections import read_corrections
+from choreai.style.dataset import TableSource
 from choreai.style.distributed import TrainResources
-from choreai.style.split import find_labels, split_groups
+from choreai.style.labels import labelled_videos
+from choreai.style.split import divide_folds, find_labels
+from choreai.style.sweep import SweepKind, SweepResult, run_sweep
+from choreai.style.taxonomy import check_parents
 from choreai.style.training import TrainedStyle, train_style
 from jobs import extract_poses
 from jobs.console import print_table, progress, run_command
@@ -25,85 +31,142 @@ from jobs.console import print_table, progress, run_command
 logger = logging.getLogger(__name__)
 
 
-def check_labels(config: TrainConfig, catalog: Catalog) -> None:
-    """Nothing; raises what training would raise of labels and groups, before a night of poses and not after it."""
-    labelled = labelled_videos(catalog)
-    if not labelled:
-        raise CatalogError(f"{catalog.uri}: no row has a `label`; add a column with the style of each video")
+def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
+    """The videos to train on; raises what training would raise of them before a night of poses, and not after it."""
+    labelled = labelled_videos(
+        catalog,
+        labels_from=config.labels_from,
+        labels_file=config.labels_file,
+        corrections=read_corrections(config.output),
+    )
     settings = config.training
+    classes = find_labels(labelled, config.labels)
+    try:
+        check_parents(classes, config.parents)
+    except ValueError as exc:
+        raise ConfigError(f"[parents]: {exc}") from exc
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChoreaiWarning)  # training itself will say it
-        split_groups(
+        divide_folds(
             labelled,
-            find_labels(labelled, config.labels),
+            classes,
             seed=settings.seed,
-            test_fraction=settings.test_fraction,
+            num_folds=settings.num_folds,
             when_one_group=settings.when_one_group,
         )
+    return labelled
 
 
-def labelled_videos(catalog: Catalog) -> list[Video]:
-    return [video for video in catalog.videos() if video.label is not None]
-
-
-def train(config: TrainConfig, catalog: Catalog, *, pose_id: str) -> TrainedStyle:
+def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
     """The model trained on the labelled videos' poses under `config.output`."""
     connect(config.ray_address)
-    with progress("training", config.training.num_epochs) as steps:
+    with progress("training", config.training.num_epochs * config.training.num_folds) as steps:
         return train_style(
-            labelled_videos(catalog),
+            labelled,
             tables_uri=config.output,
             pose_fingerprint=pose_id,
             output_uri=config.output,
             settings=config.training,
             labels=config.labels,
+            parents=config.parents,
+            taxonomy_version=config.taxonomy_version,
             resources=TrainResources(
                 num_workers=config.train_workers,
+                min_workers=config.min_train_workers,
                 num_cpus_per_worker=max(1, int(config.workers.num_cpus)),
                 use_gpu=config.workers.num_gpus > 0,
             ),
-            on_progress=lambda done: steps.advance(done.result.epoch - steps.done),
+            on_progress=lambda done: steps.advance(done.num_done - steps.done),
         )
 
 
 def print_summary(trained: TrainedStyle) -> None:
-    """Test figures beside what guessing and give-aways reach, and where everything lies."""
+    """Figures of videos that the judging network never saw, beside rivals', and where everything lies."""
     metrics, data = trained.metrics, trained.data
-    rows = [
-        (label.label, str(label.num), f"{label.precision:.2f}", f"{label.recall:.2f}", f"{label.f1:.2f}")
-        for label in metrics.videos.classes
-    ]
     print_table(
-        f"test videos, split by {data.split}",
-        rows,
+        f"videos, {data.split}",
+        [
+            (style.label, str(style.num), *(f"{e.value:.2f}" for e in (style.precision, style.recall, style.f1)))
+            for style in metrics.videos.classes
+        ],
         header=("style", "videos", "precision", "recall", "F1"),
     )
+    cards = [
+        ("this model", metrics.videos),
+        *((rival.name.replace("_", " "), rival.videos) for rival in metrics.rivals),
+    ]
+    print_table(
+        f"each network on the videos it never saw; 95 % intervals over {metrics.intervals_over}",
+        [
+            (name, *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" for e in (card.accuracy, card.macro_f1)))
+            for name, card in cards
+        ],
+        header=("", "accuracy", "mean F1"),
+    )
+    calibration = metrics.calibration
     print_table(
         "train",
         [
-            ("test accuracy, videos", f"{metrics.videos.accuracy:.3f}"),
-            ("test accuracy, windows", f"{metrics.windows.accuracy:.3f}"),
-            (f"always '{metrics.majority_class}'", f"{metrics.majority_class_accuracy:.3f}"),
-            ("mean pose alone (logistic regression)", f"{metrics.mean_pose_accuracy:.3f}"),
-            ("mean speed alone (logistic regression)", f"{metrics.mean_speed_accuracy:.3f}"),
-            ("training accuracy, videos", f"{metrics.train_video_accuracy:.3f}"),
-            ("videos to train on, to test on", f"{data.num_train_videos}, {data.num_test_videos}"),
-            ("windows to train on, to test on", f"{data.num_train_windows}, {data.num_test_windows}"),
+            ("expected calibration error", f"{metrics.videos.ece:.3f} (by chance {metrics.videos.ece_by_chance:.3f})"),
+            ('"unknown" below a score of', f"{calibration.unknown_below:.2f}"),
+            ("share of videos tagged, of those right", _shares(trained)),
+            ("videos, windows", f"{data.num_videos}, {data.num_windows}"),
             ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
-            ("model and plots", trained.model_uri),
+            ("model and report", f"{trained.model_uri}/report.html"),
         ],
     )
 
 
+def _shares(trained: TrainedStyle) -> str:
+    refusals = trained.metrics.refusals
+    share = refusals.num_tagged / trained.data.num_videos
+    return f"{share:.2f}, {'-' if refusals.precision is None else f'{refusals.precision:.2f}'}"
+
+
+def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: SweepKind) -> SweepResult:
+    """What the trials came to, on the labelled videos' poses under `config.output`."""
+    connect(config.ray_address)
+    return run_sweep(
+        labelled,
+        TableSource(config.output, pose_id),
+        kind=kind,
+        settings=config.training,
+        labels=config.labels,
+        output_uri=config.output,
+        use_gpu=config.workers.num_gpus > 0,
+    )
+
+
+def print_sweep(result: SweepResult) -> None:
+    print_table(
+        f"{result.kind}, judged by validation loss alone",
+        [
+            (
+                ", ".join(f"{name} = {value:g}" for name, value in trial.changes.items()),
+                f"{trial.validation_loss:.3f}",
+                f"{trial.validation_accuracy:.3f}",
+                str(trial.num_epochs),
+            )
+            for trial in result.trials
+        ],
+        header=("settings", "loss", "accuracy", "epochs"),
+    )
+    print(f"figure and all trials: {result.folder_uri}")
+    print(f"the best, for the job file:\n\n{result.best_toml()}")
+
+
 def run(arguments: argparse.Namespace) -> int:
     settings = dict(vars(arguments))
+    kind = settings.pop("sweep")
     config = load_config(TrainConfig, settings.pop("config"), settings)
     catalog = extract_poses.open_catalog(config)
-    check_labels(config, catalog)
+    labelled = find_labelled(config, catalog)
     pose_id = extract_poses.pose_fingerprint(config)
     extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id)
-    trained = train(config, catalog, pose_id=pose_id)
-    print_summary(trained)
+    if kind is not None:
+        print_sweep(sweep(config, labelled, pose_id=pose_id, kind=kind))
+    else:
+        print_summary(train(config, labelled, pose_id=pose_id))
     return extract_poses.exit_code(extracted, config)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench_pose
+import bench_style
 
 from choreai.cluster.pool import WorkerPool, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker
@@ -134,6 +135,7 @@ def main() -> None:
         bench_decode(Path(name))
     disconnect()
     bench_pose.main()
+    bench_style.main()
 
 
 if __name__ == "__main__":

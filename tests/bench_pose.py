@@ -7,7 +7,10 @@ where ../shared has them, else made-up boxes on a made-up dance. On a CPU times 
 other jobs on the machine disturb little.
 """
 
+import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +24,7 @@ import psutil
 import torch
 from torch import nn
 
+from choreai.cluster.pool import WORKER_ENVIRONMENT
 from choreai.demo.dancers import write_clip
 from choreai.errors import ConfigError
 from choreai.pose import topdown
@@ -40,9 +44,11 @@ from choreai.video.frame import Frame
 
 FASTPOSE = PoseArchitecture("FastPose", 17, 50, conv_dim=128)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+FASTPOSE_GFLOP = 11.77
 CPU_BATCH, GPU_BATCHES = 8, (1, 2, 4, 8, 16, 32, 64, 128, 256)
+PLAIN_BATCHES = (1, 2, CPU_BATCH, 64)
 NUM_FRAMES = 24 if DEVICE.type == "cpu" else 1024
-MEMORY_FRAMES = 1200
+MEMORY, MEMORY_FRAMES = "memory", 1200
 REAL_CLIP = people_pictures.SHARED / "data" / "videos" / "tjysdsg_demo.mp4"
 
 
@@ -112,14 +118,20 @@ def frames_of(folder: Path, *, num_frames: int) -> list[Frame]:
 
 
 def bench_network_on_cpu(network: PoseNetwork) -> None:
-    crops = torch.randn(16, 3, 256, 192)
+    """Against the plain network at the batches that AlphaPose gives it: a frame's people, at most its --posebatch."""
+    crops = torch.randn(64, 3, 256, 192)
 
     def per_crop(run: Callable[[torch.Tensor], object], batch: int) -> float:
         return seconds_of(lambda: run(crops[:batch]), repeats=3) / batch
 
+    matrix = torch.randn(2048, 2048)
+    product = 2 * 2048**3 / seconds_of(lambda: matrix @ matrix, repeats=5) / 1e9
+    print(f"a plain matrix product reaches {product:.0f} GFLOP/s on this core, which would be a crop in "
+          f"{1000 * FASTPOSE_GFLOP / product:.0f} ms: FastPose takes {FASTPOSE_GFLOP} GFLOP")  # fmt: skip
     with torch.inference_mode():
-        alone, eager = per_crop(network.module, 1), per_crop(network.module, 8)
-    print(f"FastPose, plain eager           {1000 * eager:8.1f} ms a crop  (one at a time {1000 * alone:.1f})")
+        plain = {batch: per_crop(network.module, batch) for batch in PLAIN_BATCHES}
+    for batch, seconds in plain.items():
+        print(f"FastPose, plain eager, batch {batch:<3}{1000 * seconds:8.1f} ms a crop")
     variants: list[tuple[str, Precision, bool, str]] = [
         ("fp32", "fp32", False, "1.5"),
         ("bf16", "bf16", False, "2.5"),
@@ -129,14 +141,12 @@ def bench_network_on_cpu(network: PoseNetwork) -> None:
     for name, precision, compiled, wanted in variants:
         fast = network_of(network, precision, largest=CPU_BATCH, compiled=compiled)
         try:
-            seconds = min(per_crop(fast.find_keypoints, CPU_BATCH * times) for times in ((1,) if compiled else (1, 2)))
+            seconds = per_crop(fast.find_keypoints, CPU_BATCH)
         except ConfigError as exc:
             print(f"FastPose, {name:<21} not measured: {exc}")
             continue
-        print(
-            f"FastPose, {name:<21} {1000 * seconds:8.1f} ms a crop  {min(eager, alone) / seconds:5.2f} x eager "
-            f"(wanted: {wanted}), {alone / seconds:5.2f} x eager one at a time"
-        )
+        ratios = ", ".join(f"{plain[batch] / seconds:.2f} x batch {batch}" for batch in PLAIN_BATCHES)
+        print(f"FastPose, {name:<21}{1000 * seconds:8.1f} ms a crop: {ratios} of plain eager (wanted: {wanted})")
 
 
 def bench_network_on_gpu(network: PoseNetwork) -> None:
@@ -234,30 +244,34 @@ class _Stages:
 # ---------------------------------------------------------------- memory
 
 
-def bench_memory(network: PoseNetwork, folder: Path) -> None:
+def bench_memory() -> None:
     """Resident memory of a long video: it may not grow with its length."""
-    frames, process = frames_of(folder, num_frames=32), psutil.Process()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="choreai-bench-") as folder:
+        frames, process = frames_of(Path(folder), num_frames=32), psutil.Process()
 
     def for_ever() -> Iterator[Frame]:
         for number, frame in enumerate(islice(cycle(frames), MEMORY_FRAMES)):
             yield Frame(frame.image.copy(), number, number / 8)
 
-    fast = network_of(network, "bf16", largest=CPU_BATCH)
+    fast = network_of(random_fastpose(), "bf16", largest=CPU_BATCH)
     estimator = TopDownEstimator(
         detector_at_hand(), fast, constants=HEATMAP_CONSTANTS, device=DEVICE, frame_batch=8, crop_batch=CPU_BATCH
     )
     levels = [process.memory_info().rss for _ in find_people(for_ever(), estimator)]
-    third = MEMORY_FRAMES // 3
-    early, late = max(levels[third : 2 * third]), max(levels[2 * third :])
-    growth = (late - early) / third * 8 * 3600  # at 8 samples a second
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    late = np.array(levels[MEMORY_FRAMES // 2 :]) / 2**20
+    (slope, _), spread = np.polyfit(np.arange(len(late)) / (8 * 3600), late, 1, cov=True)  # 8 samples a second
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
-        f"memory over {MEMORY_FRAMES} frames         {late / 2**20:8.0f} MiB, {growth / 2**20:+.0f} MiB an hour of "
-        f"video (peak of this whole process {peak / 2**20:.0f})"
+        f"memory over {MEMORY_FRAMES} frames         {late.max():8.0f} MiB, in the second half {np.ptp(late):.0f} MiB "
+        f"up and down, {slope:+.0f} ± {2 * spread[0, 0] ** 0.5:.0f} MiB an hour of video (peak {peak:.0f} MiB)"
     )
 
 
 def main() -> None:
+    # A process of its own, set up as a worker: the allocator reads its settings when it starts, and without them
+    # keeps freed frames for every thread.
+    subprocess.run([sys.executable, __file__, MEMORY], env={**os.environ, **WORKER_ENVIRONMENT}, check=True)
     if DEVICE.type == "cpu":
         torch.set_num_threads(1)
     print(
@@ -265,7 +279,6 @@ def main() -> None:
     )
     network = random_fastpose()
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as name:
-        bench_memory(network, Path(name))
         bench_path(network, Path(name))
         if DEVICE.type == "cuda":
             bench_network_on_gpu(network)
@@ -274,4 +287,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == [MEMORY]:
+        bench_memory()
+    else:
+        main()

@@ -3,67 +3,129 @@
 import numpy as np
 import pytest
 
+from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import MIRROR, NUM_KEYPOINTS
 from choreai.style import augment
+from choreai.style.examples import Inputs
 
 
 @pytest.fixture
 def plain(monkeypatch):
     """No variation at all; a test turns on the one it is about."""
-    for name, value in {"MAX_STRETCH": 1.0, "MAX_SCALE": 1.0, "MAX_ROLL_DEGREES": 0.0, "NOISE": 0.0}.items():
-        monkeypatch.setattr(augment, name, value)
-    monkeypatch.setattr(augment, "MIRROR_SHARE", 0.0)
+    for name in ("MAX_STRETCH", "MAX_SCALE"):
+        monkeypatch.setattr(augment, name, 1.0)
+    for name in ("MAX_ROLL_DEGREES", "MAX_TILT_DEGREES", "MAX_TURN_DEGREES", "NOISE", "MIRROR_SHARE"):
+        monkeypatch.setattr(augment, name, 0.0)
     return monkeypatch
 
 
-def windows(num=6, num_steps=40) -> np.ndarray:
+def windows(num=6, num_steps=40) -> Inputs:
     """Windows in which keypoint k moves right with speed k + 1 and never down; scores are 0.5."""
     keypoints = np.full((num, num_steps, NUM_KEYPOINTS, 3), 0.5, np.float32)
     keypoints[..., 0] = np.arange(num_steps)[:, None] * (1 + np.arange(NUM_KEYPOINTS))
-    return keypoints.reshape(num, num_steps, -1)
+    steps = keypoints.reshape(num, num_steps, -1)
+    context = np.tile(np.arange(len(FEATURES), dtype=np.float32), (num, 1))
+    return Inputs(steps, xyz=2 * steps, context=context)
 
 
-def varied(steps: np.ndarray, seed: int = 0) -> np.ndarray:
-    return augment.vary(steps, np.random.default_rng(seed)).reshape(*steps.shape[:2], NUM_KEYPOINTS, 3)
+def varied(inputs: Inputs, seed: int = 0) -> Inputs:
+    return augment.vary(inputs, np.random.default_rng(seed))
 
 
-def as_keypoints(steps: np.ndarray) -> np.ndarray:
-    return steps.reshape(*steps.shape[:2], NUM_KEYPOINTS, 3)
+def as_keypoints(array: np.ndarray) -> np.ndarray:
+    return array.reshape(*array.shape[:2], NUM_KEYPOINTS, 3)
 
 
 def test_without_variations_windows_come_back_as_they_were(plain):
-    np.testing.assert_allclose(varied(windows()), as_keypoints(windows()), rtol=1e-6)
+    out, before = varied(windows()), windows()
+    for name in ("steps", "xyz", "context"):
+        np.testing.assert_allclose(getattr(out, name), getattr(before, name), rtol=1e-6)
 
 
 def test_mirroring_swaps_left_and_right_and_turns_x(plain):
     plain.setattr(augment, "MIRROR_SHARE", 1.0)
-    expected = as_keypoints(windows())[:, :, list(MIRROR)] * [-1, 1, 1]
-    np.testing.assert_allclose(varied(windows()), expected, rtol=1e-6)
+    out, before = varied(windows()), windows()
+    for name in ("steps", "xyz"):
+        expected = as_keypoints(getattr(before, name))[:, :, list(MIRROR)] * [-1, 1, 1]
+        np.testing.assert_allclose(as_keypoints(getattr(out, name)), expected, rtol=1e-6)
+    left, right = FEATURES.index("left_hand_range"), FEATURES.index("right_hand_range")
+    assert (out.context[:, left] == right).all()
+    assert (out.context[:, right] == left).all()
+    unsided = [i for i, name in enumerate(FEATURES) if "left" not in name and "right" not in name]
+    np.testing.assert_array_equal(out.context[:, unsided], before.context[:, unsided])
+
+
+def test_some_windows_are_mirrored_and_others_not():
+    hands = [FEATURES.index("left_hand_range"), FEATURES.index("right_hand_range")]
+    found = varied(windows(num=200)).context[:, hands]
+    assert 70 < (found[:, 0] > found[:, 1]).sum() < 130
 
 
 def test_a_stretch_changes_the_speed_within_its_bounds_and_keeps_the_end(plain):
     plain.setattr(augment, "MAX_STRETCH", 1.25)
-    out = varied(windows(num=50))
-    speed = out[:, -1, 0, 0] - out[:, -2, 0, 0]
-    assert 0.79 < speed.min() < 0.9
-    assert 1.1 < speed.max() < 1.26
-    np.testing.assert_allclose(out[:, -1], as_keypoints(windows(num=50))[:, -1], rtol=1e-6)
+    out, before = varied(windows(num=50)), windows(num=50)
+    for name in ("steps", "xyz"):
+        x = as_keypoints(getattr(out, name))[:, :, 0, 0]
+        speed = (x[:, -1] - x[:, -2]) / as_keypoints(getattr(before, name))[:, 1, 0, 0]
+        assert 0.79 < speed.min() < 0.9
+        assert 1.1 < speed.max() < 1.26
+        np.testing.assert_allclose(getattr(out, name)[:, -1], getattr(before, name)[:, -1], rtol=1e-6)
+
+
+def test_a_pose_held_before_a_faster_window_counts_as_unseen(plain):
+    plain.setattr(augment, "MAX_STRETCH", 1.25)
+    steps = as_keypoints(varied(windows(num=50)).steps)
+    unseen = ~steps[..., 2].any(axis=2)
+    first_pose = steps[:, :, 0, 0] == 0
+    assert 3 < unseen.sum(axis=1).max() <= 8  # of 40 steps, played 1.25 times as fast
+    assert not (unseen & ~first_pose).any()
+    assert (first_pose & ~unseen).sum(axis=1).max() == 1
 
 
 def test_a_roll_keeps_distances(plain):
     plain.setattr(augment, "MAX_ROLL_DEGREES", 10.0)
-    steps = windows()
-    out, before = varied(steps)[..., :2], as_keypoints(steps)[..., :2]
+    out, before = (as_keypoints(inputs.steps)[..., :2] for inputs in (varied(windows()), windows()))
     np.testing.assert_allclose(np.linalg.norm(out, axis=-1), np.linalg.norm(before, axis=-1), rtol=1e-5)
     assert np.abs(out - before).max() > 0.1
 
 
-def test_scores_are_never_changed():
-    assert (varied(windows())[..., 2] == 0.5).all()
+@pytest.mark.parametrize("name", ["MAX_TILT_DEGREES", "MAX_TURN_DEGREES"])
+def test_turns_in_space_keep_distances_and_leave_the_picture(plain, name):
+    plain.setattr(augment, name, 20.0)
+    out, before = varied(windows()), windows()
+    lengths = [np.linalg.norm(as_keypoints(inputs.xyz), axis=-1) for inputs in (out, before)]
+    np.testing.assert_allclose(*lengths, rtol=1e-5)
+    assert np.abs(out.xyz - before.xyz).max() > 0.1
+    np.testing.assert_allclose(out.steps, before.steps, rtol=1e-6)
+
+
+def test_an_estimator_without_a_third_dimension_gets_none():
+    inputs = Inputs(windows().steps, np.zeros_like(windows().steps), windows().context)
+    assert not varied(inputs).xyz.any()
+
+
+def test_scores_of_what_is_shown_are_never_changed():
+    scores = as_keypoints(varied(windows()).steps)[..., 2]
+    assert set(np.unique(scores)) <= {0.0, 0.5}
+    assert (scores[:, 20:] == 0.5).all()
+
+
+def test_kinematics_untold_stay_untold():
+    inputs = windows()
+    inputs.context[:, 3] = np.nan
+    assert np.isnan(varied(inputs).context[:, 3]).all()
 
 
 def test_the_same_seed_varies_alike_and_the_input_stays():
-    steps = windows()
-    np.testing.assert_array_equal(varied(steps), varied(steps))
-    assert not np.array_equal(varied(steps), varied(steps, seed=1))
-    np.testing.assert_array_equal(steps, windows())
+    inputs = windows()
+    first, again, other = varied(inputs), varied(inputs), varied(inputs, seed=1)
+    for name in ("steps", "xyz", "context"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+        np.testing.assert_array_equal(getattr(inputs, name), getattr(windows(), name))
+    assert not np.array_equal(first.steps, other.steps)
+    assert not np.array_equal(first.xyz, other.xyz)
+
+
+def test_types_stay_single_precision():
+    out = varied(windows())
+    assert {out.steps.dtype, out.xyz.dtype, out.context.dtype} == {np.dtype(np.float32)}

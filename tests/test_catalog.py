@@ -1,9 +1,11 @@
 """Catalogs: what every format gives, and what each mistake in one is answered with."""
 
+import hashlib
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ import pytest
 from choreai.errors import CatalogError, StorageError
 from choreai.store import catalog_rows, s3
 from choreai.store.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video, read_catalog, with_content_ids
+from choreai.store.listed_ids import MIN_WANTED
 from choreai.store.objects import join_uri, put_object, stat_object
 
 ROWS: list[dict[str, str | None]] = [
@@ -163,7 +166,9 @@ def test_missing_content_ids_come_from_the_store_and_known_ones_stay(store_uri: 
     put_object(join_uri(store_uri, "catalog.csv"), text.encode())
     calls: list[None] = []
     catalog = with_content_ids(
-        read_catalog(join_uri(store_uri, "catalog.csv")), num_threads=4, on_video=lambda: calls.append(None)
+        read_catalog(join_uri(store_uri, "catalog.csv")),
+        num_threads=4,
+        on_videos=lambda count: calls.extend([None] * count),
     )
     info = stat_object(join_uri(store_uri, "a.mp4"))
     assert info is not None
@@ -328,3 +333,44 @@ def test_the_street_dance_catalog_is_read_and_all_its_clips_are_there() -> None:
     assert len(videos) == len(path.read_text().splitlines()) - 1
     assert not any(video.content_id.startswith(UNAVAILABLE) for video in videos)
     assert all(video.label and video.group for video in videos)
+
+
+@pytest.mark.s3
+def test_content_ids_of_many_objects_come_from_listings(s3_uri: str, s3_client: Any, tmp_path: Path) -> None:
+    bucket = s3_uri.removeprefix("s3://")
+    names = [f"in/{n:03d}.mp4" for n in range(MIN_WANTED)] + ["in/deeper/x.mp4", "few/a.mp4"]
+    for name in names:
+        s3_client.put_object(Bucket=bucket, Key=name, Body=name.encode())
+    uris = [f"{s3_uri}/{name}" for name in names] + [f"{s3_uri}/in/gone.mp4"]
+    lines = "\n".join(f"{uri},{uri}," for uri in uris) + f"\nknown,{uris[0]},mine"
+    catalog = catalog_of(tmp_path, f"video_id,uri,content_id\n{lines}\n".encode())
+    asked: list[str] = []
+
+    def count(params: dict[str, Any], model: Any, **_: Any) -> None:
+        asked.append(model.name)
+
+    s3._client().meta.events.register("before-call.s3", count)
+    try:
+        videos = list(with_content_ids(catalog).videos())
+    finally:
+        s3._client().meta.events.unregister("before-call.s3", count)
+    expected = [hashlib.md5(name.encode()).hexdigest() for name in names]
+    assert [video.content_id for video in videos[: len(names)]] == expected
+    assert videos[-2].content_id.startswith(UNAVAILABLE)
+    assert videos[-1].content_id == "mine"
+    assert sorted(asked) == ["HeadObject"] * 3 + ["ListObjectsV2"]  # the one missing, and two in folders of few
+
+
+def test_a_plain_csv_and_its_twin_in_quotes_give_the_same_catalog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = ["title", "uri", "video_id", "group"]
+    rows = [["", "a.mp4", "1", " Zoë "], ["NA", "./b c.mp4", "null", ""], ["x", "s3://b/ダンス.mp4", "3", "N/A"]]
+    plain = "\r\n".join(",".join(row) for row in [header, *rows, [], [*rows[0][:2], "4", "g"]])
+    quoted = "\n".join(",".join(f'"{value}"' for value in row) for row in [header, *rows, [*rows[0][:2], "4", "g"]])
+    careful = catalog_of(tmp_path, quoted.encode(), name="quoted.csv").table
+    with monkeypatch.context() as patch:  # the careful reader is not asked
+        patch.setattr("choreai.store.catalog.read_rows", None)
+        fast = catalog_of(tmp_path, b"\xef\xbb\xbf" + plain.encode(), name="plain.csv").table
+    assert fast.equals(careful)
+    assert fast["group"].to_pylist() == ["Zoë", None, "N/A", "g"]

@@ -48,6 +48,12 @@ def assert_same_poses(output: str, undisturbed: str) -> None:
     assert read_whole(output, "videos").select(same).equals(read_whole(undisturbed, "videos").select(same))
 
 
+def test_a_run_leaves_a_page_beside_its_manifest(undisturbed):
+    (page,) = [info.uri for info in objects.list_objects(f"{undisturbed}/runs/") if info.uri.endswith("/report.html")]
+    assert objects.stat_object(page.replace("report.html", "manifest.json")) is not None
+    assert f"{NUM_VIDEOS} ok" in " ".join(objects.read_object(page).decode().split())
+
+
 def num_parts(output: str) -> int:
     return sum(len(list(tables.list_parts(output, "keypoints", version))) for version in fingerprints(output))
 

@@ -174,3 +174,60 @@ def test_in_whole_bodies_weak_keypoints_count_for_scores_and_strong_ones_for_dis
     assert suppress(twice, weak, constants=by_distances).merged == ((0,),)
     assert suppress(twice, strong, constants=by_scores).merged == ((0,), (1,))
     assert suppress(twice, weak, constants=by_scores).merged == ((0, 1),)
+
+
+def whole_body_clusters(
+    boxes: np.ndarray, xy: np.ndarray, scores: np.ndarray, constants: SuppressionConstants
+) -> list[set[int]]:
+    """Who is taken for the same person, best first: the rule in ../shared/alphapose/FACTS.md once more, as loops."""
+    num_keypoints = scores.shape[1]
+    parts = (
+        (range(num_keypoints - 110), range(26), 1.0, 1.0, 1.0),
+        (range(num_keypoints - 110, num_keypoints - 42), range(26, 94), 1.9, 1.0, 1.0),
+        (range(num_keypoints - 42, num_keypoints), range(94, num_keypoints), 0.55, 0.1, 1.5),
+    )
+    pool, clusters = list(range(len(boxes))), []
+    while pool:
+        pick = max(pool, key=lambda one: float(scores[one].mean()))
+        reach = min(constants.alpha * float((boxes[pick, 2:] - boxes[pick, :2]).max()), 7)
+        num_sure = sum(score > constants.score_threshold / 2 for score in scores[pick])
+        cluster = {pick}
+        for other in pool:
+            apart = [float(np.hypot(*(xy[pick, k] - xy[other, k]))) for k in range(num_keypoints)]
+            similarity, matches = 0.0, 0.0
+            for keypoints, matched, scale, score_weight, distance_weight in parts:
+                alike = near = 0.0
+                for k in keypoints:
+                    if scores[other, k] >= constants.score_threshold:
+                        near += np.exp(-apart[k] / (constants.delta2 * scale))
+                    elif apart[k] <= constants.delta1:
+                        alike += np.tanh(scores[pick, k] / constants.delta1) * np.tanh(
+                            scores[other, k] / constants.delta1
+                        )
+                similarity += score_weight * alike / len(keypoints)
+                similarity += constants.mu * distance_weight * near / len(keypoints)
+                matches += sum(apart[k] <= reach * scale for k in matched)
+            matches = matches * num_keypoints / (4 * len(pool) * num_sure) if 2 * len(pool) * num_sure >= 2 else 0.0
+            if similarity > constants.gamma or matches >= constants.num_matches:
+                cluster.add(other)
+        clusters.append(cluster)
+        pool = [one for one in pool if one not in cluster]
+    return clusters
+
+
+@pytest.mark.parametrize("num_keypoints", [133, 136])
+@pytest.mark.parametrize("constants", [HEATMAP_CONSTANTS, REGRESSION_CONSTANTS], ids=["heatmaps", "regression"])
+def test_whole_bodies_are_compared_as_the_rule_says(num_keypoints: int, constants: SuppressionConstants) -> None:
+    rng = np.random.default_rng(num_keypoints)
+    sizes = []
+    for spread in (0.3, 1.0, 3.0, 5.0, 9.0, 20.0):
+        originals = rng.uniform(0, 300, (3, 1, 2)) + rng.uniform(0, 200, (3, num_keypoints, 2))
+        xy = np.concatenate((originals, originals + rng.normal(0, spread, originals.shape))).astype(np.float32)
+        boxes = np.concatenate((xy.min(axis=1), xy.max(axis=1)), axis=1)
+        scores = rng.uniform(0.01, 1, (6, num_keypoints)).astype(np.float32)
+        found = suppress_poses(boxes, xy, scores, constants=constants)
+        expected = whole_body_clusters(boxes, xy, scores, constants)
+        assert [set(merged) for merged in found.merged] == expected
+        sizes.append(len(expected))
+    assert sizes[0] == 3  # three people, each seen twice
+    assert sizes[-1] == 6

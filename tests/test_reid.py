@@ -54,7 +54,7 @@ def poses_of(boxes: Sequence[tuple[float, float, float, float]] | FloatArray) ->
 def show(tracker: ReidTracker, people: Sequence[Person], *, frame: int) -> list[int]:
     features = np.array([person.feature() for person in people], np.float32).reshape(-1, 512)
     poses = poses_of([person.box() for person in people])
-    return tracker.update(poses, pts_seconds=frame * STEP_SECONDS, features=features).tolist()
+    return tracker.update(replace(poses, features=features), pts_seconds=frame * STEP_SECONDS).tolist()
 
 
 def ids_of(frames: Sequence[Sequence[Person]], *, settings: ReidSettings | None = None) -> list[list[int]]:
@@ -71,7 +71,7 @@ def test_ids_are_alphaposes_up_to_their_numbers() -> None:
     tracker, ours_of_theirs = ReidTracker(), {}
     for i, frame in enumerate(frames):
         poses, features = poses_of(golden[f"{frame}/boxes"]), golden[f"{frame}/feats"]
-        ids = tracker.update(poses, pts_seconds=i * STEP_SECONDS, features=features)
+        ids = tracker.update(replace(poses, features=features), pts_seconds=i * STEP_SECONDS)
         theirs = golden[f"{frame}/out_ids"][np.argsort(golden[f"{frame}/out_src"])]
         for our_id, their_id in zip(ids.tolist(), theirs.tolist(), strict=True):
             assert ours_of_theirs.setdefault(their_id, our_id) == our_id, f"frame {frame}"
@@ -191,7 +191,7 @@ def ids_by_looks(sightings: Sequence[tuple[Person, float] | None]) -> list[int |
     for i, sighting in enumerate(sightings):
         poses = Poses.nobody() if sighting is None else poses_of([sighting[0].box()])
         features = looks_at(0)[:0] if sighting is None else looks_at(sighting[1])
-        found = tracker.update(poses, pts_seconds=i * STEP_SECONDS, features=features).tolist()
+        found = tracker.update(replace(poses, features=features), pts_seconds=i * STEP_SECONDS).tolist()
         ids.append(found[0] if found else None)
     return ids
 
@@ -393,18 +393,23 @@ def test_a_box_that_shrinks_to_nothing_stays_a_track() -> None:
 def test_a_feature_of_zeros_is_like_nobodys_and_does_no_harm(looks_return: bool) -> None:
     tracker, nothing = ReidTracker(), np.zeros((1, 512), np.float32)
     for _ in range(2):  # the place still says who it is
-        assert tracker.update(poses_of([Person().box()]), pts_seconds=0, features=nothing).tolist() == [0]
+        assert tracker.update(replace(poses_of([Person().box()]), features=nothing), pts_seconds=0).tolist() == [0]
     for _ in range(2):
         features = Person().feature()[None] if looks_return else nothing
-        assert tracker.update(poses_of([Person().box()]), pts_seconds=0, features=features).tolist() == [0]
+        assert tracker.update(replace(poses_of([Person().box()]), features=features), pts_seconds=0).tolist() == [0]
     assert show(tracker, [], frame=1) == []
     assert show(tracker, [Person(x=540)], frame=2) == [0 if looks_return else 1]
 
 
 def test_a_frame_without_people_gives_an_empty_array() -> None:
-    ids = ReidTracker().update(Poses.nobody(), pts_seconds=0.0, features=np.zeros((0, 512), np.float32))
+    ids = ReidTracker().update(replace(Poses.nobody(), features=np.zeros((0, 512), np.float32)), pts_seconds=0.0)
     assert ids.shape == (0,)
     assert ids.dtype == np.int32
+
+
+def test_poses_without_features_are_refused() -> None:
+    with pytest.raises(ValueError, match="without features"):
+        ReidTracker().update(Poses.nobody(), pts_seconds=0.0)
 
 
 def test_two_frames_at_one_time_are_taken_and_a_step_back_is_not() -> None:
@@ -432,7 +437,7 @@ def test_what_cannot_be_tracked_is_refused(
     for frame in range(2):
         show(tracker, [Person()], frame=frame)
     with pytest.raises(ValueError, match=message):
-        tracker.update(poses_of([box]), pts_seconds=1.0, features=features)
+        tracker.update(replace(poses_of([box]), features=features), pts_seconds=1.0)
     assert show(tracker, [Person()], frame=2) == [0]
 
 

@@ -22,7 +22,8 @@ from choreai.config import ExtractConfig
 from choreai.demo.dancers import STYLES, write_clip
 from choreai.motion.windows import WindowSettings
 from choreai.store.objects import join_uri
-from choreai.style.model import StyleLSTM, StyleModel, StyleModelConfig, save_model
+from choreai.style.model import StyleModel, StyleModelConfig, save_model
+from choreai.style.networks import build_network
 from jobs.extract_poses import pose_fingerprint
 
 pytestmark = pytest.mark.ray
@@ -91,8 +92,16 @@ def tag_job(tmp_path_factory) -> Path:
     output = str(folder / "out")
     pose_id = pose_fingerprint(ExtractConfig(catalog="-", output=output))
     torch.manual_seed(0)
-    network = StyleLSTM(num_labels=len(STYLES), hidden_size=8)
-    model = StyleModel(network, StyleModelConfig(STYLES, pose_id, 8, WindowSettings()))
+    network = build_network("style", num_labels=len(STYLES), hidden_size=8, dropout=0.0)
+    config = StyleModelConfig(
+        labels=STYLES,
+        pose_fingerprint=pose_id,
+        windows=WindowSettings(),
+        network="style",
+        hidden_size=8,
+        num_members=1,
+    )
+    model = StyleModel((network,), config)
     save_model(join_uri(output, "models", model.model_version), model)
     job = folder / "tag.toml"
     job.write_text(
@@ -104,7 +113,7 @@ def tag_job(tmp_path_factory) -> Path:
 
 def assert_read_in_one_line(output: Path) -> None:
     """Every table, by DuckDB and by pandas, with no code of ours."""
-    for table, num_rows in (("tags", 3), ("videos", 3), ("keypoints", 3 * 24)):
+    for table, num_rows in (("tags", 3), ("kinematics", 3), ("videos", 3), ("keypoints", 3 * 24)):
         assert duckdb.sql(f"SELECT count(*) FROM '{output}/{table}/*/*.parquet'").fetchall() == [(num_rows,)]
         assert len(pd.read_parquet(output / table)) == num_rows
 
@@ -116,7 +125,7 @@ def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
     tags = read_whole(str(tag_job.parent / "out"), "tags")
     assert tags["video_id"].to_pylist() == sorted(f"{style}.mp4" for style in STYLES)
     assert set(tags["style"].to_pylist()) <= set(STYLES)
-
+    assert "styles in this catalog" in done.stdout
     assert_read_in_one_line(tag_job.parent / "out")
 
     again = submit(cluster, "jobs/tag_catalog.py", "--config", str(tag_job))

@@ -1,5 +1,6 @@
 """The top-down path: where keypoints land, what does not matter (batches), and whatever boxes may come."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import CropSettings
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.estimator import Poses
-from choreai.pose.people import find_poses
+from choreai.pose.people import find_people, find_poses
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.pose.suppression import HEATMAP_CONSTANTS
 from choreai.pose.topdown import TopDownEstimator
@@ -414,6 +415,14 @@ class TestRealNetworks:
                 assert len(poses) == len(expected)
                 np.testing.assert_allclose(poses.keypoints_xy, expected.keypoints_xy, atol=0.01)
                 np.testing.assert_allclose(poses.keypoint_scores, expected.keypoint_scores, atol=1e-4)
+
+    def test_a_dancer_whose_box_is_cut_for_a_frame_keeps_the_id(self):
+        with (VIDEOS / "tjysdsg_demo.mp4").open("rb") as file, VideoReader(file, uri="video") as reader:
+            frames = list(itertools.islice(reader.sample(frames_per_second=8), 18))
+        found = [people for people in find_people(frames, real_estimator()) if len(people.track_ids)]
+        dancer = [int(people.track_ids[people.poses.keypoint_scores.mean(axis=1).argmax()]) for people in found]
+        assert len(dancer) >= 16
+        assert set(dancer) == {0}
 
     def test_the_fingerprint_holds_what_changes_keypoints_and_no_more(self, tmp_path):
         def hashed(settings: PoseSettings) -> dict[str, object]:

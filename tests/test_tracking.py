@@ -10,7 +10,7 @@ import pytest
 
 from choreai.motion.skeleton import MIRROR
 from choreai.pose.estimator import Poses
-from choreai.pose.tracking import FORGET_SECONDS, MAX_REACH, Tracker
+from choreai.pose.tracking import FORGET_SECONDS, MAX_REACH, MAX_SIZE_RATIO, Tracker
 
 STEP_SECONDS = 1 / 8
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -133,6 +133,22 @@ def test_a_dense_line_of_dancers_keeps_its_ids_under_noise() -> None:
         for i in range(60)
     ]
     assert ids_of(frames) == [[0, 1, 2, 3, 4, 5]] * 60
+
+
+def test_a_dancer_boxed_to_the_hips_for_a_frame_keeps_the_id() -> None:
+    """As a detector did to a dancer in a real clip, who then had three ids in twenty seconds."""
+    whole = poses_of(Person())
+    left, top, right, bottom = whole.box_xyxy[0]
+    to_the_hips = replace(whole, box_xyxy=np.array([[left, top, right, top + 0.45 * (bottom - top)]], np.float32))
+    sizes = [float(np.hypot(*(poses.box_xyxy[0, 2:] - poses.box_xyxy[0, :2]))) for poses in (whole, to_the_hips)]
+    assert sizes[0] / sizes[1] > MAX_SIZE_RATIO
+    # The box shrinks in steps that are small enough to be the same person's, and grows back in one that is not.
+    half_way = replace(whole, box_xyxy=np.array([[left, top, right, top + 0.7 * (bottom - top)]], np.float32))
+    assert ids_of([whole, half_way, to_the_hips, whole, whole]) == [[0]] * 5
+
+
+def test_who_is_twice_as_large_from_one_frame_to_the_next_is_somebody_else() -> None:
+    assert ids_of([poses_of(Person()), poses_of(Person(height=800))]) == [[0], [1]]
 
 
 def test_a_missed_frame_does_not_end_a_track() -> None:

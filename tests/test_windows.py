@@ -4,11 +4,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
 
 Array = npt.NDArray[np.float64]
-SETTINGS = WindowSettings(window_seconds=6.0, stride_seconds=2.0)
+SETTINGS = WindowSettings(num_steps=100, window_seconds=6.0, stride_seconds=2.0, min_seconds=2.0)
 LEFT_WRIST = 9
 
 
@@ -29,6 +30,7 @@ def cut(
     *,
     scores: Array | float = 0.9,
     track_id: npt.NDArray[np.int32] | None = None,
+    xyz: Array | None = None,
     settings: WindowSettings = SETTINGS,
 ) -> Windows:
     return cut_windows(
@@ -36,6 +38,7 @@ def cut(
         track_id=np.zeros(len(seconds), np.int32) if track_id is None else track_id,
         keypoints_xy=xy.astype(np.float32),
         keypoint_scores=np.broadcast_to(np.asarray(scores, np.float32), (len(seconds), NUM_KEYPOINTS)),
+        keypoints_xyz=None if xyz is None else xyz.astype(np.float32),
         settings=settings,
     )
 
@@ -163,10 +166,94 @@ def test_a_blink_shorter_than_the_largest_gap_does_not_split_a_track() -> None:
     assert len(cut(seconds, standing(57))) == 1
 
 
+def moving(num_rows: int, *, torsos_per_second: float, height: float = 200.0) -> Array:
+    """(N, 17, 2) at 10 rows a second, somebody whose wrists go up and down."""
+    xy = standing(num_rows, height=height)
+    xy[:, 9:11, 1] += 0.3 * height * torsos_per_second * 0.1 * (np.arange(num_rows) % 2)[:, None]
+    return xy
+
+
 def test_all_dancers_give_windows_and_passers_by_none() -> None:
     seconds = np.concatenate([np.arange(100), np.arange(100), np.arange(30)]) / 10
     tracks = np.repeat([4, 7, 9], [100, 100, 30]).astype(np.int32)
     assert cut(seconds, standing(230), track_id=tracks).track_id.tolist() == [4, 4, 4, 7, 7, 7]
+
+
+def test_who_dances_gives_windows_and_not_who_stands_there_as_long_and_as_large() -> None:
+    seconds, tracks = np.tile(np.arange(100) / 10, 2), np.repeat([0, 1], 100).astype(np.int32)
+    xy = np.concatenate([standing(100), moving(100, torsos_per_second=20)])
+    assert set(cut(seconds, xy, track_id=tracks).track_id.tolist()) == {1}
+
+
+def test_a_dancer_far_behind_is_no_dancer_and_one_half_as_large_is() -> None:
+    seconds, tracks = np.tile(np.arange(100) / 10, 3), np.repeat([0, 1, 2], 100).astype(np.int32)
+    people = [moving(100, torsos_per_second=20, height=height) for height in (400, 200, 80)]
+    assert set(cut(seconds, np.concatenate(people), track_id=tracks).track_id.tolist()) == {0, 1}
+
+
+def in_space(num_rows: int, *, turn_degrees: float = 0.0, scale: float = 0.5) -> Array:
+    """(N, 17, 3) the standing person, left wrist forward (-z), turned about the vertical, in other units."""
+    pose = np.concatenate([standing(1)[0] - (320, 180), np.zeros((NUM_KEYPOINTS, 1))], axis=1) / 60
+    pose[LEFT_WRIST, 2] = -1.0
+    angle = np.radians(turn_degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.tile(scale * pose @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]), (num_rows, 1, 1))
+
+
+def test_coordinates_in_space_tell_neither_the_heading_nor_the_unit() -> None:
+    seconds = np.arange(60) / 10
+    expected = cut(seconds, standing(60), xyz=in_space(60)).xyz.reshape(-1, NUM_KEYPOINTS, 3)
+    np.testing.assert_allclose(expected[0, LEFT_WRIST, 2], -1.0, atol=1e-5)
+    assert expected[0, LEFT_SHOULDER, 0] > 0.1
+    np.testing.assert_allclose(expected[0, RIGHT_HIP] + expected[0, LEFT_HIP], 0, atol=1e-5)
+    for turn in (40, 170, 280):
+        turned = cut(seconds, standing(60), xyz=in_space(60, turn_degrees=turn, scale=2.0)).xyz
+        np.testing.assert_allclose(turned.reshape(-1, NUM_KEYPOINTS, 3), expected, atol=1e-5)
+
+
+def test_a_turn_within_a_window_is_kept() -> None:
+    xyz = np.concatenate([in_space(35), in_space(25, turn_degrees=90)])
+    found = cut(np.arange(60) / 10, standing(60), xyz=xyz).xyz.reshape(100, NUM_KEYPOINTS, 3)
+    to_left = found[:, LEFT_SHOULDER] - found[:, RIGHT_SHOULDER]
+    np.testing.assert_allclose(to_left[10, [0, 2]], [to_left[10, 0], 0], atol=1e-5)
+    assert abs(to_left[-10, 0]) < 1e-5 < abs(to_left[-10, 2])
+
+
+def test_without_coordinates_in_space_they_are_zeros() -> None:
+    windows = cut(np.arange(60) / 10, standing(60))
+    assert windows.xyz.shape == windows.steps.shape
+    assert not windows.xyz.any()
+
+
+def test_steps_before_a_short_track_have_no_scores() -> None:
+    windows = cut(1.0 + np.arange(30) / 10, standing(30))
+    scores = windows.steps.reshape(100, NUM_KEYPOINTS, 3)[..., 2]
+    assert not scores[:49].any()
+    assert (scores[51:] > 0).all()
+
+
+def test_the_context_is_of_the_track_around_the_window_and_not_of_others() -> None:
+    seconds = np.arange(300) / 10
+    xy = standing(300)
+    xy[150:] = moving(150, torsos_per_second=8)
+    settings = WindowSettings(num_steps=45, window_seconds=3, stride_seconds=3, min_seconds=2, context_seconds=6)
+    windows = cut(seconds, xy, settings=settings)
+    speed = windows.context[:, FEATURES.index("hands_speed_mean")]
+    assert len(windows) == 10
+    assert speed[:4].max() < 0.01 < 0.5 < speed[6:].min()
+    beside = np.concatenate([xy, moving(150, torsos_per_second=8), standing(150)])
+    both = cut(np.tile(seconds, 2), beside, track_id=np.repeat([0, 1], 300).astype(np.int32), settings=settings)
+    np.testing.assert_array_equal(both.context[both.track_id == 0], windows.context)
+
+
+def test_the_context_of_the_last_window_is_as_long_as_that_of_the_middle_one() -> None:
+    seconds = np.arange(300) / 10
+    settings = WindowSettings(num_steps=45, window_seconds=3, stride_seconds=3, min_seconds=2, context_seconds=9)
+    xy = standing(300)
+    xy[210:230] = moving(20, torsos_per_second=8)  # from second 21 to 23: within the last 9 seconds
+    speed = cut(seconds, xy, settings=settings).context[:, FEATURES.index("hands_speed_mean")]
+    assert speed[-1] == pytest.approx(speed[-2], rel=0.3)
+    assert speed[-1] > 0.1
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -192,6 +279,8 @@ def test_a_keypoint_gone_astray_is_clipped() -> None:
 def test_rows_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="keypoints_xy must be"):
         cut(np.arange(5.0), np.zeros((5, 16, 2)))
+    with pytest.raises(ValueError, match="keypoints_xyz must be"):
+        cut(np.arange(5.0), standing(5), xyz=np.zeros((5, 17, 2)))
 
 
 @pytest.mark.parametrize(
@@ -202,6 +291,7 @@ def test_rows_of_another_shape_are_refused() -> None:
         ({"stride_seconds": float("nan")}, "stride_seconds"),
         ({"min_seconds": 7.0}, "must not exceed"),
         ({"min_score": 1.5}, "min_score"),
+        ({"context_seconds": 0.0}, "context_seconds"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, float], message: str) -> None:

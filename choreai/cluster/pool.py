@@ -2,8 +2,8 @@
 
 Why not `ray.util.ActorPool` or a Ray Data actor pool: the first stalls behind an actor whose node never comes,
 the second hides which shard killed its worker. Here an actor gets work only once it has answered, a dead actor
-is replaced and its shards are handed out again, actors leave when there is nothing left for them, and a shard
-that keeps killing workers is narrowed down to the video that does it.
+is replaced and its shards are handed out again, actors leave when there is nothing left for them or their node is
+about to go, and a shard that keeps killing workers is narrowed down to the video that does it.
 """
 
 import logging
@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from choreai.cluster.limits import VideoLimitError
 from choreai.errors import ConfigError, StorageError, TableError, WeightsError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ is. One death may be a lost node or another process's memory; three in a row are
 MAX_DEAD_STARTS = 5
 """So many actors in a row dying before they were ever ready end the run: no shard is to blame."""
 WAIT_NOTICE_SECONDS = 30.0
+DRAIN_POLL_SECONDS = 2.0
+"""How often the pool asks which nodes are to go: often within the half minute of a SIGTERM."""
 WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "PASSIVE"}
 """glibc gives every thread an arena of its own, and freed frames stay in them: a MediaPipe worker grew from 640
 to 1120 MiB within 16 clips, and stays at 520 MiB with two arenas. Threads that wait must not burn the cores of
@@ -58,14 +61,23 @@ class Failure(Generic[ShardT]):
     shard: ShardT
     reason: str
     killed_worker: bool
-    """True: the worker process died each time. False: it answered with an error each time."""
+    """True: the worker process died each time, or had to be ended. False: it answered with an error each time."""
+    error_class: str
+    """WorkerDied, TimeLimit, MemoryLimit, or the class of the error answered."""
 
 
 @dataclass(eq=False)
 class _Actor(Generic[ShardT]):
     handle: Any  # a Ray actor handle has no static type
-    ready: bool = False
+    node_id: str | None = None
+    """Where it runs, once it is ready."""
+    leaving: bool = False
+    """Its node is about to go: it gets nothing more."""
     in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
+
+    @property
+    def ready(self) -> bool:
+        return self.node_id is not None
 
 
 class WorkerPool(Generic[ShardT, ReportT]):
@@ -118,11 +130,13 @@ class WorkerPool(Generic[ShardT, ReportT]):
 
     def _run(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
         self._fill_backlog(shards)
-        for _ in range(min(self._num_workers, len(self._backlog))):
-            self._start_actor()  # all at once, so that an autoscaler sees the whole demand
-        notice_at = time.monotonic() + WAIT_NOTICE_SECONDS
+        self._start_actors()
+        notice_at, drain_poll_at = time.monotonic() + WAIT_NOTICE_SECONDS, 0.0
         while self._calls:
-            answered, _ = ray.wait(list(self._calls), num_returns=1, timeout=WAIT_NOTICE_SECONDS)
+            answered, _ = ray.wait(list(self._calls), num_returns=1, timeout=DRAIN_POLL_SECONDS)
+            if time.monotonic() > drain_poll_at:
+                self._heed_draining_nodes()
+                drain_poll_at = time.monotonic() + DRAIN_POLL_SECONDS
             if not any(actor.ready for actor in self._actors) and time.monotonic() > notice_at:
                 self._log_waiting()
                 notice_at = time.monotonic() + WAIT_NOTICE_SECONDS
@@ -131,6 +145,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
                 if outcome is not None:
                     yield outcome
             self._fill_backlog(shards)
+            self._start_actors()
             self._hand_out()
 
     def _fill_backlog(self, shards: Iterator[ShardT]) -> None:
@@ -141,16 +156,34 @@ class WorkerPool(Generic[ShardT, ReportT]):
                 return
             self._backlog.append(shard)
 
-    def _start_actor(self) -> None:
-        handle = self._remote_class.remote(self._output, **self._worker_settings)
-        actor: _Actor[ShardT] = _Actor(handle)
-        self._actors.append(actor)
-        self._calls[handle.setup.remote()] = actor
+    def _start_actors(self) -> None:
+        """Have as many actors as there is work for: all at once, so that an autoscaler sees the whole demand."""
+        staying = [actor for actor in self._actors if not actor.leaving]
+        num_busy = sum(bool(actor.in_flight) for actor in staying)
+        for _ in range(min(self._num_workers, num_busy + len(self._backlog)) - len(staying)):
+            handle = self._remote_class.remote(self._output, **self._worker_settings)
+            actor: _Actor[ShardT] = _Actor(handle)
+            self._actors.append(actor)
+            self._calls[handle.__ray_call__.remote(_set_up)] = actor
+
+    def _heed_draining_nodes(self) -> None:
+        """Let the actors leave whose nodes Ray is about to lose: a SIGTERM, a spot notice, `ray drain-node`.
+
+        Each finishes the shard it is at; should the node not live so long, that one is handed out again. Others
+        start elsewhere at once, so that an autoscaler sees the demand before the node is gone.
+        """
+        # Ray's own Train and Serve ask the same; there is no public call for it in Ray 2.60.
+        draining = ray._private.state.state.get_draining_nodes()
+        for actor in [actor for actor in self._actors if actor.node_id in draining and not actor.leaving]:
+            logger.warning("node %s is going away; its worker gets no new shards", actor.node_id)
+            actor.leaving = True
+            if not actor.in_flight:
+                self._dismiss(actor)
 
     def _hand_out(self) -> None:
         """Give every ready actor work, one shard running and one waiting; near the end one only, so that no
         shard waits behind a slow one while another actor is idle. Actors without work leave."""
-        ready = [actor for actor in self._actors if actor.ready]
+        ready = [actor for actor in self._actors if actor.ready and not actor.leaving]
         for depth in (1, 2):
             for actor in ready:
                 if self._backlog and self._may_take(actor, self._backlog[0], depth, num_ready=len(ready)):
@@ -160,7 +193,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
                     self._calls[call] = actor
         if not self._backlog:
             for actor in [actor for actor in self._actors if not actor.in_flight]:
-                self._dismiss(actor)  # should a shard come back from a death elsewhere, a new actor starts
+                self._dismiss(actor)  # should a shard come back from elsewhere, a new actor starts
 
     def _may_take(self, actor: _Actor[ShardT], shard: ShardT, depth: int, *, num_ready: int) -> bool:
         # A shard that was there when a worker died runs alone: should it happen again, it is known who did it.
@@ -186,11 +219,14 @@ class WorkerPool(Generic[ShardT, ReportT]):
         except RayError as exc:
             return self._actor_died(actor, exc)
         if not actor.ready:
-            actor.ready, self._dead_starts = True, 0
+            actor.node_id, self._dead_starts = str(report), 0
             return None
         shard = self._take(actor, call)
         self._tries.pop(shard.shard_id, None)
         self._suspects.discard(shard.shard_id)
+        if actor.leaving:
+            self._backlog.extendleft(waiting for _, waiting in actor.in_flight)
+            self._dismiss(actor)
         return report
 
     def _take(self, actor: _Actor[ShardT], call: Any) -> ShardT:
@@ -205,12 +241,26 @@ class WorkerPool(Generic[ShardT, ReportT]):
         if isinstance(cause, FINAL_ERRORS) or not actor.ready:
             raise cause
         shard = self._take(actor, call)
+        if isinstance(cause, VideoLimitError):
+            return self._end_over_limit(actor, shard, cause)
         if not isinstance(cause, StorageError):
             logger.error("shard %s failed: %s", shard.shard_id, exc)
         if self._count_try(shard) < MAX_TRIES:
             self._backlog.append(shard)
             return None
-        return Failure(shard, f"{type(cause).__name__}: {cause}", killed_worker=False)
+        name = type(cause).__name__
+        return Failure(shard, f"{name}: {cause}", killed_worker=False, error_class=name)
+
+    def _end_over_limit(self, actor: _Actor[ShardT], shard: ShardT, exc: VideoLimitError) -> Failure[ShardT]:
+        """The worker knows its culprit: that video fails, the shard's others run again, one by one."""
+        logger.warning("%s; its worker is ended", exc.reason)
+        self.num_worker_deaths += 1
+        self._backlog.extendleft(waiting for _, waiting in actor.in_flight)
+        self._dismiss(actor)
+        singles = self._narrow(shard)
+        culprit = singles.pop(exc.index)
+        self._backlog.extendleft(singles)
+        return Failure(culprit, exc.reason, killed_worker=True, error_class=exc.limit)
 
     def _actor_died(self, actor: _Actor[ShardT], exc: RayError) -> Failure[ShardT] | None:
         if getattr(exc, "actor_init_failed", False):
@@ -234,8 +284,6 @@ class WorkerPool(Generic[ShardT, ReportT]):
                 failure = self._narrow_or_fail(shard, exc)
             else:
                 self._backlog.appendleft(shard)
-        if self._backlog:
-            self._start_actor()
         return failure
 
     def _narrow_or_fail(self, shard: ShardT, exc: RayError) -> Failure[ShardT] | None:
@@ -250,7 +298,8 @@ class WorkerPool(Generic[ShardT, ReportT]):
             self._suspects.update(each.shard_id for each in smaller)
             self._backlog.extendleft(smaller)
             return None
-        return Failure(shard, f"its worker died {MAX_TRIES} times: {_cause(exc)}", killed_worker=True)
+        reason = f"its worker died {MAX_TRIES} times: {_cause(exc)}"
+        return Failure(shard, reason, killed_worker=True, error_class="WorkerDied")
 
     def _count_try(self, shard: ShardT) -> int:
         self._tries[shard.shard_id] = self._tries.get(shard.shard_id, 0) + 1
@@ -265,6 +314,12 @@ class WorkerPool(Generic[ShardT, ReportT]):
             *(ray.cluster_resources().get(name, 0.0) for name in ("CPU", "GPU")),
             *(ray.available_resources().get(name, 0.0) for name in ("CPU", "GPU")),
         )
+
+
+def _set_up(worker: Any) -> str:
+    """The id of the node that an actor runs on, after its `setup`."""
+    worker.setup()
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _cause(exc: BaseException) -> str:

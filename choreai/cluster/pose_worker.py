@@ -8,9 +8,12 @@ import os
 import resource
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 
+from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, within_limits
 from choreai.errors import (
     ConfigError,
     MediaError,
@@ -36,31 +39,52 @@ class PoseWorker:
     """Estimates the poses of shards; holds the estimator and nothing else between calls."""
 
     def __init__(
-        self, output: str, *, settings: PoseSettings, pose_fingerprint: str, run_id: str, num_threads: int = 1
+        self,
+        output: str,
+        *,
+        settings: PoseSettings,
+        pose_fingerprint: str,
+        run_id: str,
+        num_threads: int = 1,
+        limits: VideoLimits = DEFAULT_LIMITS,
     ) -> None:
         self._output, self._settings, self._fingerprint = output, settings, pose_fingerprint
-        self._run_id, self._num_threads = run_id, num_threads
+        self._run_id, self._num_threads, self._limits = run_id, num_threads, limits
+        # Estimators may belong to the thread that built them, so that one thread does all the work.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="video")
         self._estimator: PoseEstimator | None = None
+        self._num_bytes = 0
 
     def setup(self) -> None:
         """Load the weights. Raises ConfigError or WeightsError, which end the run."""
-        self._estimator = build_estimator(self._settings, read_file=objects.read_object, num_threads=self._num_threads)
+        self._estimator = self._thread.submit(self._build).result()
+
+    def _build(self) -> PoseEstimator:
+        return build_estimator(self._settings, read_file=objects.read_object, num_threads=self._num_threads)
 
     def process(self, shard: PoseShard) -> ShardReport:
         """The report of one shard, committed. A video that cannot be used becomes a quarantine row; a store
-        that fails raises StorageError, and the shard can be tried again."""
+        that fails raises StorageError, and the shard can be tried again. Raises VideoLimitError at a video that
+        takes too much: this worker must be ended then."""
         started = time.monotonic()
         records: list[dict[str, object]] = []
         trace = {"run_id": self._run_id}
         with PosePartWriter(
             self._output, shard_id=shard.shard_id, pose_fingerprint=self._fingerprint, trace=trace
         ) as writer:
-            for video, attempt in zip(shard.videos, shard.attempts, strict=True):
-                record, rows = self._process_video(video, attempt, writer)
+            for index, (video, attempt) in enumerate(zip(shard.videos, shard.attempts, strict=True)):
+                record, rows = within_limits(
+                    partial(self._process_video, video, attempt, writer),
+                    thread=self._thread,
+                    limits=self._limits,
+                    index=index,
+                    what=f"video {video.video_id}",
+                )
                 writer.add_video(record, rows)
                 records.append(record)
             written = writer.commit()
         statuses = [str(record["status"]) for record in records]
+        num_bytes, self._num_bytes = self._num_bytes, 0
         return ShardReport(
             shard_id=shard.shard_id,
             written=written,
@@ -76,6 +100,7 @@ class PoseWorker:
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             gpu_ids=_gpu_ids(),
+            num_bytes=num_bytes,
         )
 
     def _process_video(
@@ -131,6 +156,7 @@ class PoseWorker:
                         _add_rows(rows, people)
                         seen.num_frames_sampled += 1
                 finally:
+                    self._num_bytes += file.seek(0, os.SEEK_END)  # read to its end, or given up
                     seen.num_frames_decoded = reader.num_frames_decoded
                     seen.num_decode_errors = reader.num_decode_errors
 
@@ -183,8 +209,10 @@ def _gpu_ids() -> tuple[str, ...]:
     return tuple(str(gpu) for gpu in ray.get_gpu_ids())
 
 
-def quarantine_killer(output: str, shard: PoseShard, *, pose_fingerprint: str, run_id: str, reason: str) -> ShardReport:
-    """The report of a one-video shard that killed its workers, committed as a quarantine row.
+def quarantine_killer(
+    output: str, shard: PoseShard, *, pose_fingerprint: str, run_id: str, error_class: str, reason: str
+) -> ShardReport:
+    """The report of a one-video shard that its worker did not survive, committed as a quarantine row.
 
     Called by the driver, which alone survived to tell.
     """
@@ -201,7 +229,7 @@ def quarantine_killer(output: str, shard: PoseShard, *, pose_fingerprint: str, r
         "run_id": run_id,
         "status": "quarantined",
         "stage": "worker",
-        "error_class": "WorkerDied",
+        "error_class": error_class,
         "reason": reason[:1000],
     }
     with PosePartWriter(

@@ -1,24 +1,33 @@
-"""The tag worker: one keypoints part in, one tags part and one small report out. Touches no video."""
+"""The tag worker: one keypoints part in, one tags part and one small report out. Touches no video.
+
+Beside the tags it leaves the kinematics of the part. They follow from the keypoints alone, so they are named after
+the keypoints part and hold all of its videos: whoever writes them first, for whichever model, writes the same.
+"""
 
 import os
 import resource
 import socket
 import tempfile
 import time
+from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from choreai.errors import ConfigError
-from choreai.store import tables
+from choreai.store import objects, tables
 from choreai.store.catalog import Video
-from choreai.store.keypoints import KeypointRows, read_videos
+from choreai.store.keypoints import KeypointRows, read_contents, read_videos
 from choreai.store.reports import ShardReport
 from choreai.store.shards import TagShard
+from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model
-from choreai.style.tagging import tag_video
+from choreai.style.tagging import Moment, tag_video
+
+Row = dict[str, object]
 
 
 class TagWorker:
@@ -39,19 +48,23 @@ class TagWorker:
             raise ConfigError("TagWorker.process was called before setup; call setup() once per worker first")
         started = time.monotonic()
         part = tables.part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
+        measured = self._leave_kinematics(part)
         content_ids = {video.video_id: video.content_id for video in shard.videos}
-        rows = []
+        rows: list[Row] = []
         waiting = {video.video_id: video for video in shard.videos}
-        for video_id, rows_of_video in read_videos(part, content_ids):
-            rows.append(self._tag(waiting.pop(video_id), rows_of_video, self._model))
+        for video_id, keypoints in read_videos(part, content_ids):
+            video = waiting.pop(video_id)
+            dancers = measured.get((video_id, video.content_id)) or measure_dancers(keypoints)
+            rows.append(self._tag(video, keypoints, dancers, self._model))
         rows += [self._row(video, self._model, reason="nobody in view") for video in waiting.values()]
-        written = self._commit(shard, rows, self._model)
-        num_tagged = sum(row["style"] is not None for row in rows)
-        statuses = {"tagged": num_tagged, "nothing to judge": len(rows) - num_tagged}
+        # The tags come last: a worker that dies before leaves the shard to be done again, whatever else is there.
+        uri = tables.part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
+        written = _commit(uri, rows, tables.TAGS)
+        statuses = Counter(_status(row) for row in rows)
         return ShardReport(
             shard_id=shard.shard_id,
             written=written,
-            statuses={status: count for status, count in statuses.items() if count},
+            statuses=dict(statuses),
             problems=(),
             num_frames=0,
             num_rows=len(rows),
@@ -60,49 +73,102 @@ class TagWorker:
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )
 
-    def _tag(self, video: Video, keypoints: KeypointRows, model: StyleModel) -> dict[str, object]:
-        """One video's tags row: its style is the mean over its windows."""
-        windows = windows_of(keypoints, model.config.windows)
-        scores = tag_video(model, windows)
-        if scores is None:
+    def _leave_kinematics(self, keypoints_part_uri: str) -> dict[tuple[str, str], tuple[Dancer, ...]]:
+        """Write what every track of a keypoints part measures, unless somebody has: what was measured for it, by video
+        and content."""
+        part_id = tables.part_id_of(keypoints_part_uri)
+        uri = tables.part_uri(self._output, "kinematics", self._fingerprint, part_id)
+        if objects.stat_object(uri) is not None:
+            return {}
+        measured = {
+            (video_id, content_id): measure_dancers(keypoints)
+            for video_id, content_id, keypoints in read_contents(keypoints_part_uri)
+        }
+        rows: list[Row] = [
+            {
+                "video_id": video_id,
+                "content_id": content_id,
+                "track_id": dancer.track_id,
+                "start_seconds": dancer.start_seconds,
+                "stop_seconds": dancer.stop_seconds,
+                "is_main": dancer.is_main,
+                **dancer.kinematics.row(),
+                "run_id": self._run_id,
+            }
+            for (video_id, content_id), dancers in measured.items()
+            for dancer in dancers
+        ]
+        _commit(uri, rows, tables.KINEMATICS)
+        return measured
+
+    def _tag(self, video: Video, keypoints: KeypointRows, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
+        """One video's tags row."""
+        tag = tag_video(model, windows_of(keypoints, model.config.windows), dancers)
+        if tag is None:
             shortest = model.config.windows.min_seconds
             return self._row(video, model, reason=f"nobody in view for {shortest:g} seconds on end")
-        spans = zip(
-            windows.start_seconds.tolist(),
-            windows.stop_seconds.tolist(),
-            windows.track_id.tolist(),
-            scores.window_styles,
-            scores.window_scores.max(axis=1).tolist(),
-            strict=True,
-        )
-        names = ("start_seconds", "stop_seconds", "track_id", "style", "score")
+        verdict = tag.verdict
         return {
-            **self._row(video, model),
-            "style": scores.style,
-            "score": scores.score,
-            "distribution": [{"style": style, "score": score} for style, score in scores.distribution.items()],
-            "windows": [dict(zip(names, span, strict=True)) for span in spans],
+            **self._row(video, model, reason=verdict.doubt),
+            "style": verdict.style,
+            "best_style": verdict.best_style,
+            "score": verdict.score,
+            "unknown": verdict.doubt is not None,
+            "distribution": [{"style": style, "score": score} for style, score in tag.distribution.items()],
+            "segments": [_moment(segment) for segment in tag.segments],
+            "tracks": [_track(track) for track in tag.tracks],
+            "windows": [_moment(window) for window in tag.windows],
+            "kinematics": tag.kinematics.row(),
+            "reasons": [asdict(reason) for reason in tag.reasons],
         }
 
-    def _row(self, video: Video, model: StyleModel, *, reason: str | None = None) -> dict[str, object]:
+    def _row(self, video: Video, model: StyleModel, *, reason: str | None) -> Row:
         """A tags row without a style."""
         return {
             "video_id": video.video_id,
             "uri": video.uri,
             "content_id": video.content_id,
             "style": None,
+            "best_style": None,
             "score": None,
+            "unknown": False,
             "reason": reason,
             "distribution": [],
+            "segments": [],
+            "tracks": [],
             "windows": [],
+            "kinematics": None,
+            "reasons": [],
             "pose_fingerprint": self._fingerprint,
             "model_version": model.model_version,
             "run_id": self._run_id,
             "tagged_at": datetime.now(UTC).replace(microsecond=0),
         }
 
-    def _commit(self, shard: TagShard, rows: list[dict[str, object]], model: StyleModel) -> bool:
-        table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["video_id"])), schema=tables.TAGS)
-        uri = tables.part_uri(self._output, "tags", model.model_version, shard.shard_id)
-        with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-            return tables.write_part(uri, table, Path(folder) / "tags.parquet")
+
+def _status(row: Row) -> str:
+    if row["style"] is None:
+        return "nothing to judge"
+    return "unknown" if row["unknown"] else "tagged"
+
+
+def _moment(moment: Moment) -> Row:
+    return {
+        "start_seconds": moment.start_seconds,
+        "stop_seconds": moment.stop_seconds,
+        "track_id": moment.track_id,
+        "style": moment.verdict.style,
+        "score": moment.verdict.score,
+    }
+
+
+def _track(moment: Moment) -> Row:
+    verdict = moment.verdict
+    return {**_moment(moment), "best_style": verdict.best_style, "unknown": verdict.doubt is not None}
+
+
+def _commit(uri: str, rows: list[Row], schema: pa.Schema) -> bool:
+    """Whether this call wrote the part, sorted by video."""
+    table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["video_id"])), schema=schema)
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        return tables.write_part(uri, table, Path(folder) / "part.parquet")

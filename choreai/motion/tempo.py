@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from choreai.motion.trajectory import STEP_SECONDS, Array
 
@@ -39,6 +38,8 @@ def find_tempo(signals: Sequence[Array]) -> Tempo:
     # One more at either end: a beat is a peak, and not where a slope happens to be cut off.
     tempi = SLOWEST_BEATS_PER_MINUTE * 2 ** (np.arange(-1, PERIODS_PER_OCTAVE + 1) / PERIODS_PER_OCTAVE)
     lags = 60 / tempi / STEP_SECONDS
+    from scipy.interpolate import CubicSpline  # here: scipy takes longer to load than --help may
+
     curve = CubicSpline(np.arange(len(r)), r)  # lags between steps
     scores = (curve(lags) + curve(2 * lags)) / 2
     peaks = 1 + np.flatnonzero((scores[1:-1] >= scores[:-2]) & (scores[1:-1] > scores[2:]) & (scores[1:-1] > 0))

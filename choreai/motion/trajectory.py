@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solveh_banded
 
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
@@ -129,6 +128,8 @@ def low_passed(times: Array, points: Array, *, num_steps: int, cutoff_hz: float)
     target = np.zeros((num_steps, points.shape[1]))
     np.add.at(target, cell, (weights * (1 - fraction))[:, None] * (points - centre))
     np.add.at(target, cell + 1, (weights * fraction)[:, None] * (points - centre))
+    from scipy.linalg import solveh_banded  # here: scipy takes longer to load than --help may
+
     return solveh_banded(bands, target, check_finite=False) + centre
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from choreai.motion.kinematics import FEATURES, measure_kinematics
+from choreai.motion.prominence import main_tracks
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
 FloatArray = npt.NDArray[np.float32]
@@ -20,8 +22,6 @@ NUM_FEATURES = 3 * NUM_KEYPOINTS
 
 MAX_GAP_SECONDS = 0.5
 """A person unseen for longer than this is not interpolated: the track is split there."""
-MAIN_TRACK_SHARE = 0.5
-"""Tracks with at least this share of the longest track's rows are dancers, the rest passers-by."""
 MIN_SEEN_SHARE = 0.25
 """A window of which less than this share of its keypoints was seen says nothing and is dropped."""
 TORSO_TO_EXTENT = 0.3
@@ -38,18 +38,21 @@ class WindowSettings:
 
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012, pydantic's name for its settings
 
-    num_steps: int = 100
+    num_steps: int = 45
+    """15 a second at 3 seconds: hits and stops are over in a tenth of a second."""
     window_seconds: float = 3.0
     stride_seconds: float = 1.0
-    min_seconds: float = 2.0
+    min_seconds: float = 1.0
     """A track shorter than a window but not than this gives one window, its first pose held in front."""
     min_score: float = 0.2
     """Keypoints scored below this are interpolated in time from better ones."""
+    context_seconds: float = 10.0
+    """The kinematics beside a window are of this much of the track, the window in its middle where that can be."""
 
     def __post_init__(self) -> None:
         if self.num_steps < 2:
             raise ValueError(f"num_steps must be at least 2, got {self.num_steps}")
-        for name in ("window_seconds", "stride_seconds", "min_seconds"):
+        for name in ("window_seconds", "stride_seconds", "min_seconds", "context_seconds"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be a positive number of seconds, got {getattr(self, name)}")
         if self.min_seconds > self.window_seconds:
@@ -67,7 +70,14 @@ class Windows:
 
     steps: FloatArray
     """(W, num_steps, 51): x, y, score per keypoint. Origin at the window's median hip centre, unit its
-    median torso length, x right, y down; scores in [0, 1]. Always finite."""
+    median torso length, x right, y down; scores in [0, 1]. Always finite. All scores are 0 in steps before the
+    person came into view."""
+    xyz: FloatArray
+    """(W, num_steps, 51): x, y, z per keypoint, from the step's hip centre, in torso lengths (the window's median), y
+    down, turned about the vertical so that the left side lies towards +x (median over the window). 0 where the
+    estimator has no such coordinates."""
+    context: FloatArray
+    """(W, K): `choreai.motion.kinematics.FEATURES` of the track around the window; NaN where untold."""
     start_seconds: FloatArray
     """(W,)."""
     stop_seconds: FloatArray
@@ -82,6 +92,11 @@ class Windows:
     def __post_init__(self) -> None:
         if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:
             raise ValueError(f"steps must be (W, T, {NUM_FEATURES}) float32, got {self.steps.shape} {self.steps.dtype}")
+        if self.xyz.shape != self.steps.shape or self.context.shape != (len(self.steps), len(FEATURES)):
+            raise ValueError(
+                f"xyz must be {self.steps.shape} and context ({len(self.steps)}, {len(FEATURES)}), "
+                f"got {self.xyz.shape} and {self.context.shape}"
+            )
         for name in ("start_seconds", "stop_seconds", "track_id"):
             if getattr(self, name).shape != (len(self.steps),):
                 raise ValueError(f"{name} must be ({len(self.steps)},), got {getattr(self, name).shape}")
@@ -96,6 +111,7 @@ class _Stretch:
 
     seconds: Float64Array  # (N,)
     keypoints_xy: Float64Array  # (N, 17, 2)
+    keypoints_xyz: Float64Array  # (N, 17, 3), NaN throughout where the estimator has none
     scores: Float64Array  # (N, 17), in [0, 1]
     seen: npt.NDArray[np.bool_]  # (N, 17)
 
@@ -112,13 +128,14 @@ def cut_windows(
     track_id: npt.NDArray[np.integer[Any]],
     keypoints_xy: npt.NDArray[np.floating[Any]],
     keypoint_scores: npt.NDArray[np.floating[Any]],
+    keypoints_xyz: npt.NDArray[np.floating[Any]] | None = None,
     settings: WindowSettings,
 ) -> Windows:
     """The windows of one video's N keypoint rows, in any order.
 
-    `pts_seconds` (N,), `track_id` (N,), `keypoints_xy` (N, 17, 2) pixels, `keypoint_scores` (N, 17). Values
-    that are not finite count as unseen. Several dancers give windows each: all tracks with at least half as
-    many rows as the longest. The end of a track that does not fill another stride is left out.
+    `pts_seconds` (N,), `track_id` (N,), `keypoints_xy` (N, 17, 2) pixels, `keypoint_scores` (N, 17),
+    `keypoints_xyz` (N, 17, 3) in any unit, y down. Values that are not finite count as unseen. Several dancers give
+    windows each (see `prominence`). The end of a track that does not fill another stride is left out.
     """
     num_rows = len(pts_seconds)
     if keypoints_xy.shape != (num_rows, NUM_KEYPOINTS, 2):
@@ -128,59 +145,113 @@ def cut_windows(
             f"keypoint_scores must be ({num_rows}, {NUM_KEYPOINTS}) and track_id ({num_rows},), "
             f"got {keypoint_scores.shape} and {track_id.shape}"
         )
-    steps: list[Float64Array] = []
-    spans: list[tuple[float, float, int]] = []
+    if keypoints_xyz is not None and keypoints_xyz.shape != (num_rows, NUM_KEYPOINTS, 3):
+        raise ValueError(f"keypoints_xyz must be ({num_rows}, {NUM_KEYPOINTS}, 3), got {keypoints_xyz.shape}")
+    cut: list[_Window] = []
     num_short = num_unseen = 0
-    for track in _main_tracks(track_id):
+    for track in main_tracks(pts_seconds=pts_seconds, track_id=track_id, keypoints_xy=keypoints_xy):
         rows = np.flatnonzero(track_id == track)
-        for stretch in _stretches(
-            pts_seconds[rows], keypoints_xy[rows], keypoint_scores[rows], min_score=settings.min_score
-        ):
+        xyz = None if keypoints_xyz is None else keypoints_xyz[rows]
+        track_rows = _Rows(pts_seconds[rows], keypoints_xy[rows], keypoint_scores[rows], xyz)
+        contexts: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
+        for stretch in _stretches(track_rows, min_score=settings.min_score):
             starts = _window_starts(stretch, settings)
             num_short += not starts
             for start in starts:
-                window = _normalised(_resampled(stretch, start, settings))
-                if window is None:
+                resampled = _resampled(stretch, start, settings)
+                steps = _normalised(resampled)
+                if steps is None:
                     num_unseen += 1
                     continue
-                steps.append(window)
-                shown_from = max(start, float(stretch.seconds[0]))
-                spans.append((shown_from, start + settings.window_seconds, int(track)))
-    columns = np.array(spans, np.float64).reshape(-1, 3)
-    stacked = np.stack(steps) if steps else np.zeros((0, settings.num_steps, NUM_FEATURES))
+                inside = _around(track_rows, start + settings.window_seconds / 2, settings.context_seconds)
+                if (key := inside.tobytes()) not in contexts:
+                    contexts[key] = _context(track_rows, inside)
+                span = max(start, float(stretch.seconds[0])), start + settings.window_seconds
+                cut.append(_Window(steps, _body_coordinates(resampled.keypoints_xyz), contexts[key], span, int(track)))
+    spans = np.array([w.span for w in cut], np.float32).reshape(-1, 2)
     return Windows(
-        steps=stacked.astype(np.float32),
-        start_seconds=columns[:, 0].astype(np.float32),
-        stop_seconds=columns[:, 1].astype(np.float32),
-        track_id=columns[:, 2].astype(np.int32),
+        steps=_stacked([w.steps for w in cut], (settings.num_steps, NUM_FEATURES)),
+        xyz=_stacked([w.xyz for w in cut], (settings.num_steps, NUM_FEATURES)),
+        context=_stacked([w.context for w in cut], (len(FEATURES),)),
+        start_seconds=spans[:, 0],
+        stop_seconds=spans[:, 1],
+        track_id=np.array([w.track_id for w in cut], np.int32),
         num_short=num_short,
         num_unseen=num_unseen,
     )
 
 
-def _main_tracks(track_id: npt.NDArray[np.integer[Any]]) -> list[int]:
-    tracks, num_rows = np.unique(track_id, return_counts=True)
-    return [int(t) for t, n in zip(tracks, num_rows, strict=True) if n >= MAIN_TRACK_SHARE * num_rows.max()]
+@dataclass(frozen=True, eq=False)
+class _Window:
+    steps: Float64Array  # (T, 51)
+    xyz: Float64Array  # (T, 51)
+    context: Float64Array  # (K,)
+    span: tuple[float, float]
+    track_id: int
 
 
-def _stretches(
-    pts_seconds: npt.NDArray[np.floating[Any]],
-    keypoints_xy: npt.NDArray[np.floating[Any]],
-    keypoint_scores: npt.NDArray[np.floating[Any]],
-    *,
-    min_score: float,
-) -> list[_Stretch]:
+def _stacked(arrays: list[Float64Array], shape: tuple[int, ...]) -> FloatArray:
+    return np.array(arrays, np.float32).reshape(len(arrays), *shape)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """One track's N rows as they came."""
+
+    pts_seconds: npt.NDArray[np.floating[Any]]
+    keypoints_xy: npt.NDArray[np.floating[Any]]
+    keypoint_scores: npt.NDArray[np.floating[Any]]
+    keypoints_xyz: npt.NDArray[np.floating[Any]] | None
+
+
+def _around(rows: _Rows, middle: float, seconds: float) -> npt.NDArray[np.bool_]:
+    """(N,) which rows are in `seconds` of the track around `middle`, moved where the track ends earlier."""
+    times = rows.pts_seconds
+    start = min(max(middle - seconds / 2, float(np.nanmin(times))), float(np.nanmax(times)) - seconds)
+    return (times >= start) & (times <= start + seconds)
+
+
+def _context(rows: _Rows, inside: npt.NDArray[np.bool_]) -> Float64Array:
+    """(K,) kinematics of the rows `inside`."""
+    kinematics = measure_kinematics(
+        rows.pts_seconds[inside],
+        keypoints_xy=rows.keypoints_xy[inside],
+        keypoint_scores=rows.keypoint_scores[inside],
+        keypoints_xyz=None if rows.keypoints_xyz is None else rows.keypoints_xyz[inside],
+    )
+    return np.array([getattr(kinematics, name) for name in FEATURES])
+
+
+def _body_coordinates(xyz: Float64Array) -> Float64Array:
+    """(T, 51) from the hip centre, in torso lengths, turned to the window's median heading; 0 where unknown."""
+    hips, shoulders = (xyz[:, [a, b]].mean(axis=1) for a, b in ((LEFT_HIP, RIGHT_HIP), (LEFT_SHOULDER, RIGHT_SHOULDER)))
+    torso = float(np.median(np.linalg.norm(shoulders - hips, axis=1)))
+    if not torso > 1e-6:  # also where it is NaN
+        return np.zeros((len(xyz), NUM_FEATURES))
+    to_left = xyz[:, [LEFT_SHOULDER, LEFT_HIP]].sum(axis=1) - xyz[:, [RIGHT_SHOULDER, RIGHT_HIP]].sum(axis=1)
+    heading = np.arctan2(np.median(to_left[:, 2]), np.median(to_left[:, 0]))
+    cos, sin = np.cos(heading), np.sin(heading)
+    turn = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
+    turned = (xyz - hips[:, None]) / torso @ turn
+    return np.clip(np.nan_to_num(turned, nan=0.0), -MAX_COORDINATE, MAX_COORDINATE).reshape(len(xyz), NUM_FEATURES)
+
+
+def _stretches(rows: _Rows, *, min_score: float) -> list[_Stretch]:
     """One track's rows, split where the person was out of sight for more than MAX_GAP_SECONDS."""
     # A track has one row a frame; of two at the same time (or without one) interpolation could not tell.
-    times, first = np.unique(pts_seconds.astype(np.float64), return_index=True)
+    times, first = np.unique(rows.pts_seconds.astype(np.float64), return_index=True)
     first = first[np.isfinite(times)]
     times = times[np.isfinite(times)]
-    xy = keypoints_xy[first].astype(np.float64)
-    scores = np.clip(np.nan_to_num(keypoint_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
+    xy = rows.keypoints_xy[first].astype(np.float64)
+    if rows.keypoints_xyz is None:
+        xyz = np.full((len(first), NUM_KEYPOINTS, 3), np.nan)
+    else:
+        xyz = rows.keypoints_xyz[first].astype(np.float64)
+    scores = np.clip(np.nan_to_num(rows.keypoint_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
     seen = np.isfinite(xy).all(axis=2) & (scores >= min_score)
     breaks = np.flatnonzero(np.diff(times) > MAX_GAP_SECONDS) + 1
     pieces = np.split(np.arange(len(times)), breaks)
-    return [_Stretch(times[p], xy[p], scores[p], seen[p]) for p in pieces if len(p)]
+    return [_Stretch(times[p], xy[p], xyz[p], scores[p], seen[p]) for p in pieces if len(p)]
 
 
 def _window_starts(stretch: _Stretch, settings: WindowSettings) -> list[float]:
@@ -199,6 +270,7 @@ def _window_starts(stretch: _Stretch, settings: WindowSettings) -> list[float]:
 @dataclass(frozen=True, eq=False)
 class _Resampled:
     keypoints_xy: Float64Array  # (T, 17, 2), NaN throughout for a keypoint never seen
+    keypoints_xyz: Float64Array  # (T, 17, 3), likewise
     scores: Float64Array  # (T, 17)
     seen_share: float
 
@@ -207,15 +279,22 @@ def _resampled(stretch: _Stretch, start: float, settings: WindowSettings) -> _Re
     """The stretch at the window's time steps, linearly between rows; ends are held (`np.interp` clamps)."""
     times = start + np.arange(settings.num_steps) * (settings.window_seconds / settings.num_steps)
     xy = np.full((settings.num_steps, NUM_KEYPOINTS, 2), np.nan)
+    xyz = np.full((settings.num_steps, NUM_KEYPOINTS, 3), np.nan)
     scores = np.empty((settings.num_steps, NUM_KEYPOINTS))
     inside = (stretch.seconds >= times[0]) & (stretch.seconds <= times[-1])
     for k in range(NUM_KEYPOINTS):
-        scores[:, k] = np.interp(times, stretch.seconds, stretch.scores[:, k])
+        scores[:, k] = np.interp(times, stretch.seconds, stretch.scores[:, k], left=0.0)
         seen = stretch.seen[:, k]
         if (seen & inside).any():
-            xy[:, k, 0] = np.interp(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k, 0])
-            xy[:, k, 1] = np.interp(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k, 1])
-    return _Resampled(xy, scores, float(stretch.seen[inside].mean()) if inside.any() else 0.0)
+            xy[:, k] = _interpolated(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k])
+        known = seen & np.isfinite(stretch.keypoints_xyz[:, k]).all(axis=1)
+        if (known & inside).any():
+            xyz[:, k] = _interpolated(times, stretch.seconds[known], stretch.keypoints_xyz[known, k])
+    return _Resampled(xy, xyz, scores, float(stretch.seen[inside].mean()) if inside.any() else 0.0)
+
+
+def _interpolated(times: Float64Array, seconds: Float64Array, points: Float64Array) -> Float64Array:
+    return np.stack([np.interp(times, seconds, axis) for axis in points.T], axis=1)
 
 
 def _normalised(window: _Resampled) -> Float64Array | None:

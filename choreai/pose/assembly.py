@@ -1,7 +1,7 @@
 """A top-down estimator put together from the files that the settings name."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,6 +16,7 @@ from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.detectors.yolov3 import load_yolov3
 from choreai.pose.detectors.yolox import load_yolox
 from choreai.pose.onnx_pose import OnnxPose
+from choreai.pose.osnet import ReidNetwork, load_reid_network
 from choreai.pose.settings import PoseSettings, ReadFile
 from choreai.pose.suppression import HEATMAP_CONSTANTS, SuppressionConstants
 from choreai.pose.topdown import TopDownEstimator
@@ -49,6 +50,7 @@ def build_topdown(
         detector or _load_detector(settings, machine),
         network,
         constants=constants,
+        reid=_load_reid(settings, machine),
         device=machine.device,
         frame_batch=settings.detect_batch or DETECT_BATCH[machine.device.type],
         crop_batch=_pose_batch(settings, machine),
@@ -97,9 +99,10 @@ def _load_detector(settings: PoseSettings, machine: _Machine) -> PersonDetector:
         raise ConfigError("a person detector is needed; give detector_checkpoint, the path or s3:// URI of the file")
     data = _read("detector_checkpoint", uri, machine.read_file)
     batch = settings.detect_batch or DETECT_BATCH[machine.device.type]
-    min_score = settings.min_box_score
+    kind = uri.lower().rpartition(".")[2]
+    min_score = settings.min_box_score or (0.3 if kind == "weights" and settings.reid_checkpoint else 0.1)
     try:
-        match uri.lower().rpartition(".")[2]:
+        match kind:
             case "onnx":
                 return load_onnx_detector(
                     data,
@@ -114,6 +117,17 @@ def _load_detector(settings: PoseSettings, machine: _Machine) -> PersonDetector:
                 return load_yolox(data, device=machine.device, min_score=min_score, batch_size=batch)
     except WeightsError as exc:
         raise WeightsError(f"{uri}: {exc}") from exc
+
+
+def _load_reid(settings: PoseSettings, machine: _Machine) -> ReidNetwork | None:
+    if not settings.reid_checkpoint:
+        return None
+    data = _read("reid_checkpoint", settings.reid_checkpoint, machine.read_file)
+    try:
+        loaded = load_reid_network(data)
+    except WeightsError as exc:
+        raise WeightsError(f"{settings.reid_checkpoint}: {exc}") from exc
+    return replace(loaded, module=loaded.module.to(machine.device))
 
 
 def _onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:

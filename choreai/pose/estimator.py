@@ -34,6 +34,8 @@ class Poses:
     """(P, 17). MediaPipe: visibility in [0, 1]. AlphaPose: raw heatmap maximum, which may exceed 1."""
     keypoints_xyz: FloatArray | None = None
     """(P, 17, 3) metres, origin between the hips, x right, y down, z away from the camera; None without 3D."""
+    features: FloatArray | None = None
+    """(P, F) what people look like, for `choreai.pose.reid`; None from an estimator that does not look."""
 
     def __post_init__(self) -> None:
         num_people = len(self.box_xyxy)
@@ -50,6 +52,9 @@ class Poses:
                 continue
             if array.shape != shape or array.dtype != np.float32:
                 raise ValueError(f"{name} must be {shape} float32, got {array.shape} {array.dtype}")
+        found = self.features
+        if found is not None and (found.ndim != 2 or len(found) != num_people or found.dtype != np.float32):
+            raise ValueError(f"features must be ({num_people}, F) float32, got {found.shape} {found.dtype}")
 
     def __len__(self) -> int:
         return len(self.box_xyxy)

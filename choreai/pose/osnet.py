@@ -13,6 +13,7 @@ from typing import BinaryIO
 import torch
 from torch import nn
 
+from choreai.pose.alphapose.inference import without_tf32
 from choreai.pose.weights import load_strictly, read_state, read_weights
 
 FEATURE_SIZE = 512
@@ -74,14 +75,15 @@ def load_reid_network(checkpoint: bytes | Path | BinaryIO) -> ReidNetwork:
 
 @torch.inference_mode()
 def compute_features(network: nn.Module, crops_P3HW: torch.Tensor) -> torch.Tensor:
-    """(P, 512) float32 on the network's device, of crops (P, 3, 256, 192) by `ALPHAPOSE_CROPS`.
+    """(P, 512) float32 on the network's device, of a pose network's crops: (P, 3, 256, 192) by `ALPHAPOSE_CROPS`.
 
     On CPUs leave network and crops contiguous: the many depthwise convolutions are a third slower channels-last.
     """
     weights = next(network.parameters())
     if len(crops_P3HW) == 0:  # which instance norms do not take
         return torch.zeros(0, FEATURE_SIZE, device=weights.device)
-    return network(crops_P3HW.to(device=weights.device, dtype=weights.dtype)).float()
+    with without_tf32():
+        return network(crops_P3HW.to(device=weights.device, dtype=weights.dtype)).float()
 
 
 class _NormedConv(nn.Module):

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.pose.estimator import PoseEstimator, Poses
+from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
 from choreai.video.ahead import read_ahead
 from choreai.video.frame import Frame
@@ -30,14 +31,22 @@ class TrackedPoses:
 def find_people(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[TrackedPoses, None, None]:
     """The people of each frame of one video, in order.
 
-    A thread reads `frames` ahead of the estimator: exhaust the generator or close it before you close what
-    `frames` come from.
+    Tracked by looks and movement where the estimator gives features, else by movement alone. A thread reads `frames`
+    ahead of the estimator: exhaust the generator or close it before you close what `frames` come from.
     """
-    tracker = Tracker()
     with closing(find_poses(frames, estimator)) as posed:
-        for frame, poses in posed:
-            track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds)
-            yield TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids)
+        for _, people in track(posed):
+            yield people
+
+
+def track(posed: Iterable[tuple[Frame, Poses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
+    """Each frame of one video (`find_poses`) with its people and who they are."""
+    tracker: Tracker | ReidTracker | None = None
+    for frame, poses in posed:
+        if tracker is None:
+            tracker = Tracker() if poses.features is None else ReidTracker()
+        track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds)
+        yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids)
 
 
 def find_poses(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[tuple[Frame, Poses], None, None]:

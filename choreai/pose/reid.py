@@ -101,12 +101,16 @@ class ReidTracker:
         self._frame = 0
         self._now_seconds = -np.inf
 
-    def update(self, poses: Poses, *, pts_seconds: float, features: FloatArray) -> npt.NDArray[np.int32]:
+    def update(self, poses: Poses, *, pts_seconds: float) -> npt.NDArray[np.int32]:
         """(P,) the track id of every person in the next frame, in the order of `poses`.
 
-        `features` are (P, F) float32 of any length, 512 from OSNet. The order of the people decides nothing but the
-        numbering of newcomers. Raises ValueError if time runs backwards or a box or feature is not finite.
+        Their `features` may have any length; OSNet's have 512. The order of the people decides nothing but the
+        numbering of newcomers. Raises ValueError if time runs backwards, a box or feature is not finite, or there
+        are no features.
         """
+        features = poses.features
+        if features is None:
+            raise ValueError("poses without features cannot be told apart by looks; choreai.pose.tracking needs none")
         if not pts_seconds >= self._now_seconds:
             raise ValueError(f"frames must come in order: {pts_seconds} s after {self._now_seconds} s")
         people = _describe(poses, features)
@@ -176,8 +180,6 @@ class ReidTracker:
 
 
 def _describe(poses: Poses, features: FloatArray) -> _People:
-    if features.ndim != 2 or len(features) != len(poses) or features.dtype != np.float32:
-        raise ValueError(f"features must be ({len(poses)}, F) float32, got {features.shape} {features.dtype}")
     if not (np.isfinite(poses.box_xyxy).all() and np.isfinite(features).all()):
         raise ValueError("boxes and features must be finite: a network returned NaN or infinity")
     corners = poses.box_xyxy.astype(np.float64)

@@ -1,7 +1,7 @@
 """What decides which keypoints come out: the [pose] section of a job file, and the estimator it names."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from choreai.pose.estimator import PoseEstimator
@@ -16,8 +16,9 @@ class PoseSettings:
     device), nor is where weights lie; all else is."""
 
     estimator: Literal["mediapipe", "alphapose"] = "mediapipe"
-    frames_per_second: float = 8.0
-    """Sampling rate; a video with fewer frames per second is used whole."""
+    frames_per_second: float = 15.0
+    """Sampling rate; a video with fewer frames per second is used whole. On real street dance 15 tell styles apart
+    better than 8 (0.94 of clips against 0.89, contiguous blocks): hits and stops are over in a tenth of a second."""
 
     # Of alphapose only, from here on. Files are paths or s3:// URIs.
     checkpoint: str = ""
@@ -28,8 +29,12 @@ class PoseSettings:
     """How an .onnx pose network wants its crops normalised; the file does not say."""
     detector_checkpoint: str = ""
     """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or else a checkpoint of YOLOX."""
-    min_box_score: float = 0.1
-    """Boxes that the detector is less sure of are nobody."""
+    reid_checkpoint: str = ""
+    """OSNet-AIN x1.0: people are told by their looks too, not by movement alone. As in AlphaPose duplicate people
+    are then left to the tracker, which expects to see them."""
+    min_box_score: float = 0.0
+    """Boxes that the detector is less sure of are nobody. 0: as AlphaPose has it, 0.1, and 0.3 with YOLOv3 and a
+    `reid_checkpoint`."""
     min_box_area: float = 0.0
     """Who is smaller, in square pixels (by 2.25 times the area their keypoints span), is left out."""
     flip: bool = False
@@ -48,8 +53,8 @@ class PoseSettings:
     def __post_init__(self) -> None:
         if not 0 < self.frames_per_second <= 240:
             raise ValueError(f"frames_per_second must be in (0, 240], got {self.frames_per_second:g}")
-        if not 0 < self.min_box_score < 1:
-            raise ValueError(f"min_box_score must be in (0, 1), got {self.min_box_score:g}")
+        if not 0 <= self.min_box_score < 1:
+            raise ValueError(f"min_box_score must be in [0, 1) (0: automatic), got {self.min_box_score:g}")
         if not 0 <= self.min_box_area < float("inf"):
             raise ValueError(f"min_box_area must be 0 or more, got {self.min_box_area:g}")
         for name in ("detect_batch", "pose_batch"):
@@ -63,7 +68,8 @@ class PoseSettings:
             self._refuse_for_onnx()
 
     def _refuse_for_mediapipe(self) -> None:
-        given = [name for name in ("checkpoint", "config", "detector_checkpoint") if getattr(self, name)]
+        files = ("checkpoint", "config", "detector_checkpoint", "reid_checkpoint")
+        given = [name for name in files if getattr(self, name)]
         if given:
             raise ValueError(f'{given[0]} is of no use to MediaPipe; set estimator = "alphapose"')
 
@@ -90,12 +96,18 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
 
 def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> dict[str, str | int | float | bool]:
     """All that changes keypoints, ready to be hashed; tracking and table versions included."""
+    from choreai.pose.reid import REID_TRACKER_VERSION, ReidSettings
     from choreai.pose.tracking import TRACKER_VERSION
     from choreai.store.tables import SCHEMA_VERSION
+
+    tracking: dict[str, str | int | float | bool] = {"tracker_version": TRACKER_VERSION}
+    if settings.reid_checkpoint:
+        tracking = {f"reid.{name}": value for name, value in asdict(ReidSettings()).items()}
+        tracking["reid.tracker_version"] = REID_TRACKER_VERSION
 
     return {
         **{f"estimator.{name}": value for name, value in estimator.settings().items()},
         "frames_per_second": settings.frames_per_second,
-        "tracker_version": TRACKER_VERSION,
+        **tracking,
         "schema_version": SCHEMA_VERSION,
     }

@@ -1,8 +1,8 @@
 """Parametric pose NMS: of several poses that are one person, one, merged from all of them.
 
 Fang et al. 2017 ("RMPE"), with the constants of AlphaPose's release. The body rule was compared with its
-answers; the whole-body rule (133 and 136 keypoints) follows a description of it, oddities included, and was
-compared with none.
+answers; the whole-body rule (133 and 136 keypoints) follows a description of it, oddities included, which was
+written down twice, here and as loops in the tests, but compared with none of its answers.
 
 Distances are in frame pixels, so results depend on the video's resolution, as they do in AlphaPose.
 """
@@ -136,8 +136,8 @@ def suppress_poses(
         total = weights.sum(0)
         pose = (xy[cluster] * weights[..., None]).sum(0) / total[:, None]
         pose_score = (weights**2).sum(0) / total
-        area = AREA_FACTOR * np.ptp(pose, axis=0).prod()
-        if pose_score.max() < constants.score_threshold or area < min_box_area:
+        is_large = keep_large_poses(pose[None], min_box_area=min_box_area)[0]
+        if pose_score.max() < constants.score_threshold or not is_large:
             continue
         picks.append(int(pick))
         merged.append(tuple(int(person) for person in cluster))
@@ -149,6 +149,11 @@ def suppress_poses(
         keypoint_scores=np.array(pose_scores, np.float32).reshape(-1, num_keypoints),
         merged=tuple(merged),
     )
+
+
+def keep_large_poses(keypoints_xy: FloatArray, *, min_box_area: float) -> BoolArray:
+    """(P,) whether the keypoints (P, K, 2) span `min_box_area` / 2.25 square pixels."""
+    return AREA_FACTOR * np.ptp(keypoints_xy.astype(np.float64), axis=1).prod(axis=1) >= min_box_area
 
 
 def _is_same_person(

@@ -5,7 +5,7 @@ and keypoints come back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from choreai.pose.crop_keypoints import CropKeypoints, CropPoseNetwork
 from choreai.pose.crops import crop_people, pad_boxes
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.estimator import FloatArray, Poses
-from choreai.pose.suppression import SuppressionConstants, suppress_poses
+from choreai.pose.osnet import FEATURE_SIZE, ReidNetwork, compute_features
+from choreai.pose.suppression import SuppressionConstants, keep_large_poses, suppress_poses
 from choreai.video.frame import Frame
 
 IntArray = npt.NDArray[np.int64]
@@ -47,12 +48,34 @@ class _Crowd:
         return len(self.scores)
 
 
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """What the networks say of P people."""
+
+    keypoints_xy: FloatArray
+    """(P, K, 2) frame pixels."""
+    scores: FloatArray
+    """(P, K)."""
+    features: FloatArray | None
+    """(P, F), with a re-ID network."""
+
+    def check_finite(self) -> None:
+        for network, answer in (("pose", self.keypoints_xy), ("pose", self.scores), ("re-ID", self.features)):
+            if answer is not None and not np.isfinite(answer).all():
+                raise WeightsError(
+                    f"the {network} network answers NaN or infinity: its weights are broken, or its precision too low"
+                )
+
+
 class TopDownEstimator:
     """A `PoseEstimator` of a person detector and a pose network for crops.
 
     Of larger keypoint sets (Halpe, COCO-WholeBody) duplicates are told by all keypoints, and the 17 of COCO
     are kept. Boxes are the detector's, `box_scores` its scores, `keypoint_scores` what the network answers.
     People come by falling mean keypoint score.
+
+    With a `reid` network poses have features, of the pose network's own crops; nobody is dropped as a duplicate, as
+    AlphaPose has it when it tracks, and people come in the detector's order, the surest first.
     """
 
     def __init__(
@@ -65,6 +88,7 @@ class TopDownEstimator:
         frame_batch: int,
         crop_batch: int,
         min_box_area: float = 0.0,
+        reid: ReidNetwork | None = None,
     ) -> None:
         """`frame_batch` frames are estimated at once, their people `crop_batch` at once; no result depends on it.
 
@@ -78,7 +102,7 @@ class TopDownEstimator:
             )
         self.batch_size = frame_batch
         self._detector, self._network, self._constants = detector, network, constants
-        self._device, self._min_box_area = device, min_box_area
+        self._device, self._min_box_area, self._reid = device, min_box_area, reid
         self._detect_batches = Batches(detector.batch_size, of="frames")
         self._crop_batches = Batches(crop_batch, of="crops")
 
@@ -88,6 +112,7 @@ class TopDownEstimator:
             "min_box_area": self._min_box_area,
             **self._detector.settings(),
             **self._network.settings(),
+            **({"reid_sha256": self._reid.sha256} if self._reid else {}),
         }
 
     def start_video(self) -> None:
@@ -98,9 +123,11 @@ class TopDownEstimator:
         detected = self._detect_batches.run(len(images), lambda batch: self._detector.detect(images[batch]))
         crowd = _Crowd.of([boxes for batch in detected for boxes in batch])
         if not len(crowd):
-            return [Poses.nobody() for _ in frames]
-        keypoints = self._find_keypoints(images, crowd)
-        return [self._without_duplicates(crowd, keypoints, frame) for frame in range(len(frames))]
+            features = None if self._reid is None else np.zeros((0, FEATURE_SIZE), np.float32)
+            return [replace(Poses.nobody(), features=features) for _ in frames]
+        answers = self._look_at(images, crowd)
+        choose = self._without_duplicates if self._reid is None else self._with_features
+        return [choose(crowd, answers, np.flatnonzero(crowd.frame_of_person == frame)) for frame in range(len(frames))]
 
     def _upload(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
         tensor = torch.from_numpy(image)
@@ -108,31 +135,45 @@ class TopDownEstimator:
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _find_keypoints(self, images: list[torch.Tensor], crowd: _Crowd) -> FloatArray:
-        """(P, K, 3): x, y in frame pixels and score of everybody's keypoints."""
+    def _look_at(self, images: list[torch.Tensor], crowd: _Crowd) -> _Answers:
+        """What the networks say of everybody's crop."""
         settings = self._network.crop_settings
         padded = pad_boxes(crowd.box_xyxy, settings)
 
-        def find(people: slice) -> CropKeypoints:
+        def look(people: slice) -> tuple[CropKeypoints, torch.Tensor | None]:
             crops = crop_people(images, padded[people], crowd.frame_of_person[people], settings)
-            return self._network.find_keypoints(crops)
+            features = None if self._reid is None else compute_features(self._reid.module, crops)
+            return self._network.find_keypoints(crops), features
 
-        batches = self._crop_batches.run(len(crowd), find)
-        scores = torch.cat([batch.scores for batch in batches])
-        found = CropKeypoints(torch.cat([batch.xy for batch in batches]), scores)
-        keypoints = np.concatenate((found.in_frame(padded, settings), scores.cpu().numpy()[..., None]), axis=2)
-        if not np.isfinite(keypoints).all():
-            raise WeightsError(
-                "the pose network answers NaN or infinity: its weights are broken, or its precision too low"
-            )
-        return keypoints
+        batches = self._crop_batches.run(len(crowd), look)
+        scores = torch.cat([found.scores for found, _ in batches])
+        found = CropKeypoints(torch.cat([found.xy for found, _ in batches]), scores)
+        features = [features for _, features in batches if features is not None]
+        answers = _Answers(
+            keypoints_xy=found.in_frame(padded, settings),
+            scores=scores.cpu().numpy(),
+            features=torch.cat(features).cpu().numpy() if features else None,
+        )
+        answers.check_finite()
+        return answers
 
-    def _without_duplicates(self, crowd: _Crowd, keypoints: FloatArray, frame: int) -> Poses:
-        people = np.flatnonzero(crowd.frame_of_person == frame)
+    def _with_features(self, crowd: _Crowd, answers: _Answers, people: IntArray) -> Poses:
+        large = keep_large_poses(answers.keypoints_xy[people], min_box_area=self._min_box_area)
+        people = people[large]
+        assert answers.features is not None
+        return Poses(
+            box_xyxy=crowd.box_xyxy[people],
+            box_scores=crowd.scores[people],
+            keypoints_xy=np.ascontiguousarray(answers.keypoints_xy[people, :NUM_KEYPOINTS]),
+            keypoint_scores=np.ascontiguousarray(answers.scores[people, :NUM_KEYPOINTS]),
+            features=answers.features[people],
+        )
+
+    def _without_duplicates(self, crowd: _Crowd, answers: _Answers, people: IntArray) -> Poses:
         survivors = suppress_poses(
             crowd.box_xyxy[people],
-            keypoints[people, :, :2],
-            keypoints[people, :, 2],
+            answers.keypoints_xy[people],
+            answers.scores[people],
             constants=self._constants,
             min_box_area=self._min_box_area,
         )

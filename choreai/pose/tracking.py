@@ -16,7 +16,7 @@ import numpy.typing as npt
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from choreai.pose.estimator import FloatArray, Poses
 
-TRACKER_VERSION = 1
+TRACKER_VERSION = 2
 """Part of the pose fingerprint: raise it with any change below that changes a track id."""
 
 BASE_REACH = 0.25
@@ -41,6 +41,10 @@ COAST_SECONDS = 0.25
 VELOCITY_GAIN = 0.5
 """The newest step's share of the velocity: all of it would chase reversals, too little sees no crossing."""
 
+SIZE_GAIN = 0.5
+"""The newest box's share of a person's size. A detector now and then boxes no more than an upper body, half as high:
+with all of its size the whole body in the next frame would be somebody else's."""
+
 GAP_COST_PER_SECOND = 0.3
 """Makes somebody seen just now the likelier owner of a pose than somebody lost as near to it."""
 
@@ -59,7 +63,7 @@ class _Track:
     seen_seconds: float
     centre_xy: _Array  # (2,) of the torso
     velocity_xy: _Array  # (2,) pixels per second
-    size: float  # box diagonal, pixels
+    size: float  # box diagonal, pixels, blended over the sightings
     keypoints_xy: FloatArray  # (17, 2)
     weights: _Array  # (17,) keypoint scores in [0, 1]
 
@@ -107,18 +111,19 @@ class Tracker:
 
     def _see(self, people: _People, person: int, owner: _Track | None, now_seconds: float) -> _Track:
         """The track as this sighting leaves it; a new one without `owner`."""
-        centre = people.centre_xy[person]
+        centre, size = people.centre_xy[person], float(people.size[person])
         if owner is None:
             track_id, velocity = self._next_id, np.zeros(2)
             self._next_id += 1
         else:
             track_id, velocity = owner.track_id, _new_velocity(owner, centre, now_seconds)
+            size = owner.size ** (1 - SIZE_GAIN) * size**SIZE_GAIN
         return _Track(
             track_id=track_id,
             seen_seconds=now_seconds,
             centre_xy=centre,
             velocity_xy=velocity,
-            size=float(people.size[person]),
+            size=size,
             keypoints_xy=people.keypoints_xy[person],
             weights=people.weights[person],
         )

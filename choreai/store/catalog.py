@@ -4,8 +4,8 @@ The first step of every job. Rows stay in Arrow from here on, for a catalog may 
 the few rows that a worker gets become `Video` objects.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,22 +15,30 @@ import pyarrow.compute as pc
 
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
 from choreai.store.catalog_rows import COLUMNS, CatalogRows, read_rows
+from choreai.store.listed_ids import listed_content_ids
 from choreai.store.objects import (
     check_uri,
     join_uri,
     parent_uri,
     resolve_uri,
     stat_object,
+    without_secrets,
 )
+from choreai.store.plain_csv import read_plain_csv
+from choreai.store.roots import is_outside
 
 CATALOG_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 UNAVAILABLE = "unavailable: "
 """What the content id of a video that cannot be looked at begins with; the reason follows."""
+_OUTSIDE = f"{UNAVAILABLE}outside of allowed_roots; move the video, or add its folder or prefix there"
 
-_MAX_ID_BYTES = 1000
 _STAT_ROWS = 8192
+_LOOK_AT_ONCE = 1 << 20
+_NO_STRING = pa.scalar(None, pa.string())
 _ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.\-]*://)"
-_PLAINLY_FINE = r"^(s3://[^/]+/|file:///)"
+_PLAINLY_FINE = r"^(s3://[^/@?]+/[^?]*$|file:///[^?]*$)"
+_MAYBE_SECRET = r"[@?]"
+_MAX_BYTES = {"video_id": 1000, "uri": 8192, "label": 1000, "group": 1000, "content_id": 1000}
 _DOTTED = r"(^|/)\.{0,2}(/|$)"  # '.', '..' or nothing between two slashes
 
 
@@ -87,38 +95,78 @@ def read_catalog(uri: str) -> Catalog:
         check_uri(uri)
     except ConfigError as exc:
         raise CatalogError(f"catalog {exc}") from exc
-    rows = read_rows(uri)
-    _check_values(rows)
-    _check_unique(rows)
-    columns = {name: _trimmed(rows.table[name]) for name in ("label", "group", "content_id")}
-    columns |= {"video_id": rows.table["video_id"], "uri": _absolute(rows, base=parent_uri(uri))}
-    return Catalog(uri, pa.table([columns[name] for name in COLUMNS], schema=CATALOG_SCHEMA))
+    if uri.lower().endswith(".csv"):
+        try:
+            return _catalog(uri, read_plain_csv(uri))
+        except CatalogError:  # quotes, or a mistake: the careful reader takes it, or says what is wrong and where
+            pass
+    return _catalog(uri, read_rows(uri))
+
+
+def _catalog(uri: str, batches: Iterator[CatalogRows]) -> Catalog:
+    """The rows of all batches, checked and tidied one batch at a time."""
+    base = parent_uri(uri)
+    tidy: list[pa.Table] = []
+    places: list[pa.Array] = []
+    for rows in batches:
+        _check_values(rows)
+        columns = {name: _trimmed(rows.table[name]) for name in ("label", "group", "content_id")}
+        columns |= {"video_id": rows.table["video_id"], "uri": _absolute(rows, base=base)}
+        tidy.append(pa.table([columns[name] for name in COLUMNS], schema=CATALOG_SCHEMA))
+        places.append(rows.table["place"].combine_chunks())
+    if not tidy:
+        raise CatalogError(f"{uri}: the catalog is empty; it needs at least one row with video_id and uri")
+    table = pa.concat_tables(tidy)
+    found = table.select(["video_id", "uri"]).append_column("place", pa.chunked_array(places))
+    _check_unique(CatalogRows(uri, rows.counted_in, found))
+    return Catalog(uri, table)
 
 
 def with_content_ids(
-    catalog: Catalog, *, num_threads: int = 32, on_video: Callable[[], object] | None = None
+    catalog: Catalog,
+    *,
+    allowed_roots: Sequence[str] = (),
+    num_threads: int = 32,
+    on_videos: Callable[[int], object] | None = None,
 ) -> Catalog:
     """The catalog with a content id in every row: where there was none, the object's own.
 
-    A video that cannot be looked at gets `UNAVAILABLE` and the reason, and becomes a quarantine row later.
-    Raises `StorageError` where it is the store that fails (no credentials, no answer), for that is no video's
-    fault. `on_video` is called after each row, from this thread.
+    A video outside of `allowed_roots` (none: everywhere is allowed) is not looked at; it and one that cannot be
+    looked at get `UNAVAILABLE` and the reason, and become quarantine rows later. Raises `StorageError` where it is
+    the store that fails (no credentials, no answer), for that is no video's fault. `on_videos` is told now and then
+    how many more are done, from this thread.
     """
     chunks = []
     with ThreadPoolExecutor(num_threads) as pool:
-        for batch in catalog.table.to_batches(max_chunksize=_STAT_ROWS):
-            known = batch["content_id"].to_pylist()
-            unknown_uris = batch["uri"].filter(batch["content_id"].is_null()).to_pylist()
-            looked_up = pool.map(_content_id, unknown_uris)
-            found = []
-            for content_id in known:
-                found.append(next(looked_up) if content_id is None else content_id)
-                if on_video is not None:
-                    on_video()
-            chunks.append(pa.array(found, pa.string()))
+        for start in range(0, len(catalog), _LOOK_AT_ONCE):
+            rows = catalog.table.slice(start, _LOOK_AT_ONCE)
+            uris, ids = rows["uri"].combine_chunks(), rows["content_id"].combine_chunks()
+            if allowed_roots:
+                ids = pc.if_else(is_outside(uris, allowed_roots), _OUTSIDE, ids)
+            if ids.null_count:
+                ids = pc.coalesce(ids, listed_content_ids(pc.if_else(ids.is_null(), uris, _NO_STRING)))
+            if on_videos is not None:
+                on_videos(len(ids) - ids.null_count)
+            chunks.append(_looked_up(uris, ids, pool, on_videos))
     position = COLUMNS.index("content_id")
     filled = pa.chunked_array(chunks, pa.string())
     return Catalog(catalog.uri, catalog.table.set_column(position, CATALOG_SCHEMA.field(position), filled))
+
+
+def _looked_up(uris: pa.Array, ids: pa.Array, pool: Executor, on_videos: Callable[[int], object] | None) -> pa.Array:
+    """`ids`, each null replaced by what the object at that place of `uris` says."""
+    places = _indices(ids.is_null())
+    for start in range(0, len(places), _STAT_ROWS):  # or the executor would queue a million at once
+        some = places[start : start + _STAT_ROWS]
+        found = []
+        for content_id in pool.map(_content_id, uris.take(pa.array(some)).to_pylist()):
+            found.append(content_id)
+            if on_videos is not None:
+                on_videos(1)
+        mask = np.zeros(len(ids), np.bool_)
+        mask[some] = True
+        ids = pc.replace_with_mask(ids, pa.array(mask), pa.array(found, pa.string()))
+    return ids
 
 
 def _content_id(uri: str) -> str:
@@ -138,12 +186,12 @@ def _check_values(rows: CatalogRows) -> None:
         if (index := _first(blank)) is not None:
             raise rows.error(index, f"{name} is empty; fill it in or remove the row")
         if (index := _first(pc.match_substring_regex(column, r"\p{Cc}"))) is not None:
-            value = column[index].as_py()
+            value = without_secrets(column[index].as_py()[:200])
             raise rows.error(index, f"{name} {value!r} has control characters or line breaks; remove them")
-    lengths = pc.binary_length(rows.table["video_id"])
-    if (index := _first(pc.greater(lengths, _MAX_ID_BYTES))) is not None:
-        num_bytes = lengths[index].as_py()
-        raise rows.error(index, f"video_id has {num_bytes} bytes, {_MAX_ID_BYTES} are allowed; shorten it")
+    for name, limit in _MAX_BYTES.items():
+        lengths = pc.binary_length(rows.table[name])
+        if (index := _first(pc.greater(lengths, limit))) is not None:
+            raise rows.error(index, f"{name} has {lengths[index].as_py()} bytes, {limit} are allowed; shorten it")
     for index in _indices(_needs_a_look(rows.table["uri"])):
         try:
             check_uri(rows.table["uri"][index].as_py())
@@ -153,23 +201,30 @@ def _check_values(rows: CatalogRows) -> None:
 
 def _needs_a_look(uris: pa.ChunkedArray) -> pa.ChunkedArray:
     with_scheme = pc.match_substring_regex(uris, r"^[A-Za-z][A-Za-z0-9+.\-]*://")
-    return pc.and_not(with_scheme, pc.match_substring_regex(uris, _PLAINLY_FINE))
+    suspect = pc.or_(with_scheme, pc.match_substring_regex(uris, _MAYBE_SECRET))
+    return pc.and_not(suspect, pc.match_substring_regex(uris, _PLAINLY_FINE))
 
 
 def _check_unique(rows: CatalogRows) -> None:
+    import duckdb
+
     ids = rows.table["video_id"]
-    if pc.count_distinct(ids).as_py() == len(ids):
+    with duckdb.connect() as connection:  # eight bytes an id, where Arrow's own count holds every string again
+        connection.execute("SET threads = 1")
+        hashes = connection.from_arrow(pa.table({"id": ids})).project("hash(id) AS hash").fetchnumpy()["hash"]
+    ordered = np.sort(hashes)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
         return
-    counts = pc.value_counts(ids)
-    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    places = _indices(pc.is_in(ids, value_set=repeated))
     first_seen: dict[str, int] = {}
-    for index in places:
-        video_id = ids[index].as_py()
+    for index in np.flatnonzero(np.isin(hashes, repeated)):
+        video_id = ids[int(index)].as_py()
         if video_id in first_seen:
             other = rows.where(first_seen[video_id])
-            raise rows.error(index, f"video_id {video_id!r} was in {other} already; ids must be unique, rename one")
-        first_seen[video_id] = index
+            raise rows.error(
+                int(index), f"video_id {video_id!r} was in {other} already; ids must be unique, rename one"
+            )
+        first_seen[video_id] = int(index)
 
 
 def _absolute(rows: CatalogRows, *, base: str) -> pa.ChunkedArray:
@@ -195,7 +250,7 @@ def _resolved(rows: CatalogRows, index: int, *, base: str) -> str:
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     trimmed = pc.utf8_trim_whitespace(column)
-    return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), pa.scalar(None, pa.string()), trimmed)
+    return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), _NO_STRING, trimmed)
 
 
 def _first(mask: pa.ChunkedArray) -> int | None:

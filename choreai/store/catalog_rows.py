@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from choreai.errors import CatalogError
 from choreai.store.objects import is_folder, join_uri, list_objects, open_object, resolve_uri, stat_object
@@ -39,6 +41,7 @@ _OFTEN_CALLED = {
     ),
 }
 _BATCH_ROWS = 65_536
+_SCHEMA = pa.schema([("place", pa.int64()), *((name, pa.string()) for name in COLUMNS)])
 
 _Row = tuple[int, str | None, str | None, str | None, str | None, str | None]
 """Place in the file, then a value for each of `COLUMNS`."""
@@ -46,7 +49,7 @@ _Row = tuple[int, str | None, str | None, str | None, str | None, str | None]
 
 @dataclass(frozen=True, eq=False)
 class CatalogRows:
-    """Rows as found: `table` has `place` (int64, from 1) and `COLUMNS` (strings or null)."""
+    """Some of a catalog's rows as found: `table` has `place` (int64, from 1) and `COLUMNS` (strings or null)."""
 
     uri: str
     counted_in: Literal["line", "row", "file"]
@@ -63,10 +66,13 @@ class CatalogRows:
         return CatalogError(f"{self.uri}, {self.where(index)}: {problem}")
 
 
-def read_rows(uri: str) -> CatalogRows:
-    """One row or more. Raises `CatalogError` where `uri` is no catalog or cannot be read as its name says."""
+def read_rows(uri: str) -> Iterator[CatalogRows]:
+    """All rows, a batch at a time. Raises `CatalogError` where `uri` is no catalog or cannot be read as its name
+    says.
+    """
     if is_folder(uri):
-        return _read_listing(uri)
+        yield _read_listing(uri)
+        return
     if stat_object(uri) is None:
         raise CatalogError(f"{uri}: there is no such file or folder; check the name")
     extension = posixpath.splitext(uri)[1].lower()
@@ -75,13 +81,11 @@ def read_rows(uri: str) -> CatalogRows:
         raise CatalogError(f"{uri}: unknown extension {extension!r}; a catalog is {known}")
     with open_object(uri) as file:
         if extension == ".parquet":
-            rows = CatalogRows(uri, "row", _table(_parquet_batches(uri, file)))
+            batches = _parquet_batches(uri, file)
         else:
-            lines = _csv_rows(uri, file) if extension == ".csv" else _json_rows(uri, file)
-            rows = CatalogRows(uri, "line", _table(_batches(uri, lines)))
-    if not rows.table.num_rows:
-        raise CatalogError(f"{uri}: the catalog is empty; it needs at least one row with video_id and uri")
-    return rows
+            batches = _batches(uri, _csv_rows(uri, file) if extension == ".csv" else _json_rows(uri, file))
+        for batch in batches:
+            yield CatalogRows(uri, "row" if extension == ".parquet" else "line", pa.Table.from_batches([batch]))
 
 
 def _read_listing(uri: str) -> CatalogRows:
@@ -95,15 +99,13 @@ def _read_listing(uri: str) -> CatalogRows:
         (place, info.uri.removeprefix(folder), info.uri, None, None, info.content_id)
         for place, info in enumerate(found, start=1)
     )
-    table = _table(_batches(uri, rows))
+    table = pa.Table.from_batches(_batches(uri, rows), schema=_SCHEMA)
     if not table.num_rows:
         raise CatalogError(f"{uri}: no videos in this folder; looked for {' '.join(VIDEO_EXTENSIONS)}")
-    return CatalogRows(uri, "file", table.sort_by("video_id"))  # a listing's order is not the same everywhere
-
-
-def _table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
-    schema = pa.schema([("place", pa.int64()), *((name, pa.string()) for name in COLUMNS)])
-    return pa.Table.from_batches(batches, schema=schema)
+    ids = table["video_id"]
+    if not pc.all(pc.less(ids.slice(0, len(ids) - 1), ids.slice(1)), min_count=0).as_py():
+        table = table.sort_by("video_id")  # a folder's order is not the same everywhere; a bucket's is this one
+    return CatalogRows(uri, "file", table)
 
 
 def _batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
@@ -113,7 +115,7 @@ def _batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
             arrays = [pa.array(places, pa.int64()), *(pa.array(column, pa.string()) for column in columns)]
         except UnicodeEncodeError as exc:  # half a surrogate pair: a file name's stray byte, or JSON's "\ud800"
             raise CatalogError(f"{uri}: {exc.object!r} is not valid Unicode; rename it") from exc
-        yield pa.record_batch(arrays, names=["place", *COLUMNS])
+        yield pa.record_batch(arrays, schema=_SCHEMA)
 
 
 def _lines(uri: str, file: BinaryIO) -> Iterator[str]:
@@ -192,8 +194,8 @@ def _parquet_batches(uri: str, file: BinaryIO) -> Iterator[pa.RecordBatch]:
             ]
             for column in columns:
                 column.validate(full=True)  # Parquet itself does not promise UTF-8
-            places = pa.array(range(place, place + len(batch)), pa.int64())
-            yield pa.record_batch([places, *columns], names=["place", *COLUMNS])
+            places = pa.array(np.arange(place, place + len(batch), dtype=np.int64))
+            yield pa.record_batch([places, *columns], schema=_SCHEMA)
             place += len(batch)
     except (pa.ArrowException, OSError) as exc:
         raise CatalogError(f"{uri}: not a readable Parquet file ({exc}); write it again") from exc

@@ -71,7 +71,7 @@ def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
             return True
 
 
-def list_files(uri: str, path: str) -> Iterator[ObjectInfo]:
+def list_files(uri: str, path: str, *, sub_folders: bool) -> Iterator[ObjectInfo]:
     """Every file under a folder, links to folders followed once; nothing where there is no folder."""
     folders, seen = [path.rstrip("/") or "/"], set[tuple[int, int]]()
     while folders:
@@ -87,7 +87,7 @@ def list_files(uri: str, path: str) -> Iterator[ObjectInfo]:
         with entries:
             for entry in entries:
                 if entry.is_dir():
-                    folders.append(entry.path)
+                    folders.extend([entry.path] if sub_folders else [])
                 elif not _is_temporary(entry.name) and entry.is_file():
                     with suppress(FileNotFoundError):  # gone since the folder was read
                         yield _info(entry.path, entry.stat())

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.errors import TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.store import tables
 
 FloatArray = npt.NDArray[np.float32]
-_COLUMNS = ["video_id", "content_id", "frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
+_ARRAYS = ["frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
+_COLUMNS = ["video_id", "content_id", *_ARRAYS, "keypoints_xyz"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class KeypointRows:
     """(N, 17, 2) original-frame pixels."""
     keypoint_scores: FloatArray
     """(N, 17)."""
+    keypoints_xyz: FloatArray | None = None
+    """(N, 17, 3) metres from between the hips, y down, NaN in rows without; None where no row has any."""
 
     def __len__(self) -> int:
         return len(self.frame_index)
@@ -41,14 +45,16 @@ class KeypointRows:
     @classmethod
     def of(cls, table: pa.Table) -> "KeypointRows":
         """The rows of one video's table (columns of the keypoints schema), put in order."""
-        columns = {name: _array(table.column(name)) for name in _COLUMNS[2:]}
+        columns = {name: _array(table.column(name)) for name in _ARRAYS}
         order = np.lexsort((columns["frame_index"], columns["track_id"]))
+        xyz = _xyz(table.column("keypoints_xyz"))
         return cls(
             frame_index=columns["frame_index"][order],
             pts_seconds=columns["pts_seconds"][order],
             track_id=columns["track_id"][order],
             keypoints_xy=columns["keypoints_xy"].reshape(-1, NUM_KEYPOINTS, 2)[order],
             keypoint_scores=columns["keypoint_scores"].reshape(-1, NUM_KEYPOINTS)[order],
+            keypoints_xyz=None if xyz is None else xyz[order],
         )
 
 
@@ -57,22 +63,34 @@ def read_videos(part_uri: str, content_ids: Mapping[str, str]) -> Iterator[tuple
 
     `content_ids` is by video_id. One video is in memory at a time.
     """
-    wanted = pa.array(sorted(content_ids), pa.string())
+    for video_id, table in _videos(part_uri, pa.array(sorted(content_ids), pa.string())):
+        yield video_id, KeypointRows.of(table.filter(pc.equal(table["content_id"], content_ids[video_id])))
+
+
+def read_contents(part_uri: str) -> Iterator[tuple[str, str, KeypointRows]]:
+    """(video_id, content_id, rows) of each video of a keypoints part. One video is in memory at a time."""
+    for video_id, table in _videos(part_uri, None):
+        for content_id in pc.unique(table["content_id"]).to_pylist():
+            yield video_id, content_id, KeypointRows.of(table.filter(pc.equal(table["content_id"], content_id)))
+
+
+def _videos(part_uri: str, wanted: pa.Array | None) -> Iterator[tuple[str, pa.Table]]:
+    """(video_id, rows) of each video, of those in `wanted` if it is given, whatever the content."""
     held: list[pa.Table] = []
     held_id: str | None = None
     with tables.open_part(part_uri, tables.KEYPOINTS) as part:
         for batch in part.iter_batches(columns=_COLUMNS):
             table = pa.Table.from_batches([batch])
-            table = table.filter(pc.is_in(table["video_id"], value_set=wanted))
+            if wanted is not None:
+                table = table.filter(pc.is_in(table["video_id"], value_set=wanted))
             for video_id in pc.unique(table["video_id"]).to_pylist():  # in order of appearance
                 if video_id != held_id and held_id is not None:
-                    yield held_id, KeypointRows.of(pa.concat_tables(held))
+                    yield held_id, pa.concat_tables(held)
                     held = []
                 held_id = video_id
-                of_video = table.filter(pc.equal(table["video_id"], video_id))
-                held.append(of_video.filter(pc.equal(of_video["content_id"], content_ids[video_id])))
+                held.append(table.filter(pc.equal(table["video_id"], video_id)))
     if held_id is not None:
-        yield held_id, KeypointRows.of(pa.concat_tables(held))
+        yield held_id, pa.concat_tables(held)
 
 
 def _array(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
@@ -80,3 +98,18 @@ def _array(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
     if pa.types.is_fixed_size_list(combined.type):
         combined = combined.flatten()
     return combined.to_numpy(zero_copy_only=False)
+
+
+def _xyz(column: pa.ChunkedArray) -> FloatArray | None:
+    """(N, 17, 3), None for a column of nulls. Raises TableError for rows of other lengths."""
+    if column.null_count == len(column):
+        return None
+    known = np.asarray(column.is_valid())
+    lengths = pc.unique(pc.list_value_length(column.drop_null())).to_pylist()
+    if lengths != [3 * NUM_KEYPOINTS]:
+        raise TableError(
+            f"keypoints_xyz must have {3 * NUM_KEYPOINTS} numbers or be null, got {sorted(lengths)} numbers"
+        )
+    xyz = np.full((len(column), NUM_KEYPOINTS, 3), np.nan, np.float32)
+    xyz[known] = _array(pc.list_flatten(column)).reshape(-1, NUM_KEYPOINTS, 3)
+    return xyz

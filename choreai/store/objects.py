@@ -14,6 +14,7 @@ from choreai.store.uris import (
     locate,
     parent_uri,
     resolve_uri,
+    without_secrets,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "read_object",
     "resolve_uri",
     "stat_object",
+    "without_secrets",
 ]
 
 
@@ -90,13 +92,15 @@ def put_if_absent(uri: str, source: bytes | Path) -> bool:
     return s3.put_key_if_absent(uri, place, source)
 
 
-def list_objects(prefix_uri: str) -> Iterator[ObjectInfo]:
-    """Every object under a folder or prefix and its sub-folders, one at a time, in no promised order.
+def list_objects(prefix_uri: str, *, sub_folders: bool = True) -> Iterator[ObjectInfo]:
+    """Every object in a folder or prefix and in its sub-folders, one at a time, in no promised order.
 
     A missing folder or prefix gives nothing; a missing bucket raises `ObjectMissingError`.
     """
     place = locate(prefix_uri)
-    return files.list_files(prefix_uri, place) if isinstance(place, str) else s3.list_keys(prefix_uri, place)
+    if isinstance(place, str):
+        return files.list_files(prefix_uri, place, sub_folders=sub_folders)
+    return s3.list_keys(prefix_uri, place, sub_folders=sub_folders)
 
 
 def delete_object(uri: str) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from choreai.errors import TableError
 from choreai.store import objects, tables
+from choreai.store.live_parts import live_parts
 
 VIDEOS_FOOTER = b"choreai.videos"
 CHUNK_ROWS = 16_384
@@ -181,7 +182,8 @@ def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None
 def recover_videos_parts(root: str, pose_fingerprint: str) -> int:
     """How many videos parts were missing and have been made again: a worker died between its two PUTs."""
     committed = {tables.part_id_of(uri) for uri in tables.list_parts(root, "keypoints", pose_fingerprint)}
-    described = {tables.part_id_of(uri) for uri in tables.list_parts(root, "videos", pose_fingerprint)}
+    parts = live_parts(root, "videos", pose_fingerprint)
+    described = {tables.part_id_of(uri) for uri in parts.uris} | parts.members
     missing = sorted(committed - described)
     for shard_id in missing:
         recover_videos_part(root, pose_fingerprint, shard_id)

@@ -36,6 +36,8 @@ class ShardReport:
     worker: str
     """host:process id."""
     gpu_ids: tuple[str, ...] = ()
+    num_bytes: int = 0
+    """Of the videos that were opened."""
 
 
 def new_run_id() -> str:

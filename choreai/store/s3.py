@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.store.files import open_file
-from choreai.store.uris import ObjectInfo, S3Place
+from choreai.store.uris import ObjectInfo, S3Place, without_secrets
 
 READ_AHEAD_BYTES = 4 << 20
 """One ranged GET fetches this much: large against a request's latency, small against a worker's memory."""
@@ -80,11 +80,12 @@ def put_key_if_absent(uri: str, place: S3Place, source: bytes | Path) -> bool:
     raise StorageError(uri, f"other writers were in the way {_CONFLICT_ATTEMPTS} times (409); run again")
 
 
-def list_keys(uri: str, place: S3Place) -> Iterator[ObjectInfo]:
+def list_keys(uri: str, place: S3Place, *, sub_folders: bool) -> Iterator[ObjectInfo]:
     """Every object under a prefix taken as a folder, a page of 1,000 at a time."""
     prefix = f"{place.key.rstrip('/')}/" if place.key else ""
+    where = {"Bucket": place.bucket, "Prefix": prefix} | ({} if sub_folders else {"Delimiter": "/"})
     with _s3_errors(uri):
-        for page in _client().get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=prefix):
+        for page in _client().get_paginator("list_objects_v2").paginate(**where):
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # marks that consoles leave for folders
                     key_uri = f"s3://{place.bucket}/{entry['Key']}"
@@ -228,7 +229,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
     except (exceptions.ParamValidationError, UnicodeEncodeError) as exc:
         raise ObjectUnusableError(uri, f"no valid bucket or key: {exc}") from exc
     except (exceptions.BotoCoreError, ResponseParserError) as exc:
-        raise StorageError(uri, f"{type(exc).__name__}: {exc}") from exc
+        raise StorageError(uri, without_secrets(f"{type(exc).__name__}: {exc}")) from exc
 
 
 def _failure(uri: str, exc: Any) -> StorageError:  # botocore.exceptions.ClientError, which has no types

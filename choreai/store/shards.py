@@ -8,13 +8,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.store.catalog import Catalog, Video
 
 KEY = ["video_id", "content_id"]
+_KEYS_AT_ONCE = 1 << 20
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:
@@ -66,26 +70,89 @@ class Pending:
     """Catalog rows that failed before and are not tried again."""
 
 
-def pending_videos(catalog: Catalog, known: pa.Table, *, retry_quarantined: bool) -> Pending:
+def pending_videos(catalog: Catalog, known: pa.Table | pa.RecordBatchReader, *, retry_quarantined: bool) -> Pending:
     """The catalog's videos without a row in `known` for the same bytes.
 
-    `known` needs the videos table's columns video_id, content_id, status and attempts.
+    `known` needs the videos table's columns video_id, content_id, status and attempts; a reader is streamed.
     """
-    latest = latest_attempts(known.select([*KEY, "status", "attempts"]))
-    ordered = catalog.table.append_column("position", pa.array(range(len(catalog)), pa.int64()))
-    joined = ordered.join(latest, keys=KEY, join_type="left outer").sort_by("position")
-    quarantined = pc.fill_null(pc.equal(joined["status"], "quarantined"), False)
-    wanted = pc.is_null(joined["status"])
-    if retry_quarantined:
-        wanted = pc.or_(wanted, quarantined)
-    pending = joined.filter(wanted)
-    attempts = pc.add(pc.fill_null(pending["attempts"], 0), 1).cast(pa.int32())
-    num_quarantined = 0 if retry_quarantined else pc.sum(quarantined).as_py() or 0
+    latest = _LatestAttempts.of(known)
+    wanted, attempts, num_quarantined = [pa.array([], pa.bool_())], [pa.array([], pa.int32())], 0
+    for start in range(0, len(catalog), _KEYS_AT_ONCE):
+        tried, failed = latest.look_up(catalog.table.slice(start, _KEYS_AT_ONCE))
+        chosen = (tried == 0) | failed if retry_quarantined else tried == 0
+        wanted.append(pa.array(chosen))
+        attempts.append(pa.array(tried[chosen] + 1))
+        num_quarantined += int(np.count_nonzero(failed & ~chosen))
+    pending = catalog.table.filter(pa.chunked_array(wanted))
     return Pending(
-        videos=pending.select(catalog.table.column_names).append_column("attempts", attempts),
+        videos=pending.append_column("attempts", pa.chunked_array(attempts)),
         num_done=len(catalog) - pending.num_rows - num_quarantined,
         num_quarantined=num_quarantined,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _LatestAttempts:
+    """What is known of each (video_id, content_id), by 128 bits of hash in 21 bytes: tens of millions fit.
+
+    Sorted by `first`. Two keys that share it (one chance in a million for ten million videos) hide each other from
+    `look_up`, and at worst one is processed again.
+    """
+
+    first: npt.NDArray[np.uint64]
+    second: npt.NDArray[np.uint64]
+    attempts: npt.NDArray[np.int32]
+    quarantined: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, known: pa.Table | pa.RecordBatchReader) -> "_LatestAttempts":
+        parts = [_hash_keys(rows, ", attempts, status = 'quarantined' AS quarantined") for rows in _pieces(known)]
+        columns = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+        order = np.lexsort((columns["attempts"], columns["first"]))
+        for name, column in columns.items():
+            columns[name] = column[order]
+        is_last = np.append(columns["first"][1:] != columns["first"][:-1], True)[: len(order)]
+        if not is_last.all():
+            columns = {name: column[is_last] for name, column in columns.items()}
+        return cls(**columns)
+
+    def look_up(self, keys: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """For each row of `keys` its attempts so far (0: none), and whether the last of them failed."""
+        tried, failed = np.zeros(len(keys), np.int32), np.zeros(len(keys), np.bool_)
+        if not len(self.first):
+            return tried, failed
+        hashes = _hash_keys(keys)
+        order = np.argsort(hashes["first"])  # neighbours are found several times as fast
+        first, second = hashes["first"][order], hashes["second"][order]
+        place = np.minimum(np.searchsorted(self.first, first), len(self.first) - 1)
+        same = (self.first[place] == first) & (self.second[place] == second)
+        tried[order] = np.where(same, self.attempts[place], 0)
+        failed[order] = same & self.quarantined[place]
+        return tried, failed
+
+
+def _pieces(rows: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """The rows, about `_KEYS_AT_ONCE` at a time: parts hold a few rows, or a million."""
+    held: list[pa.RecordBatch] = []
+    num_held = 0
+    for batch in rows.to_batches() if isinstance(rows, pa.Table) else rows:
+        held.append(batch)
+        num_held += len(batch)
+        if num_held >= _KEYS_AT_ONCE:
+            yield pa.Table.from_batches(held)
+            held, num_held = [], 0
+    yield pa.Table.from_batches(held, schema=rows.schema)
+
+
+def _hash_keys(rows: pa.Table, more: str = "") -> dict[str, npt.NDArray[Any]]:
+    """Two hashes of each row's key, in order, and the columns that `more` names."""
+    import duckdb
+
+    query = f"hash(video_id, content_id) AS first, hash(content_id, video_id) AS second{more}"
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1")
+        columns: dict[str, npt.NDArray[Any]] = connection.from_arrow(rows).project(query).fetchnumpy()
+    return columns
 
 
 def plan_shards(pending: pa.Table, *, videos_per_shard: int, pose_fingerprint: str) -> Iterator[PoseShard]:

@@ -11,16 +11,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from choreai.errors import ObjectMissingError, TableError
+from choreai.errors import TableError
+from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.store import objects
+from choreai.store.live_parts import live_parts, read_consistently
 
 SCHEMA_VERSION = 1
-"""Part of the pose fingerprint: a new version means new tables beside the old ones."""
+"""Of the keypoint and video tables, and part of the pose fingerprint: a new version means new tables beside the old."""
+TAGS_VERSION = 2
+KINEMATICS_VERSION = 1
 
 
-def _schema(name: str, fields: list[pa.Field]) -> pa.Schema:
-    metadata = {"choreai.table": name, "choreai.schema_version": str(SCHEMA_VERSION)}
+def _schema(name: str, version: int, fields: list[pa.Field]) -> pa.Schema:
+    metadata = {"choreai.table": name, "choreai.schema_version": str(version)}
     return pa.schema(fields, metadata=metadata)
 
 
@@ -30,6 +34,7 @@ def _vector(length: int) -> pa.DataType:
 
 KEYPOINTS = _schema(
     "keypoints",
+    SCHEMA_VERSION,
     [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("content_id", pa.string(), nullable=False),
@@ -49,6 +54,7 @@ KEYPOINTS = _schema(
 
 VIDEOS = _schema(
     "videos",
+    SCHEMA_VERSION,
     [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
@@ -75,32 +81,56 @@ VIDEOS = _schema(
 """One row per video and attempt. `status`: "ok", "nobody" (decoded, but no person in view) or "quarantined"
 (then `stage`, `error_class` and `reason` say where and why)."""
 
+_MEASURES = [pa.field(name, pa.float32()) for name in ("seconds", "seen_share", *FEATURES)]
+
+
+def _structs(**types: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.struct([pa.field(name, kind) for name, kind in types.items()]))
+
+
+_SPAN = {"start_seconds": pa.float32(), "stop_seconds": pa.float32(), "track_id": pa.int32()}
+
+UNKNOWN = "unknown"
+"""The tag of a video whose style the model is not sure of; no label may be called so."""
+
 TAGS = _schema(
     "tags",
+    TAGS_VERSION,
     [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
         pa.field("content_id", pa.string(), nullable=False),
         pa.field("style", pa.string()),
+        pa.field("best_style", pa.string()),
         pa.field("score", pa.float32()),
+        pa.field("unknown", pa.bool_(), nullable=False),
         pa.field("reason", pa.string()),
+        pa.field("distribution", _structs(style=pa.string(), score=pa.float32()), nullable=False),
+        pa.field("segments", _structs(**_SPAN, style=pa.string(), score=pa.float32()), nullable=False),
         pa.field(
-            "distribution",
-            pa.list_(pa.struct([pa.field("style", pa.string()), pa.field("score", pa.float32())])),
+            "tracks",
+            _structs(
+                track_id=pa.int32(),
+                start_seconds=pa.float32(),
+                stop_seconds=pa.float32(),
+                style=pa.string(),
+                best_style=pa.string(),
+                score=pa.float32(),
+                unknown=pa.bool_(),
+            ),
             nullable=False,
         ),
+        pa.field("windows", _structs(**_SPAN, style=pa.string(), score=pa.float32()), nullable=False),
+        pa.field("kinematics", pa.struct(_MEASURES)),
         pa.field(
-            "windows",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("start_seconds", pa.float32()),
-                        pa.field("stop_seconds", pa.float32()),
-                        pa.field("track_id", pa.int32()),
-                        pa.field("style", pa.string()),
-                        pa.field("score", pa.float32()),
-                    ]
-                )
+            "reasons",
+            _structs(
+                feature=pa.string(),
+                sentence=pa.string(),
+                strength=pa.float32(),
+                value=pa.float32(),
+                style_median=pa.float32(),
+                others_median=pa.float32(),
             ),
             nullable=False,
         ),
@@ -110,13 +140,31 @@ TAGS = _schema(
         pa.field("tagged_at", pa.timestamp("ms", tz="UTC"), nullable=False),
     ],
 )
-"""One row per video. `style` is null, with a `reason`, where there is nothing to judge."""
+"""One row per video. `style` is the tag: "unknown" where `unknown`, null where there is nothing to judge; `reason`
+says why. `best_style` is the most likely style, sure or not, and `score` its calibrated probability. `segments` are
+changes of style, `tracks` each dancer's own tag, `kinematics` the main dancer's (lengths in torso lengths)."""
+
+KINEMATICS = _schema(
+    "kinematics",
+    KINEMATICS_VERSION,
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("track_id", pa.int32(), nullable=False),
+        pa.field("start_seconds", pa.float32(), nullable=False),
+        pa.field("stop_seconds", pa.float32(), nullable=False),
+        pa.field("is_main", pa.bool_(), nullable=False),
+        *_MEASURES,
+        pa.field("run_id", pa.string(), nullable=False),
+    ],
+)
+"""One row per track. Features as `choreai.motion.kinematics.Kinematics` explains them, null where not known."""
 
 
 def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
     """Nothing; TableError if `schema` is not this table in this version."""
     found = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
-    table, version = expected.metadata[b"choreai.table"].decode(), str(SCHEMA_VERSION)
+    table, version = (expected.metadata[name].decode() for name in (b"choreai.table", b"choreai.schema_version"))
     if found.get("choreai.table") != table:
         raise TableError(
             f"{uri}: this is not a choreai {table} table (its metadata names "
@@ -125,7 +173,7 @@ def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
     if found.get("choreai.schema_version") != version:
         raise TableError(
             f"{uri}: {table} schema version {found.get('choreai.schema_version')!r}, but this release reads "
-            f"version {version}; extract again, or use the release that wrote it"
+            f"version {version}; run the job that makes it again, or use the release that wrote it"
         )
     missing = [name for name in expected.names if name not in schema.names]
     wrong = [
@@ -160,7 +208,10 @@ def part_uri(root: str, table: str, version: str, part_id: str) -> str:
 
 
 def list_parts(root: str, table: str, version: str) -> Iterator[str]:
-    """URIs of all parts of one table version, in no promised order; none if there is no such table yet."""
+    """URIs of all parts of one table version, in no promised order; none if there is no such table yet.
+
+    Of a table that `choreai.store.compact` merges, use `live_parts`: some of these rows may be there twice.
+    """
     for info in objects.list_objects(objects.join_uri(root, table, version) + "/"):
         name = info.uri.rsplit("/", 1)[-1]
         if name.startswith("part-") and name.endswith(".parquet"):
@@ -175,13 +226,13 @@ def part_id_of(uri: str) -> str:
 def read_all(root: str, table: str, version: str, expected: pa.Schema, *, columns: list[str]) -> pa.Table:
     """The named columns of all parts of one table version, one after the other."""
     schema = pa.schema([expected.field(name) for name in columns])
-    tables = [schema.empty_table()]
-    for uri in list_parts(root, table, version):
-        try:
-            tables.append(read_part(uri, expected, columns=columns).replace_schema_metadata(None))
-        except ObjectMissingError:  # compacted or deleted between listing and reading
-            continue
-    return pa.concat_tables(tables)
+
+    def read() -> pa.Table:
+        uris = live_parts(root, table, version).uris
+        parts = [read_part(uri, expected, columns=columns).replace_schema_metadata(None) for uri in uris]
+        return pa.concat_tables([schema.empty_table(), *parts])
+
+    return read_consistently(read)
 
 
 def write_part(uri: str, table: pa.Table, path: Path) -> bool:

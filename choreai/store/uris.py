@@ -13,6 +13,11 @@ from urllib.parse import unquote
 from choreai.errors import ConfigError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_SECRETS = re.compile(
+    r"(?<=://)[^/@?#]*@"  # user:password@host
+    r"|(?<=[?&])(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature|sig|token)=[^&#\s]*",  # what a presigned URL is made of
+    re.IGNORECASE,
+)
 _REMEDIES = {
     "http": "download it and give its path, or put it into S3",
     "https": "download it and give its path, or put it into S3",
@@ -40,6 +45,11 @@ class S3Place:
     key: str
 
 
+def without_secrets(text: str) -> str:
+    """`text` with what credentials its URIs carry struck out, for messages and logs."""
+    return _SECRETS.sub("***", text)
+
+
 def locate(uri: str) -> S3Place | str:
     """The bucket and key, or the plain path.
 
@@ -48,6 +58,11 @@ def locate(uri: str) -> S3Place | str:
     match = _SCHEME.match(uri)
     scheme = match[1].lower() if match else ""
     rest = uri[match.end() :] if match else uri
+    if _SECRETS.search(uri):
+        raise ConfigError(
+            f"{without_secrets(uri)!r} carries credentials, which would end up in tables and logs; take them out: "
+            "s3:// URIs are read with those of the environment or the instance role"
+        )
     if scheme == "file":
         rest = unquote(rest)
     if not uri or "\0" in rest:

@@ -7,7 +7,9 @@ generator for the whole batch, so that the result does not depend on how many wo
 import numpy as np
 import numpy.typing as npt
 
+from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import MIRROR, NUM_KEYPOINTS
+from choreai.style.examples import Inputs
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -17,22 +19,57 @@ MAX_SCALE = 1.15
 """Width and height each, about the hips: body proportions, and how far the camera looks down."""
 MAX_ROLL_DEGREES = 6.0
 """A camera held askew."""
+MAX_TILT_DEGREES = 8.0
+"""In space, sideways and forward: the estimator's depth is a guess."""
+MAX_TURN_DEGREES = 20.0
+"""In space, about the vertical, on top of the heading that the window was turned to."""
 NOISE = 0.02
 """Of keypoints, in torso lengths: about MediaPipe's own (0.04, most of which is not noise but bias)."""
 MIRROR_SHARE = 0.5
 
 
-def vary(steps: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """A variation of each of the (W, T, 51) windows (x, y, score of each keypoint; see `Windows`)."""
-    num_windows, num_steps, _ = steps.shape
-    keypoints = steps.reshape(num_windows, num_steps, NUM_KEYPOINTS, 3).copy()
+def _other_side(name: str) -> str:
+    if name.startswith("left_"):
+        return name.replace("left_", "right_", 1)
+    return name.replace("right_", "left_", 1) if name.startswith("right_") else name
+
+
+MIRRORED_FEATURES = [FEATURES.index(_other_side(name)) for name in FEATURES]
+"""`context[:, MIRRORED_FEATURES]` is of the mirrored dancer."""
+
+
+def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
+    """A variation of each of the windows.
+
+    Of the kinematics, which are of more than the window, only left and right change.
+    """
+    num_windows = len(inputs)
     mirrored = rng.random(num_windows) < MIRROR_SHARE
-    keypoints[mirrored] = keypoints[mirrored][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
-    keypoints = _stretched(keypoints, _around_one(rng, MAX_STRETCH, num_windows))
-    xy = keypoints[..., :2] * _around_one(rng, MAX_SCALE, (num_windows, 1, 1, 2)).astype(np.float32)
-    keypoints[..., :2] = np.einsum("wtkc,wdc->wtkd", xy, _rolls(rng, num_windows))
-    keypoints[..., :2] += NOISE * rng.standard_normal(keypoints[..., :2].shape, np.float32)
-    return keypoints.reshape(steps.shape)
+    steps, xyz = (_mirrored(_by_keypoint(array), mirrored) for array in (inputs.steps, inputs.xyz))
+    speeds = _around_one(rng, MAX_STRETCH, num_windows)
+    steps, xyz = _stretched(steps, speeds), _stretched(xyz, speeds)
+    steps[_before_start(speeds, steps.shape[1])] *= np.array([1, 1, 0], np.float32)  # a pose held was not seen
+    steps[..., :2] *= _around_one(rng, MAX_SCALE, (num_windows, 1, 1, 2)).astype(np.float32)
+    steps[..., :2] = _turned(steps[..., :2], _rotations(rng, num_windows, 0, 1, MAX_ROLL_DEGREES)[:, :2, :2])
+    xyz *= _around_one(rng, MAX_SCALE, (num_windows, 1, 1, 3)).astype(np.float32)
+    for first, second, degrees in ((0, 1, MAX_TILT_DEGREES), (1, 2, MAX_TILT_DEGREES), (0, 2, MAX_TURN_DEGREES)):
+        xyz = _turned(xyz, _rotations(rng, num_windows, first, second, degrees))
+    known = inputs.xyz.any(axis=(1, 2))  # zeros stand for an estimator without a third dimension
+    steps[..., :2] += NOISE * rng.standard_normal(steps[..., :2].shape, np.float32)
+    xyz += (NOISE * rng.standard_normal(xyz.shape, np.float32)) * known[:, None, None, None]
+    context = np.where(mirrored[:, None], inputs.context[:, MIRRORED_FEATURES], inputs.context)
+    return Inputs(steps.reshape(inputs.steps.shape), xyz.reshape(inputs.xyz.shape), context)
+
+
+def _by_keypoint(array: FloatArray) -> FloatArray:
+    return array.reshape(*array.shape[:2], NUM_KEYPOINTS, 3)
+
+
+def _mirrored(keypoints: FloatArray, which: npt.NDArray[np.bool_]) -> FloatArray:
+    """(W, T, 17, 3) left and right changed in some windows; x is the first coordinate."""
+    keypoints = keypoints.copy()
+    keypoints[which] = keypoints[which][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
+    return keypoints
 
 
 def _around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> npt.NDArray[np.float64]:
@@ -40,19 +77,35 @@ def _around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, .
     return np.exp(rng.uniform(-np.log(most), np.log(most), shape))
 
 
-def _rolls(rng: np.random.Generator, num_windows: int) -> FloatArray:
-    """(W, 2, 2) rotations in the picture's plane."""
-    angle = np.radians(rng.uniform(-MAX_ROLL_DEGREES, MAX_ROLL_DEGREES, num_windows))
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1).astype(np.float32)
+def _rotations(rng: np.random.Generator, num_windows: int, first: int, second: int, most: float) -> FloatArray:
+    """(W, 3, 3) by up to `most` degrees, in the plane of two of the three axes."""
+    angle = np.radians(rng.uniform(-most, most, num_windows))
+    rotations = np.tile(np.eye(3, dtype=np.float32), (num_windows, 1, 1))
+    rotations[:, first, first] = rotations[:, second, second] = np.cos(angle)
+    rotations[:, first, second], rotations[:, second, first] = -np.sin(angle), np.sin(angle)
+    return rotations
+
+
+def _turned(keypoints: FloatArray, rotations: FloatArray) -> FloatArray:
+    return keypoints @ rotations.transpose(0, 2, 1)[:, None]
 
 
 def _stretched(keypoints: FloatArray, speeds: npt.NDArray[np.float64]) -> FloatArray:
     """(W, T, 17, 3) windows played at other speeds, ending where they ended; the first pose is held if need be."""
-    num_steps = keypoints.shape[1]
-    last = num_steps - 1
-    at = np.clip(last - speeds[:, None] * (last - np.arange(num_steps)), 0, last)  # (W, T)
+    last = keypoints.shape[1] - 1
+    at = np.clip(_positions(speeds, last + 1), 0, last)
     before = np.floor(at).astype(np.int64)
     share = (at - before).astype(np.float32)[:, :, None, None]
     rows = np.arange(len(keypoints))[:, None]
     return (1 - share) * keypoints[rows, before] + share * keypoints[rows, np.minimum(before + 1, last)]
+
+
+def _before_start(speeds: npt.NDArray[np.float64], num_steps: int) -> npt.NDArray[np.bool_]:
+    """(W, T)."""
+    return _positions(speeds, num_steps) < -0.5
+
+
+def _positions(speeds: npt.NDArray[np.float64], num_steps: int) -> npt.NDArray[np.float64]:
+    """(W, T) the step of the window as it was that each step of the stretched one shows."""
+    last = float(num_steps - 1)
+    return last - speeds[:, None] * (last - np.arange(num_steps))

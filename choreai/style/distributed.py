@@ -1,7 +1,9 @@
 """The training loop on Ray Train: any number of workers, checkpoints in storage, resumed after a lost worker.
 
 The run's folder is named after what is trained, so the same training started again goes on from its last
-checkpoint, or ends at once if it was done. Ray carries only settings and progress; workers read the examples.
+checkpoint, or ends at once if it was done. Ray carries only settings and progress. Every worker reads all examples
+from their Parquet object itself: it needs any window at any time, for the batches are the same whatever the number of
+workers, and a stream split by Ray Data is neither that nor complete (it drops what does not divide evenly).
 """
 
 import dataclasses
@@ -20,30 +22,24 @@ from urllib.parse import quote
 
 import torch
 
-from choreai.errors import ConfigError
+from choreai.errors import ConfigError, ObjectMissingError
 from choreai.store import objects
 from choreai.style.examples import Examples, read_examples, write_examples
-from choreai.style.fitting import (
-    DivergedError,
-    EpochResult,
-    FitState,
-    Share,
-    dump_state,
-    fit,
-    restore_state,
-    start_state,
-)
-from choreai.style.model import StyleModelConfig
+from choreai.style.fit_state import EpochResult, FitState, Weights, dump_state, load_state
+from choreai.style.fitting import DivergedError, Share, fit
+from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
+from choreai.style.split import num_folds_of
 
 if TYPE_CHECKING:
-    from ray.train import Checkpoint
+    from ray.train import Checkpoint, ScalingConfig
     from ray.util.queue import Queue
 
 MAX_FAILURES = 3
 """Lost workers that a run survives."""
 CHECKPOINT_NAME = "state.pt"
 EXAMPLES_NAME = "examples.parquet"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,8 @@ class TrainResources:
     """What training asks of Ray."""
 
     num_workers: int = 1
+    min_workers: int = 0
+    """Fewer workers than `num_workers` will do for as long as the cluster has no more; 0: none fewer."""
     num_cpus_per_worker: int = 1
     use_gpu: bool = False
     """One GPU for each worker."""
@@ -59,6 +57,8 @@ class TrainResources:
         for name in ("num_workers", "num_cpus_per_worker"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.min_workers <= self.num_workers:
+            raise ValueError(f"min_workers must be 0 to {self.num_workers} (num_workers), got {self.min_workers}")
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,12 @@ class Progress:
     """An epoch is done."""
 
     result: EpochResult
+    num_done: int
+    """Epochs of all members, those that early stopping saved included."""
     num_epochs: int
+    """Of all members, at most."""
     seconds_left: float | None
-    """None until a second epoch has shown how long one takes."""
+    """At most; None until a second epoch has shown how long one takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,34 +85,47 @@ class _WorkerTask:
     epochs: "Queue"
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a training run ended with."""
+
+    members: tuple[Weights, ...]
+    """By fold: the weights of the network that never saw it, on the CPU."""
+    history: tuple[EpochResult, ...]
+
+
 def fit_on_ray(
     examples: Examples,
-    config: StyleModelConfig,
     settings: TrainSettings,
     *,
+    num_labels: int,
     folder_uri: str,
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
-) -> FitState:
-    """What the workers ended with, on the CPU; the run's examples and checkpoints are under `folder_uri`.
+) -> Fitted:
+    """One network for every fold of the examples; the run's examples and checkpoints are under `folder_uri`.
 
     Raises ConfigError if the loss does not stay finite, `ray.train.TrainingFailedError` if more than
     MAX_FAILURES workers are lost.
     """
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
 
     folder_uri = objects.resolve_uri(folder_uri, against=".")
-    name = _training_id(examples, config, settings)
+    name = _training_id(examples, settings, num_labels=num_labels)
+    result_uri = objects.join_uri(folder_uri, name, CHECKPOINT_NAME)
+    with suppress(ObjectMissingError):
+        done = load_state(objects.read_object(result_uri), settings, num_labels=num_labels, device=CPU)
+        return Fitted(tuple(done.done), tuple(done.history))
     examples_uri = objects.join_uri(folder_uri, name, EXAMPLES_NAME)
     write_examples(examples_uri, examples)
-    per_worker = {"CPU": resources.num_cpus_per_worker} | ({"GPU": 1} if resources.use_gpu else {})
     # cuBLAS adds up in the same order every time only with a workspace of fixed size.
     runtime_env = {"env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}} if resources.use_gpu else None
-    with _epoch_queue(settings.num_epochs, on_progress) as epochs:
+    num_members = num_folds_of(examples)
+    with _epoch_queue(num_members, settings.num_epochs, on_progress) as epochs:
         task = _WorkerTask(
             examples_uri=examples_uri,
-            num_labels=len(config.labels),
+            num_labels=num_labels,
             settings=settings,
             num_threads=resources.num_cpus_per_worker,
             epochs=epochs,
@@ -117,27 +133,37 @@ def fit_on_ray(
         trainer = TorchTrainer(
             _train_worker,
             train_loop_config={"task": task},
-            scaling_config=ScalingConfig(
-                num_workers=resources.num_workers, use_gpu=resources.use_gpu, resources_per_worker=per_worker
-            ),
+            scaling_config=_scaling(resources),
             run_config=RunConfig(
                 name=name,
-                storage_path=_for_arrow(folder_uri),
+                storage_path=for_arrow(folder_uri),
                 failure_config=FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=CheckpointConfig(num_to_keep=1),
                 worker_runtime_env=runtime_env,
             ),
         )
         result = trainer.fit()
-    state = start_state(settings, examples, num_labels=len(config.labels), device=torch.device("cpu"))
+    state = FitState()
     if result.checkpoint is not None:
-        restore_state(state, _read_checkpoint(result.checkpoint))
-    if state.epoch < settings.num_epochs:
+        state = load_state(_read_checkpoint(result.checkpoint), settings, num_labels=num_labels, device=CPU)
+    if len(state.done) < num_members:
         raise ConfigError(
-            f"training came apart after epoch {state.epoch}: the loss was no longer a finite number; "
-            f"lower learning_rate (now {settings.learning_rate:g})"
+            f"training came apart in network {len(state.done) + 1} of {num_members}: the loss was no longer a finite "
+            f"number; lower learning_rate (now {settings.learning_rate:g})"
         )
-    return state
+    objects.put_object(result_uri, dump_state(state))
+    return Fitted(tuple(state.done), tuple(state.history))
+
+
+def _scaling(resources: TrainResources) -> "ScalingConfig":
+    from ray.train import ScalingConfig
+
+    most = resources.num_workers
+    return ScalingConfig(
+        num_workers=(resources.min_workers, most) if 0 < resources.min_workers < most else most,
+        use_gpu=resources.use_gpu,
+        resources_per_worker={"CPU": resources.num_cpus_per_worker} | ({"GPU": 1} if resources.use_gpu else {}),
+    )
 
 
 def _train_worker(config: dict[str, _WorkerTask]) -> None:
@@ -156,26 +182,27 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
         device=get_device(),
     )
     examples = read_examples(task.examples_uri)
-    state = start_state(task.settings, examples, num_labels=task.num_labels, device=share.device)
+    state = FitState()
     if (checkpoint := ray.train.get_checkpoint()) is not None:
-        restore_state(state, _read_checkpoint(checkpoint))
+        content = _read_checkpoint(checkpoint)
+        state = load_state(content, task.settings, num_labels=task.num_labels, device=share.device)
 
     def on_epoch(state: FitState) -> None:
         if share.rank == 0:
             task.epochs.put(state.history[-1])
-        if state.epoch % task.settings.checkpoint_every_epochs == 0 or state.epoch == task.settings.num_epochs:
+        if state.member is None or state.member.epoch % task.settings.checkpoint_every_epochs == 0:
             _report(state, is_first=share.rank == 0)
 
     # All workers see the same loss. Raising would make Ray Train start them again, to the same end.
     with suppress(DivergedError):
-        fit(state, examples, task.settings, share=share, on_epoch=on_epoch)
+        fit(state, examples, task.settings, num_labels=task.num_labels, share=share, on_epoch=on_epoch)
 
 
 def _report(state: FitState, *, is_first: bool) -> None:
     """A checkpoint, from the first worker; a barrier for all."""
     import ray.train
 
-    metrics = {"epoch": state.epoch}
+    metrics = {"epoch": len(state.history), "members_done": len(state.done)}
     if not is_first:
         ray.train.report(metrics)
         return
@@ -189,18 +216,22 @@ def _read_checkpoint(checkpoint: "Checkpoint") -> bytes:
         return Path(folder, CHECKPOINT_NAME).read_bytes()
 
 
-def _training_id(examples: Examples, config: StyleModelConfig, settings: TrainSettings) -> str:
-    decisive = [dataclasses.asdict(settings), dataclasses.asdict(config), examples.digest()]
+def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int) -> str:
+    """Hangs on all that decides the result, the network's form in this release included."""
+    with torch.device("meta"):
+        network = build_network(settings.network, num_labels=num_labels, hidden_size=settings.hidden_size, dropout=0.0)
+    form = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    decisive = [dataclasses.asdict(settings.for_fit()), form, examples.digest()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _for_arrow(uri: str) -> str:
+def for_arrow(uri: str) -> str:
     """The URI as pyarrow reads it: S3 keys percent-encoded, paths as they are."""
     return quote(uri, safe=":/") if uri.startswith("s3://") else uri
 
 
 @contextmanager
-def _epoch_queue(num_epochs: int, on_progress: Callable[[Progress], None]) -> Iterator["Queue"]:
+def _epoch_queue(num_members: int, num_epochs: int, on_progress: Callable[[Progress], None]) -> Iterator["Queue"]:
     """A queue that workers put epochs into, each handed on to `on_progress` in a thread of this process.
 
     Not by way of `ray.train.report`: that holds the workers up until Ray Train looks at them, every 2 s.
@@ -211,7 +242,7 @@ def _epoch_queue(num_epochs: int, on_progress: Callable[[Progress], None]) -> It
     finished = threading.Event()
 
     def hand_on() -> None:
-        first: tuple[int, float] | None = None
+        started, num_trained = 0.0, 0
         while True:
             try:
                 result: EpochResult = epochs.get(timeout=0.2)
@@ -219,12 +250,14 @@ def _epoch_queue(num_epochs: int, on_progress: Callable[[Progress], None]) -> It
                 if finished.is_set():
                     return
                 continue
-            now = time.monotonic()
-            if first is None or result.epoch <= first[0]:
-                first = (result.epoch, now)
-            done = result.epoch - first[0]
-            seconds_left = (now - first[1]) / done * (num_epochs - result.epoch) if done else None
-            on_progress(Progress(result, num_epochs, seconds_left))
+            started = started or time.monotonic()
+            num_done = result.member * num_epochs + result.epoch
+            seconds = (time.monotonic() - started) / num_trained if num_trained else None
+            num_trained += 1
+            left = num_members * num_epochs - num_done
+            on_progress(
+                Progress(result, num_done, num_members * num_epochs, None if seconds is None else seconds * left)
+            )
 
     thread = threading.Thread(target=hand_on, name="training-progress", daemon=True)
     thread.start()

@@ -1,145 +1,294 @@
-"""How good a style model is on videos it has not seen, next to rivals that hardly watch the dance."""
+"""How good a style model is on videos whose groups it has not seen, next to rivals that hardly watch the dance.
 
-import warnings
+Everything here is of out-of-fold predictions, with calibration cross-fitted: no video was judged with anything that
+had seen its group, or, where a class is divided in blocks, its block.
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.style.examples import Examples
-from choreai.style.model import StyleModel
+from choreai.style.bootstrap import Estimate, Resamples
+from choreai.style.calibrate import (
+    Calibration,
+    ReliabilityBin,
+    RiskCoverage,
+    calibrate,
+    cross_fitted_probabilities,
+    cross_fitted_tagged,
+    probabilities,
+    reliability,
+    risk_coverage,
+)
+from choreai.style.novelty import LeftOutStyle, cross_fitted_novel, leave_styles_out
+from choreai.style.predictions import BoolArray, Predictions
+from choreai.style.scorecard import Scorecard, accuracies, f1_scores, score_windows
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+
+CLIP_SECONDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
+SECONDS_TOLERANCE = 0.05
+MIN_LONGER_SHARE = 0.05
+"""Of the videos that must go on after a clip length for it to say anything."""
+NUM_WORST = 10
 
 
 @dataclass(frozen=True)
-class ClassMetrics:
-    """One label's share in the result; a ratio without cases is 0."""
+class Rival:
+    """Another way to tell the styles, on the same videos and folds, calibrated likewise."""
 
-    label: str
-    num: int
-    """Cases that have this label."""
-    precision: float
-    recall: float
-    f1: float
+    name: str
+    videos: Scorecard
+    windows: Scorecard
+    accuracy_gain: Estimate
+    """The model's accuracy of videos less the rival's, in the same bootstrap samples."""
+    macro_f1_gain: Estimate
 
 
 @dataclass(frozen=True)
-class Scorecard:
-    """Predictions against labels, of videos or of windows."""
+class ClipLength:
+    """The videos as if they stopped after so many seconds."""
 
-    num: int
-    accuracy: float
-    macro_precision: float
-    macro_recall: float
+    seconds: float
+    """From the start of the first window."""
+    num_videos: int
+    """Those with a window as early as that."""
+    accuracy: Estimate
     macro_f1: float
-    """Means over the classes, each counting the same."""
-    classes: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    """[label][style]: how often what a person called `label` got the tag `style`."""
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """One group's videos, most wrong first."""
+
+    group: str
+    labels: tuple[str, ...]
+    num_videos: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What the calibrated threshold and the novelty limit do together, out of fold, to videos of known styles."""
+
+    num_novel: int
+    """Too unlike the training videos, whatever their score."""
+    num_unsure: int
+    """Score below the threshold, but not novel."""
+    num_tagged: int
+    precision: float | None
+    """Of the tags given; None where none was."""
+
+
+@dataclass(frozen=True)
+class WorstVideo:
+    """A video whose label got a low score."""
+
+    video_id: str
+    group: str
+    label: str
+    style: str
+    score: float
+    """Calibrated, of `style`."""
+    label_score: float
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """The content of metrics.json. All but the train accuracy is of held-out videos."""
+    """The content of metrics.json."""
 
     labels: tuple[str, ...]
+    num_groups: int
+    num_folds: int
+    intervals_over: str
+    """What the bootstrap drew: groups, or blocks of videos where a class has too few groups."""
     videos: Scorecard
-    """A video's score is the mean of its windows' probabilities."""
     windows: Scorecard
-    train_video_accuracy: float
-    majority_class: str
-    """The most frequent label among the training videos."""
-    majority_class_accuracy: float
-    """Of always answering that."""
-    mean_pose_accuracy: float
-    """Of a logistic regression on the mean pose alone: near the model's, style shows in a still picture."""
-    mean_speed_accuracy: float
-    """Of one on each keypoint's mean speed alone: near the model's, it is only a matter of tempo."""
+    """With the videos' temperature."""
+    rivals: tuple[Rival, ...]
+    leaky: Scorecard | None
+    """Videos, where neighbours of what was learnt were tested: not to be believed, only to be compared."""
+    calibration: Calibration
+    reliability: tuple[ReliabilityBin, ...]
+    risk_coverage: RiskCoverage
+    refusals: Refusals
+    left_out_styles: tuple[LeftOutStyle, ...]
+    """What the novelty limit makes of each style when it knows only the others."""
+    clip_lengths: tuple[ClipLength, ...]
+    groups: tuple[GroupResult, ...]
+    worst_videos: tuple[WorstVideo, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts, strings and finite numbers, for JSON."""
         return asdict(self)
 
 
-def evaluate(model: StyleModel, examples: Examples) -> Metrics:
-    """The model's metrics on the test videos of `examples`, and those of the simple rivals."""
-    train, test = examples.part(test=False), examples.part(test=True)
-    labels = model.config.labels
-    scores = model.window_scores(test.steps)
-    video_labels = labels_by_video(test)
-    majority = int(np.bincount(labels_by_video(train), minlength=len(labels)).argmax())
-    train_styles = mean_by_video(model.window_scores(train.steps), train).argmax(axis=1)
+def evaluate(
+    predictions: Predictions,
+    *,
+    rivals: Mapping[str, Predictions],
+    leaky: Predictions | None,
+    target_precision: float,
+    seed: int,
+) -> Metrics:
+    """All that is claimed of a model. Raises ValueError where rivals were judged on other videos or folds."""
+    for name, rival in rivals.items():
+        if rival.video_ids != predictions.video_ids or not np.array_equal(rival.fold, predictions.fold):
+            raise ValueError(f"rival {name!r} must be judged on the same videos and folds")
+    resamples = Resamples.draw(predictions, seed=seed)
+    scored = cross_fitted_probabilities(predictions)
+    scores, is_right = scored.max(axis=1), predictions.is_right
     return Metrics(
-        labels=labels,
-        videos=score_predictions(video_labels, mean_by_video(scores, test).argmax(axis=1), labels),
-        windows=score_predictions(test.label_index, scores.argmax(axis=1), labels),
-        train_video_accuracy=float((train_styles == labels_by_video(train)).mean()),
-        majority_class=labels[majority],
-        majority_class_accuracy=float((video_labels == majority).mean()),
-        mean_pose_accuracy=_rival_accuracy(mean_pose(train.steps), mean_pose(test.steps), train, test),
-        mean_speed_accuracy=_rival_accuracy(mean_speed(train.steps), mean_speed(test.steps), train, test),
-    )
-
-
-def score_predictions(labels_of: IntArray, styles_of: IntArray, labels: tuple[str, ...]) -> Scorecard:
-    """The scorecard of predictions (N,) for labels (N,), both indices into `labels`."""
-    indices = list(range(len(labels)))
-    precision, recall, f1, num = precision_recall_fscore_support(labels_of, styles_of, labels=indices, zero_division=0)
-    return Scorecard(
-        num=len(labels_of),
-        accuracy=float(accuracy_score(labels_of, styles_of)),
-        macro_precision=float(precision.mean()),
-        macro_recall=float(recall.mean()),
-        macro_f1=float(f1.mean()),
-        classes=tuple(
-            ClassMetrics(label, int(num[i]), float(precision[i]), float(recall[i]), float(f1[i]))
-            for i, label in enumerate(labels)
+        labels=predictions.labels,
+        num_groups=len(set(predictions.groups)),
+        num_folds=len(np.unique(predictions.fold)),
+        intervals_over=resamples.description,
+        videos=_score_videos(predictions, resamples, seed=seed),
+        windows=_score_windows(predictions, resamples, seed=seed),
+        rivals=tuple(
+            _judge_rival(name, rival, predictions, resamples=resamples, seed=seed) for name, rival in rivals.items()
         ),
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion_matrix(labels_of, styles_of, labels=indices)),
+        leaky=None if leaky is None else _score_videos(leaky, Resamples.draw(leaky, seed=seed), seed=seed),
+        calibration=calibrate(predictions, target_precision=target_precision),
+        reliability=reliability(scores, is_right),
+        risk_coverage=risk_coverage(scores, is_right),
+        refusals=_refusals(predictions, target_precision=target_precision),
+        left_out_styles=leave_styles_out(predictions),
+        clip_lengths=_clip_lengths(predictions, seed=seed),
+        groups=_groups(predictions),
+        worst_videos=_worst(predictions, scored),
     )
 
 
-def mean_by_video(scores: FloatArray, examples: Examples) -> FloatArray:
-    """(V, labels) mean window scores, of the videos that occur in `examples`, in order."""
-    videos, video_of_window = np.unique(examples.video_index, return_inverse=True)
-    sums = np.zeros((len(videos), scores.shape[1]), np.float64)
-    np.add.at(sums, video_of_window, scores)
-    return (sums / np.bincount(video_of_window)[:, None]).astype(np.float32)
+def score_unseen(predictions: Predictions, *, temperature: float, seed: int) -> Scorecard:
+    """The scorecard of videos that no network of the model saw, whatever their folds, at the model's temperature."""
+    return score_windows(
+        probabilities(predictions.video_log_scores, temperature=temperature),
+        predictions.label_index,
+        np.arange(len(predictions)),
+        predictions.labels,
+        resamples=Resamples.draw(predictions, seed=seed),
+        seed=seed,
+    )
 
 
-def labels_by_video(examples: Examples) -> IntArray:
-    """(V,) label indices, of the same videos in the same order."""
-    _, first = np.unique(examples.video_index, return_index=True)
-    return examples.label_index[first]
+def _score_videos(predictions: Predictions, resamples: Resamples, *, seed: int) -> Scorecard:
+    return score_windows(
+        cross_fitted_probabilities(predictions),
+        predictions.label_index,
+        np.arange(len(predictions)),
+        predictions.labels,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
-def mean_pose(steps: FloatArray) -> FloatArray:
-    """(W, 34) mean coordinates of each window."""
-    return _coordinates(steps).mean(axis=1).reshape(len(steps), -1)
+def _score_windows(predictions: Predictions, resamples: Resamples, *, seed: int) -> Scorecard:
+    return score_windows(
+        cross_fitted_probabilities(predictions, of_windows=True),
+        predictions.label_index[predictions.window_video],
+        predictions.window_video,
+        predictions.labels,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
-def mean_speed(steps: FloatArray) -> FloatArray:
-    """(W, 17) mean distance that each keypoint covers per step, in torso lengths."""
-    return np.linalg.norm(np.diff(_coordinates(steps), axis=1), axis=3).mean(axis=1)
+def _judge_rival(name: str, rival: Predictions, ours: Predictions, *, resamples: Resamples, seed: int) -> Rival:
+    own, other = _confusions(ours), _confusions(rival)
+    own_draws, other_draws = (resamples.sums(c).reshape(-1, *_square(ours)) for c in (own, other))
+    own_sum, other_sum = (c.sum(axis=0).reshape(_square(ours)) for c in (own, other))
+    return Rival(
+        name=name,
+        videos=_score_videos(rival, resamples, seed=seed),
+        windows=_score_windows(rival, resamples, seed=seed),
+        accuracy_gain=resamples.estimate(
+            float(accuracies(own_sum) - accuracies(other_sum)), accuracies(own_draws) - accuracies(other_draws)
+        ),
+        macro_f1_gain=resamples.estimate(
+            float(f1_scores(own_sum).mean() - f1_scores(other_sum).mean()),
+            f1_scores(own_draws).mean(axis=1) - f1_scores(other_draws).mean(axis=1),
+        ),
+    )
 
 
-def _coordinates(steps: FloatArray) -> FloatArray:
-    return steps.reshape(len(steps), steps.shape[1], NUM_KEYPOINTS, 3)[..., :2]
+def _confusions(predictions: Predictions) -> Float64Array:
+    """(V, C * C) the cell of the confusion matrix that each video falls into."""
+    num_labels = len(predictions.labels)
+    cell = predictions.label_index * num_labels + predictions.video_log_scores.argmax(axis=1)
+    return np.eye(num_labels**2)[cell]
 
 
-def _rival_accuracy(train_features: FloatArray, test_features: FloatArray, train: Examples, test: Examples) -> float:
-    rival = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a rival short of its best by a hair will do
-        rival.fit(train_features, train.label_index)
-    styles = mean_by_video(rival.predict_proba(test_features), test).argmax(axis=1)
-    return float((rival.classes_[styles] == labels_by_video(test)).mean())
+def _square(predictions: Predictions) -> tuple[int, int]:
+    return len(predictions.labels), len(predictions.labels)
+
+
+def _refusals(predictions: Predictions, *, target_precision: float) -> Refusals:
+    is_novel = cross_fitted_novel(predictions)
+    is_sure = cross_fitted_tagged(predictions, target_precision=target_precision)
+    is_tagged = is_sure & ~is_novel
+    return Refusals(
+        num_novel=int(is_novel.sum()),
+        num_unsure=int((~is_sure & ~is_novel).sum()),
+        num_tagged=int(is_tagged.sum()),
+        precision=float(predictions.is_right[is_tagged].mean()) if is_tagged.any() else None,
+    )
+
+
+def _clip_lengths(predictions: Predictions, *, seed: int) -> tuple[ClipLength, ...]:
+    starts = np.full(len(predictions), np.inf)
+    np.minimum.at(starts, predictions.window_video, predictions.window_start_seconds)
+    stops = predictions.window_stop_seconds - starts[predictions.window_video]  # (W,) after the first start
+    lengths = np.zeros(len(predictions))
+    np.maximum.at(lengths, predictions.window_video, stops)
+    found = []
+    for seconds in (s for s in CLIP_SECONDS if (lengths > s + SECONDS_TOLERANCE).mean() >= MIN_LONGER_SHARE):
+        inside = stops <= seconds + SECONDS_TOLERANCE
+        if inside.any():
+            found.append(_clip_length(predictions, inside, seconds=seconds, seed=seed))
+    whole = np.ones(len(stops), np.bool_)
+    return (*found, _clip_length(predictions, whole, seconds=round(float(stops.max()), 1), seed=seed))
+
+
+def _clip_length(predictions: Predictions, inside: BoolArray, *, seconds: float, seed: int) -> ClipLength:
+    part = predictions.windows_where(inside)
+    confusion = _confusions(part).sum(axis=0).reshape(_square(part))
+    return ClipLength(
+        seconds=float(seconds),
+        num_videos=len(part),
+        accuracy=Resamples.draw(part, seed=seed).estimate_mean(part.is_right.astype(np.float64)),
+        macro_f1=float(f1_scores(confusion).mean()),
+    )
+
+
+def _groups(predictions: Predictions) -> tuple[GroupResult, ...]:
+    groups, labels = np.array(predictions.groups), np.array(predictions.labels)[predictions.label_index]
+    found = [
+        GroupResult(
+            group=str(group),
+            labels=tuple(sorted({str(name) for name in labels[groups == group]})),
+            num_videos=int((groups == group).sum()),
+            accuracy=float(predictions.is_right[groups == group].mean()),
+        )
+        for group in sorted(set(predictions.groups))
+    ]
+    return tuple(sorted(found, key=lambda g: (g.accuracy, -g.num_videos)))
+
+
+def _worst(predictions: Predictions, scored: Float64Array) -> tuple[WorstVideo, ...]:
+    of_label = scored[np.arange(len(predictions)), predictions.label_index]
+    styles = scored.argmax(axis=1)
+    return tuple(
+        WorstVideo(
+            video_id=predictions.video_ids[v],
+            group=predictions.groups[v],
+            label=predictions.labels[predictions.label_index[v]],
+            style=predictions.labels[styles[v]],
+            score=float(scored[v, styles[v]]),
+            label_score=float(of_label[v]),
+        )
+        for v in np.argsort(of_label, kind="stable")[:NUM_WORST]
+    )

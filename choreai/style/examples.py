@@ -1,4 +1,4 @@
-"""Examples: the labelled windows a style model learns from and is tested on, cut from the keypoint tables.
+"""Inputs: what a network reads of windows. Examples: labelled inputs, cut from the keypoint tables.
 
 The driver cuts them once and writes them as one Parquet object beside the run's checkpoints; every training
 worker reads them there, so that Ray carries none of it.
@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,53 +16,97 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import TableError
-from choreai.motion.windows import Windows, WindowSettings, cut_windows
+from choreai.motion.kinematics import FEATURES
+from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.store import objects, tables
 from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_videos
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a style network reads of W windows (see `choreai.motion.windows.Windows`)."""
+
+    steps: FloatArray
+    """(W, num_steps, 51) x, y, score of each keypoint."""
+    xyz: FloatArray
+    """(W, num_steps, 51) x, y, z of each keypoint in the body's own coordinates; 0 where the estimator has none."""
+    context: FloatArray
+    """(W, K) `choreai.motion.kinematics.FEATURES` of the time around the window, NaN where untold."""
+
+    def __post_init__(self) -> None:
+        if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.xyz.shape != self.steps.shape:
+            raise ValueError(
+                f"steps and xyz must both be (W, T, {NUM_FEATURES}), got {self.steps.shape} and {self.xyz.shape}"
+            )
+        if self.context.shape != (len(self.steps), len(FEATURES)):
+            raise ValueError(f"context must be ({len(self.steps)}, {len(FEATURES)}), got {self.context.shape}")
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @classmethod
+    def of(cls, windows: Windows) -> Self:
+        return cls(windows.steps, windows.xyz, windows.context)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """The windows of all the parts, one part after the other; at least one."""
+        return cls(
+            np.concatenate([part.steps for part in parts]),
+            np.concatenate([part.xyz for part in parts]),
+            np.concatenate([part.context for part in parts]),
+        )
+
+    def take(self, rows: IntArray | slice) -> "Inputs":
+        """The windows at these places."""
+        return Inputs(self.steps[rows], self.xyz[rows], self.context[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Labelled windows, W of them, of V videos, sorted by video_id."""
 
-    steps: FloatArray
-    """(W, num_steps, 51), see `choreai.motion.windows.Windows`."""
+    inputs: Inputs
     label_index: IntArray
     """(W,), index into the model's labels."""
     video_index: IntArray
     """(W,), index into `video_ids`."""
-    is_test: BoolArray
-    """(W,)."""
+    fold: IntArray
+    """(W,), the fold in which the window is tested."""
     video_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    """(V,) by video: the dancer or the source."""
 
     def __post_init__(self) -> None:
-        for name in ("label_index", "video_index", "is_test"):
-            if getattr(self, name).shape != (len(self.steps),):
-                raise ValueError(f"{name} must be ({len(self.steps)},), got {getattr(self, name).shape}")
+        for name in ("label_index", "video_index", "fold"):
+            if getattr(self, name).shape != (len(self.inputs),):
+                raise ValueError(f"{name} must be ({len(self.inputs)},), got {getattr(self, name).shape}")
+        if len(self.groups) != len(self.video_ids):
+            raise ValueError(f"there must be a group for each of {len(self.video_ids)} videos, got {len(self.groups)}")
 
     def __len__(self) -> int:
-        return len(self.steps)
+        return len(self.inputs)
 
-    def part(self, *, test: bool) -> "Examples":
-        """The test windows, or the training windows."""
-        rows = np.flatnonzero(self.is_test == test)
+    def take(self, rows: IntArray) -> "Examples":
+        """The windows at these places; `video_ids` stay as they are."""
         return Examples(
-            self.steps[rows],
-            self.label_index[rows],
-            self.video_index[rows],
-            self.is_test[rows],
-            self.video_ids,
+            inputs=self.inputs.take(rows),
+            label_index=self.label_index[rows],
+            video_index=self.video_index[rows],
+            fold=self.fold[rows],
+            video_ids=self.video_ids,
+            groups=self.groups,
         )
 
     def digest(self) -> str:
         """16 hex digits that change when any example does."""
-        digest = hashlib.sha256("\0".join(self.video_ids).encode())
-        for array in (self.steps, self.label_index, self.video_index, self.is_test):
+        digest = hashlib.sha256("\0".join([*self.video_ids, *self.groups]).encode())
+        inputs = self.inputs
+        for array in (inputs.steps, inputs.xyz, inputs.context, self.label_index, self.video_index, self.fold):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
@@ -73,6 +118,7 @@ def windows_of(rows: KeypointRows, settings: WindowSettings) -> Windows:
         track_id=rows.track_id,
         keypoints_xy=rows.keypoints_xy,
         keypoint_scores=rows.keypoint_scores,
+        keypoints_xyz=rows.keypoints_xyz,
         settings=settings,
     )
 
@@ -115,35 +161,39 @@ def make_examples(
     *,
     label_of: Mapping[str, str],
     labels: Sequence[str],
-    test_video_ids: frozenset[str],
+    fold_of: Mapping[str, int],
+    group_of: Mapping[str, str],
 ) -> Examples:
     """All windows under their videos' labels, in the order of `windows`."""
     video_ids = tuple(windows)
     counts = [len(w) for w in windows.values()]
     label_index = np.array([labels.index(label_of[name]) for name in video_ids], np.int64)
-    is_test = np.array([name in test_video_ids for name in video_ids], np.bool_)
+    fold = np.array([fold_of[name] for name in video_ids], np.int64)
     return Examples(
-        steps=np.concatenate([w.steps for w in windows.values()]),
+        inputs=Inputs.concat([Inputs.of(w) for w in windows.values()]),
         label_index=np.repeat(label_index, counts),
         video_index=np.repeat(np.arange(len(video_ids)), counts),
-        is_test=np.repeat(is_test, counts),
+        fold=np.repeat(fold, counts),
         video_ids=video_ids,
+        groups=tuple(group_of[name] for name in video_ids),
     )
 
 
 def write_examples(uri: str, examples: Examples) -> None:
     """Nothing; puts the examples at `uri` as Parquet, one row per window. What is there already stays."""
-    num_steps, num_features = examples.steps.shape[1:]
-    flat = pa.array(examples.steps.reshape(-1))
+    num_steps = examples.inputs.steps.shape[1]
     table = pa.table(
         {
             "video_id": pa.array(examples.video_ids).take(pa.array(examples.video_index)),
+            "group": pa.array(examples.groups).take(pa.array(examples.video_index)),
             "video_index": examples.video_index,
             "label_index": examples.label_index,
-            "is_test": examples.is_test,
-            "steps": pa.FixedSizeListArray.from_arrays(flat, num_steps * num_features),
+            "fold": examples.fold,
+            "steps": _lists(examples.inputs.steps),
+            "xyz": _lists(examples.inputs.xyz),
+            "context": _lists(examples.inputs.context),
         }
-    ).replace_schema_metadata({"choreai.window_shape": f"{num_steps} {num_features}"})
+    ).replace_schema_metadata({"choreai.num_steps": str(num_steps)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     objects.put_if_absent(uri, buffer.getvalue())
@@ -153,16 +203,27 @@ def read_examples(uri: str) -> Examples:
     """The examples that `write_examples` put at `uri`. Raises TableError for anything else."""
     try:
         table = pq.read_table(io.BytesIO(objects.read_object(uri)))
-        num_steps, num_features = map(int, table.schema.metadata[b"choreai.window_shape"].split())
+        num_steps = int(table.schema.metadata[b"choreai.num_steps"])
+        group_of = dict(zip(table["video_id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return Examples(
-            steps=_vectors(table["steps"]).reshape(-1, num_steps, num_features),
+            inputs=Inputs(
+                steps=_vectors(table["steps"]).reshape(-1, num_steps, NUM_FEATURES),
+                xyz=_vectors(table["xyz"]).reshape(-1, num_steps, NUM_FEATURES),
+                context=_vectors(table["context"]).reshape(-1, len(FEATURES)),
+            ),
             label_index=table["label_index"].to_numpy(),
             video_index=table["video_index"].to_numpy(),
-            is_test=table["is_test"].to_numpy(),
-            video_ids=tuple(dict.fromkeys(table["video_id"].to_pylist())),
+            fold=table["fold"].to_numpy(),
+            video_ids=tuple(group_of),
+            groups=tuple(group_of.values()),
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
         raise TableError(f"{uri}: not the examples of a training run ({exc}); delete it and train again") from exc
+
+
+def _lists(array: FloatArray) -> pa.FixedSizeListArray:
+    """One list per window."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), int(np.prod(array.shape[1:])))
 
 
 def _vectors(column: pa.ChunkedArray) -> FloatArray:

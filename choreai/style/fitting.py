@@ -1,65 +1,36 @@
 """The training loop of one worker: an ordinary function on arrays that knows nothing of Ray.
 
-All workers go through the same seeded batches; worker r takes every world_size-th window of each. Gradients
-are sums over windows divided by the whole batch's size, so they do not depend, beyond float rounding, on how
-many workers share the batch.
+One network per fold, one after the other. All workers go through the same seeded batches; worker r takes every
+world_size-th window of each. Gradients are sums over windows divided by the whole batch's size, and dropout is drawn
+for the whole batch, so the result does not depend, beyond float rounding, on how many workers share the work.
 """
 
-import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 from torch.nn import functional
 
-from choreai.motion.windows import NUM_FEATURES
-from choreai.style.augment import FloatArray, vary
-from choreai.style.examples import Examples
-from choreai.style.model import StyleLSTM
+from choreai.style.augment import vary
+from choreai.style.dropout import RowDropout
+from choreai.style.examples import Examples, Inputs, IntArray
+from choreai.style.fit_state import EpochResult, FitState, Member, new_member, on_cpu
 from choreai.style.settings import TrainSettings
+from choreai.style.split import num_folds_of, roles_of
 
 EVALUATION_BATCH = 256
-MIN_FEATURE_SCALE = 0.05
-"""Torso lengths: what varies less than this over all training windows is not blown up to full size."""
 
 Reduce = Callable[[torch.Tensor], object]
 """Sums a tensor over all workers, in place."""
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""What a network is called with: steps, xyz, context."""
 
 
 class DivergedError(ArithmeticError):
     """The loss is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one pass over the training windows came to; losses are cross-entropies without the penalty."""
-
-    epoch: int
-    """From 1."""
-    train_loss: float
-    train_accuracy: float
-    """Of windows, while the weights change: a little behind the accuracy after the epoch."""
-    test_loss: float
-    test_accuracy: float
-    learning_rate: float
-
-
-@dataclass(eq=False)
-class FitState:
-    """Everything that moves during training: a checkpoint's content."""
-
-    network: StyleLSTM
-    optimizer: torch.optim.Adam
-    num_steps: int = 0
-    history: list[EpochResult] = field(default_factory=list)
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return len(self.history)
 
 
 @dataclass(frozen=True)
@@ -71,47 +42,10 @@ class Share:
     reduce: Reduce = lambda tensor: tensor
     device: torch.device = torch.device("cpu")  # noqa: RUF009, a torch.device cannot be changed
 
-
-def start_state(settings: TrainSettings, examples: Examples, *, num_labels: int, device: torch.device) -> FitState:
-    """A fresh network, the same on every worker and whatever the device, and its optimizer.
-
-    The network standardises its input by the mean and spread of each feature over the training windows.
-    """
-    train = examples.part(test=False).steps.reshape(-1, NUM_FEATURES).astype(np.float64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = StyleLSTM(num_labels=num_labels, hidden_size=settings.hidden_size)
-    network.feature_mean.copy_(torch.from_numpy(train.mean(axis=0)))
-    network.feature_scale.copy_(torch.from_numpy(np.maximum(train.std(axis=0), MIN_FEATURE_SCALE)))
-    network.to(device)
-    # Adam's weight_decay (unlike AdamW's) adds l2_penalty * w to the gradient: sum(w^2) / 2, weighted.
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.l2_penalty)
-    return FitState(network, optimizer)
-
-
-def dump_state(state: FitState) -> bytes:
-    """A checkpoint's bytes."""
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "network": state.network.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "num_steps": state.num_steps,
-            "history": [asdict(result) for result in state.history],
-        },
-        buffer,
-    )
-    return buffer.getvalue()
-
-
-def restore_state(state: FitState, checkpoint: bytes) -> None:
-    """Nothing; `state` continues where `dump_state` was called."""
-    device = state.network.classify.weight.device
-    saved: dict[str, Any] = torch.load(io.BytesIO(checkpoint), map_location=device, weights_only=True)
-    state.network.load_state_dict(saved["network"])
-    state.optimizer.load_state_dict(saved["optimizer"])
-    state.num_steps = saved["num_steps"]
-    state.history = [EpochResult(**result) for result in saved["history"]]
+    @property
+    def own(self) -> slice:
+        """Of a batch's windows."""
+        return slice(self.rank, None, self.world_size)
 
 
 def fit(
@@ -119,73 +53,164 @@ def fit(
     examples: Examples,
     settings: TrainSettings,
     *,
+    num_labels: int,
+    num_members: int | None = None,
     share: Share,
     on_epoch: Callable[[FitState], None],
 ) -> None:
-    """Nothing; trains `state` up to `settings.num_epochs`, calling `on_epoch` (on every worker) after each.
+    """Nothing; trains what `state` lacks of the networks, calling `on_epoch` (on every worker) after each epoch.
 
-    The test windows are only watched: no setting and no epoch is chosen by them. Raises DivergedError.
+    The network of a fold never sees that fold's windows. `num_members` None: one network for every fold. Raises
+    DivergedError.
     """
-    train = examples.part(test=False)
-    test = _Batches.of(examples.part(test=True), share.device)
-    while state.epoch < settings.num_epochs:
-        learning_rate = _learning_rate(settings, state.epoch)
-        train_loss, train_accuracy = _train_epoch(state, train, settings, share)
-        test_loss, test_accuracy = _watch(state.network, test, share)
-        if not np.isfinite(train_loss):
-            raise DivergedError(f"the loss is {train_loss} in epoch {state.epoch + 1}; lower the learning rate")
-        state.history.append(
-            EpochResult(state.epoch + 1, train_loss, train_accuracy, test_loss, test_accuracy, learning_rate)
-        )
-        on_epoch(state)
+    while (index := len(state.done)) < (num_members or num_folds_of(examples)):
+        roles = roles_of(examples, index, with_validation=settings.patience_epochs > 0)
+        train = _Windows(examples.take(roles.train), settings, num_labels=num_labels, device=share.device)
+        validation = _Windows(examples.take(roles.validation), settings, num_labels=num_labels, device=share.device)
+        member = state.member
+        if member is None:
+            member = new_member(settings, index=index, num_labels=num_labels, train=train.inputs, device=share.device)
+            state.member = member
+        while state.member is not None:
+            state.history.append(_epoch(member, train, validation, settings, index=index, share=share))
+            if _is_finished(member, settings):
+                state.done.append(member.weights())
+                state.member = None
+            on_epoch(state)
 
 
-@dataclass(frozen=True, eq=False)
-class _Batches:
-    steps: torch.Tensor  # (W, T, 51)
-    labels: torch.Tensor  # (W,)
+class _Windows:
+    """Labelled windows at hand for batches."""
 
-    @classmethod
-    def of(cls, examples: Examples, device: torch.device) -> "_Batches":
-        return cls(torch.from_numpy(examples.steps).to(device), torch.from_numpy(examples.label_index).to(device))
+    def __init__(self, examples: Examples, settings: TrainSettings, *, num_labels: int, device: torch.device) -> None:
+        self.inputs = examples.inputs
+        self._tensors = tensors_of(examples.inputs, device)
+        self._device = device
+        self.labels = torch.from_numpy(examples.label_index).to(device)
+        self.weights = torch.from_numpy(_window_weights(examples.label_index, settings, num_labels)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: IntArray) -> Tensors:
+        at = torch.from_numpy(rows).to(self._device)
+        steps, xyz, context = (tensor[at] for tensor in self._tensors)
+        return steps, xyz, context
+
+    def varied_batch(self, rows: IntArray, rng: np.random.Generator, *, own: slice) -> Tensors:
+        """The own part of a variation of the whole batch: drawn for all, so that it is the same for any share."""
+        return tensors_of(vary(self.inputs.take(rows), rng).take(own), self._device)
+
+
+def tensors_of(inputs: Inputs, device: torch.device) -> Tensors:
+    """The arguments of a network's `forward`."""
+    steps, xyz, context = (
+        torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in (inputs.steps, inputs.xyz, inputs.context)
+    )
+    return steps, xyz, context
+
+
+def _window_weights(label_index: IntArray, settings: TrainSettings, num_labels: int) -> npt.NDArray[np.float32]:
+    """(W,) with mean 1."""
+    if not settings.balance_classes:
+        return np.ones(len(label_index), np.float32)
+    num_windows = np.bincount(label_index, minlength=num_labels)
+    of_class = len(label_index) / np.maximum(np.count_nonzero(num_windows) * num_windows, 1)
+    return of_class[label_index].astype(np.float32)
+
+
+def _is_finished(member: Member, settings: TrainSettings) -> bool:
+    waited = member.epoch - member.best_epoch if member.best_epoch else 0
+    return member.epoch >= settings.num_epochs or waited >= settings.patience_epochs > 0
+
+
+def _epoch(
+    member: Member, train: _Windows, validation: _Windows, settings: TrainSettings, *, index: int, share: Share
+) -> EpochResult:
+    learning_rate = _learning_rate(settings, member.epoch)
+    for group in member.optimizer.param_groups:
+        group["lr"] = learning_rate
+    train_loss, train_accuracy = _train_epoch(member, train, settings, index=index, share=share)
+    if not np.isfinite(train_loss):
+        raise DivergedError(f"the loss is {train_loss} in epoch {member.epoch + 1}; lower the learning rate")
+    member.epoch += 1
+    validation_loss, validation_accuracy = None, None
+    if len(validation):
+        validation_loss, validation_accuracy = _validate(member.average, validation, share)
+        if validation_loss < member.best_loss:
+            member.best_epoch, member.best_loss = member.epoch, validation_loss
+            member.best_weights = on_cpu(member.average.state_dict())
+    return EpochResult(
+        member=index,
+        epoch=member.epoch,
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        validation_loss=validation_loss,
+        validation_accuracy=validation_accuracy,
+        learning_rate=learning_rate,
+    )
 
 
 def _learning_rate(settings: TrainSettings, epoch: int) -> float:
-    return settings.learning_rate * settings.learning_rate_decay ** (epoch // settings.decay_epochs)
+    if settings.schedule == "stairs":
+        return settings.learning_rate * settings.learning_rate_decay ** (epoch // settings.decay_epochs)
+    return settings.learning_rate * float(1 + np.cos(np.pi * epoch / settings.num_epochs)) / 2
 
 
-def _train_epoch(state: FitState, train: Examples, settings: TrainSettings, share: Share) -> tuple[float, float]:
+def _train_epoch(
+    member: Member, train: _Windows, settings: TrainSettings, *, index: int, share: Share
+) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch's windows."""
-    state.network.train()
-    order = np.random.default_rng([settings.seed, state.epoch]).permutation(len(train))
-    sums = np.zeros(2)
+    member.network.train()
+    seeds = [settings.seed, index, member.epoch]
+    order = np.random.default_rng(seeds).permutation(len(train))
+    generator = torch.Generator(share.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=share.device)
     for start in range(0, len(order), settings.batch_size):
-        batch = order[start : start + settings.batch_size]
-        rng = np.random.default_rng([settings.seed, state.epoch, start])
-        steps = vary(train.steps[batch], rng) if settings.augment else train.steps[batch]
-        sums += _train_step(state, steps, train.label_index[batch], settings, share)
-    loss, accuracy = sums / len(order)
-    return float(loss), float(accuracy)
+        rows = order[start : start + settings.batch_size]
+        own = rows[share.own]
+        tally = torch.zeros(2, device=share.device)
+        member.optimizer.zero_grad(set_to_none=False)
+        if len(own):  # a last batch smaller than the number of workers leaves some without
+            rng = np.random.default_rng([*seeds, start])
+            generator.manual_seed(int(rng.integers(2**63)))
+            _draw_dropout(member.network, generator, num_rows=len(rows), own=share.own)
+            batch = train.varied_batch(rows, rng, own=share.own) if settings.augment else train.batch(own)
+            at = torch.from_numpy(own).to(share.device)
+            tally = _backward(member.network, batch, train.labels[at], train.weights[at], settings, len(rows))
+        sums += _update(member, tally, settings, share)
+    loss, accuracy = (sums / len(order)).tolist()
+    return loss, accuracy
 
 
-def _train_step(
-    state: FitState,
-    steps: FloatArray,
-    labels: npt.NDArray[np.int64],
+def _draw_dropout(network: nn.Module, generator: torch.Generator, *, num_rows: int, own: slice) -> None:
+    for module in network.modules():
+        if isinstance(module, RowDropout):
+            module.draw_from(generator, num_rows=num_rows, own=own)
+
+
+def _backward(
+    network: nn.Module,
+    batch: Tensors,
+    labels: torch.Tensor,
+    weights: torch.Tensor,
     settings: TrainSettings,
-    share: Share,
-) -> npt.NDArray[np.float64]:
-    """One optimizer step on the whole batch; (sum of losses, number right) over it."""
-    parameters = list(state.network.parameters())
-    state.optimizer.zero_grad(set_to_none=False)
-    own = torch.from_numpy(np.ascontiguousarray(steps[share.rank :: share.world_size])).to(share.device)
-    wanted = torch.from_numpy(labels[share.rank :: share.world_size]).to(share.device)
-    tally = torch.zeros(2, device=share.device)
-    if len(own):  # a last batch smaller than the number of workers leaves some without
-        logits = state.network(own)
-        loss = functional.cross_entropy(logits, wanted, reduction="sum")
-        (loss / len(labels)).backward()
-        tally = torch.stack([loss.detach(), (logits.argmax(1) == wanted).sum()])
+    num_rows: int,
+) -> torch.Tensor:
+    """(2,) sum of losses, number right; adds the gradients of the loss over the whole batch's `num_rows`."""
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=labels.device.type == "cuda"):
+        logits = network(*batch)
+    losses = functional.cross_entropy(
+        logits.float(), labels, reduction="none", label_smoothing=settings.label_smoothing
+    )
+    loss = (losses * weights).sum()
+    (loss / num_rows).backward()
+    return torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
+
+
+def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share: Share) -> torch.Tensor:
+    """The tally over all workers; one optimizer step by the sum of their gradients."""
+    parameters = list(member.network.parameters())
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     summed = torch.cat([*(g.reshape(-1) for g in gradients), tally])
     share.reduce(summed)
@@ -194,25 +219,25 @@ def _train_step(
         parameter.grad = summed[offset : offset + parameter.numel()].view_as(parameter)
         offset += parameter.numel()
     torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
-    for group in state.optimizer.param_groups:
-        group["lr"] = _learning_rate(settings, state.epoch)
-    state.optimizer.step()
-    state.num_steps += 1
-    return summed[offset:].double().cpu().numpy()
+    member.optimizer.step()
+    member.num_steps += 1
+    # The first steps of an average would else be mostly of the random weights it started with.
+    decay = min(settings.average_decay, member.num_steps / (member.num_steps + 10))
+    with torch.no_grad():
+        for average, parameter in zip(member.average.parameters(), parameters, strict=True):
+            average.lerp_(parameter, 1 - decay)
+    return summed[offset:]
 
 
-@torch.inference_mode()
-def _watch(network: StyleLSTM, test: _Batches, share: Share) -> tuple[float, float]:
-    """Mean loss and accuracy on the test windows, shared among the workers like a batch."""
-    network.eval()
+@torch.no_grad()
+def _validate(network: nn.Module, windows: _Windows, share: Share) -> tuple[float, float]:
+    """Mean loss and accuracy, shared among the workers like a batch."""
     sums = torch.zeros(2, device=share.device)
-    steps, labels = (t[share.rank :: share.world_size] for t in (test.steps, test.labels))
-    if len(labels):
-        pairs = zip(steps.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
-        for batch, wanted in pairs:
-            logits = network(batch)
+    for rows in torch.arange(len(windows))[share.own].split(EVALUATION_BATCH):
+        if len(rows):
+            logits, wanted = network(*windows.batch(rows.numpy())), windows.labels[rows]
             loss = functional.cross_entropy(logits, wanted, reduction="sum")
             sums += torch.stack([loss, (logits.argmax(1) == wanted).sum()])
     share.reduce(sums)
     loss_sum, num_right = sums.tolist()
-    return loss_sum / len(test.labels), num_right / len(test.labels)
+    return loss_sum / len(windows), num_right / len(windows)

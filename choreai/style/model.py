@@ -1,4 +1,4 @@
-"""The style model: network, settings, and how both are kept in storage.
+"""The style model: networks, settings, and how both are kept in storage.
 
 A model is a folder of two objects: `model.safetensors` (weights) and `model.json` (all the rest). Nothing is
 ever unpickled, so a model from somebody else can be wrong but not run code.
@@ -7,11 +7,12 @@ ever unpickled, so a model from somebody else can be wrong but not run code.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,36 +22,71 @@ from safetensors import SafetensorError
 from torch import nn
 
 from choreai.errors import ObjectMissingError, WeightsError
+from choreai.motion.reasons import StyleReference
 from choreai.motion.windows import NUM_FEATURES, WindowSettings
 from choreai.store import objects
+from choreai.style.examples import Inputs
+from choreai.style.networks import build_network
+from choreai.style.settings import NetworkKind
+from choreai.style.taxonomy import check_parents, taxonomy_version
 
 FloatArray = npt.NDArray[np.float32]
 
 MODEL_FORMAT = "choreai style model"
-MODEL_SCHEMA_VERSION = 1
+MODEL_SCHEMA_VERSION = 2
 WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
 MAX_HIDDEN_SIZE = 4096
+MAX_MEMBERS = 100
 BATCH_SIZE = 256
 """Windows per forward pass when scoring: a batch of 256 takes about 30 MB of activations."""
 
 
 @dataclass(frozen=True)
 class StyleModelConfig:
-    """What a style model is made for; with the weights it decides every score."""
+    """What a style model is made for; with the weights it decides every score and tag."""
 
     labels: tuple[str, ...]
     """Class names, in the order of the scores."""
     pose_fingerprint: str
     """Of the keypoints it was trained on: others may have another skeleton, score scale or noise."""
-    hidden_size: int
     windows: WindowSettings
+    network: NetworkKind
+    hidden_size: int
+    num_members: int
+    """Networks, one for each fold of the training videos: their probabilities are averaged."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """By style, the style it is a kind of, where there is one; a parent may have a parent."""
+    taxonomy_version: str = ""
+    """Empty: a hash of labels and parents."""
+    temperature: float = 1.0
+    """Log scores are divided by it to become calibrated probabilities."""
+    unknown_below: float = 0.0
+    """A tag with a lower calibrated score is "unknown"."""
+    target_precision: float | None = None
+    """What `unknown_below` was chosen for: of the tags that are not "unknown", the share that should be right."""
+    novelty: Mapping[str, Any] | None = None
+    """What `choreai.style.novelty` knows of the training videos' movement, JSON values; None: nothing."""
+    references: Mapping[str, StyleReference] = field(default_factory=dict)
+    """By label, what its videos measure: for the reasons given with a tag."""
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels must be two or more different names, got {list(self.labels)}")
-        if not 1 <= self.hidden_size <= MAX_HIDDEN_SIZE:
-            raise ValueError(f"hidden_size must be 1 to {MAX_HIDDEN_SIZE}, got {self.hidden_size}")
+        for name, most in (("hidden_size", MAX_HIDDEN_SIZE), ("num_members", MAX_MEMBERS)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be 1 to {most}, got {getattr(self, name)}")
+        if self.network not in get_args(NetworkKind):
+            raise ValueError(f"network must be one of {', '.join(get_args(NetworkKind))}, got {self.network!r}")
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        if not 0 <= self.unknown_below <= 1:
+            raise ValueError(f"unknown_below must be in [0, 1], got {self.unknown_below}")
+        if unknown := sorted(self.references.keys() - set(self.labels)):
+            raise ValueError(f"references of unknown styles {unknown}; the labels are {list(self.labels)}")
+        check_parents(self.labels, self.parents)
+        if not self.taxonomy_version:
+            object.__setattr__(self, "taxonomy_version", taxonomy_version(self.labels, self.parents))
 
     @property
     def window_shape(self) -> tuple[int, int]:
@@ -58,61 +94,56 @@ class StyleModelConfig:
         return self.windows.num_steps, NUM_FEATURES
 
 
-class StyleLSTM(nn.Module):
-    """Linear with ReLU, two LSTM layers one on the other, and a linear layer on the last step's output.
-
-    Features are standardised first: `feature_mean` and `feature_scale` (51,) are of the training windows.
-    """
-
-    feature_mean: torch.Tensor
-    feature_scale: torch.Tensor
-
-    def __init__(self, *, num_labels: int, hidden_size: int) -> None:
-        super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(NUM_FEATURES))
-        self.register_buffer("feature_scale", torch.ones(NUM_FEATURES))
-        self.embed = nn.Linear(NUM_FEATURES, hidden_size)
-        self.lstm = nn.LSTM(hidden_size, hidden_size, num_layers=2, batch_first=True)
-        self.classify = nn.Linear(hidden_size, num_labels)
-
-    def forward(self, steps_WTF: torch.Tensor) -> torch.Tensor:
-        """(W, labels) logits of (W, T, 51) windows."""
-        standard_WTF = (steps_WTF - self.feature_mean) / self.feature_scale
-        hidden_WTH, _ = self.lstm(torch.relu(self.embed(standard_WTF)))
-        return self.classify(hidden_WTH[:, -1])
-
-
 @dataclass(frozen=True, eq=False)
 class StyleModel:
-    """A trained network with all that is needed to use it."""
+    """Trained networks with all that is needed to use them."""
 
-    network: StyleLSTM
+    networks: tuple[nn.Module, ...]
     config: StyleModelConfig
     training: Mapping[str, Any] = field(default_factory=dict)
     """How it came about, JSON values (`choreai.style.training` writes it): for people, not for the scores."""
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
+    def __post_init__(self) -> None:
+        if len(self.networks) != self.config.num_members:
+            raise ValueError(f"there must be {self.config.num_members} networks, got {len(self.networks)}")
+
     @property
     def model_version(self) -> str:
         """`lstm-` and 12 hex digits of SHA-256 over weights and config: same training, same name."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True).encode())
-        for name, weights in sorted(_weights(self.network).items()):
+        for name, weights in sorted(_weights(self.networks).items()):
             digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
             digest.update(weights.numpy().tobytes())
         return f"lstm-{digest.hexdigest()[:12]}"
 
-    def window_scores(self, steps: FloatArray) -> FloatArray:
-        """(W, labels) probabilities of (W, num_steps, 51) windows; each row sums to 1."""
-        if steps.shape[1:] != self.config.window_shape:
-            raise ValueError(f"windows must be (W, {', '.join(map(str, self.config.window_shape))}), got {steps.shape}")
-        self.network.eval()
-        device = self.network.classify.weight.device
-        with torch.inference_mode():
-            batches = [
-                torch.softmax(self.network(batch.to(device)), dim=1).cpu()
-                for batch in torch.from_numpy(steps).split(BATCH_SIZE)
-            ]
-        return torch.cat(batches).numpy() if len(steps) else np.zeros((0, len(self.config.labels)), np.float32)
+    def window_log_scores(self, inputs: Inputs) -> FloatArray:
+        """(W, labels) logarithms of the networks' mean probabilities of W windows, not calibrated."""
+        if inputs.steps.shape[1:] != self.config.window_shape:
+            wanted = ", ".join(map(str, self.config.window_shape))
+            raise ValueError(f"windows must be (W, {wanted}), got {inputs.steps.shape}")
+        return log_scores_of(self.networks, inputs, num_labels=len(self.config.labels))
+
+    def calibrated(self, log_scores: FloatArray) -> FloatArray:
+        """(N, labels) probabilities of the (N, labels) log scores of windows, or their means over windows."""
+        scaled = log_scores.astype(np.float64) / self.config.temperature
+        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def log_scores_of(networks: Sequence[nn.Module], inputs: Inputs, *, num_labels: int) -> FloatArray:
+    """(W, labels) logarithms of the mean of the networks' probabilities."""
+    found = [np.zeros((0, num_labels), np.float32)]
+    for network in networks:
+        network.eval()
+    device = next(networks[0].parameters()).device
+    with torch.inference_mode():
+        for start in range(0, len(inputs), BATCH_SIZE):
+            part = inputs.take(slice(start, start + BATCH_SIZE))
+            batch = [torch.from_numpy(array).to(device) for array in (part.steps, part.xyz, part.context)]
+            log_scores = torch.stack([torch.log_softmax(network(*batch), dim=1) for network in networks])
+            found.append((log_scores.logsumexp(dim=0) - math.log(len(networks))).cpu().numpy())
+    return np.concatenate(found)
 
 
 def save_model(folder_uri: str, model: StyleModel) -> None:
@@ -128,7 +159,7 @@ def save_model(folder_uri: str, model: StyleModel) -> None:
         "config": dataclasses.asdict(model.config),
         "training": dict(model.training),
     }
-    weights = safetensors.torch.save(_weights(model.network))
+    weights = safetensors.torch.save(_weights(model.networks))
     objects.put_if_absent(objects.join_uri(folder_uri, WEIGHTS_NAME), weights)
     text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     objects.put_if_absent(objects.join_uri(folder_uri, DESCRIPTION_NAME), text.encode())
@@ -149,10 +180,13 @@ def load_model(folder_uri: str) -> StyleModel:
     description = _read_description(folder_uri)
     config = _config_of(description, folder_uri)
     with torch.device("meta"):  # no memory for sizes that the weights do not have
-        network = StyleLSTM(num_labels=len(config.labels), hidden_size=config.hidden_size)
-    _load_weights(network, folder_uri)
+        networks = tuple(
+            build_network(config.network, num_labels=len(config.labels), hidden_size=config.hidden_size, dropout=0.0)
+            for _ in range(config.num_members)
+        )
+    _load_weights(networks, folder_uri)
     training, created_at = description.get("training", {}), str(description.get("created_at", ""))
-    model = StyleModel(network, config, training=training, created_at=created_at)
+    model = StyleModel(networks, config, training=training, created_at=created_at)
     if model.model_version != description.get("model_version"):
         raise WeightsError(
             f"{folder_uri}: {DESCRIPTION_NAME} names {description.get('model_version')!r}, but weights and "
@@ -172,8 +206,13 @@ def newest_model(output: str) -> str | None:
     return max(found)[1] if found else None
 
 
-def _weights(network: StyleLSTM) -> dict[str, torch.Tensor]:
-    return {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+def _weights(networks: Sequence[nn.Module]) -> dict[str, torch.Tensor]:
+    """Of all networks, names beginning with the network's number."""
+    return {
+        f"{index}.{name}": tensor.detach().cpu().contiguous()
+        for index, network in enumerate(networks)
+        for name, tensor in network.state_dict().items()
+    }
 
 
 def _read_part(folder_uri: str, name: str) -> bytes:
@@ -204,20 +243,25 @@ def _read_description(folder_uri: str) -> dict[str, Any]:
 def _config_of(description: Mapping[str, Any], folder_uri: str) -> StyleModelConfig:
     try:
         raw = dict(description["config"])
-        windows = WindowSettings(**raw.pop("windows"))
-        return StyleModelConfig(labels=tuple(raw.pop("labels")), windows=windows, **raw)
-    except (KeyError, TypeError, ValueError) as exc:
+        labels, windows = tuple(raw.pop("labels")), WindowSettings(**raw.pop("windows"))
+        references = {label: StyleReference(**reference) for label, reference in raw.pop("references").items()}
+        return StyleModelConfig(labels=labels, windows=windows, references=references, **raw)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"{folder_uri}: the config in {DESCRIPTION_NAME} is wrong: {exc}") from exc
 
 
-def _load_weights(network: StyleLSTM, folder_uri: str) -> None:
+def _load_weights(networks: Sequence[nn.Module], folder_uri: str) -> None:
     try:
         weights = safetensors.torch.load(_read_part(folder_uri, WEIGHTS_NAME))
     except SafetensorError as exc:
         raise WeightsError(
             f"{folder_uri}: {WEIGHTS_NAME} is not a whole safetensors file ({exc}); copy or train it again"
         ) from exc
-    expected = {name: (tuple(t.shape), t.dtype) for name, t in network.state_dict().items()}
+    expected = {
+        f"{index}.{name}": (tuple(tensor.shape), tensor.dtype)
+        for index, network in enumerate(networks)
+        for name, tensor in network.state_dict().items()
+    }
     found = {name: (tuple(t.shape), t.dtype) for name, t in weights.items()}
     if found != expected:
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -226,4 +270,6 @@ def _load_weights(network: StyleLSTM, folder_uri: str) -> None:
         )
     if not all(bool(torch.isfinite(t).all()) for t in weights.values()):
         raise WeightsError(f"{folder_uri}: {WEIGHTS_NAME} holds values that are not finite; train again")
-    network.load_state_dict(weights, assign=True)
+    for index, network in enumerate(networks):
+        own = {name: weights[f"{index}.{name}"] for name in network.state_dict()}
+        network.load_state_dict(own, assign=True)

@@ -1,56 +1,192 @@
-"""Pictures of a training run: who is taken for whom, and how the losses went."""
+"""Figures of a training: who is taken for whom, how sure is sure, how the losses went.
+
+Each is drawn once, narrow enough for a phone, and saved as PNG or as SVG whose text and lines take the page's colour.
+"""
 
 import io
+import re
 from collections.abc import Sequence
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from choreai.style.evaluate import Scorecard
-from choreai.style.fitting import EpochResult
+from choreai.style.bootstrap import Estimate
+from choreai.style.calibrate import share_interval
+from choreai.style.evaluate import Metrics
+from choreai.style.fit_state import EpochResult
+from choreai.style.scorecard import Scorecard
 
 DOTS_PER_INCH = 120
+WIDTH, HEIGHT = 4.6, 3.4
+BLUE, ORANGE, GREY = "#3f83c8", "#d9822b", "#8a8f98"
+"""Told apart on white and on black, and by those who do not tell red from green."""
+INK = "#010203"
+"""Stands for the page's own text colour in SVG, and is as good as black in PNG."""
+STYLE: dict[str, Any] = {  # matplotlib's own settings: numbers, names, switches
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    **{name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
+}
 
 
-def confusion_matrix_png(card: Scorecard) -> bytes:
-    """A PNG of the confusion matrix: a row per label, a column per tag, shades by share of the row."""
+def draw_figures(metrics: Metrics, history: Sequence[EpochResult]) -> dict[str, Figure]:
+    """The figures by name, those without data left out."""
+    with matplotlib.rc_context(STYLE):
+        figures = {
+            "confusion_matrix": draw_confusion(metrics.videos),
+            "rivals": draw_rivals(metrics),
+            "reliability": draw_reliability(metrics),
+            "risk_coverage": draw_risk_coverage(metrics),
+            "clip_lengths": draw_clip_lengths(metrics),
+        }
+        if history:
+            figures["learning_curves"] = draw_learning_curves(history)
+        return figures
+
+
+def as_png(figure: Figure) -> bytes:
+    """On white."""
+    return _saved(figure, "png", dpi=DOTS_PER_INCH, facecolor="white")
+
+
+def as_svg(figure: Figure, *, name: str) -> str:
+    """An <svg> element to stand in a page; `name` keeps its ids apart from those of other figures."""
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+        text = _saved(figure, "svg", transparent=True, metadata={"Date": None}).decode()
+    element = text[text.index("<svg") :]
+    element = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', element, count=1)
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r'<g id="[^"]*"', "<g", element)  # nothing refers to these, and every figure has them
+    return element.replace(INK, "currentColor")
+
+
+def draw_confusion(card: Scorecard) -> Figure:
+    """A row per label, a column per tag, shades by share of the row."""
     counts = np.array(card.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     labels = [c.label for c in card.classes]
-    side = 2.2 + 0.7 * len(labels)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    side = max(WIDTH, 1.6 + 0.45 * len(labels))
+    figure, axes = _figure(side, side * 0.9)
+    colors = np.zeros((*shares.shape, 4))
+    colors[...] = to_rgba(BLUE)
+    colors[..., 3] = 0.85 * shares
+    edges = np.arange(len(labels) + 1) - 0.5
+    axes.pcolormesh(edges, edges, colors, edgecolor=to_rgba(GREY, 0.35), linewidth=0.5)
     for row, column in np.ndindex(counts.shape):
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center")
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel("tag (the model said)")
-    axes.set_ylabel("label (a person said)")
-    axes.set_title(f"{card.num} held-out videos, accuracy {card.accuracy:.2f}", fontsize="medium")
-    figure.colorbar(image, ax=axes, label="share of the label's videos", shrink=0.8)
-    return _png(figure)
+    axes.set(xlabel="tag (the model said)", ylabel="label (a person said)", aspect="equal")
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
 
 
-def learning_curves_png(history: Sequence[EpochResult]) -> bytes:
-    """A PNG of loss and accuracy per epoch, of training and of test windows."""
-    epochs = [result.epoch for result in history]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
-    loss_axes.plot(epochs, [r.train_loss for r in history], label="training")
-    loss_axes.plot(epochs, [r.test_loss for r in history], label="held out")
-    loss_axes.set(xlabel="epoch", ylabel="cross-entropy per window", ylim=(0, None))
-    accuracy_axes.plot(epochs, [r.train_accuracy for r in history], label="training")
-    accuracy_axes.plot(epochs, [r.test_accuracy for r in history], label="held out")
-    accuracy_axes.set(xlabel="epoch", ylabel="accuracy of windows", ylim=(0, 1.02))
-    for axes in (loss_axes, accuracy_axes):
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-    return _png(figure)
+def draw_rivals(metrics: Metrics) -> Figure:
+    """Bars of macro F1 with intervals, the model last."""
+    entries = [(display_name(rival.name), rival.videos.macro_f1) for rival in metrics.rivals]
+    entries.append(("this model", metrics.videos.macro_f1))
+    figure, axes = _figure(WIDTH, 0.8 + 0.55 * len(entries))
+    places = np.arange(len(entries))
+    values = np.array([e.value for _, e in entries])
+    colors = [GREY] * len(metrics.rivals) + [BLUE]
+    axes.barh(places, values, color=colors, height=0.4)
+    axes.errorbar(values, places, xerr=_whiskers([e for _, e in entries]), fmt="none", ecolor=INK, capsize=3)
+    for place, (name, estimate) in zip(places, entries, strict=True):
+        axes.text(0, place + 0.25, f"{name}: {estimate.value:.2f}", va="bottom", fontsize=8)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set(xlim=(0, 1.02), ylim=(-0.4, len(entries) - 0.3), xlabel="macro F1 of videos, 95 % intervals")
+    return figure
 
 
-def _png(figure: Figure) -> bytes:
+def draw_reliability(metrics: Metrics) -> Figure:
+    """Accuracy against mean score of bins with equally many videos."""
+    figure, axes = _figure(WIDTH, HEIGHT)
+    axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="scores that come true")
+    bins = metrics.reliability
+    scores = [b.mean_score for b in bins]
+    shares = [Estimate(b.accuracy, *share_interval(round(b.num * b.accuracy), b.num)) for b in bins]
+    accuracy = [share.value for share in shares]
+    axes.errorbar(
+        scores, accuracy, yerr=_whiskers(shares), fmt="o", color=BLUE, ecolor=GREY, capsize=2, label="this model, 95 %"
+    )
+    low = min(0.5, *scores)
+    axes.set(xlim=(max(0.0, low - 0.05), 1.02), ylim=(0, 1.05), xlabel="mean score", ylabel="share of tags right")
+    return _with_legend(figure, axes)
+
+
+def draw_risk_coverage(metrics: Metrics) -> Figure:
+    """Share wrong among the surest tags."""
+    figure, axes = _figure(WIDTH, HEIGHT)
+    curve = metrics.risk_coverage
+    axes.step(curve.coverage, curve.risk, where="pre", color=BLUE, label="surest first")
+    wanted = 1 - metrics.calibration.target_precision
+    axes.axhline(wanted, linestyle="--", color=GREY, linewidth=1, label=f"wanted: {wanted:.0%}")
+    axes.set(xlim=(0, 1.02), ylim=(0, max(2 * wanted, 1.1 * max(curve.risk))))
+    axes.set(xlabel="share of videos tagged", ylabel="share of tags wrong")
+    return _with_legend(figure, axes)
+
+
+def draw_clip_lengths(metrics: Metrics) -> Figure:
+    """Accuracy when only the first seconds are seen."""
+    figure, axes = _figure(WIDTH, HEIGHT)
+    seconds = [c.seconds for c in metrics.clip_lengths]
+    accuracy = [c.accuracy for c in metrics.clip_lengths]
+    values = [e.value for e in accuracy]
+    axes.errorbar(seconds, values, yerr=_whiskers(accuracy), fmt="o-", color=BLUE, ecolor=GREY, capsize=3)
+    axes.set(ylim=(0, 1.05), xlabel="first seconds of the dance", ylabel="accuracy of videos")
+    axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def draw_learning_curves(history: Sequence[EpochResult]) -> Figure:
+    """Loss per epoch of every fold's network."""
+    figure, axes = _figure(WIDTH, HEIGHT)
+    for member in sorted({result.member for result in history}):
+        own = [result for result in history if result.member == member]
+        first = member == history[0].member
+        epochs = [r.epoch for r in own]
+        axes.plot(epochs, [r.train_loss for r in own], color=GREY, linewidth=1, label="training" if first else None)
+        watched = [(r.epoch, r.validation_loss) for r in own if r.validation_loss is not None]
+        if watched:
+            label = "validation fold" if first else None
+            axes.plot(*zip(*watched, strict=True), color=BLUE, linewidth=1, label=label)
+    axes.set(xlabel="epoch", ylabel="cross-entropy per window", ylim=(0, None))
+    axes.grid(axis="y", alpha=0.3)
+    return _with_legend(figure, axes)
+
+
+def display_name(rival: str) -> str:
+    """A rival's name as people read it."""
+    return rival.replace("_", " ")
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _with_legend(figure: Figure, axes: Axes) -> Figure:
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _whiskers(estimates: Sequence[Estimate]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(2, N) distances to both ends of the intervals."""
+    return np.array([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
+
+
+def _saved(figure: Figure, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(buffer, format=form, **options)
     return buffer.getvalue()

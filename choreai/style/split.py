@@ -1,28 +1,49 @@
-"""Which labelled videos train and which test: whole groups, each class on both sides, by a seed."""
+"""Which labelled videos test which network: folds of whole groups, every class spread over them, by a seed.
+
+Fold k's network is trained without fold k, so that each video is judged by one that never saw its group.
+"""
 
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from choreai.errors import ChoreaiWarning, TableError
+from choreai.store import tables
 from choreai.store.catalog import Video
+from choreai.style.examples import Examples
 from choreai.style.settings import WhenOneGroup
+
+IntArray = npt.NDArray[np.int64]
 
 NUM_ORDERS = 32
 """Greedy assignments tried, each in another order; the best one is taken."""
+MAX_GROUP_SHARE = 0.6
+"""A group with more of a class's videos than this leaves too little of the class to train on while it is tested."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """Which videos are held out."""
+class Folds:
+    """Where each video is tested."""
 
-    test_video_ids: frozenset[str]
+    fold_of: Mapping[str, int]
+    """By video_id, from 0."""
+    num_folds: int
     description: str
-    """For metrics and model, e.g. `group; locking, popping by contiguous blocks`."""
+    """For metrics and model, e.g. `5 folds by group; locking, popping by contiguous blocks`."""
+
+
+class _Unit(NamedTuple):
+    """What is never divided: a group, or one of the blocks that a group is cut in."""
+
+    name: str
+    block: int = -1
+    """-1: all of the group."""
 
 
 def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ...]:
@@ -32,14 +53,19 @@ def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ..
     two videos.
     """
     if unlabelled := [v.video_id for v in videos if not v.label]:
-        raise TableError(f"{_some(unlabelled)} without a label; label them or leave them out of the training catalog")
+        raise TableError(f"{some_names(unlabelled)} without a label; label them, or leave them out of the catalog")
     num_videos = Counter(str(v.label) for v in videos)
     if labels and (unknown := [v for v in videos if v.label not in labels]):
         raise TableError(
-            f"{_some([f'{v.video_id} ({v.label})' for v in unknown])} with a label that is not in the list "
+            f"{some_names([f'{v.video_id} ({v.label})' for v in unknown])} with a label that is not in the list "
             f"{list(labels)}; correct the label or extend the list"
         )
     classes = tuple(sorted(num_videos)) if not labels else tuple(labels)
+    if tables.UNKNOWN in classes:
+        raise TableError(
+            f'{num_videos[tables.UNKNOWN]} videos have the label "{tables.UNKNOWN}", which is the tag of what a model '
+            "is unsure of; leave them out, or name their style"
+        )
     if len(classes) < 2:
         raise TableError(f"training needs two classes or more, but the catalog has {list(classes)}; add another style")
     if small := {label: num_videos[label] for label in classes if num_videos[label] < 2}:
@@ -50,23 +76,26 @@ def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ..
     return classes
 
 
-def split_groups(
+def divide_folds(
     videos: Sequence[Video],
     labels: Sequence[str],
     *,
     seed: int,
-    test_fraction: float,
+    num_folds: int,
     when_one_group: WhenOneGroup,
-) -> Split:
-    """The held-out videos: about `test_fraction` of each class, groups never divided.
+) -> Folds:
+    """The videos in folds, whole groups each, every class spread over the folds as evenly as they allow.
 
-    A class of one group cannot be on both sides: TableError, or, with `when_one_group="blocks"`, that group's
-    videos of the class in natural order of their ids, the last `test_fraction` of them held out, with a
-    ChoreaiWarning. Raises TableError as well where groups shared by classes leave no way.
+    A class needs two groups, for each of its videos is tested by a network that learnt the class from others. One of
+    a single group: TableError, or, with `when_one_group="blocks"`, that group is cut into blocks of its videos in
+    natural order of their ids, with a ChoreaiWarning. So is then a group with more than MAX_GROUP_SHARE of a class's
+    videos, for without it little of the class would be left to learn from. A class of fewer groups than folds is
+    tested in some folds only; there are no more folds than the class with the most groups can fill. Raises TableError
+    as well where groups shared by classes leave no way.
     """
     videos = sorted(videos, key=lambda v: _natural(v.video_id))
-    groups_of_class = {label: {_group(v) for v in videos if v.label == label} for label in labels}
-    lonely = [label for label in labels if len(groups_of_class[label]) == 1]
+    shares = {label: _largest_share(videos, label) for label in labels}
+    lonely = [label for label in labels if shares[label] == 1]
     if lonely and when_one_group == "error":
         counts = {label: sum(v.label == label for v in videos) for label in lonely}
         raise TableError(
@@ -75,85 +104,145 @@ def split_groups(
             '"blocks" to divide their one group in time (the test then shows dancers and places known from '
             "training, and its accuracy is too good)"
         )
-    test = set(_blocks(videos, lonely, test_fraction=test_fraction))
-    grouped = [v for v in videos if v.label not in lonely]
-    if grouped:
-        test |= _assign(grouped, seed=seed, test_fraction=test_fraction)
-    description = "group" if any(v.group for v in videos) else "video"
-    if lonely:
-        description += f"; {', '.join(lonely)} by contiguous blocks"
-        warnings.warn(
-            f"{', '.join(lonely)}: only one group each, divided in time; their test accuracy is too good",
-            ChoreaiWarning,
-            stacklevel=2,
-        )
-    return Split(frozenset(test), description)
-
-
-def _blocks(videos: Sequence[Video], lonely: Sequence[str], *, test_fraction: float) -> list[str]:
-    held_out: list[str] = []
-    for label in lonely:
-        members = [v.video_id for v in videos if v.label == label]
-        num_test = min(max(1, round(test_fraction * len(members))), len(members) - 1)
-        held_out += members[-num_test:]
-    return held_out
-
-
-def _assign(videos: Sequence[Video], *, seed: int, test_fraction: float) -> set[str]:
-    """The held-out videos among those whose classes have several groups."""
-    sizes: dict[str, Counter[str]] = {}
+    blocked = [label for label in labels if shares[label] > MAX_GROUP_SHARE and when_one_group == "blocks"]
+    unit_of = _units(videos, blocked, num_folds=num_folds)
+    sizes: dict[_Unit, Counter[str]] = {}
     for video in videos:
-        sizes.setdefault(_group(video), Counter())[str(video.label)] += 1
-    totals = Counter(str(v.label) for v in videos)
-    names = sorted(sizes)
-    best: set[str] | None = None
+        sizes.setdefault(unit_of[video.video_id], Counter())[str(video.label)] += 1
+    num_units = Counter(label for counts in sizes.values() for label in counts)
+    if (most := max(num_units.values())) < num_folds:
+        _warn(f"no class has more than {most} groups: {most} folds and not {num_folds}")
+        num_folds = most
+    fold_of_unit = _assign(sizes, seed=seed, num_folds=num_folds)
+    for remark in _remarks(videos, sizes, blocked=blocked, num_folds=num_folds):
+        _warn(remark)
+    description = f"{num_folds} folds by {'group' if any(v.group for v in videos) else 'video'}"
+    if blocked:
+        description += f"; {', '.join(blocked)} by contiguous blocks"
+    return Folds({v.video_id: fold_of_unit[unit_of[v.video_id]] for v in videos}, num_folds, description)
+
+
+def num_folds_of(examples: Examples) -> int:
+    return int(examples.fold.max()) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Roles:
+    """What the windows of some examples are to one fold's network: indices, sorted."""
+
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+
+
+def roles_of(examples: Examples, member: int, *, with_validation: bool) -> Roles:
+    """The roles for the network that is tested on fold `member`; the next fold validates it, the others train.
+
+    Whole groups of the validation fold train instead where a class would else go untrained; all of it does without
+    `with_validation`, and in two folds.
+    """
+    test = examples.fold == member
+    validation = (examples.fold == (member + 1) % num_folds_of(examples)) & with_validation & ~test
+    missing = set(examples.label_index[~test]) - set(examples.label_index[~test & ~validation])
+    group = np.array(examples.groups)[examples.video_index]
+    needed = set(group[validation & np.isin(examples.label_index, list(missing))])
+    validation &= ~np.isin(group, list(needed))
+    return Roles(np.flatnonzero(~test & ~validation), np.flatnonzero(validation), np.flatnonzero(test))
+
+
+def _largest_share(videos: Sequence[Video], label: str) -> float:
+    """Of a class's videos, the share that its largest group has."""
+    counts = Counter(_group(v) for v in videos if v.label == label)
+    return max(counts.values()) / counts.total()
+
+
+def _units(videos: Sequence[Video], blocked: Sequence[str], *, num_folds: int) -> dict[str, _Unit]:
+    """By video_id: its group, or a block of that where it rules one of the `blocked` classes."""
+    unit_of = {v.video_id: _Unit(_group(v)) for v in videos}
+    for label in blocked:
+        members = [v for v in videos if v.label == label]
+        largest, size = Counter(_group(v) for v in members).most_common(1)[0]
+        names = [v.video_id for v in members if _group(v) == largest]
+        for block, places in enumerate(np.array_split(np.arange(size), num_folds)):
+            unit_of |= {names[i]: _Unit(f"{label} of {largest}", block) for i in places}
+    return unit_of
+
+
+def _assign(sizes: Mapping[_Unit, Counter[str]], *, seed: int, num_folds: int) -> dict[_Unit, int]:
+    """The fold of each unit; `sizes` is by unit and label."""
+    totals = sum(sizes.values(), Counter[str]())
+    best: dict[_Unit, int] | None = None
     best_cost = float("inf")
     for order in range(NUM_ORDERS):
-        shuffled = [names[i] for i in np.random.default_rng([seed, order]).permutation(len(names))]
-        chosen = _greedy(shuffled, sizes, totals, test_fraction=test_fraction)
-        held_out = sum((sizes[name] for name in chosen), Counter[str]())
-        cost = _cost(held_out, totals, test_fraction=test_fraction)
-        if all(0 < held_out[label] < totals[label] for label in totals) and cost < best_cost:
-            best, best_cost = chosen, cost
+        units = _ordered(sizes, np.random.default_rng([seed, order]))
+        fold_of = _greedy(units, sizes, totals, num_folds=num_folds)
+        counts = [Counter[str]() for _ in range(num_folds)]
+        for unit, fold in fold_of.items():
+            counts[fold].update(sizes[unit])
+        is_sound = all(counts) and all(sum(label in count for count in counts) > 1 for label in totals)
+        cost = sum((count[label] / totals[label]) ** 2 for count in counts for label in totals)
+        if is_sound and cost < best_cost:
+            best, best_cost = fold_of, cost
     if best is None:
-        shared = [name for name in names if len(sizes[name]) > 1]
+        shared = sorted(unit.name for unit in sizes if len(sizes[unit]) > 1)
         raise TableError(
-            "no division into train and test has every class on both sides with whole groups: "
-            f"{_some(shared, noun='group')} shared by several classes; add groups or videos"
+            f"no division into {num_folds} folds has every class in two of them with whole groups: "
+            f"{some_names(shared, noun='group')} shared by several classes; add groups or videos"
         )
-    return {v.video_id for v in videos if _group(v) in best}
+    return best
+
+
+def _ordered(sizes: Mapping[_Unit, Counter[str]], rng: np.random.Generator) -> list[_Unit]:
+    """Blocks in the order of time, so that a block's neighbour validates it; then the largest groups, of equals any."""
+    units = sorted(sizes)
+    groups = [units[i] for i in rng.permutation(len(units)) if units[i].block < 0]
+    return [unit for unit in units if unit.block >= 0] + sorted(groups, key=lambda unit: -max(sizes[unit].values()))
 
 
 def _greedy(
-    names: Sequence[str], sizes: Mapping[str, Counter[str]], totals: Counter[str], *, test_fraction: float
-) -> set[str]:
-    """Group by group, in this order, held out where that comes nearer to the wanted share of each class."""
-    chosen: set[str] = set()
-    held_out: Counter[str] = Counter()
-
-    def take(name: str) -> None:
-        chosen.add(name)
-        held_out.update(sizes[name])
-
-    def leaves_some(name: str) -> bool:
-        return all(held_out[label] + count < totals[label] for label, count in sizes[name].items())
-
-    for name in names:
-        now = {label: held_out[label] for label in sizes[name]}
-        then = {label: now[label] + count for label, count in sizes[name].items()}
-        gain = _cost(now, totals, test_fraction=test_fraction) - _cost(then, totals, test_fraction=test_fraction)
-        if gain > 0 and leaves_some(name):
-            take(name)
-    for label in sorted(totals):  # classes whose every group overshoots the share
-        if not held_out[label]:
-            candidates = [n for n in names if n not in chosen and sizes[n][label] and leaves_some(n)]
-            if candidates:
-                take(min(candidates, key=lambda n: sizes[n][label]))
-    return chosen
+    units: Sequence[_Unit], sizes: Mapping[_Unit, Counter[str]], totals: Counter[str], *, num_folds: int
+) -> dict[_Unit, int]:
+    """Unit by unit, in this order, into the fold that has least of its classes so far."""
+    counts = [Counter[str]() for _ in range(num_folds)]
+    fold_of: dict[_Unit, int] = {}
+    for unit in units:
+        costs = [sum(count[label] / totals[label] for label in sizes[unit]) for count in counts]
+        fold = min(range(num_folds), key=lambda f: (costs[f], counts[f].total(), f))
+        counts[fold].update(sizes[unit])
+        fold_of[unit] = fold
+    return fold_of
 
 
-def _cost(held_out: Mapping[str, int], totals: Counter[str], *, test_fraction: float) -> float:
-    return sum((count / totals[label] - test_fraction) ** 2 for label, count in held_out.items())
+def _remarks(
+    videos: Sequence[Video], sizes: Mapping[_Unit, Counter[str]], *, blocked: Sequence[str], num_folds: int
+) -> Iterator[str]:
+    """What a careful user may want to know of these folds."""
+    if blocked:
+        yield (
+            f"{', '.join(blocked)}: most videos are of one group each, which was divided in time; "
+            "the figures of these classes are too good"
+        )
+    num_units = Counter(label for counts in sizes.values() for label in counts)
+    if few := {label: num for label, num in sorted(num_units.items()) if num < num_folds}:
+        yield f"classes of fewer groups than the {num_folds} folds are tested in some folds only: {few} (groups)"
+    uneven = [
+        label for label in sorted(num_units) if label not in blocked and _largest_share(videos, label) > MAX_GROUP_SHARE
+    ]
+    if uneven:
+        yield (
+            f"{', '.join(uneven)}: most videos are of one group, and while it is tested little is left to train on; "
+            'when_one_group = "blocks" divides it in time'
+        )
+    labels_of: dict[str, set[str]] = {}
+    for video in videos:
+        labels_of.setdefault(_group(video), set()).add(str(video.label))
+    shared = sorted(name for name, labels in labels_of.items() if len(labels) > 1)
+    if 0 < len(shared) < len(labels_of) / 2:  # where most do, dancers dance several styles: as good as it gets
+        yield f"{some_names(shared, noun='group')} with videos of several classes: each stays whole, in one fold"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ChoreaiWarning, stacklevel=3)
 
 
 def _group(video: Video) -> str:
@@ -166,6 +255,6 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _some(names: Sequence[str], *, noun: str = "video") -> str:
+def some_names(names: Sequence[str], *, noun: str = "video") -> str:
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return f"{len(names)} {noun}{'' if len(names) == 1 else 's'} ({shown})"

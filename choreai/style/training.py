@@ -1,47 +1,37 @@
 """Training a style model: keypoint tables and labels in, a model folder out.
 
-The driver cuts the windows, divides the videos, has the workers train (`choreai.style.distributed`), and
-judges what they end with on the held-out videos.
+The driver cuts the windows, divides the videos into folds, has the workers train a network for each
+(`choreai.style.distributed`), and judges each network on the fold it never saw. From these out-of-fold predictions
+come the temperature, the threshold of "unknown" and all metrics; the networks together are the model.
 """
 
 import dataclasses
-import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from choreai.errors import TableError
+import numpy as np
+from torch import nn
+
+from choreai.motion.reasons import StyleReference
 from choreai.store import objects
 from choreai.store.catalog import Video
-from choreai.style.distributed import Progress, TrainResources, fit_on_ray
+from choreai.style import baselines
+from choreai.style.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
+from choreai.style.distributed import Fitted, Progress, TrainResources, fit_on_ray
 from choreai.style.evaluate import Metrics, evaluate
-from choreai.style.examples import VideoExamples, make_examples, read_windows
-from choreai.style.fitting import EpochResult
-from choreai.style.model import StyleModel, StyleModelConfig, save_model
-from choreai.style.plots import confusion_matrix_png, learning_curves_png
-from choreai.style.settings import TrainSettings
-from choreai.style.split import find_labels, split_groups
+from choreai.style.fit_state import EpochResult, Weights
+from choreai.style.model import StyleModel, StyleModelConfig, log_scores_of, save_model
+from choreai.style.networks import build_network
+from choreai.style.novelty import fit_novelty
+from choreai.style.predictions import FloatArray, Predictions, mean_by_video
+from choreai.style.report import VideoSources, write_report
+from choreai.style.settings import TrainSettings, report_settings
+from choreai.style.tagging import mean_kinematics
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class DataSummary:
-    """What a model was trained and tested on."""
-
-    split: str
-    """How the videos were divided, e.g. `group; locking by contiguous blocks`."""
-    num_train_videos: int
-    num_test_videos: int
-    num_train_windows: int
-    num_test_windows: int
-    num_without_keypoints: int
-    """Labelled videos left out: not extracted, not decodable, or nobody in view."""
-    num_without_windows: int
-    """Labelled videos left out: nobody in view for long enough."""
-    num_rows_not_finite: int
-    """Keypoint rows with coordinates that are not finite, taken as unseen."""
+Fit = Callable[[Dataset, TrainSettings], Fitted]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +40,9 @@ class TrainedStyle:
 
     model: StyleModel
     model_uri: str
-    """Folder of model.safetensors, model.json, metrics.json, confusion_matrix.png, learning_curves.png."""
+    """Folder of the model, its metrics, predictions, figures and report."""
     metrics: Metrics
+    predictions: Predictions
     history: tuple[EpochResult, ...]
     data: DataSummary
 
@@ -64,96 +55,159 @@ def train_style(
     output_uri: str,
     settings: TrainSettings,
     labels: Sequence[str] = (),
+    parents: Mapping[str, str] | None = None,
+    taxonomy_version: str = "",
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
 ) -> TrainedStyle:
     """The model trained on the labelled `videos`' keypoints in `tables_uri`, saved in `output_uri`/models.
 
-    Ray must be connected. `labels` empty: those of the catalog. Checkpoints go to `output_uri`/training.
-    Raises TableError where the videos cannot be trained on, ConfigError where the loss does not stay finite,
-    and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
+    Ray must be connected. `labels` empty: those of the catalog. `parents`: see `StyleModelConfig`. Checkpoints go to
+    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does
+    not stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
     """
-    find_labels(videos, labels)  # before anything is read: most mistakes show here
-    found = read_windows(tables_uri, pose_fingerprint, videos, settings.windows)
-    usable = [v for v in videos if v.video_id in found.windows]
-    _report_missing(found, len(videos), tables_uri=tables_uri, pose_fingerprint=pose_fingerprint)
-    classes = find_labels(usable, labels)
-    split = split_groups(
-        usable,
-        classes,
-        seed=settings.seed,
-        test_fraction=settings.test_fraction,
-        when_one_group=settings.when_one_group,
+    source = TableSource(tables_uri, pose_fingerprint)
+    dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
+
+    def fit(dataset: Dataset, settings: TrainSettings) -> Fitted:
+        return fit_on_ray(
+            dataset.examples,
+            settings,
+            num_labels=len(dataset.labels),
+            folder_uri=objects.join_uri(output_uri, "training"),
+            resources=resources,
+            on_progress=on_progress,
+        )
+
+    fitted = fit(dataset, settings)
+    networks = networks_of(fitted.members, settings, dataset.labels)
+    predictions = predict_out_of_fold(networks, dataset)
+    rivals = _cheap_rivals(predictions, dataset)
+    if settings.compare_report_lstm:
+        rivals |= _report_lstm(
+            predictions, read_recut(dataset, source, report_settings(settings).windows), settings, fit
+        )
+    leaky = _leaky(predictions, dataset, settings, fit)
+    metrics = evaluate(
+        predictions, rivals=rivals, leaky=leaky, target_precision=settings.target_precision, seed=settings.seed
     )
-    examples = make_examples(
-        found.windows,
-        label_of={v.video_id: str(v.label) for v in usable},
-        labels=classes,
-        test_video_ids=split.test_video_ids,
+    calibration = metrics.calibration
+    novelty = fit_novelty(predictions)
+    config = StyleModelConfig(
+        labels=dataset.labels,
+        pose_fingerprint=pose_fingerprint,
+        windows=settings.windows,
+        network=settings.network,
+        hidden_size=settings.hidden_size,
+        num_members=len(fitted.members),
+        parents=dict(parents or {}),
+        taxonomy_version=taxonomy_version,
+        temperature=calibration.temperature,
+        unknown_below=calibration.unknown_below,
+        target_precision=calibration.target_precision,
+        novelty=None if novelty is None else novelty.to_dict(),
+        references=_references(predictions),
     )
-    config = StyleModelConfig(classes, pose_fingerprint, settings.hidden_size, settings.windows)
-    state = fit_on_ray(
-        examples,
-        config,
-        settings,
-        folder_uri=objects.join_uri(output_uri, "training"),
-        resources=resources,
-        on_progress=on_progress,
-    )
-    data = DataSummary(
-        split=split.description,
-        num_train_videos=len(usable) - len(split.test_video_ids),
-        num_test_videos=len(split.test_video_ids),
-        num_train_windows=int((~examples.is_test).sum()),
-        num_test_windows=int(examples.is_test.sum()),
-        num_without_keypoints=found.num_without_keypoints,
-        num_without_windows=found.num_without_windows,
-        num_rows_not_finite=found.num_rows_not_finite,
-    )
-    training = {"settings": dataclasses.asdict(settings), "data": dataclasses.asdict(data)}
-    model = StyleModel(state.network, config, training=training)
-    metrics = evaluate(model, examples)
+    training = {"settings": dataclasses.asdict(settings), "data": dataclasses.asdict(summary)}
+    model = StyleModel(networks, config, training=training)
     trained = TrainedStyle(
         model=model,
         model_uri=objects.join_uri(output_uri, "models", model.model_version),
         metrics=metrics,
-        history=tuple(state.history),
-        data=data,
+        predictions=predictions,
+        history=fitted.history,
+        data=summary,
     )
-    _save(trained)
+    write_report(
+        trained.model_uri,
+        model=model,
+        metrics=metrics,
+        predictions=predictions,
+        history=trained.history,
+        sources=VideoSources(dataset.videos, tables_uri, pose_fingerprint),
+    )
+    save_model(trained.model_uri, model)  # last: a folder with a model is complete
     return trained
 
 
-def _save(trained: TrainedStyle) -> None:
-    """Nothing; writes the model's folder, the model itself last."""
-    metrics: dict[str, Any] = {
-        "model_version": trained.model.model_version,
-        **trained.metrics.to_dict(),
-        "data": dataclasses.asdict(trained.data),
-        "history": [dataclasses.asdict(result) for result in trained.history],
-    }
-    parts = {
-        "metrics.json": json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False).encode(),
-        "confusion_matrix.png": confusion_matrix_png(trained.metrics.videos),
-        "learning_curves.png": learning_curves_png(trained.history),
-    }
-    for name, content in parts.items():
-        objects.put_object(objects.join_uri(trained.model_uri, name), content)
-    save_model(trained.model_uri, trained.model)
+def networks_of(members: Sequence[Weights], settings: TrainSettings, labels: Sequence[str]) -> tuple[nn.Module, ...]:
+    """The trained networks, on the CPU, to be used and not to be trained."""
+    networks = []
+    for weights in members:
+        network = build_network(
+            settings.network, num_labels=len(labels), hidden_size=settings.hidden_size, dropout=settings.dropout
+        )
+        network.load_state_dict(weights)
+        networks.append(network.eval())
+    return tuple(networks)
 
 
-def _report_missing(found: VideoExamples, num_videos: int, *, tables_uri: str, pose_fingerprint: str) -> None:
-    if not found.windows:
-        raise TableError(
-            f"{tables_uri}: no window of {num_videos} labelled videos in keypoints/{pose_fingerprint}: "
-            f"{found.num_without_keypoints} without keypoints, {found.num_without_windows} with nobody "
-            "in view for long enough; extract these videos with the same pose settings first"
+def predict_out_of_fold(networks: Sequence[nn.Module], dataset: Dataset) -> Predictions:
+    """What each fold's network says of the windows of its fold."""
+    examples = dataset.examples
+    log_scores = np.zeros((len(examples), len(dataset.labels)), np.float32)
+    for fold, network in enumerate(networks):
+        rows = np.flatnonzero(examples.fold == fold)
+        log_scores[rows] = log_scores_of([network], examples.inputs.take(rows), num_labels=len(dataset.labels))
+    return predictions_of(dataset, log_scores)
+
+
+def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
+    """The (W, labels) log scores with all that is known of their windows."""
+    examples, windows = dataset.examples, list(dataset.windows.values())
+    _, first = np.unique(examples.video_index, return_index=True)
+    return Predictions(
+        labels=dataset.labels,
+        video_ids=examples.video_ids,
+        groups=examples.groups,
+        label_index=examples.label_index[first],
+        fold=examples.fold[first],
+        window_log_scores=log_scores,
+        window_video=examples.video_index,
+        window_start_seconds=np.concatenate([w.start_seconds for w in windows]),
+        window_stop_seconds=np.concatenate([w.stop_seconds for w in windows]),
+        context=mean_by_video(examples.inputs.context, examples.video_index, num_videos=len(examples.video_ids)),
+    )
+
+
+def _cheap_rivals(predictions: Predictions, dataset: Dataset) -> dict[str, Predictions]:
+    inputs = dataset.examples.inputs
+    return {
+        "majority": baselines.majority(predictions),
+        "kinematic_regression": baselines.kinematic_regression(predictions, inputs.context),
+        "mean_pose_regression": baselines.mean_pose_regression(predictions, inputs.steps),
+        "mean_speed_regression": baselines.mean_speed_regression(predictions, inputs.steps),
+    }
+
+
+def _report_lstm(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> dict[str, Predictions]:
+    """The report's network trained on the same folds, if all videos are long enough for its windows."""
+    if dataset.examples.video_ids != ours.video_ids:
+        num_lost = len(ours) - len(dataset.videos)
+        logger.warning("no comparison with the report's LSTM: %d videos have no window of its length", num_lost)
+        return {}
+    theirs = report_settings(settings)
+    networks = networks_of(fit(dataset, theirs).members, theirs, dataset.labels)
+    return {"report_lstm": predict_out_of_fold(networks, dataset)}
+
+
+def _leaky(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> Predictions:
+    """What windows divided at random would have one believe: of the network if asked for, else of a regression."""
+    examples = dataset.examples
+    if not settings.leaky_split_too:
+        return baselines.leaky_regression(ours, examples.inputs.context, seed=settings.seed)
+    num_folds = dataset.folds.num_folds
+    fold = np.random.default_rng([settings.seed, 0]).permutation(len(examples)) % num_folds
+    torn = replace(dataset, examples=replace(examples, fold=fold))
+    networks = networks_of(fit(torn, settings).members, settings, dataset.labels)
+    return replace(ours, window_log_scores=predict_out_of_fold(networks, torn).window_log_scores)
+
+
+def _references(predictions: Predictions) -> dict[str, StyleReference]:
+    """By label, what its videos measure."""
+    return {
+        label: StyleReference.of(
+            mean_kinematics(context[None]) for context in predictions.context[predictions.label_index == index]
         )
-    if found.num_without_keypoints or found.num_without_windows or found.num_rows_not_finite:
-        logger.warning(
-            "left out of training: %d videos without keypoints, %d with nobody in view for long enough; "
-            "%d rows with coordinates that are not finite were taken as unseen",
-            found.num_without_keypoints,
-            found.num_without_windows,
-            found.num_rows_not_finite,
-        )
+        for index, label in enumerate(predictions.labels)
+    }

@@ -78,7 +78,7 @@ class Bottleneck(nn.Module):
         hidden = self.bn3(self.conv3(hidden))
         if self.se is not None:
             hidden = self.se(hidden)
-        return (hidden + residual).relu_()
+        return hidden.add_(residual).relu_()
 
 
 class ResNet(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from choreai.pose.alphapose.cpu_convolutions import speed_up
 from choreai.pose.alphapose.deformable import DeformableConv2d
 from choreai.pose.heatmaps import merge_flipped
 
@@ -19,18 +20,18 @@ def prepare(
     *,
     device: torch.device | str,
     dtype: torch.dtype = torch.float32,
-    channels_last: bool = True,
-    fold_batch_norm: bool = True,
 ) -> nn.Module:
-    """A copy of the network in evaluation mode on `device`, its batch norms folded into the convolutions.
+    """A copy of the network in evaluation mode on `device`, channels last, its batch norms folded into the
+    convolutions, and on CPUs these replaced by faster ones.
 
-    Float32 answers stay within 1e-5 of the heatmaps' standard deviation.
+    Float32 answers stay within 2e-5 of the heatmaps' standard deviation.
     """
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
-    if fold_batch_norm:
-        _fold_batch_norms(prepared)
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    return prepared.to(device=device, dtype=dtype, memory_format=memory_format)
+    _fold_batch_norms(prepared)
+    prepared = prepared.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    if torch.device(device).type == "cpu" and dtype == torch.float32:
+        speed_up(prepared)
+    return prepared
 
 
 @torch.inference_mode()
@@ -49,7 +50,7 @@ def predict_heatmaps(
     crops = crops_P3HW.to(device=weights.device, dtype=weights.dtype)
     if weights.is_contiguous(memory_format=torch.channels_last):
         crops = crops.contiguous(memory_format=torch.channels_last)
-    with _without_tf32():
+    with without_tf32():
         heatmaps = network(crops).float()
     if mirror is None:
         return heatmaps
@@ -57,8 +58,9 @@ def predict_heatmaps(
 
 
 @contextmanager
-def _without_tf32() -> Iterator[None]:
-    """cuDNN's default keeps 10 bits of the mantissa, which moves keypoints; for speed there is bfloat16."""
+def without_tf32() -> Iterator[None]:
+    """Full float32 on GPUs: cuDNN's default keeps 10 bits of the mantissa, which moves keypoints. For speed there is
+    bfloat16."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,0 +1,29 @@
+"""compact: many small Parquet parts become few."""
+
+import argparse
+
+COMPACT = """\
+Merge the many small Parquet parts of the videos, tags and kinematics tables into few. Rows stay as they are; jobs and
+searches may run meanwhile. Killed anywhere and run again, it ends in the same place."""
+
+
+def compact_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=COMPACT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from choreai.store.compact import compact
+    from choreai.store.uris import resolve_uri
+    from jobs.console import print_table
+
+    done = compact(resolve_uri(arguments.output, against="."))
+    rows = [(f"{d.table}/{d.version}", str(d.num_parts_before), str(d.num_parts_after)) for d in done]
+    if rows:
+        print_table("compact", rows, header=("table", "parts before", "parts now"))
+    else:
+        print(f"{arguments.output}: no tables to compact")
+    return 0

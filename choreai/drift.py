@@ -1,0 +1,79 @@
+"""Drift: how far tonight's values lie from a reference run's, as the population stability index.
+
+PSI = sum over bins of (p - q) ln(p / q), p and q being the shares of tonight and of the reference. The bands are the
+usual ones of credit scoring (Siddiqi, Credit Risk Scorecards, 2006): below 0.1 stable, to 0.25 shifting, above it
+shifted. Few videos make a large index by chance alone: without any drift PSI / (1/n + 1/m) is about chi-squared with
+bins - 1 degrees of freedom (Yurdakul and Naranjo, Statistical properties of the population stability index, 2020),
+so what stays below that distribution's 95 % point is reported as chance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+NUM_BINS = 10
+STABLE_BELOW, SHIFTED_ABOVE = 0.1, 0.25
+_EMPTY_SHARE = 0.5
+"""Of a count, in place of an empty bin's 0, for which the logarithm has no value."""
+
+Band = Literal["stable", "shifting", "shifted", "chance"]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The drift of one quantity."""
+
+    name: str
+    psi: float
+    by_chance: float
+    """What chance alone exceeds in one of twenty comparisons of so few videos."""
+    num_reference: int
+    num_now: int
+
+    @property
+    def band(self) -> Band:
+        if self.psi < STABLE_BELOW:
+            return "stable"
+        if self.psi <= self.by_chance:
+            return "chance"
+        return "shifting" if self.psi <= SHIFTED_ABOVE else "shifted"
+
+
+def drift_of_counts(name: str, reference: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:
+    """The drift between two counts by category; None where one of them is empty."""
+    categories = sorted(reference.keys() | now.keys())
+    counts = [np.array([each.get(category, 0) for category in categories], np.float64) for each in (reference, now)]
+    return _drift(name, *counts)
+
+
+def drift_of_values(name: str, reference: npt.NDArray[np.float32], now: npt.NDArray[np.float32]) -> Drift | None:
+    """The drift between two samples; None where one of them is empty. NaN counts as a value of its own.
+
+    The bins are the reference's tenths, fewer where values repeat.
+    """
+    known = reference[~np.isnan(reference)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, NUM_BINS + 1)[1:-1])) if len(known) else np.zeros(0)
+    return _drift(name, _binned(reference, edges), _binned(now, edges))
+
+
+def _binned(values: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Counts of the values up to each edge, above the last, and of those not known."""
+    known = values[~np.isnan(values)]
+    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
+    return np.append(counts, len(values) - len(known)).astype(np.float64)
+
+
+def _drift(name: str, reference: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> Drift | None:
+    from scipy.stats import chi2
+
+    num_reference, num_now = reference.sum(), now.sum()
+    if not num_reference or not num_now:
+        return None
+    used = (reference + now) > 0
+    p, q = (np.maximum(counts[used], _EMPTY_SHARE) / counts.sum() for counts in (now, reference))
+    by_chance = chi2.ppf(0.95, max(used.sum() - 1, 1)) * (1 / num_reference + 1 / num_now)
+    psi = float(((p - q) * np.log(p / q)).sum())
+    return Drift(name, psi, float(by_chance), int(num_reference), int(num_now))

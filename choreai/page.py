@@ -1,0 +1,66 @@
+"""HTML pages that need nothing else: one file, escaped, light or dark as the reader's system is, no network."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c2024; --soft: #60656c; --paper: #fcfcfd; --card: #f3f4f6; --line: #d9dce1;
+  --accent: #0b63ce; --good: #18794e; --warn: #9a5b00; --bad: #c62a2f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #eceef0; --soft: #a0a6ad; --paper: #151718; --card: #202425;
+  --line: #3a3f42; --accent: #6cb2ff; --good: #4cc38a; --warn: #f1a10d; --bad: #ff8589; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 68rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p { margin: .4rem 0; } .soft { color: var(--soft); } .good { color: var(--good); } .warn { color: var(--warn); }
+.bad { color: var(--bad); } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; min-width: 20rem; } caption { text-align: left; color: var(--soft); }
+th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; font-variant-numeric: tabular-nums; }
+table { overflow-wrap: normal; } td.text { overflow-wrap: anywhere; min-width: 12rem; max-width: 32rem; }
+th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align: right; }
+.tiles { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
+.tile { background: var(--card); border-radius: .5rem; padding: .5rem .9rem; min-width: 8rem; }
+.tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
+.bar { background: var(--card); height: .7rem; width: 9rem; border-radius: .2rem; overflow: hidden; }
+.bar i { display: block; height: 100%; background: var(--accent); } .bar.before i { background: var(--soft); }
+code { font: .9em ui-monospace, monospace; }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+<title>{{ title }}</title>
+<style>{{ style }}</style>
+</head>
+<body>
+@BODY@
+{% if script %}<script>{{ script }}</script>{% endif %}
+</body>
+</html>
+"""
+
+
+def render_page(title: str, body: str, data: Mapping[str, object], *, style: str = "", script: str = "") -> str:
+    """The page with `body`, a Jinja template of ours, filled from `data`; every value is escaped.
+
+    The browser is told to load nothing, and to run no script but `script`, whose hash it is given.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(_PAGE.replace("@BODY@", body))
+    return page.render(
+        **data, title=title, style=Markup(STYLE + style), script=Markup(script), policy=Markup(_policy(script))
+    )
+
+
+def _policy(script: str) -> str:
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    scripts = f"; script-src 'sha256-{allowed}'" if script else ""
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'{scripts}; base-uri 'none'; form-action 'none'"

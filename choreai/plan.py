@@ -1,0 +1,152 @@
+"""How many workers, nodes, hours and how much money a catalog or a stream of uploads needs, from measured rates.
+
+The one law behind it: a worker poses `video_seconds_per_second` seconds of video in each second that it is busy, and
+is busy for a share `utilisation` of the time it is paid for. Tagging from keypoints is a hundredth of that, and is
+left out; so is the head node.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+
+from choreai.errors import ConfigError
+from choreai.store.runs import Run, runs_backwards
+from choreai.store.tag_database import open_tag_database
+
+MAX_RUNS = 20
+"""How far back rates are looked for."""
+ASSUMED_UTILISATION = 0.85
+HOURS_PER_MONTH = 730.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one worker gets done, and what it occupies."""
+
+    video_seconds_per_second: float
+    utilisation: float
+    num_cpus: float
+    """Per worker."""
+    num_gpus: float
+    mean_seconds: float | None
+    """The mean length of the videos that were measured; None where nothing was."""
+    source: str
+    """Where the figures come from, in words."""
+
+    def __post_init__(self) -> None:
+        for name in ("video_seconds_per_second", "num_cpus"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name.replace('_', ' ')} must be a positive number, got {getattr(self, name):g}")
+        if not 0 < self.utilisation <= 1:
+            raise ConfigError(f"utilisation must be in (0, 1], got {self.utilisation:g}")
+        if not 0 <= self.num_gpus < math.inf:
+            raise ConfigError(f"GPUs per worker must be 0 or more, got {self.num_gpus:g}")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A kind of machine."""
+
+    num_workers: int
+    price_per_hour: float
+    spot_price_per_hour: float
+    """0, here and above: not known."""
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1:
+            raise ConfigError(f"workers per node must be at least 1, got {self.num_workers}")
+        if min(self.price_per_hour, self.spot_price_per_hour) < 0:
+            raise ConfigError("prices must not be negative; leave out what is not known")
+
+
+@dataclass(frozen=True)
+class Need:
+    """The workers for a piece of work."""
+
+    num_workers: int
+    num_nodes: int
+    num_cpus: float
+    num_gpus: float
+    hours: float
+    """How long they take; of a stream, a month."""
+
+    def cost(self, price_per_hour: float) -> float:
+        return self.num_nodes * self.hours * price_per_hour
+
+
+def need_for_catalog(video_seconds: float, rates: Rates, node: Node, *, within_hours: float) -> Need:
+    """What poses `video_seconds` of video within `within_hours`."""
+    if not 0 < within_hours < math.inf:
+        raise ConfigError(f"hours must be a positive number, got {within_hours:g}")
+    worker_hours = video_seconds / (rates.video_seconds_per_second * rates.utilisation) / 3600
+    num_nodes = max(1, _ceil(worker_hours / within_hours / node.num_workers))
+    # Whole nodes finish a little sooner than asked.
+    return _need(num_nodes, rates, node, hours=worker_hours / (num_nodes * node.num_workers))
+
+
+def need_for_stream(hours_per_minute: float, rates: Rates, node: Node) -> Need:
+    """What keeps up with uploads of so many hours of video a minute; its hours are a month's."""
+    if not 0 < hours_per_minute < math.inf:
+        raise ConfigError(f"hours per minute must be a positive number, got {hours_per_minute:g}")
+    num_workers = hours_per_minute * 60 / (rates.video_seconds_per_second * rates.utilisation)
+    return _need(max(1, _ceil(num_workers / node.num_workers)), rates, node, hours=HOURS_PER_MONTH)
+
+
+def _ceil(value: float) -> int:
+    return math.ceil(value - 1e-9)  # 8.000000001 nodes are 8
+
+
+def _need(num_nodes: int, rates: Rates, node: Node, *, hours: float) -> Need:
+    num_workers = num_nodes * node.num_workers
+    return Need(num_workers, num_nodes, num_workers * rates.num_cpus, num_workers * rates.num_gpus, hours)
+
+
+def measured_rates(root: str) -> Rates:
+    """The rates of the newest extraction under `root`, and of earlier ones with the same settings and workers.
+
+    Raises ConfigError where no extraction has finished there.
+    """
+    runs = [run for run in islice(runs_backwards(root), MAX_RUNS) if _tells_rates(run)]
+    if not runs:
+        raise ConfigError(
+            f"{root}: no finished extraction among the last {MAX_RUNS} runs to take rates from; run `choreai extract` "
+            "on a sample, or give --video-seconds-per-second"
+        )
+    alike = [run for run in runs if _kind(run) == _kind(runs[0])]
+    num_videos, video_seconds = _videos_of(root, alike)
+    if not video_seconds:
+        raise ConfigError(
+            f"{root}: the videos of run {alike[0].run_id} have no length; give --video-seconds-per-second"
+        )
+    busy_seconds = sum(run.busy_seconds for run in alike)
+    paid_seconds = sum(len(run.workers) * run.wall_seconds for run in alike)
+    workers = runs[0].config["workers"]
+    return Rates(
+        video_seconds_per_second=video_seconds / busy_seconds,
+        utilisation=min(1.0, busy_seconds / paid_seconds),
+        num_cpus=workers["num_cpus"],
+        num_gpus=workers["num_gpus"],
+        mean_seconds=video_seconds / num_videos,
+        source=f"{num_videos} videos of {len(alike)} runs, the last {alike[0].run_id}",
+    )
+
+
+def _tells_rates(run: Run) -> bool:
+    return run.job == "extract_poses" and run.finished and run.num_frames > 0 and bool(run.workers)
+
+
+def _kind(run: Run) -> tuple[object, ...]:
+    workers = run.config["workers"]
+    return run.pose_fingerprint, workers["num_cpus"], workers["num_gpus"]
+
+
+def _videos_of(root: str, runs: list[Run]) -> tuple[int, float]:
+    """How many videos these runs posed, and their seconds together."""
+    with open_tag_database(root) as database:
+        database.load_videos(["run_id", "status", "duration_seconds"], fingerprints=[runs[0].pose_fingerprint])
+        (row,) = database.rows(
+            "SELECT count(*) AS num, coalesce(sum(duration_seconds), 0) AS seconds FROM videos "
+            "WHERE list_contains(?, run_id) AND status <> 'quarantined' AND duration_seconds IS NOT NULL",
+            [[run.run_id for run in runs]],
+        )
+    return row["num"], row["seconds"]

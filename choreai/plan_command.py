@@ -1,0 +1,132 @@
+"""plan: workers, nodes, hours and money for a catalog or a stream, before any of it is spent."""
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from choreai.errors import ConfigError
+
+if TYPE_CHECKING:
+    from choreai.plan import Need, Node, Rates
+
+PLAN = """\
+Say how many workers, nodes, hours and how much money posing a catalog or a stream of uploads takes.
+
+  choreai plan catalog.csv --output out --hours 8 --price-per-hour 0.98 --spot-price-per-hour 0.39
+  choreai plan --num-videos 10000000 --mean-seconds 30 --video-seconds-per-second 40 --num-gpus 1
+  choreai plan --stream-hours-per-minute 500 --output out
+
+Rates come from the finished extractions under --output, or from flags, which win."""
+
+
+def plan_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=PLAN, formatter_class=argparse.RawDescriptionHelpFormatter)
+    work = parser.add_mutually_exclusive_group(required=True)
+    work.add_argument("catalog", nargs="?", help="a catalog: its videos are counted")
+    work.add_argument("--num-videos", type=int, metavar="N", help="so many videos, without a catalog")
+    work.add_argument("--stream-hours-per-minute", type=float, metavar="H", help="hours of video uploaded each minute")
+    parser.add_argument("--mean-seconds", type=float, metavar="S",
+                        help="mean length of a video (default: of those measured)")  # fmt: skip
+    parser.add_argument("--hours", type=float, default=8.0, metavar="H",
+                        help="the catalog is to be done within this time (default: 8)")  # fmt: skip
+    parser.add_argument("--output", metavar="URI", help="where earlier runs are measured")
+    parser.add_argument("--video-seconds-per-second", type=float, metavar="R",
+                        help="seconds of video that one busy worker poses per second")  # fmt: skip
+    parser.add_argument("--utilisation", type=float, metavar="U", help="share of its time that a worker is busy")
+    parser.add_argument("--num-cpus", type=float, metavar="N", help="CPUs per worker")
+    parser.add_argument("--num-gpus", type=float, metavar="N", help="GPUs per worker")
+    parser.add_argument("--workers-per-node", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--price-per-hour", type=float, default=0.0, metavar="X", help="of a node, on demand")
+    parser.add_argument("--spot-price-per-hour", type=float, default=0.0, metavar="X", help="of a node, spot")
+    parser.add_argument("--currency", default="USD", help="default: USD")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from choreai.plan import Node, need_for_catalog, need_for_stream
+    from jobs.console import print_table
+
+    rates = _rates(arguments)
+    node = Node(arguments.workers_per_node, arguments.price_per_hour, arguments.spot_price_per_hour)
+    if arguments.stream_hours_per_minute is not None:
+        work = f"{arguments.stream_hours_per_minute:g} hours of video a minute"
+        need = need_for_stream(arguments.stream_hours_per_minute, rates, node)
+    else:
+        num_videos, mean_seconds = _num_videos(arguments), _mean_seconds(arguments, rates)
+        work = f"{num_videos:,} videos of {mean_seconds:.1f} s: {num_videos * mean_seconds / 3600:,.1f} hours of video"
+        need = need_for_catalog(num_videos * mean_seconds, rates, node, within_hours=arguments.hours)
+    print_table("from", _inputs(work, rates, node))
+    print_table("needs", _results(need, node, arguments))
+    return 0
+
+
+def _rates(arguments: argparse.Namespace) -> "Rates":
+    """Measured ones where there is something to measure, with what the flags say over them."""
+    from choreai.plan import ASSUMED_UTILISATION, Rates, measured_rates
+    from choreai.store.uris import resolve_uri
+
+    given = {
+        name: getattr(arguments, name)
+        for name in ("video_seconds_per_second", "utilisation", "num_cpus", "num_gpus")
+        if getattr(arguments, name) is not None
+    }
+    if arguments.output:
+        measured = measured_rates(resolve_uri(arguments.output, against="."))
+        words = f"; given: {', '.join(name.replace('_', ' ') for name in given)}" if given else ""
+        return replace(measured, **given, source=measured.source + words)
+    if "video_seconds_per_second" not in given:
+        raise ConfigError("no rate to plan with: give --output with earlier runs, or --video-seconds-per-second")
+    assumed = {"utilisation": ASSUMED_UTILISATION, "num_cpus": 1.0, "num_gpus": 0.0}
+    left = [f"{name.replace('_', ' ')} {value:g}" for name, value in assumed.items() if name not in given]
+    source = "the command line" + (f"; assumed: {', '.join(left)}" if left else "")
+    return Rates(**{**assumed, **given}, mean_seconds=None, source=source)
+
+
+def _num_videos(arguments: argparse.Namespace) -> int:
+    if arguments.catalog:
+        from choreai.store.catalog import read_catalog
+
+        return len(read_catalog(arguments.catalog))
+    if arguments.num_videos < 1:
+        raise ConfigError(f"--num-videos must be at least 1, got {arguments.num_videos}")
+    return int(arguments.num_videos)
+
+
+def _mean_seconds(arguments: argparse.Namespace, rates: "Rates") -> float:
+    seconds = arguments.mean_seconds if arguments.mean_seconds is not None else rates.mean_seconds
+    if seconds is None:
+        raise ConfigError("no length to plan with: give --mean-seconds, or --output with earlier runs")
+    if not 0 < seconds < float("inf"):
+        raise ConfigError(f"--mean-seconds must be a positive number, got {seconds:g}")
+    return float(seconds)
+
+
+def _inputs(work: str, rates: "Rates", node: "Node") -> list[tuple[str, str]]:
+    return [
+        ("work", work),
+        ("a worker poses, while busy", f"{rates.video_seconds_per_second:.2f} s of video per second"),
+        ("and is busy", f"{100 * rates.utilisation:.0f} % of the time"),
+        ("a worker occupies", f"{rates.num_cpus:g} CPUs, {rates.num_gpus:g} GPUs"),
+        ("workers on a node", str(node.num_workers)),
+        ("figures from", rates.source),
+    ]
+
+
+def _results(need: "Need", node: "Node", arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    is_stream = arguments.stream_hours_per_minute is not None
+    rows = [
+        ("workers", f"{need.num_workers:,}"),
+        ("nodes", f"{need.num_nodes:,}"),
+        ("CPUs", f"{need.num_cpus:,.0f}"),
+        ("GPUs", f"{need.num_gpus:,.1f}".removesuffix(".0")),
+    ]
+    rows += [] if is_stream else [("hours", f"{need.hours:.2f}")]
+    for name, price in (("on demand", node.price_per_hour), ("spot", node.spot_price_per_hour)):
+        if price:
+            month = " a month" if is_stream else ""
+            rows.append(
+                (f"{name}, at {price:g} a node and hour", f"{need.cost(price):,.2f} {arguments.currency}{month}")
+            )
+    if not node.price_per_hour and not node.spot_price_per_hour:
+        rows.append(("money", "--price-per-hour and --spot-price-per-hour tell"))
+    return rows

@@ -1,0 +1,41 @@
+"""report: the page of a run, made (again), and its few lines."""
+
+import argparse
+
+from choreai.report_settings import ReportSettings
+
+REPORT = """\
+Make the page of a run, runs/RUN/report.html: what was done, changed, failed and drifted, and what it cost. The
+nightly job makes it by itself; this makes it again, or against another run."""
+
+
+def report_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=REPORT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run_id", nargs="?", metavar="RUN", help="a name under runs/ (default: the newest)")
+    parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
+    parser.add_argument("--reference-run", metavar="RUN", default="",
+                        help="what drift is measured against (default: the tagging run before)")  # fmt: skip
+    parser.add_argument("--price-per-hour", type=float, metavar="X", default=0.0,
+                        help="of one worker node (default: no cost is stated)")  # fmt: skip
+    parser.add_argument("--currency", default=ReportSettings.currency, help="default: USD")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from choreai.errors import ConfigError
+    from choreai.run_report import make_run_report
+    from choreai.run_report_page import write_run_report
+    from choreai.store.uris import resolve_uri
+
+    try:
+        settings = ReportSettings(arguments.reference_run, arguments.price_per_hour, arguments.currency)
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from exc
+    output = resolve_uri(arguments.output, against=".")
+    report = make_run_report(output, settings, run_id=arguments.run_id)
+    for line in report.lines:
+        print(line)
+    print(f"report: {write_run_report(output, report)}")
+    return 0

@@ -1,0 +1,83 @@
+"""Which videos are worth a person's time: where the model hesitates, errs, or has never seen the like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from choreai.store.search import Search, open_found
+from choreai.store.tag_database import TagDatabase
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A video to look at."""
+
+    video_id: str
+    uri: str
+    content_id: str
+    style: str
+    """The tag."""
+    best_style: str
+    score: float
+    margin: float
+    """Between the best and the second best style's scores."""
+    label: str | None
+    distribution: tuple[tuple[str, float], ...]
+    """(style, score), best first."""
+    novelty: str | None
+    """What the tag says of movement unlike the training's."""
+    pose_fingerprint: str
+
+    @property
+    def why(self) -> str:
+        """What makes it worth a look, in words."""
+        reasons = []
+        if self.label is not None and self.label != self.best_style:
+            reasons.append(f"labelled {self.label}, but the model says {self.best_style} ({self.score:.2f})")
+        if self.novelty:
+            reasons.append(self.novelty)
+        hesitation = " or ".join(f"{style} {score:.2f}" for style, score in self.distribution[:2])
+        reasons.append(f"{hesitation}?" if self.margin < 0.5 else hesitation)
+        return "; ".join(reasons)
+
+
+# A contradicted label is worth most, the more the surer the model is: one of the two is wrong. Then what is unlike
+# the training, for there the score means little; then what hesitates. Within a style by worth, and the styles in
+# turn, so that the list is not fifty times the same confusion.
+_WORTH = """
+    SELECT video_id, uri, content_id, style, best_style, score, label, distribution, pose_fingerprint,
+        scores[1] - coalesce(scores[2], 0) AS margin,
+        CASE WHEN unknown AND reason LIKE '%unlike%' THEN reason END AS novelty,
+        CASE WHEN label <> best_style THEN 1 + score ELSE 0 END
+            + CASE WHEN unknown AND reason LIKE '%unlike%' THEN 0.5 ELSE 0 END
+            + 1 - margin AS worth
+    FROM (SELECT *, list_reverse_sort([each.score FOR each IN distribution]) AS scores FROM found)
+    WHERE best_style IS NOT NULL AND corrected_by IS NULL"""
+
+_CHOSEN = f"""
+    SELECT *, row_number() OVER (PARTITION BY best_style ORDER BY worth DESC, video_id) AS turn
+    FROM ({_WORTH}) ORDER BY turn, worth DESC, video_id LIMIT ?"""
+
+
+def choose_videos(
+    database: TagDatabase, *, num: int, models: Sequence[str] = (), labels: pa.Table | None = None
+) -> list[Candidate]:
+    """Up to `num` videos whose newest tag no person has reviewed yet, the most worth looking at first.
+
+    `labels` (video_id, label) are a catalog's, and may contradict tags.
+    """
+    open_found(database, Search("", tuple(models)), labels=labels, nested=["distribution"])
+    return [_candidate(row) for row in database.rows(_CHOSEN, [num])]
+
+
+def _candidate(row: dict[str, object]) -> Candidate:
+    parts = row["distribution"]
+    assert isinstance(parts, list)
+    pairs = sorted(((str(part["style"]), float(part["score"])) for part in parts), key=lambda pair: -pair[1])
+    names = ("video_id", "uri", "content_id", "style", "best_style", "score", "margin", "label", "novelty")
+    return Candidate(
+        **{name: row[name] for name in names},  # type: ignore[arg-type]  # from a table whose schema is checked
+        distribution=tuple(pairs),
+        pose_fingerprint=str(row["pose_fingerprint"]),
+    )

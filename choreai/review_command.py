@@ -1,0 +1,120 @@
+"""review: the videos worth a person's time, as a page to answer on; and the answers, imported."""
+
+import argparse
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from choreai.errors import ConfigError, MediaError, StorageError
+
+if TYPE_CHECKING:
+    from choreai.review import Candidate
+    from choreai.store.tag_database import TagDatabase
+
+logger = logging.getLogger(__name__)
+
+REVIEW = """\
+Make the list of videos that are worth a person's time, or import what was said of them.
+
+  choreai review --output out                         writes review.html and review.csv
+  choreai review --output out --import corrections.csv
+
+The page works without a server and gives the corrections file. A review overrides the tag in `choreai search` and
+counts as the label in the next training. A file of one's own (CSV, JSONL or Parquet) needs video_id, style,
+reviewer and reviewed_at; of several reviews of a video the last one counts; the style `unknown` means none of them."""
+
+
+def review_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=REVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
+    parser.add_argument("--import", dest="imported", metavar="FILE", help="reviews to store")
+    parser.add_argument("--num", type=int, default=50, metavar="N", help="videos to list (default: 50)")
+    parser.add_argument("--catalog", metavar="URI", help="catalog whose labels may contradict the tags")
+    parser.add_argument("--model", metavar="VERSION", action="append", default=[], help="only tags of this model")
+    parser.add_argument("--to", metavar="FOLDER", default=".", help="where page and list go (default: here)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from choreai.store.uris import resolve_uri
+
+    output = resolve_uri(arguments.output, against=".")
+    if arguments.imported:
+        return _import(output, arguments.imported)
+    if arguments.num < 1:
+        raise ConfigError(f"--num must be at least 1, got {arguments.num}")
+    return _make_page(output, arguments)
+
+
+def _import(output: str, file_uri: str) -> int:
+    from choreai.store.corrections import import_corrections
+
+    done = import_corrections(output, file_uri)
+    print(f"{done.num_reviews} reviews {'stored in' if done.is_new else 'were here before:'} {done.uri}")
+    return 0
+
+
+def _make_page(output: str, arguments: argparse.Namespace) -> int:
+    from choreai.review import choose_videos
+    from choreai.review_page import review_page
+    from choreai.search_command import catalog_labels
+    from choreai.store.tag_database import open_tag_database
+
+    labels = catalog_labels(arguments.catalog) if arguments.catalog else None
+    with open_tag_database(output) as database:
+        candidates = choose_videos(database, num=arguments.num, models=arguments.model, labels=labels)
+        stills = _stills(database, candidates)
+        offered = database.rows("SELECT DISTINCT style FROM (SELECT unnest(distribution).style AS style FROM tags "
+                                "UNION ALL SELECT label FROM labels UNION ALL SELECT style FROM corrections) "
+                                "WHERE style IS NOT NULL AND style <> 'unknown' ORDER BY style")  # fmt: skip
+    page = review_page(candidates, stills, styles=[str(row["style"]) for row in offered])
+    folder = Path(arguments.to)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "review.html").write_text(page, encoding="utf-8")
+    _write_list(folder / "review.csv", candidates)
+    print(f"{len(candidates)} videos to review: {folder / 'review.html'}, and as a list {folder / 'review.csv'}")
+    return 0
+
+
+def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
+    """By video_id a JPEG with the skeletons, or why there is none."""
+    from choreai.store import tables
+    from choreai.store.keypoints import read_videos
+    from choreai.style.stills import annotated_stills
+    from jobs.console import progress
+
+    database.load_videos(["video_id", "content_id", "shard_id"])
+    stills: dict[str, bytes | str] = {}
+    with progress("looking at videos", len(candidates)) as steps:
+        for each in candidates:
+            shards = database.rows(
+                "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
+                [each.video_id, each.content_id, each.pose_fingerprint],
+            )
+            stills[each.video_id] = "its poses are not in the tables any more"
+            for row in shards:
+                part = tables.part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
+                try:
+                    for _, rows in read_videos(part, {each.video_id: each.content_id}):
+                        stills[each.video_id] = annotated_stills(each.uri, rows) or "nobody in its first minute"
+                except (ConfigError, MediaError, StorageError) as exc:  # a page with a gap is better than none
+                    stills[each.video_id] = str(exc)
+            steps.advance()
+    return stills
+
+
+def _write_list(path: Path, candidates: "Sequence[Candidate]") -> None:
+    from choreai.store.spreadsheet import neutralised
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video_id", "content_id", "uri", "tag", "score", "margin", "label", "why"])
+        for each in candidates:
+            texts = [each.video_id, each.content_id, each.uri, each.style]
+            numbers = [f"{each.score:.4f}", f"{each.margin:.4f}"]
+            words = [each.label or "", each.why]
+            writer.writerow([*map(neutralised, texts), *numbers, *map(neutralised, words)])

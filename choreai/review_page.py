@@ -1,0 +1,167 @@
+"""The review page: stills, what the model says, and keys to say better; it makes the corrections file by itself."""
+
+import base64
+from collections.abc import Mapping, Sequence
+
+from choreai.page import render_page
+from choreai.review import Candidate
+
+_STYLE = """
+header { position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--line); padding: .5rem 0;
+  display: flex; flex-wrap: wrap; gap: .8rem; align-items: center; z-index: 1; }
+article { padding: .8rem; margin: .8rem 0; border: 2px solid var(--line); border-radius: .6rem;
+  scroll-margin-top: 5rem; }
+article.here { border-color: var(--accent); } article.done { background: var(--card); }
+article img { width: 100%; max-width: 60rem; border-radius: .3rem; display: block; }
+.missing { background: var(--card); border-radius: .3rem; padding: 2rem 1rem; color: var(--soft); }
+button, input { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
+  border-radius: .4rem; padding: .3rem .7rem; min-height: 2.2rem; }
+button { cursor: pointer; } button[aria-pressed=true] { background: var(--accent); color: var(--paper); }
+.styles { display: flex; flex-wrap: wrap; gap: .4rem; margin-top: .5rem; } kbd { color: var(--soft); font-size: .8em; }
+button[aria-pressed=true] kbd { color: inherit; }
+"""
+
+_BODY = """
+<h1>{{ title }}</h1>
+<p class="soft">Keys: <kbd>j</kbd> next, <kbd>k</kbd> back, <kbd>Enter</kbd> the first guess is right, <kbd>1</kbd> to
+<kbd>9</kbd> a style, <kbd>0</kbd> none of these styles, <kbd>Backspace</kbd> take it back. Answers stay in this
+browser; the button makes the file for <code>choreai review --import</code>.</p>
+<header>
+  <label>Reviewer <input id="reviewer" autocomplete="name" size="16"></label>
+  <span id="count" aria-live="polite"></span>
+  <button id="save" type="button">Download corrections.csv</button>
+</header>
+<main>
+{% for video in videos %}
+<article data-number="{{ loop.index0 }}">
+  {% if video.still %}<img src="{{ video.still }}" alt="four stills with skeletons" loading="lazy">
+  {% else %}<div class="missing">No picture: {{ video.problem }}</div>{% endif %}
+  <p><b>{{ video.video_id }}</b> <span class="soft">{{ video.uri }}</span></p>
+  <p>{{ video.why }}</p>
+  <div class="styles">
+    {% for style in styles %}
+    <button type="button" data-style="{{ style }}" aria-pressed="false">{{ style }}
+      {% if loop.index < 10 %}<kbd>{{ loop.index }}</kbd>{% endif %}</button>
+    {% endfor %}
+    <button type="button" data-style="unknown" aria-pressed="false">none of these <kbd>0</kbd></button>
+    <input class="other" placeholder="another style" aria-label="another style" size="12">
+    <input class="note" placeholder="note" aria-label="note" size="16">
+  </div>
+</article>
+{% else %}
+<p>Nothing to review: every tag has been looked at, or there are none.</p>
+{% endfor %}
+</main>
+<script type="application/json" id="videos">{{ records | tojson }}</script>
+"""
+
+_SCRIPT = r"""
+"use strict";
+const videos = JSON.parse(document.getElementById("videos").textContent);
+const articles = [...document.querySelectorAll("article")];
+const reviewer = document.getElementById("reviewer");
+const stored = "choreai-review";
+let here = 0, answers = {};
+try { const kept = JSON.parse(localStorage.getItem(stored) || "{}"); answers = kept.answers || {};
+  reviewer.value = kept.reviewer || ""; } catch (error) { /* a browser may keep nothing for files */ }
+const keyOf = video => video.video_id + "\u0000" + video.content_id;
+function keep() {
+  const state = JSON.stringify({answers, reviewer: reviewer.value});
+  try { localStorage.setItem(stored, state); } catch (error) { /* same */ }
+}
+function show() {
+  articles.forEach((article, number) => {
+    const answer = answers[keyOf(videos[number])];
+    article.classList.toggle("here", number === here);
+    article.classList.toggle("done", Boolean(answer));
+    const buttons = [...article.querySelectorAll("button[data-style]")];
+    for (const button of buttons)
+      button.setAttribute("aria-pressed", String(Boolean(answer) && answer.style === button.dataset.style));
+    const listed = answer && buttons.some(button => button.dataset.style === answer.style);
+    const other = article.querySelector(".other"), note = article.querySelector(".note");
+    if (other !== document.activeElement) other.value = answer && !listed ? answer.style : "";
+    if (note !== document.activeElement && answer) note.value = answer.note;
+  });
+  const done = videos.filter(video => answers[keyOf(video)]).length;
+  document.getElementById("count").textContent = done + " of " + videos.length + " reviewed";
+  keep();
+}
+function go(number) {
+  if (!articles.length) return;
+  here = Math.max(0, Math.min(articles.length - 1, number));
+  show();
+  articles[here].scrollIntoView({block: "start"});
+}
+function answer(number, style) {
+  const key = keyOf(videos[number]);
+  if (style) answers[key] = {style, at: new Date().toISOString(),
+    note: articles[number].querySelector(".note").value};
+  else delete answers[key];
+  here = number;
+  show();
+}
+function settle(style) { answer(here, style); go(here + 1); }
+articles.forEach((article, number) => {
+  article.addEventListener("click", event => {
+    const button = event.target.closest("button[data-style]");
+    if (button) answer(number, button.dataset.style);
+    else { here = number; show(); }
+  });
+  article.querySelector(".other").addEventListener("change", event => answer(number, event.target.value.trim()));
+  article.querySelector(".note").addEventListener("change", event => {
+    const given = answers[keyOf(videos[number])];
+    if (given) { given.note = event.target.value; keep(); }
+  });
+});
+document.addEventListener("keydown", event => {
+  if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey || !articles.length) return;
+  const styles = [...articles[here].querySelectorAll("button[data-style]")].map(button => button.dataset.style);
+  if (event.key === "j" || event.key === "ArrowDown") go(here + 1);
+  else if (event.key === "k" || event.key === "ArrowUp") go(here - 1);
+  else if (event.key === "Backspace") answer(here, "");
+  else if (event.key === "Enter" && event.target.tagName !== "BUTTON") settle(videos[here].best_style);
+  else if (event.key === "0") settle("unknown");
+  else if (/^[1-9]$/.test(event.key) && Number(event.key) < styles.length) settle(styles[Number(event.key) - 1]);
+  else return;
+  event.preventDefault();
+});
+reviewer.addEventListener("change", keep);
+// As choreai.store.spreadsheet has it: a spreadsheet must not run what a video is called.
+const neutral = text => /^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/.test(text) ? "'" + text : text;
+const cell = text => '"' + neutral(text).replaceAll('"', '""') + '"';
+document.getElementById("save").addEventListener("click", () => {
+  if (!reviewer.value.trim()) { reviewer.focus(); reviewer.placeholder = "your name first"; return; }
+  const lines = ["video_id,content_id,style,reviewer,reviewed_at,note"];
+  for (const video of videos) {
+    const given = answers[keyOf(video)];
+    if (given) lines.push([video.video_id, video.content_id, given.style, reviewer.value.trim(), given.at, given.note]
+      .map(cell).join(","));
+  }
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([lines.join("\r\n") + "\r\n"], {type: "text/csv"}));
+  link.download = "corrections.csv";
+  link.click();
+});
+show();
+"""
+
+
+def review_page(candidates: Sequence[Candidate], stills: Mapping[str, bytes | str], *, styles: Sequence[str]) -> str:
+    """The page for `candidates`. `stills` by video_id: a JPEG, or why there is none. `styles` can be chosen."""
+    videos = [
+        {
+            "video_id": each.video_id,
+            "uri": each.uri,
+            "why": each.why,
+            "still": _data_uri(still) if isinstance(still := stills[each.video_id], bytes) else None,
+            "problem": still,
+        }
+        for each in candidates
+    ]
+    records = [{name: getattr(each, name) for name in ("video_id", "content_id", "best_style")} for each in candidates]
+    data = {"videos": videos, "records": records, "styles": list(styles)}
+    return render_page(f"{len(candidates)} videos to review", _BODY, data, style=_STYLE, script=_SCRIPT)
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -1,0 +1,148 @@
+"""The run report as one HTML page, and its place: `runs/<run id>/report.html`."""
+
+from choreai.drift import SHIFTED_ABOVE, STABLE_BELOW
+from choreai.page import render_page
+from choreai.run_report import RunReport
+from choreai.store import objects
+
+_BODY = """
+<h1>Run {{ r.run_id }}</h1>
+<p class="{{ 'bad' if r.is_bad else 'good' }}">{{ 'Failed: see what was not processed' if r.is_bad else 'Done' }}</p>
+<p class="soft">{{ r.night.main.started_at.strftime('%Y-%m-%d %H:%M') }} UTC · {{ r.night.main.config.catalog }}
+{{ '· model ' + r.night.main.model_version if r.night.main.model_version }}
+· poses {{ r.night.main.pose_fingerprint }}</p>
+<div class="tiles">
+{% for name, value in tiles %}<div class="tile"><b>{{ value }}</b>{{ name }}</div>
+{% endfor %}
+</div>
+
+<h2>What was done</h2>
+<div class="scroll"><table>
+<tr><th>job</th><th>became of the videos</th><th class="number">before</th><th class="number">frames</th>
+<th class="number">wall time</th><th class="number">videos/min</th><th class="number">workers</th>
+<th class="number">busy</th><th class="number">workers that died</th></tr>
+{% for run in r.night.runs %}
+<tr><td>{{ run.job }}{% if not run.finished %} <span class="bad">(did not finish)</span>{% endif %}</td>
+<td class="text">{% for status, count in run.statuses | dictsort %}
+{{ count }} {{ status }}{{ ', ' if not loop.last }}{% endfor %}
+{% if run.num_failed %}<span class="bad">{{ run.num_failed }} could not be finished</span>{% endif %}</td>
+<td class="number">{{ run.num_done_before }}</td><td class="number">{{ '{:,}'.format(run.num_frames) }}</td>
+<td class="number">{{ '%.0f s' % run.wall_seconds }}</td>
+<td class="number">{{ '%.1f' % (run.statuses.values() | sum * 60 / run.wall_seconds) if run.wall_seconds else '' }}</td>
+<td class="number">{{ run.workers | length }} on {{ run.num_hosts }} node{{ 's' if run.num_hosts != 1 }}</td>
+<td class="number">{{ '%.0f %%' % (100 * run.utilisation) if run.utilisation is not none else '' }}</td>
+<td class="number">{{ run.num_worker_deaths }}</td></tr>
+{% endfor %}
+</table></div>
+
+{% if r.styles %}
+<h2>Styles</h2>
+<div class="scroll"><table>
+<tr><th>style</th><th class="number">tonight</th><th>share</th><th class="number">mean score</th>
+{% if r.reference_run %}<th class="number">{{ r.reference_run }}</th><th>share</th>{% endif %}</tr>
+{% for each in r.styles %}
+<tr><td>{{ each.style }}</td><td class="number">{{ each.num }}</td>
+<td><div class="bar"><i style="width: {{ '%.1f' % share(each.num, num_now) }}%"></i></div></td>
+<td class="number">{{ '%.2f' % each.mean_score if each.mean_score is not none else '' }}</td>
+{% if r.reference_run %}<td class="number">{{ each.num_reference }}</td><td><div class="bar before">
+<i style="width: {{ '%.1f' % share(each.num_reference, num_reference) }}%"></i></div></td>{% endif %}</tr>
+{% endfor %}
+</table></div>
+{% endif %}
+
+{% if r.causes %}
+<h2>Why videos were tagged, and what changed</h2>
+<div class="scroll"><table>
+<tr><th>cause</th><th class="number">videos</th><th class="number">another style than before</th></tr>
+{% for each in r.causes %}
+<tr><td>{{ each.name }}</td><td class="number">{{ each.num }}</td><td class="number">{{ each.num_changed }}</td></tr>
+{% endfor %}
+</table></div>
+{% if r.changes %}
+<div class="scroll"><table><caption>The most frequent changes</caption>
+<tr><th>cause</th><th>before</th><th>now</th><th class="number">videos</th></tr>
+{% for each in r.changes %}
+<tr><td>{{ each.cause }}</td><td>{{ each.before }}</td><td>{{ each.now }}</td>
+<td class="number">{{ each.num }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+{% endif %}
+
+{% if r.drifts %}
+<h2>Drift against {{ r.reference_run }}</h2>
+<p class="soft">Population stability index: below {{ stable }} stable, up to {{ shifted }} shifting, above it shifted.
+What so few videos show by chance alone is called chance.</p>
+<div class="scroll"><table>
+<tr><th>quantity</th><th class="number">PSI</th><th>verdict</th><th class="number">chance alone, up to</th>
+<th class="number">videos then</th><th class="number">now</th></tr>
+{% for each in r.drifts %}
+<tr><td>{{ each.name | replace('_', ' ') }}</td><td class="number">{{ '%.3f' % each.psi }}</td>
+<td class="{{ verdicts[each.band] }}">{{ each.band }}</td><td class="number">{{ '%.3f' % each.by_chance }}</td>
+<td class="number">{{ each.num_reference }}</td><td class="number">{{ each.num_now }}</td></tr>
+{% endfor %}
+</table></div>
+{% elif r.night.tagging %}<h2>Drift</h2><p class="soft">No earlier run to compare with.</p>
+{% endif %}
+
+<h2>Quarantined</h2>
+{% if r.quarantined %}
+<div class="scroll"><table>
+<tr><th class="number">videos</th><th>stage</th><th>error</th><th>reason</th><th>for example</th></tr>
+{% for each in r.quarantined %}
+<tr><td class="number">{{ each.num }}</td><td>{{ each.stage }}</td><td>{{ each.error_class }}</td>
+<td class="text">{{ each.reason }}</td><td class="text">{{ each.example }}</td></tr>
+{% endfor %}
+</table></div>
+{% else %}<p class="soft">None in this run.</p>
+{% endif %}
+
+{% if r.slowest %}
+<h2>Slowest videos</h2>
+<div class="scroll"><table>
+<tr><th>video</th><th class="number">time taken</th><th class="number">length</th><th class="number">frames</th></tr>
+{% for each in r.slowest %}
+<tr><td class="text">{{ each.video_id }}</td><td class="number">{{ '%.1f s' % each.process_seconds }}</td>
+<td class="number">{{ '%.1f s' % each.duration_seconds if each.duration_seconds is not none else '' }}</td>
+<td class="number">{{ each.num_frames }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+"""
+
+_VERDICTS = {"stable": "good", "chance": "soft", "shifting": "warn", "shifted": "bad"}
+
+
+def run_report_page(report: RunReport) -> str:
+    """The page."""
+    data = {
+        "r": report,
+        "tiles": _tiles(report),
+        "num_now": sum(each.num for each in report.styles),
+        "num_reference": sum(each.num_reference for each in report.styles),
+        "share": lambda part, whole: 100 * part / whole if whole else 0.0,
+        "stable": STABLE_BELOW,
+        "shifted": SHIFTED_ABOVE,
+        "verdicts": _VERDICTS,
+    }
+    return render_page(f"choreai run {report.run_id}", _BODY, data)
+
+
+def _tiles(report: RunReport) -> list[tuple[str, str]]:
+    tiles = [("videos tagged", f"{sum(each.num for each in report.styles):,}")] if report.styles else []
+    unknown = sum(each.num for each in report.styles if each.style == "unknown")
+    if report.styles:
+        tiles.append(("unknown", f"{100 * unknown / max(1, sum(each.num for each in report.styles)):.0f} %"))
+        tiles.append(("another style than before", f"{sum(each.num_changed for each in report.causes):,}"))
+    tiles.append(("quarantined", f"{sum(run.statuses.get('quarantined', 0) for run in report.night.runs):,}"))
+    tiles.append(("wall time", f"{sum(run.wall_seconds for run in report.night.runs) / 60:.1f} min"))
+    if report.cost is not None:
+        tiles.append(("worker nodes", f"{report.cost:.2f} {report.settings.currency}"))
+    return tiles
+
+
+def write_run_report(root: str, report: RunReport) -> str:
+    """The URI of the report's page, written; an older one of the same run is replaced."""
+    uri = objects.join_uri(root, "runs", report.run_id, "report.html")
+    objects.put_object(uri, run_report_page(report).encode())
+    return uri

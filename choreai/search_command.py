@@ -1,0 +1,146 @@
+"""search: the videos whose tags, kinematics or labels fit an expression, as a table or a file."""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from choreai.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+SEARCH = """\
+Find videos by their tags.
+
+  choreai search "style = hiphop and score > 0.8 and tempo > 100" --output out
+  choreai search "unknown and duration > 30" --output s3://bucket/dance --format csv --to unsure.csv
+
+Names: style, score, unknown, tempo (beats per minute), duration (seconds), label (what a person said), corrected,
+corrected_by, best_style, video_id, uri, tagged_at, model, run, and every kinematic feature (hands_speed_mean, ...).
+Operators: = != < <= > >=, in (a, b), and, or, not, parentheses. A value with blanks wants quotes.
+Of each video its newest tag counts, and a reviewer's style over the model's."""
+
+SHOWN_AT_MOST = 50
+
+
+def search_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=SEARCH, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("expression", nargs="?", default="", help="what to look for (default: everything)")
+    parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
+    parser.add_argument("--model", metavar="VERSION", action="append", default=[],
+                        help="only tags of this model; may be repeated (default: all models)")  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="every tag ever given, not only each video's newest")
+    parser.add_argument("--catalog", metavar="URI", help="catalog whose labels `label` means, beside reviews")
+    parser.add_argument("--limit", type=int, metavar="N",
+                        help=f"the N best scores (default: all; {SHOWN_AT_MOST} as a table)")  # fmt: skip
+    parser.add_argument("--format", choices=("table", "csv", "jsonl", "opensearch"), default="table")
+    parser.add_argument("--index", metavar="NAME", default="choreai-tags",
+                        help="of OpenSearch (default: choreai-tags)")  # fmt: skip
+    parser.add_argument("--to", metavar="FILE", help="a path or s3:// URI that does not exist yet (default: shown)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from choreai.store.search import Search, find_tags, unmet_styles
+    from choreai.store.tag_database import open_tag_database
+    from choreai.store.uris import resolve_uri
+
+    as_table = arguments.format == "table"
+    if as_table and arguments.to:
+        raise ConfigError("--to needs --format csv, jsonl or opensearch; a table is only shown")
+    limit = arguments.limit if arguments.limit is not None or not as_table else SHOWN_AT_MOST + 1
+    search = Search(arguments.expression, tuple(arguments.model), not arguments.all, limit)
+    labels = catalog_labels(arguments.catalog) if arguments.catalog else None
+    with open_tag_database(resolve_uri(arguments.output, against=".")) as database:
+        found = find_tags(database, search, labels=labels, with_details=not as_table)
+        num_found = _show(found, arguments.limit) if as_table else _export(found, arguments)
+        if not num_found:
+            for style, there in unmet_styles(database, arguments.expression).items():
+                logger.warning("no video has the style %r; there are: %s", style, ", ".join(there))
+    return 0
+
+
+def catalog_labels(catalog_uri: str) -> "pa.Table":
+    """The labels in a catalog: video_id and label, rows without a label left out."""
+    from choreai.store.catalog import read_catalog
+
+    labels = read_catalog(catalog_uri).table.select(["video_id", "label"])
+    return labels.filter(labels["label"].is_valid())
+
+
+def _show(found: "Iterator[pa.Table]", limit: int | None) -> int:
+    """How many videos; shows them in a table."""
+    from jobs.console import print_table
+
+    rows = [row for table in found for row in table.to_pylist()]
+    shown = rows if limit is not None else rows[:SHOWN_AT_MOST]
+    fixed = {"video_id", "uri", "content_id", "best_style", "unknown", "reason", "pose_fingerprint", "run_id"}
+    names = (
+        [name for name in rows[0] if name not in fixed and any(row[name] is not None for row in rows)] if rows else []
+    )
+    if rows:
+        print_table(
+            f"{len(shown)} videos" if len(shown) == len(rows) else f"the {len(shown)} best scores of more",
+            [(row["video_id"], *(_text(row[name]) for name in names)) for row in shown],
+            header=("video", *(name.replace("_", " ") for name in names)),
+        )
+    else:
+        print("no video fits")
+    if len(shown) < len(rows):
+        print("--limit N shows more; --format csv has all, with every column")
+    return len(rows)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return value.isoformat(sep=" ", timespec="minutes") if hasattr(value, "isoformat") else str(value)
+
+
+def _export(found: "Iterator[pa.Table]", arguments: argparse.Namespace) -> int:
+    """How many videos; writes them to the file, or to standard output."""
+    from choreai.store import objects
+    from choreai.store.exports import export_lines
+
+    num_found = 0
+
+    def counted() -> "Iterator[pa.Table]":
+        nonlocal num_found
+        for table in found:
+            num_found += table.num_rows
+            yield table
+
+    lines = export_lines(counted(), to=arguments.format, index=arguments.index)
+    if not arguments.to:
+        _write_out(lines)
+        return num_found
+    if objects.stat_object(arguments.to) is not None:
+        raise StorageError(arguments.to, "exists already; delete it or choose another name")
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        path = Path(folder) / "export"
+        with path.open("wb") as file:
+            file.writelines(lines)
+        if not objects.put_if_absent(arguments.to, path):
+            raise StorageError(arguments.to, "was made by somebody else meanwhile; choose another name")
+    print(f"{arguments.to}: {num_found} videos")
+    return num_found
+
+
+def _write_out(lines: Iterator[bytes]) -> None:
+    try:
+        for piece in lines:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

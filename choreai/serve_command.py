@@ -1,0 +1,93 @@
+"""serve: the web application on Ray Serve, with its HTTP server in this process."""
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import socket
+import tempfile
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from choreai.cluster.session import connect
+from choreai.config import load_pose_settings
+from choreai.errors import ConfigError
+from choreai.style.model import newest_model
+from choreai.web.settings import WebSettings, is_loopback
+
+logger = logging.getLogger(__name__)
+TOKEN_VARIABLE = "CHOREAI_WEB_TOKEN"
+MIN_TOKEN = 16
+VIEWERS_PER_CORE = 4
+"""Beyond that, each gets so few pictures a second that there is little to see."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until it is interrupted."""
+    token = _token(arguments.host)
+    with ExitStack() as stack:
+        data = arguments.data or stack.enter_context(tempfile.TemporaryDirectory(prefix="choreai-web-"))
+        model = arguments.model or (newest_model(arguments.output) if arguments.output else None)
+        settings = WebSettings(
+            data_folder=str(Path(data).resolve()),
+            model=model or "",
+            output=arguments.output or "",
+            pose=load_pose_settings(arguments.config),
+        )
+        _serve(settings, host=arguments.host, port=arguments.port, token=token)
+    return 0
+
+
+def _serve(settings: WebSettings, *, host: str, port: int, token: str | None) -> None:
+    door = _bind(host, port)
+    connect()
+    import ray
+    from ray import serve
+
+    from choreai.web.app import make_app
+    from choreai.web.front import make_server
+    from choreai.web.stages import check_model, deploy
+
+    check_model(settings)
+    num_cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    settings = replace(settings, max_pose_replicas=num_cores, max_viewers=VIEWERS_PER_CORE * num_cores)
+    serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
+    try:
+        stages = deploy(settings)
+        server = make_server(make_app(settings, stages, token=token))
+        logger.info(
+            "open http://%s:%d/ in a browser; Ctrl-C stops it", "localhost" if is_loopback(host) else host, port
+        )
+        # uvicorn raises the signal that stopped it once more; both are the usual way to stop a server.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[door])
+    finally:
+        serve.shutdown()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """The address, taken before the slow work starts; nobody is answered yet. Raises ConfigError."""
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host.strip("[]"), port))
+    except (OSError, OverflowError) as exc:
+        door.close()
+        raise ConfigError(f"cannot listen at {host} port {port} ({exc}); choose another --port or --host") from exc
+    return door
+
+
+def _token(host: str) -> str | None:
+    """The token that requests must bring; None on this machine alone. Raises ConfigError."""
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if token is None and not is_loopback(host):
+        raise ConfigError(
+            f"--host {host} can be reached from other machines, and that needs a token: set {TOKEN_VARIABLE}, for "
+            f"example to {secrets.token_urlsafe(24)}"
+        )
+    if token is not None and len(token) < MIN_TOKEN:
+        raise ConfigError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN} characters or more")
+    return token

@@ -1,0 +1,155 @@
+"""Compaction: many small parts of a table become few, and at every moment a reader of ours sees each row once.
+
+For the videos, tags and kinematics tables, whose parts hold a few rows each. Keypoint parts stay as they are: they
+are large already, tagging reads them one by one, and each is the record that its shard was committed.
+
+A merged part is numbered, and committed by a conditional write under the next free number. So of two compactions
+that looked at the same parts one wins, the other finds the number taken and changes nothing; no two merged parts
+ever share a member. Only after the commit are the members deleted: killed anywhere, nothing is lost, nothing is
+there twice for `live_parts`, and the next compaction finishes the deleting.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from choreai.errors import StorageError
+from choreai.store import objects, tables
+from choreai.store.live_parts import MEMBERS_FOOTER, MERGED_PREFIX, LiveParts, live_parts, merged_id
+
+logger = logging.getLogger(__name__)
+
+COMPACTED_TABLES = {"videos": tables.VIDEOS, "tags": tables.TAGS, "kinematics": tables.KINEMATICS}
+TARGET_BYTES = 256 << 20
+"""A merged part stops growing here: one GET of a few seconds."""
+MAX_MEMBERS = 50_000
+"""Of one merged part: their names, 1 MB, are read whenever the table is listed."""
+ROW_GROUP_ROWS = 32_768
+MAX_HELD = 128
+"""Small tables held side by side: a table of eight tags and a hundred columns takes 130 kB, and next to nothing once
+it is joined to others."""
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What became of one table version."""
+
+    table: str
+    version: str
+    num_parts_before: int
+    num_parts_after: int
+    num_rows_moved: int
+
+
+def compact(root: str) -> list[Compaction]:
+    """What became of every version of every table that is compacted, tables without parts left out.
+
+    Raises StorageError if another compaction of the same table is under way.
+    """
+    return [compact_table(root, table, version) for table in COMPACTED_TABLES for version in list_versions(root, table)]
+
+
+def list_versions(root: str, table: str) -> list[str]:
+    """The versions (pose fingerprints, model versions) of a table that have parts, sorted."""
+    folder = objects.join_uri(root, table) + "/"
+    return sorted(
+        {
+            info.uri.removeprefix(folder).split("/")[0]
+            for info in objects.list_objects(folder)
+            if info.uri.endswith(".parquet") and info.uri.removeprefix(folder).count("/") == 1
+        }
+    )
+
+
+def compact_table(root: str, table: str, version: str) -> Compaction:
+    """What became of one table version."""
+    parts = live_parts(root, table, version)
+    for uri in parts.leftovers:  # of a compaction that was killed, or written again by a slow worker
+        objects.delete_object(uri)
+    num_before, num_rows = len(parts.uris) + len(parts.leftovers), 0
+    while len(group := _next_group(parts)) > 1:
+        num_rows += _merge(root, table, version, parts, group)
+        parts = live_parts(root, table, version)
+    return Compaction(table, version, num_before, len(parts.uris), num_rows)
+
+
+def _next_group(parts: LiveParts) -> list[str]:
+    """The small parts that the next merged part takes, smallest first: a large one is not copied for a few rows."""
+    group: list[str] = []
+    total = 0
+    for uri in sorted(parts.uris, key=lambda uri: (parts.num_bytes[uri], uri)):
+        total += parts.num_bytes[uri]
+        if total > TARGET_BYTES or len(group) == MAX_MEMBERS:
+            break
+        if group and parts.num_bytes[uri] > max(total - parts.num_bytes[uri], TARGET_BYTES // 64):
+            break  # larger than all before it together: copying it again and again would be most of the work
+        group.append(uri)
+    return group
+
+
+def _merge(root: str, table: str, version: str, parts: LiveParts, group: list[str]) -> int:
+    """How many rows now lie in a new merged part instead of in `group`."""
+    number = 1 + max((_number_of(part_id) for part_id in _all_ids(parts)), default=0)
+    uri = tables.part_uri(root, table, version, merged_id(number))
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        path = Path(folder) / "merged.parquet"
+        num_rows = _write_merged(path, group, COMPACTED_TABLES[table])
+        if not objects.put_if_absent(uri, path) or uri not in live_parts(root, table, version).uris:
+            # Not live: the number was used, merged on and freed since `parts` was listed. Readers ignore this part.
+            raise StorageError(uri, "another compaction is at work on this table; let it finish, then run again")
+    for member in group:
+        objects.delete_object(member)
+    logger.info("%s: %d rows of %d parts", uri, num_rows, len(group))
+    return num_rows
+
+
+def _write_merged(path: Path, group: list[str], schema: pa.Schema) -> int:
+    """How many rows the file at `path` now holds, with the members of all it was made of in its footer."""
+    members: set[str] = set()
+    num_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in _row_groups(group, schema, members):
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            num_rows += table.num_rows
+        writer.add_key_value_metadata({MEMBERS_FOOTER.decode(): json.dumps(sorted(members))})
+    return num_rows
+
+
+def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Iterator[pa.Table]:
+    """The rows of `group` in tables of about `ROW_GROUP_ROWS`; their ids, and their own members', go into `members`.
+
+    The inherited ones too: a worker that sleeps through two compactions may still write its part again.
+    """
+    held: list[pa.Table] = []
+    num_held = 0
+    for uri in group:
+        members.add(tables.part_id_of(uri))
+        with tables.open_part(uri, schema) as part:
+            footer = part.metadata.metadata or {}
+            members.update(json.loads(footer.get(MEMBERS_FOOTER, b"[]")))
+            for batch in part.iter_batches(batch_size=ROW_GROUP_ROWS):
+                held.append(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
+                num_held += batch.num_rows
+                if len(held) == MAX_HELD:
+                    held = [pa.concat_tables(held).combine_chunks()]
+                if num_held >= ROW_GROUP_ROWS:
+                    yield pa.concat_tables(held)
+                    held, num_held = [], 0
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _all_ids(parts: LiveParts) -> set[str]:
+    return {tables.part_id_of(uri) for uri in parts.uris} | parts.members
+
+
+def _number_of(part_id: str) -> int:
+    """Of a merged part, 0 of any other."""
+    head, _, number = part_id.rpartition("-")
+    return int(number) if f"{head}-" == MERGED_PREFIX and number.isdigit() else 0

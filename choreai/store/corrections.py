@@ -1,0 +1,182 @@
+"""Corrections: styles that a person gave after looking, which override tags in search and labels in training.
+
+They are kept for ever, as parts under `corrections/` named by their content: importing a file twice changes
+nothing. Of several reviews of a video the last one counts.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import posixpath
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from choreai.errors import TableError
+from choreai.store import objects, tables
+from choreai.store.catalog import Video
+from choreai.store.spreadsheet import restored
+
+CORRECTIONS = pa.schema(
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string()),
+        pa.field("style", pa.string(), nullable=False),
+        pa.field("reviewer", pa.string(), nullable=False),
+        pa.field("reviewed_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+        pa.field("note", pa.string()),
+    ],
+    metadata={"choreai.table": "corrections", "choreai.schema_version": "1"},
+)
+"""One row per review. `content_id` null: of the video whatever its bytes."""
+
+_NEEDED = ("video_id", "style", "reviewer", "reviewed_at")
+
+
+@dataclass(frozen=True)
+class Import:
+    """What came of a file of reviews."""
+
+    uri: str
+    """The part that holds them."""
+    num_reviews: int
+    is_new: bool
+    """False: the very same reviews had been imported before."""
+
+
+def import_corrections(root: str, file_uri: str) -> Import:
+    """What came of the reviews in `file_uri`, now stored under `root`.
+
+    A .csv, .jsonl or .parquet file with video_id, style, reviewer, reviewed_at (ISO 8601; UTC if it names no zone)
+    and, where it has them, content_id and note. Raises TableError, which names file, row and remedy; then nothing
+    is stored.
+    """
+    rows = [_checked(row, where) for where, row in _read(file_uri)]
+    if not rows:
+        raise TableError(f"{file_uri}: no reviews in this file")
+    order = ("reviewed_at", "video_id", "reviewer", "style", "content_id", "note")
+    rows.sort(key=lambda row: tuple(str(row[name]) for name in order))
+    name = hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16]
+    uri = objects.join_uri(root, "corrections", f"part-{name}.parquet")
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        is_new = tables.write_part(
+            uri, pa.Table.from_pylist(rows, schema=CORRECTIONS), Path(folder) / "corrections.parquet"
+        )
+    return Import(uri, len(rows), is_new)
+
+
+def read_corrections(root: str) -> pa.Table:
+    """All reviews under `root`, oldest first (`CORRECTIONS` schema)."""
+    parts = [CORRECTIONS.empty_table()]
+    for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
+        if uri.endswith(".parquet"):
+            parts.append(tables.read_part(uri, CORRECTIONS))
+    found = pa.concat_tables(parts)
+    return found.sort_by([(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")])
+
+
+@dataclass(frozen=True)
+class CorrectedLabels:
+    """Videos with what reviewers said in place of their labels."""
+
+    videos: tuple[Video, ...]
+    num_changed: int
+    """Videos that had another label before, or none."""
+    num_removed: int
+    """Videos that have lost their label, for a reviewer said it is none of the styles."""
+
+
+def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedLabels:
+    """`videos` with the last review of each as its label; a review of other bytes does not count."""
+    reviews: dict[str, list[tuple[str | None, str]]] = {}
+    for row in corrections.to_pylist():  # oldest first
+        reviews.setdefault(row["video_id"], []).append((row["content_id"], row["style"]))
+    corrected: list[Video] = []
+    num_changed = num_removed = 0
+    for video in videos:
+        styles = [s for content, s in reviews.get(video.video_id, []) if content in (None, video.content_id)]
+        label = video.label
+        if styles:
+            label = None if styles[-1] == tables.UNKNOWN else styles[-1]
+        num_changed += label is not None and label != video.label
+        num_removed += label is None and video.label is not None
+        corrected.append(replace(video, label=label))
+    return CorrectedLabels(tuple(corrected), num_changed, num_removed)
+
+
+def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """(where, row) of each row of a file."""
+    extension = posixpath.splitext(uri)[1].lower()
+    data = objects.read_object(uri)
+    if extension == ".parquet":
+        try:
+            rows = pq.read_table(io.BytesIO(data)).to_pylist()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+            raise TableError(f"{uri}: not readable as Parquet ({exc})") from exc
+        yield from ((f"{uri}, row {number}", row) for number, row in enumerate(rows, start=1))
+        return
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise TableError(f"{uri}: not UTF-8 text ({exc}); save it as UTF-8") from exc
+    if extension == ".csv":
+        lines = csv.reader(io.StringIO(text, newline=""))
+        header = next(lines, [])
+        for values in lines:
+            where = f"{uri}, line {lines.line_num}"
+            if len(values) > len(header):
+                raise TableError(f"{where}: {len(values)} values, but the header has {len(header)} names")
+            if values:
+                yield where, dict(zip(header, map(restored, values), strict=False))
+    elif extension == ".jsonl":
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                yield f"{uri}, line {number}", _json_row(line, f"{uri}, line {number}")
+    else:
+        raise TableError(f"{uri}: unknown extension {extension!r}; reviews are a .csv, .jsonl or .parquet file")
+
+
+def _json_row(line: str, where: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as exc:
+        raise TableError(f"{where}: not valid JSON ({exc})") from exc
+    if not isinstance(row, dict):
+        raise TableError(f"{where}: not a JSON object")
+    return row
+
+
+def _checked(row: dict[str, object], where: str) -> dict[str, object]:
+    if missing := [name for name in _NEEDED if _text(row.get(name)) is None and not _is_time(row.get(name))]:
+        raise TableError(f"{where}: {', '.join(missing)} missing or empty; a review needs {', '.join(_NEEDED)}")
+    checked: dict[str, object] = {name: _text(row.get(name)) for name in CORRECTIONS.names}
+    video_id = row["video_id"]  # as it stands: blanks may be part of an id
+    checked["video_id"] = video_id if isinstance(video_id, str) else str(video_id)
+    checked["reviewed_at"] = _time(row["reviewed_at"], where)
+    return checked
+
+
+def _text(value: object) -> str | None:
+    return str(value).strip() or None if isinstance(value, str | int) else None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, datetime)
+
+
+def _time(value: object, where: str) -> datetime:
+    if isinstance(value, datetime):
+        moment = value
+    else:
+        try:
+            moment = datetime.fromisoformat(str(value).strip())
+        except ValueError as exc:
+            raise TableError(f"{where}: reviewed_at {value!r} is no time; write 2026-11-22T14:30:00Z") from exc
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

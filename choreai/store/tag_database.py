@@ -1,0 +1,222 @@
+"""Tags of any number of videos in a scratch DuckDB file, where SQL can join, sort and count them.
+
+DuckDB keeps what does not fit into memory on disk, so ten million tags need no more memory than ten thousand. Parts
+are read through `choreai.store.objects`, locally and from S3 alike.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.store import objects, tables
+from choreai.store.compact import list_versions
+from choreai.store.corrections import read_corrections
+from choreai.store.live_parts import live_parts, read_consistently
+
+MEMORY_LIMIT = "512MB"
+ROWS_PER_INSERT = 50_000
+
+PLAIN_COLUMNS = (
+    "video_id",
+    "uri",
+    "content_id",
+    "style",
+    "best_style",
+    "score",
+    "unknown",
+    "reason",
+    "pose_fingerprint",
+    "model_version",
+    "run_id",
+    "tagged_at",
+)
+
+
+class TagDatabase:
+    """A connection to a scratch database; tables are loaded when they are asked for, and gone with it.
+
+    Times are UTC without a zone. `sql` runs a statement of ours with parameters for all that is not ours.
+    """
+
+    def __init__(self, root: str, folder: Path) -> None:
+        import duckdb
+
+        self.root = root
+        self._connection = duckdb.connect(str(folder / "tags.duckdb"))
+        self.sql(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        self.sql(f"SET temp_directory = '{folder.as_posix()}/spill'")
+        self.sql("SET preserve_insertion_order = false")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def sql(self, statement: str, parameters: Sequence[object] = ()) -> Any:  # DuckDB's connection, untyped
+        """The statement, executed: fetch from it before the next one."""
+        return self._connection.execute(statement, list(parameters))
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:  # values of any type
+        """The result's rows by column name; for small results."""
+        return self._connection.sql(statement, params=list(parameters)).to_arrow_table().to_pylist()
+
+    def batches(self, statement: str, parameters: Sequence[object] = (), *, rows: int = 4096) -> Iterator[pa.Table]:
+        """The result in tables of about `rows` rows; an empty one where nothing is found."""
+        reader = self._connection.sql(statement, params=list(parameters)).to_arrow_reader(rows)
+        batch = None
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+        if batch is None:
+            yield reader.schema.empty_table()
+
+    def load_tags(
+        self, models: Sequence[str] = (), *, features: Collection[str] = (), nested: Collection[str] = ()
+    ) -> None:
+        """Make the table `tags`: `PLAIN_COLUMNS`, the struct `kinematics` of `features`, `nested` columns, and the
+        row's place: `part` and `row_in_part`.
+
+        Of the model versions in `models`, or of all; then versions whose tags are of another release's schema are
+        left out with a warning. Raises ConfigError where there is none, or not that one.
+        """
+        versions = list_versions(self.root, "tags")
+        if not versions:
+            raise ConfigError(f"{self.root}: no tags here yet; run `choreai tag`, or point --output elsewhere")
+        wanted = [name.rstrip("/").rsplit("/", 1)[-1] for name in models] or self._of_this_release(versions)
+        if missing := sorted(set(wanted) - set(versions)):
+            raise ConfigError(f"{self.root}: no tags of model {missing[0]}; there are {', '.join(versions)}")
+        if not wanted:
+            raise ConfigError(f"{self.root}: no tags of this release's schema here; run `choreai tag`")
+        paths = [*PLAIN_COLUMNS, *(f"kinematics.{name}" for name in features), *nested]
+        read_consistently(lambda: self._load("tags", tables.TAGS, wanted, paths))
+
+    def _of_this_release(self, versions: Sequence[str]) -> list[str]:
+        current = []
+        for version in versions:
+            schema = read_consistently(partial(self._first_schema, version))
+            found = (schema.metadata or {}).get(b"choreai.schema_version", b"?").decode()
+            if found == tables.TAGS.metadata[b"choreai.schema_version"].decode():
+                current.append(version)
+            else:
+                warnings.warn(
+                    f"{self.root}/tags/{version} is left out: its schema version {found} is another release's; "
+                    "move that folder away and tag again to have them",
+                    ChoreaiWarning,
+                    stacklevel=3,
+                )
+        return current
+
+    def _first_schema(self, version: str) -> pa.Schema:
+        with objects.open_object(live_parts(self.root, "tags", version).uris[0]) as file:
+            return pq.read_schema(file)
+
+    def load_videos(self, columns: Sequence[str], *, fingerprints: Sequence[str] = ()) -> None:
+        """Make the table `videos`: `columns` of the poses' videos tables (default: all), and `version`, their pose
+        fingerprint."""
+        versions = fingerprints or list_versions(self.root, "videos")
+        read_consistently(lambda: self._load("videos", tables.VIDEOS, versions, columns))
+
+    def load_details(self, chosen: str, columns: Sequence[str]) -> None:
+        """Make the table `details`: `columns` of the tags whose `part` and `row_in_part` are in the table `chosen`.
+
+        Parts without any are not read. Raises ObjectMissingError where a part was merged since `tags` was loaded.
+        """
+        self._create("details", _placed(_naive(_empty(tables.TAGS, columns)), "", "", 0))
+        for (uri,) in self.sql(f"SELECT DISTINCT part FROM {chosen} ORDER BY part").fetchall():
+            found = self.sql(f"SELECT row_in_part FROM {chosen} WHERE part = ? ORDER BY row_in_part", [uri])
+            wanted = found.fetchnumpy()["row_in_part"]
+            for start, rows in _rows_of(uri, tables.TAGS, columns):
+                here = wanted[(wanted >= start) & (wanted < start + len(rows))]
+                if len(here):
+                    placed = _placed(rows, "", uri, start).take(pa.array(here - start))
+                    self._insert("details", [placed])
+
+    def load_corrections(self) -> int:
+        """Make the table `corrections`, and say how many reviews it holds."""
+        found = read_corrections(self.root)
+        self._create("corrections", _naive(found.slice(0, 0)))
+        self._insert("corrections", [_naive(found)])
+        return int(found.num_rows)
+
+    def load_labels(self, labels: pa.Table) -> None:
+        """Make the table `labels` (video_id, label) from a catalog's columns."""
+        self._create("labels", labels.slice(0, 0))
+        self._insert("labels", [labels])
+
+    def _load(self, name: str, schema: pa.Schema, versions: Sequence[str], columns: Sequence[str]) -> None:
+        """Fill the table `name` from all parts of `versions`, each row with its `version` and place."""
+        self._create(name, _placed(_naive(_empty(schema, columns)), "", "", 0))
+        held: list[pa.Table] = []
+        for version in versions:
+            for uri in live_parts(self.root, name, version).uris:
+                for start, rows in _rows_of(uri, schema, columns):
+                    held.append(_placed(rows, version, uri, start))
+                    if sum(map(len, held)) >= ROWS_PER_INSERT:
+                        self._insert(name, held)
+                        held = []
+        self._insert(name, held)
+
+    def _create(self, name: str, empty: pa.Table) -> None:
+        self._connection.register("incoming", empty)
+        self.sql(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
+        self._connection.unregister("incoming")
+
+    def _insert(self, name: str, parts: list[pa.Table]) -> None:
+        if parts:
+            self._connection.register("incoming", pa.concat_tables(parts))
+            self.sql(f"INSERT INTO {name} BY NAME SELECT * FROM incoming")
+            self._connection.unregister("incoming")
+
+
+@contextmanager
+def open_tag_database(root: str) -> Iterator[TagDatabase]:
+    """A database for the tables under `root`, on scratch space that is given back at the end."""
+    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        database = TagDatabase(root, Path(folder))
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _rows_of(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+    """(number of the first row in the part, rows) of one part, piece by piece."""
+    start = 0
+    with tables.open_part(uri, schema) as part:
+        for batch in part.iter_batches(columns=list(columns), batch_size=ROWS_PER_INSERT):
+            yield start, _naive(pa.Table.from_batches([batch]))
+            start += len(batch)
+
+
+def _placed(rows: pa.Table, version: str, uri: str, start: int) -> pa.Table:
+    num = len(rows)
+    places = {
+        "version": pa.repeat(pa.scalar(version), num),
+        "part": pa.repeat(pa.scalar(uri), num),
+        "row_in_part": pa.array(np.arange(start, start + num)),
+    }
+    for name, column in places.items():
+        rows = rows.append_column(name, column)
+    return rows
+
+
+def _empty(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    """No rows of `columns`, which may name fields of a struct ("kinematics.seconds"), as Parquet readers give them."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    return pq.ParquetFile(pa.BufferReader(sink.getvalue())).read(columns=list(columns))
+
+
+def _naive(table: pa.Table) -> pa.Table:
+    """Times as UTC without a zone: DuckDB's zoned times follow the machine's settings."""
+    fields = [
+        pa.field(field.name, pa.timestamp("ms")) if pa.types.is_timestamp(field.type) else field.remove_metadata()
+        for field in table.schema
+    ]
+    return table.cast(pa.schema([pa.field(field.name, field.type) for field in fields]))

@@ -1,0 +1,113 @@
+"""Rivals that hardly watch the dance: what a network must beat to be worth its name.
+
+Each is judged on the same videos, windows and folds as the network, so it starts from the network's predictions and
+puts its own log scores in their place.
+"""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.style.predictions import Predictions
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+REGULARISATION = 0.1
+"""scikit-learn's C. Strong: there are often fewer videos than features."""
+SMALLEST_LOG_SCORE = -30.0
+
+
+def simple_rivals(like: Predictions, *, steps: FloatArray, context: FloatArray) -> dict[str, Predictions]:
+    """The rivals below by name, for the windows (W,) of `like`: `steps` (W, T, 51), `context` (W, K)."""
+    return {
+        "majority class": majority(like),
+        "mean speed": mean_speed_regression(like, steps),
+        "mean pose": mean_pose_regression(like, steps),
+        "logistic regression on kinematics": kinematic_regression(like, context),
+    }
+
+
+def majority(like: Predictions) -> Predictions:
+    """Every window gets the class shares of the other folds' videos."""
+    num_labels = len(like.labels)
+    log_scores = np.zeros_like(like.window_log_scores)
+    window_fold = like.fold[like.window_video]
+    for fold in np.unique(like.fold):
+        counts = np.bincount(like.label_index[like.fold != fold], minlength=num_labels) + 0.5
+        log_scores[window_fold == fold] = np.log(counts / counts.sum())
+    return replace(like, window_log_scores=log_scores)
+
+
+def kinematic_regression(like: Predictions, context: FloatArray) -> Predictions:
+    """A logistic regression on each window's kinematics, (W, K) with NaN where untold."""
+    return _regression(like, context, like.fold[like.window_video])
+
+
+def mean_pose_regression(like: Predictions, steps: FloatArray) -> Predictions:
+    """One on each window's mean pose: near the network's, the style shows in a still picture.
+
+    `steps` (W, T, 51) are `choreai.motion.windows.Windows.steps`, here and below.
+    """
+    poses = _coordinates(steps).mean(axis=1).reshape(len(steps), -1)
+    return _regression(like, poses, like.fold[like.window_video])
+
+
+def mean_speed_regression(like: Predictions, steps: FloatArray) -> Predictions:
+    """One on each keypoint's mean speed alone: near the network's, it is only a matter of tempo."""
+    speeds = np.linalg.norm(np.diff(_coordinates(steps), axis=1), axis=3).mean(axis=1)
+    return _regression(like, speeds, like.fold[like.window_video])
+
+
+def leaky_regression(like: Predictions, context: FloatArray, *, seed: int) -> Predictions:
+    """`kinematic_regression` with windows divided at random: most have neighbours among those it learnt from.
+
+    Not a rival but a warning: this is how good a split looks that tears videos apart.
+    """
+    num_folds = len(np.unique(like.fold))
+    window_fold = np.random.default_rng([seed, 0]).permutation(len(context)) % num_folds
+    return _regression(like, context, window_fold)
+
+
+def _regression(like: Predictions, features: FloatArray, window_fold: IntArray) -> Predictions:
+    """Log scores of windows by a logistic regression on the other folds' windows, each video counting the same."""
+    from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes a second to import
+
+    if len(features) != len(like.window_video):
+        raise ValueError(f"there must be features for each of {len(like.window_video)} windows, got {len(features)}")
+    window_label = like.label_index[like.window_video]
+    weights = 1.0 / np.bincount(like.window_video)[like.window_video]
+    log_scores = np.full_like(like.window_log_scores, SMALLEST_LOG_SCORE)
+    for fold in np.unique(window_fold):
+        train, own = window_fold != fold, window_fold == fold
+        model = _pipeline()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a rival short of its best by a hair will do
+            scale = train.sum() / weights[train].sum()
+            model.fit(features[train], window_label[train], logisticregression__sample_weight=weights[train] * scale)
+        known = model.named_steps["logisticregression"].classes_
+        scores = np.maximum(model.predict_log_proba(features[own]), SMALLEST_LOG_SCORE)
+        log_scores[np.ix_(own, known)] = scores
+    return replace(like, window_log_scores=log_scores)
+
+
+def _pipeline() -> Any:
+    """Untyped in scikit-learn."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(C=REGULARISATION, max_iter=1000),
+    )
+
+
+def _coordinates(steps: FloatArray) -> FloatArray:
+    return steps.reshape(len(steps), steps.shape[1], NUM_KEYPOINTS, 3)[..., :2]

@@ -1,0 +1,123 @@
+"""The data set of a training: labelled videos and their keypoints in, windows in folds out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from choreai.errors import TableError
+from choreai.motion.windows import Windows, WindowSettings
+from choreai.store.catalog import Video
+from choreai.style.examples import Examples, VideoExamples, make_examples, read_windows
+from choreai.style.settings import TrainSettings
+from choreai.style.split import Folds, divide_folds, find_labels
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Where keypoints are."""
+
+    tables_uri: str
+    pose_fingerprint: str
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a model was trained and tested on."""
+
+    split: str
+    """How the videos were divided, e.g. `5 folds by group; locking by contiguous blocks`."""
+    num_folds: int
+    num_videos: int
+    num_windows: int
+    num_without_keypoints: int
+    """Labelled videos left out: not extracted, not decodable, or nobody in view."""
+    num_without_windows: int
+    """Labelled videos left out: nobody in view for long enough."""
+    num_rows_not_finite: int
+    """Keypoint rows with coordinates that are not finite, taken as unseen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled videos with windows, each in its fold."""
+
+    videos: tuple[Video, ...]
+    """Sorted by video_id."""
+    labels: tuple[str, ...]
+    windows: Mapping[str, Windows]
+    """By video_id, in the order of `videos`."""
+    folds: Folds
+    examples: Examples
+
+    @classmethod
+    def of(
+        cls, videos: Sequence[Video], labels: Sequence[str], windows: Mapping[str, Windows], folds: Folds
+    ) -> "Dataset":
+        """That of the videos that have windows."""
+        by_id = {video.video_id: video for video in videos if video.video_id in windows}
+        kept = {name: windows[name] for name in sorted(by_id)}
+        examples = make_examples(
+            kept,
+            label_of={name: str(video.label) for name, video in by_id.items()},
+            labels=labels,
+            fold_of=folds.fold_of,
+            group_of={name: video.group or name for name, video in by_id.items()},
+        )
+        return cls(tuple(by_id[name] for name in kept), tuple(labels), kept, folds, examples)
+
+
+def read_dataset(
+    videos: Sequence[Video], source: TableSource, *, settings: TrainSettings, labels: Sequence[str]
+) -> tuple[Dataset, DataSummary]:
+    """The windows of the labelled `videos`, in folds. `labels` empty: those of the videos.
+
+    Raises TableError where they cannot be trained on. Logs what was left out.
+    """
+    find_labels(videos, labels)  # before anything is read: most mistakes show here
+    found = read_windows(source.tables_uri, source.pose_fingerprint, videos, settings.windows)
+    _report_missing(found, len(videos), source)
+    usable = [video for video in videos if video.video_id in found.windows]
+    classes = find_labels(usable, labels)
+    folds = divide_folds(
+        usable,
+        classes,
+        seed=settings.seed,
+        num_folds=settings.num_folds,
+        when_one_group=settings.when_one_group,
+    )
+    dataset = Dataset.of(usable, classes, found.windows, folds)
+    summary = DataSummary(
+        split=folds.description,
+        num_folds=folds.num_folds,
+        num_videos=len(dataset.videos),
+        num_windows=len(dataset.examples),
+        num_without_keypoints=found.num_without_keypoints,
+        num_without_windows=found.num_without_windows,
+        num_rows_not_finite=found.num_rows_not_finite,
+    )
+    return dataset, summary
+
+
+def read_recut(dataset: Dataset, source: TableSource, settings: WindowSettings) -> Dataset:
+    """The same videos in the same folds, cut otherwise; those that then have no window are left out."""
+    found = read_windows(source.tables_uri, source.pose_fingerprint, dataset.videos, settings)
+    return Dataset.of(dataset.videos, dataset.labels, found.windows, dataset.folds)
+
+
+def _report_missing(found: VideoExamples, num_videos: int, source: TableSource) -> None:
+    if not found.windows:
+        raise TableError(
+            f"{source.tables_uri}: no window of {num_videos} labelled videos in keypoints/{source.pose_fingerprint}: "
+            f"{found.num_without_keypoints} without keypoints, {found.num_without_windows} with nobody "
+            "in view for long enough; extract these videos with the same pose settings first"
+        )
+    if found.num_without_keypoints or found.num_without_windows or found.num_rows_not_finite:
+        logger.warning(
+            "left out of training: %d videos without keypoints, %d with nobody in view for long enough; "
+            "%d rows with coordinates that are not finite were taken as unseen",
+            found.num_without_keypoints,
+            found.num_without_windows,
+            found.num_rows_not_finite,
+        )

@@ -1,0 +1,102 @@
+"""A picture of one video's movement over its time: speed, height, tempo and, where a model judged it, style."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from choreai.motion.course import Course, course_of
+from choreai.store.keypoints import KeypointRows
+from choreai.style.dancers import measure_dancers
+from choreai.style.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
+from choreai.style.tagging import VideoTag
+from choreai.video.timeline import style_color
+
+WIDTH, PANEL_HEIGHT = 7.2, 1.35
+
+
+def draw_movement(rows: KeypointRows, tag: VideoTag | None) -> Figure | None:
+    """The main dancer's movement over time, and the dancer's styles with a `tag`; None where nobody was seen."""
+    main = next((dancer.track_id for dancer in measure_dancers(rows) if dancer.is_main), None)
+    if main is None:
+        return None
+    mine = np.flatnonzero(rows.track_id == main)
+    course = course_of(
+        rows.pts_seconds[mine],
+        keypoints_xy=rows.keypoints_xy[mine],
+        keypoint_scores=rows.keypoint_scores[mine],
+        keypoints_xyz=None if rows.keypoints_xyz is None else rows.keypoints_xyz[mine],
+    )
+    with matplotlib.rc_context(STYLE):
+        num_panels = 3 if tag is None else 4
+        figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * num_panels + 0.4), layout="constrained")
+        panels = figure.subplots(num_panels, 1, sharex=True)
+        _draw_speed(panels[0], course)
+        _draw_height(panels[1], course)
+        _draw_tempo(panels[2], course)
+        if tag is not None:
+            _draw_style(panels[3], tag, main)
+        panels[-1].set_xlabel("seconds")
+        panels[0].set_xlim(float(rows.pts_seconds.min()), max(float(rows.pts_seconds.max()), 0.1))
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Nothing; writes it on white, as the PNG or SVG that the name asks for, the same bytes for the same figure."""
+    svg = path.suffix == ".svg"
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "movement"}):
+        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata={"Date": None} if svg else None)
+
+
+def _draw_speed(axes: Axes, course: Course) -> None:
+    axes.plot(course.seconds, course.hands_speed, color=BLUE, linewidth=1.3, label="hands")
+    axes.plot(course.seconds, course.feet_speed, color=ORANGE, linewidth=1.3, label="feet")
+    axes.set_ylabel("speed\n(torsos/s)")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right", ncols=2)
+
+
+def _draw_height(axes: Axes, course: Course) -> None:
+    axes.plot(course.seconds, course.head_rise, color=BLUE, linewidth=1.3, label="head")
+    axes.plot(course.seconds, course.hips_rise, color=ORANGE, linewidth=1.3, label="hips")
+    axes.axhline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_ylabel("height\n(torsos)")
+    axes.legend(loc="center right", ncols=2)
+
+
+def _draw_tempo(axes: Axes, course: Course) -> None:
+    axes.plot(course.tempo_seconds, course.beats_per_minute, "o-", color=BLUE, markersize=3, linewidth=1.0)
+    axes.set_ylim(75, 165)
+    axes.set_ylabel("tempo\n(beats/min)")
+    if not np.isfinite(course.beats_per_minute).any():
+        axes.text(0.5, 0.5, "no clear beat", transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def _draw_style(axes: Axes, tag: VideoTag, track_id: int) -> None:
+    """The windows' scores of their best style as dots, over the segments as bands."""
+    styles = list(tag.distribution)
+
+    def color(style: str, *, unsure: bool = False) -> tuple[float, ...]:
+        return tuple(part / 255 for part in style_color(None if unsure else styles.index(style)))
+
+    for segment in tag.segments:
+        if segment.track_id == track_id:
+            unsure = segment.verdict.doubt is not None
+            axes.axvspan(
+                segment.start_seconds,
+                segment.stop_seconds,
+                color=color(segment.verdict.best_style, unsure=unsure),
+                alpha=0.25,
+                linewidth=0,
+            )
+    shown = dict.fromkeys(w.verdict.best_style for w in tag.windows if w.track_id == track_id)
+    for style in shown:
+        windows = [w for w in tag.windows if w.track_id == track_id and w.verdict.best_style == style]
+        middles = [(w.start_seconds + w.stop_seconds) / 2 for w in windows]
+        axes.plot(middles, [w.verdict.score for w in windows], "o", color=color(style), markersize=4, label=style)
+    axes.set_ylim(0, 1.05)
+    axes.set_ylabel("style\n(score)")
+    if shown:
+        axes.legend(loc="lower right", ncols=4)

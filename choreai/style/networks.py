@@ -1,0 +1,203 @@
+"""The networks that tell styles apart: window in, logits out.
+
+Shape suffixes: W windows, T steps, F features of a step (of the inputs 51, three per keypoint), G groups of steps,
+K keypoints, or numbers about a whole window, C coordinates, H hidden size.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from choreai.motion.kinematics import FEATURES
+from choreai.motion.skeleton import LEFT_HIP, NUM_KEYPOINTS, RIGHT_HIP
+from choreai.motion.windows import NUM_FEATURES
+from choreai.style.examples import Inputs
+from choreai.style.settings import NetworkKind
+
+MIN_FEATURE_SCALE = 0.05
+"""Torso lengths: what varies less than this over all training windows is not blown up to full size."""
+MIN_STATISTIC_SCALE = 0.02
+MIN_CONTEXT_SCALE = 1e-3
+MAX_STANDARD = 3.0
+"""Statistics and kinematics are clipped to this many standard deviations: nothing far off rules the sum."""
+MAX_STREAM = 4.0
+STEPS_PER_GROUP = 3
+"""What the LSTM reads at once: a third of the steps to go through, and a fifth of a second at 15 steps a second."""
+LAGS = (1, 2, 4)
+"""Steps over which movement is measured: hits and stops are seen over short ones only."""
+MIN_DISTANCE = 0.01
+"""Torso lengths, added before a logarithm."""
+NUM_STREAMS = 2 * (2 * NUM_KEYPOINTS + 3 * NUM_KEYPOINTS + 2)
+NUM_STATISTICS = NUM_KEYPOINTS * (2 * (2 + 3) + 2 * len(LAGS))
+STANDARDISE_BATCH = 1024
+
+
+class ReportLSTM(nn.Module):
+    """The student report's network: linear with ReLU, two LSTM layers one on the other, a linear layer on the last
+    step's output.
+
+    It reads `steps` alone. Features are standardised first: `feature_mean` and `feature_scale` (51,) are of the
+    training windows.
+    """
+
+    feature_mean: torch.Tensor
+    feature_scale: torch.Tensor
+
+    def __init__(self, *, num_labels: int, hidden_size: int) -> None:
+        super().__init__()
+        self.register_buffer("feature_mean", torch.zeros(NUM_FEATURES))
+        self.register_buffer("feature_scale", torch.ones(NUM_FEATURES))
+        self.embed = nn.Linear(NUM_FEATURES, hidden_size)
+        self.lstm = nn.LSTM(hidden_size, hidden_size, num_layers=2, batch_first=True)
+        self.classify = nn.Linear(hidden_size, num_labels)
+
+    def standardise(self, inputs: Inputs) -> Self:
+        """The network itself, from now on standardising by the mean and spread of each feature over `inputs`."""
+        flat = inputs.steps.reshape(-1, NUM_FEATURES).astype(np.float64)
+        self.feature_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
+        self.feature_scale.copy_(torch.from_numpy(np.maximum(flat.std(axis=0), MIN_FEATURE_SCALE)))
+        return self
+
+    def forward(self, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor, context_WK: torch.Tensor) -> torch.Tensor:
+        """(W, labels) logits."""
+        standard_WTF = (steps_WTF - self.feature_mean) / self.feature_scale
+        hidden_WTH, _ = self.lstm(torch.relu(self.embed(standard_WTF)))
+        return self.classify(hidden_WTH[:, -1])
+
+
+class StyleLSTM(nn.Module):
+    """The default: three views of a window, whose logits are added.
+
+    A bidirectional LSTM over groups of STEPS_PER_GROUP steps (positions and velocities, in the picture and in space),
+    pooled by attention over the steps seen; a linear layer on statistics of the same streams over time; a linear
+    layer on the kinematics around the window. With few training videos the linear ones carry most of the result.
+    Scores decide which steps were seen and are read for nothing else: they tell cameras apart, not dances.
+    """
+
+    stream_scale: torch.Tensor
+    statistics_mean: torch.Tensor
+    statistics_scale: torch.Tensor
+    context_mean: torch.Tensor
+    context_scale: torch.Tensor
+
+    def __init__(self, *, num_labels: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("stream_scale", torch.ones(NUM_STREAMS))
+        for name, size in (("statistics", NUM_STATISTICS), ("context", len(FEATURES))):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+        self.embed = nn.Linear(STEPS_PER_GROUP * NUM_STREAMS, hidden_size)
+        self.lstm = nn.LSTM(hidden_size, hidden_size, batch_first=True, bidirectional=True)
+        self.attend = nn.Linear(2 * hidden_size, 1, bias=False)  # softmax takes no notice of one
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(2 * hidden_size, num_labels)
+        self.weigh = nn.Linear(NUM_STATISTICS + len(FEATURES), num_labels)
+        nn.init.zeros_(self.weigh.weight)  # hundreds of random weights would be noise to unlearn
+        nn.init.zeros_(self.weigh.bias)
+
+    @torch.no_grad()
+    def standardise(self, inputs: Inputs) -> Self:
+        """The network itself, from now on standardising by what `inputs` hold."""
+        batches = zip(
+            *(torch.from_numpy(array).split(STANDARDISE_BATCH) for array in (inputs.steps, inputs.xyz)), strict=True
+        )
+        motions = [_Motion.of(*batch) for batch in batches]
+        streams_SF = torch.cat([motion.streams_WTF.flatten(0, 1) for motion in motions]).double()
+        self.stream_scale.copy_(streams_SF.square().mean(dim=0).sqrt().clamp(min=MIN_FEATURE_SCALE))
+        statistics_WK = torch.cat([motion.statistics_WK for motion in motions]).double()
+        self.statistics_mean.copy_(statistics_WK.mean(dim=0))
+        self.statistics_scale.copy_(statistics_WK.std(dim=0, correction=0).clamp(min=MIN_STATISTIC_SCALE))
+        context = torch.from_numpy(inputs.context).double()
+        told = ~torch.isnan(context)
+        num_told = told.sum(dim=0).clamp(min=1)
+        self.context_mean.copy_(torch.nan_to_num(context).sum(dim=0) / num_told)
+        deviations = torch.where(told, context - self.context_mean, 0.0)
+        self.context_scale.copy_((deviations.square().sum(dim=0) / num_told).sqrt().clamp(min=MIN_CONTEXT_SCALE))
+        return self
+
+    def forward(self, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor, context_WK: torch.Tensor) -> torch.Tensor:
+        """(W, labels) logits."""
+        motion = _Motion.of(steps_WTF, xyz_WTF)
+        statistics_WK = _standard(motion.statistics_WK, self.statistics_mean, self.statistics_scale)
+        kinematics_WK = _standard(context_WK, self.context_mean, self.context_scale)
+        evidence_WK = self.dropout(torch.cat([statistics_WK, kinematics_WK], dim=1))
+        return self.classify(self.dropout(self._pooled(motion))) + self.weigh(evidence_WK)
+
+    def _pooled(self, motion: "_Motion") -> torch.Tensor:
+        """(W, 2H) the LSTM's output, averaged over the groups of steps by attention."""
+        streams_WTF = (motion.streams_WTF / self.stream_scale).clamp(-MAX_STREAM, MAX_STREAM)
+        num_padded = -streams_WTF.shape[1] % STEPS_PER_GROUP
+        groups_WGF = functional.pad(streams_WTF, (0, 0, num_padded, 0)).unflatten(1, (-1, STEPS_PER_GROUP)).flatten(2)
+        seen_WG = functional.pad(motion.seen_WT, (num_padded, 0)).unflatten(1, (-1, STEPS_PER_GROUP)).any(dim=2)
+        embedded_WGH = self.dropout(torch.relu(self.embed(groups_WGF))) * seen_WG.unsqueeze(2)
+        hidden_WGH, _ = self.lstm(embedded_WGH)
+        weight_WG = self.attend(hidden_WGH).squeeze(2).masked_fill(~seen_WG, -1e4).softmax(dim=1)
+        return (weight_WG.unsqueeze(2) * hidden_WGH).sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Motion:
+    """What a window's keypoints do, from step to step and over all of it."""
+
+    streams_WTF: torch.Tensor
+    """Positions of the keypoints from the hip centre in the picture (34) and in space (51), the hips in the picture
+    (2), then the velocities of all of these, per step."""
+    statistics_WK: torch.Tensor
+    """Of each coordinate from the hip centre the mean and the standard deviation over time, of each keypoint the
+    logarithm of the mean distance that it goes in each of LAGS."""
+    seen_WT: torch.Tensor
+
+    @classmethod
+    def of(cls, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor) -> "_Motion":
+        seen_WT = steps_WTF[:, :, 2::3].sum(dim=2) > 0
+        picture_WTKC = _smoothed(steps_WTF.unflatten(2, (-1, 3))[..., :2])
+        space_WTKC = _smoothed(xyz_WTF.unflatten(2, (-1, 3)))
+        hips_WT1C = picture_WTKC[:, :, [LEFT_HIP, RIGHT_HIP]].mean(dim=2, keepdim=True)
+        body_WTKC = picture_WTKC - hips_WT1C
+        positions_WTF = torch.cat([a.flatten(2) for a in (body_WTKC, space_WTKC, hips_WT1C)], dim=2)
+        velocities_WTF = functional.pad(positions_WTF.diff(dim=1), (0, 0, 1, 0))
+        statistics = [_statistics(positions_WTKC, seen_WT) for positions_WTKC in (body_WTKC, space_WTKC)]
+        return cls(torch.cat([positions_WTF, velocities_WTF], dim=2), torch.cat(statistics, dim=1), seen_WT)
+
+
+def _statistics(positions_WTKC: torch.Tensor, seen_WT: torch.Tensor) -> torch.Tensor:
+    """(W, K) of the steps seen."""
+    seen_WTKC = seen_WT[:, :, None, None].to(positions_WTKC.dtype)
+    num_seen_WKC = seen_WTKC.sum(dim=1).clamp(min=1)
+    mean_WKC = (positions_WTKC * seen_WTKC).sum(dim=1) / num_seen_WKC
+    variance_WKC = ((positions_WTKC - mean_WKC.unsqueeze(1)).square() * seen_WTKC).sum(dim=1) / num_seen_WKC
+    found = [mean_WKC, (variance_WKC + 1e-4).sqrt()]
+    for lag in LAGS:
+        distance_WTK = ((positions_WTKC[:, lag:] - positions_WTKC[:, :-lag]).square().sum(dim=3) + 1e-6).sqrt()
+        both_WTK = (seen_WTKC[:, lag:] * seen_WTKC[:, :-lag])[..., 0]
+        mean_WK = (distance_WTK * both_WTK).sum(dim=1) / both_WTK.sum(dim=1).clamp(min=1)
+        found.append((mean_WK + MIN_DISTANCE).log())
+    return torch.cat([values.flatten(1) for values in found], dim=1)
+
+
+def _smoothed(positions_WTKC: torch.Tensor) -> torch.Tensor:
+    """Each step with half its neighbours' weight from either side, straight lines unchanged.
+
+    Steps that fall on a frame are noisier than those interpolated between two: without this, the smallest movements
+    tell the camera's frame rate.
+    """
+    first = 2 * positions_WTKC[:, :1] - positions_WTKC[:, 1:2]
+    last = 2 * positions_WTKC[:, -1:] - positions_WTKC[:, -2:-1]
+    padded = torch.cat([first, positions_WTKC, last], dim=1)
+    return (padded[:, :-2] + 2 * positions_WTKC + padded[:, 2:]) / 4
+
+
+def _standard(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """The values in standard deviations, at most MAX_STANDARD; what is untold (NaN) lies at the mean."""
+    return torch.nan_to_num((values - mean) / scale, nan=0.0).clamp(-MAX_STANDARD, MAX_STANDARD)
+
+
+def build_network(kind: NetworkKind, *, num_labels: int, hidden_size: int, dropout: float) -> ReportLSTM | StyleLSTM:
+    """A network with random weights (torch's generator) that standardises nothing yet."""
+    if kind == "report":
+        return ReportLSTM(num_labels=num_labels, hidden_size=hidden_size)
+    return StyleLSTM(num_labels=num_labels, hidden_size=hidden_size, dropout=dropout)

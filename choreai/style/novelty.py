@@ -1,0 +1,201 @@
+"""Novelty: whether a video moves like anything the model was trained on, whatever its scores say.
+
+A classifier is as sure of someone walking past as of a dancer. Here a video's mean kinematics are compared with
+those of the training videos by a Mahalanobis distance, robust in each feature and with a shrunk covariance
+(Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004). Speeds and ranges
+are compared as ratios, so that standing still is as far away as it should be, and a feature that is told of every
+dancer but not of this video counts as strange.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.style.predictions import Predictions
+
+Array = npt.NDArray[np.floating[Any]]
+BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
+
+REFUSED_SHARE = 0.05
+"""Of true dancers, out of fold."""
+MIN_VIDEOS = 20
+"""With fewer there is no telling what is ordinary."""
+MAX_DEVIATIONS = 6.0
+"""A feature further off than this counts as this: one stray value must not decide."""
+SMALLEST_RATIO = 0.01
+"""Of a training video's median: what is smaller counts as this."""
+MIN_KNOWN_SHARE = 0.5
+"""Features told of fewer training videos are left out."""
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """What is ordinary: plain numbers, for model.json."""
+
+    centers: tuple[float, ...]
+    """(K,) medians of the training videos, after the logarithm where `is_log`."""
+    weights: tuple[float, ...]
+    """(K,) one over the spread; 0 where the feature is left out."""
+    is_log: tuple[bool, ...]
+    """(K,) whether a feature, never 0 or less in training, is compared as a ratio."""
+    missing_costs: tuple[float, ...]
+    """(K,) added to the squared distance where the feature is untold: -2 ln of how rare that is in training."""
+    mean: tuple[float, ...]
+    """(K,) of the standardised training videos."""
+    precision: tuple[tuple[float, ...], ...]
+    """(K, K) inverse of their shrunk covariance."""
+    limit: float
+    """Videos further away than this are novel."""
+
+    def distances(self, context: Array) -> Float64Array:
+        """(V,) root mean squared deviations per feature of mean kinematics (V, K); about 1 is ordinary.
+
+        Raises ValueError for another number of features.
+        """
+        if context.ndim != 2 or context.shape[1] != len(self.centers):
+            raise ValueError(f"context must be (V, {len(self.centers)}), got {context.shape}")
+        off = _standardised(context, self) - np.array(self.mean)
+        squared = np.einsum("vk,kl,vl->v", off, np.array(self.precision), off)
+        squared += np.isnan(context).astype(np.float64) @ np.array(self.missing_costs)
+        return np.sqrt(np.maximum(squared, 0) / len(self.centers))
+
+    def is_novel(self, context: Array) -> BoolArray:
+        """(V,) whether the videos are too far from all training videos to be given a tag."""
+        return self.distances(context) > self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Lists and finite numbers, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave. Raises ValueError, TypeError or KeyError for anything else."""
+        vectors = {name: tuple(raw[name]) for name in ("centers", "weights", "is_log", "missing_costs", "mean")}
+        precision = tuple(tuple(row) for row in raw["precision"])
+        sizes = {len(v) for v in vectors.values()} | {len(precision)} | {len(row) for row in precision}
+        if len(sizes) != 1 or not np.isfinite(np.array(precision, np.float64)).all():
+            raise ValueError(
+                f"the arrays of a novelty measure must be finite and of one size, got sizes {sorted(sizes)}"
+            )
+        return cls(precision=precision, limit=float(raw["limit"]), **vectors)
+
+
+@dataclass(frozen=True)
+class LeftOutStyle:
+    """How a style looks to the novelty measure of all the others: what an unknown style would fare."""
+
+    label: str
+    auroc: float
+    """Chance that one of its videos is further away than one of the others, out of fold."""
+    refused_share: float
+    """Of its videos; of the others about REFUSED_SHARE are."""
+
+
+def fit_novelty(predictions: Predictions) -> Novelty | None:
+    """What is ordinary among these videos, at most about REFUSED_SHARE of them novel; None for too few of them."""
+    return _fit(predictions.context, predictions.fold) if len(predictions) >= MIN_VIDEOS else None
+
+
+def cross_fitted_novel(predictions: Predictions) -> BoolArray:
+    """(V,) whether a video is novel to the measure that the other folds give; never where those are too few."""
+    novel = np.zeros(len(predictions), np.bool_)
+    for fold in np.unique(predictions.fold):
+        own = predictions.fold == fold
+        others = predictions.videos_where(~own) if not own.all() else predictions
+        if (novelty := fit_novelty(others)) is not None:
+            novel[own] = novelty.is_novel(predictions.context[own])
+    return novel
+
+
+def leave_styles_out(predictions: Predictions) -> tuple[LeftOutStyle, ...]:
+    """Each label's videos as the measure fitted to all others sees them; none where those others are too few."""
+    found = []
+    for index, label in enumerate(predictions.labels):
+        own = predictions.label_index == index
+        if not own.any() or (~own).sum() < MIN_VIDEOS:
+            continue
+        context, fold = predictions.context[~own], predictions.fold[~own]
+        novelty = _fit(context, fold)
+        distances = novelty.distances(predictions.context[own])
+        auroc = rank_area(distances, _out_of_fold_distances(context, fold))
+        found.append(LeftOutStyle(label, auroc, float((distances > novelty.limit).mean())))
+    return tuple(found)
+
+
+def rank_area(positives: Array, negatives: Array) -> float:
+    """The area under the ROC curve: how often a positive is above a negative, ties counted half."""
+    ordered = np.sort(negatives)
+    below, not_above = np.searchsorted(ordered, positives, "left"), np.searchsorted(ordered, positives, "right")
+    return float((below + not_above).mean() / 2 / len(ordered))
+
+
+def _fit(context: Array, fold: npt.NDArray[np.int64]) -> Novelty:
+    distances = _out_of_fold_distances(context, fold)
+    # The next higher distance, not a value between two: with few videos, none of them is refused.
+    limit = float(np.quantile(distances, 1 - REFUSED_SHARE, method="higher"))
+    return _measure(context, limit=round(limit, DIGITS))
+
+
+def _out_of_fold_distances(context: Array, fold: npt.NDArray[np.int64]) -> Float64Array:
+    distances = np.zeros(len(context))
+    for which in np.unique(fold):
+        own = fold == which
+        distances[own] = _measure(context if own.all() else context[~own], limit=0.0).distances(context[own])
+    return distances
+
+
+def _measure(context: Array, *, limit: float) -> Novelty:
+    """The measure of distance from these videos."""
+    from sklearn.covariance import LedoitWolf  # slow to import, and tagging does without
+
+    known = np.isfinite(context)
+    num_known = known.sum(axis=0)
+    is_used = num_known >= MIN_KNOWN_SHARE * len(context)
+    is_log = is_used & (np.where(known, context, 1.0) > 0).all(axis=0)
+    plain = np.where(known, context, np.nan)
+    ratios = np.log(np.where(is_log, plain, 1.0))
+    values = np.where(is_used, np.where(is_log, ratios, plain), 0.0)
+    centers = np.nanmedian(values, axis=0)
+    missing = (len(context) - num_known + 0.5) / (len(context) + 1)
+    novelty = Novelty(
+        centers=_rounded(centers),
+        weights=_rounded(np.where(is_used, 1 / _spread(values), 0.0)),
+        is_log=tuple(bool(b) for b in is_log),
+        missing_costs=_rounded(np.where(is_used, -2 * np.log(missing), 0.0)),
+        mean=(),
+        precision=(),
+        limit=limit,
+    )
+    standard = _standardised(context, novelty)
+    shrunk = LedoitWolf().fit(standard)
+    return replace(
+        novelty,
+        mean=_rounded(shrunk.location_),
+        precision=tuple(_rounded(row) for row in shrunk.precision_),
+    )
+
+
+def _standardised(context: Array, novelty: Novelty) -> Float64Array:
+    """(V, K) deviations from the centers in units of the spread; 0 where untold."""
+    is_log, centers = np.array(novelty.is_log), np.array(novelty.centers)
+    smallest = np.where(is_log, SMALLEST_RATIO * np.exp(np.where(is_log, centers, 0.0)), 1.0)
+    ratios = np.log(np.maximum(np.where(is_log, context, 1.0), smallest))
+    off = (np.where(is_log, ratios, context) - centers) * np.array(novelty.weights)
+    return np.clip(np.nan_to_num(off, nan=0.0, posinf=0.0, neginf=0.0), -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+def _spread(values: Array) -> Float64Array:
+    """(K,) half the range of the middle two thirds; the standard deviation where nearly all are equal; 1 for all."""
+    low, high = np.nanpercentile(values, [16, 84], axis=0)
+    deviation = np.nanstd(values, axis=0)
+    spread = np.where((high - low) / 2 > 0.1 * deviation, (high - low) / 2, deviation)
+    return np.where(spread > 1e-9, spread, 1.0)
+
+
+def _rounded(values: Array) -> tuple[float, ...]:
+    return tuple(round(float(v), DIGITS) for v in values)

@@ -1,0 +1,179 @@
+"""The report beside a model: one HTML page that works offline, a model card, the figures and the numbers.
+
+Names of videos, labels and groups come from catalogs, so everything is escaped.
+"""
+
+import base64
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from choreai.errors import MediaError, StorageError
+from choreai.store import objects, tables
+from choreai.store.catalog import Video
+from choreai.store.keypoints import KeypointRows, read_videos
+from choreai.style.bootstrap import Estimate
+from choreai.style.claims import limits
+from choreai.style.evaluate import Metrics, WorstVideo
+from choreai.style.fit_state import EpochResult
+from choreai.style.model import StyleModel
+from choreai.style.plots import as_png, as_svg, display_name, draw_figures
+from choreai.style.predictions import Predictions, write_predictions
+from choreai.style.stills import annotated_stills
+
+logger = logging.getLogger(__name__)
+
+METRICS_NAME = "metrics.json"
+PREDICTIONS_NAME = "predictions.parquet"
+REPORT_NAME = "report.html"
+CARD_NAME = "MODEL_CARD.md"
+
+
+@dataclass(frozen=True, eq=False)
+class VideoSources:
+    """Where the videos of a training and their keypoints are, for stills."""
+
+    videos: Sequence[Video]
+    tables_uri: str
+    pose_fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class _WorstEntry:
+    """One of the worst videos as the page shows it."""
+
+    video: WorstVideo
+    stills: str = ""
+    """A data URI; empty where there are none."""
+    why_none: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Page:
+    """What both templates read."""
+
+    model: StyleModel
+    metrics: Metrics
+    limits: tuple[str, ...]
+    leaky_of: str
+    """What was trained on a leaky split."""
+    data: Mapping[str, Any]
+    """As `DataSummary` has it."""
+    settings: Mapping[str, Any]
+    worst: Sequence[_WorstEntry] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
+    """SVG by name."""
+
+
+def write_report(
+    folder_uri: str,
+    *,
+    model: StyleModel,
+    metrics: Metrics,
+    predictions: Predictions,
+    history: Sequence[EpochResult],
+    sources: VideoSources,
+) -> None:
+    """Nothing; puts report.html, MODEL_CARD.md, metrics.json, predictions.parquet and a PNG of each figure.
+
+    `model.training` must have `settings` and `data`, as training writes them. A video that cannot be opened gets a
+    line that says why. Raises StorageError where nothing can be written.
+    """
+    figures = draw_figures(metrics, history)
+    data, settings = model.training["data"], model.training["settings"]
+    leaky_of = "networks" if settings.get("leaky_split_too") else "the kinematic regression"
+    page = _Page(
+        model=model,
+        metrics=metrics,
+        limits=limits(
+            metrics, split=data["split"], leaky_of=leaky_of, context_seconds=model.config.windows.context_seconds
+        ),
+        leaky_of=leaky_of,
+        data=data,
+        settings=settings,
+        worst=_worst_entries(metrics.worst_videos, sources),
+        figures={name: as_svg(figure, name=name) for name, figure in figures.items()},
+    )
+    numbers = {
+        "model_version": model.model_version,
+        **metrics.to_dict(),
+        "data": dict(page.data),
+        "history": [asdict(result) for result in history],
+    }
+    texts = {
+        METRICS_NAME: json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False),
+        REPORT_NAME: _render("report.html.j2", page),
+        CARD_NAME: _render("MODEL_CARD.md.j2", page),
+    }
+    for name, text in texts.items():
+        # A video's name may hold half a surrogate pair, which no UTF-8 file can.
+        objects.put_object(objects.join_uri(folder_uri, name), text.encode("utf-8", "replace"))
+    for name, figure in figures.items():
+        objects.put_object(objects.join_uri(folder_uri, f"{name}.png"), as_png(figure))
+    write_predictions(objects.join_uri(folder_uri, PREDICTIONS_NAME), predictions)
+
+
+def _worst_entries(worst: Sequence[WorstVideo], sources: VideoSources) -> list[_WorstEntry]:
+    videos = {video.video_id: video for video in sources.videos}
+    rows = _keypoints([videos[w.video_id] for w in worst if w.video_id in videos], sources)
+    return [_worst_entry(w, videos.get(w.video_id), rows.get(w.video_id)) for w in worst]
+
+
+def _worst_entry(worst: WorstVideo, video: Video | None, rows: KeypointRows | None) -> _WorstEntry:
+    if video is None or rows is None:
+        return _WorstEntry(worst, why_none="its keypoints are not in the tables")
+    try:
+        stills = annotated_stills(video.uri, rows)
+    except (MediaError, StorageError) as exc:
+        logger.warning("no stills of %s in the report: %s", worst.video_id, exc.reason)
+        return _WorstEntry(worst, why_none=exc.reason)
+    if stills is None:
+        return _WorstEntry(worst, why_none="nobody is in view in its first minute")
+    return _WorstEntry(worst, stills=f"data:image/jpeg;base64,{base64.b64encode(stills).decode()}")
+
+
+def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, KeypointRows]:
+    """The videos' rows, of those that the tables have."""
+    content_ids = {video.video_id: video.content_id for video in videos}
+    found: dict[str, KeypointRows] = {}
+    for uri in tables.list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
+        if len(found) == len(content_ids):
+            break
+        found |= {name: rows for name, rows in read_videos(uri, content_ids) if len(rows)}
+    return found
+
+
+def _render(template: str, page: _Page) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("choreai.style"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = {"figure": _figure, "span": _span, "name": display_name, "markdown": _markdown, "listed": _listed}
+    environment.filters.update(filters)
+    return environment.get_template(template).render(page=page)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _span(estimate: Estimate) -> str:
+    return f"{estimate.low:.3f} to {estimate.high:.3f}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _markdown(text: object) -> str:
+    """One line of Markdown that shows the text as it is, HTML and all."""
+    line = " ".join(str(text).split())
+    return re.sub(r"([\\`*_{}\[\]<>()#|!~&])", r"\\\1", line)

@@ -1,0 +1,58 @@
+"""Stills: a few frames of a video with the skeletons that the model saw, for a report."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from choreai.store import objects
+from choreai.store.keypoints import KeypointRows
+from choreai.video.decode import VideoReader
+from choreai.video.draw import contact_sheet, draw_people
+
+NUM_STILLS = 4
+STILL_WIDTH = 240
+MAX_SECONDS = 60.0
+"""Stills are of a video's first minute, so that a long one costs no more to decode."""
+SAMPLES_PER_SECOND = 8.0
+JPEG_QUALITY = 70
+
+
+def annotated_stills(uri: str, rows: KeypointRows) -> bytes | None:
+    """A JPEG of NUM_STILLS frames side by side, evenly over the time in which somebody is in view.
+
+    None where nobody is in the first MAX_SECONDS. Raises MediaError or StorageError where the video cannot be read.
+    """
+    times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_SECONDS])
+    if not len(times):
+        return None
+    wanted = times[np.linspace(0, len(times) - 1, NUM_STILLS).round().astype(int)]
+    stills: list[npt.NDArray[np.uint8]] = []
+    with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
+        for frame in reader.sample(frames_per_second=SAMPLES_PER_SECOND):
+            if frame.pts_seconds >= wanted[len(stills)] - 1e-3:
+                stills.append(_annotated(frame.image, rows, frame.pts_seconds))
+            if len(stills) == NUM_STILLS:
+                break
+    return _jpeg(contact_sheet(stills, columns=NUM_STILLS, cell_width=STILL_WIDTH)) if stills else None
+
+
+def _annotated(image: npt.NDArray[np.uint8], rows: KeypointRows, seconds: float) -> npt.NDArray[np.uint8]:
+    """A copy with everybody who was seen within half a sample of `seconds`."""
+    near = np.flatnonzero(np.abs(rows.pts_seconds - seconds) <= 0.5 / SAMPLES_PER_SECOND)
+    track_ids, first = np.unique(rows.track_id[near], return_index=True)
+    drawn = image.copy()
+    draw_people(
+        drawn,
+        keypoints_xy=rows.keypoints_xy[near[first]],
+        keypoint_scores=rows.keypoint_scores[near[first]],
+        track_ids=[int(track) for track in track_ids],
+    )
+    return drawn
+
+
+def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image, "RGB").save(buffer, format="JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()

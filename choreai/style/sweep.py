@@ -1,0 +1,234 @@
+"""The sweep: many short trainings on Ray Tune, to see what a setting does or to find better ones.
+
+Every trial trains the first NUM_MEMBERS folds' networks and is judged on their validation folds; the folds on which
+these networks are tested are not looked at. A model trained afterwards with the best settings is still a little
+flattered by the choice, for its other folds' tests are among the videos that made it.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from choreai.store import objects
+from choreai.store.catalog import Video
+from choreai.style.dataset import TableSource, read_dataset
+from choreai.style.examples import read_examples, write_examples
+from choreai.style.fit_state import EpochResult, FitState
+from choreai.style.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from ray.tune import Tuner
+
+logger = logging.getLogger(__name__)
+
+SweepKind = Literal["learning-rate", "search"]
+LEARNING_RATES = tuple(10.0**exponent for exponent in range(-9, -2))
+"""Those of the student report's study."""
+NUM_MEMBERS = 2
+NUM_SEARCHED = 16
+DOTS_PER_INCH = 120
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training's settings and how it went: means over its networks, each at its best epoch."""
+
+    changes: Mapping[str, float]
+    """What is not as in the job's settings."""
+    validation_loss: float
+    """Infinite where the training came apart."""
+    validation_accuracy: float
+    train_loss: float
+    train_accuracy: float
+    num_epochs: int
+    """Of all its networks."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """All trials, the best first, and where they lie."""
+
+    kind: SweepKind
+    trials: tuple[Trial, ...]
+    folder_uri: str
+    """Of sweep.json and sweep.png."""
+
+    def best_toml(self) -> str:
+        """The best trial's settings as a section of a job file."""
+        lines = [f"{name} = {value!r}" for name, value in self.trials[0].changes.items()]
+        return "\n".join(["[training]", *lines])
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """What each trial is told."""
+
+    examples_uri: str
+    settings: TrainSettings
+    num_labels: int
+    use_gpu: bool
+
+
+def run_sweep(
+    videos: Sequence[Video],
+    source: TableSource,
+    *,
+    kind: SweepKind,
+    settings: TrainSettings,
+    labels: Sequence[str],
+    output_uri: str,
+    use_gpu: bool,
+) -> SweepResult:
+    """The trials of "learning-rate" (the report's study, 1e-9 to 1e-3) or "search" (NUM_SEARCHED random settings).
+
+    Ray must be connected; as many trials run at a time as it has CPUs (with `use_gpu`, GPUs). Started again it goes on
+    where it was. Raises TableError where the videos cannot be trained on.
+    """
+    dataset, _ = read_dataset(videos, source, settings=settings, labels=labels)
+    # Judged by validation, so there must be some; without patience nothing is stopped by it.
+    settings = replace(settings.for_fit(), patience_epochs=settings.patience_epochs or settings.num_epochs)
+    decisive = json.dumps([kind, dataclasses.asdict(settings), dataset.examples.digest()], sort_keys=True)
+    name = f"sweep-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
+    training_uri = objects.resolve_uri(objects.join_uri(output_uri, "training"), against=".")
+    folder_uri = objects.join_uri(training_uri, name)
+    task = SweepTask(objects.join_uri(folder_uri, "examples.parquet"), settings, len(dataset.labels), use_gpu)
+    write_examples(task.examples_uri, dataset.examples)
+    results = _tuner(task, kind, storage_uri=training_uri, name=name).fit()
+    trials = [Trial(**result.metrics["trial"]) for result in results if result.metrics and "trial" in result.metrics]
+    if len(trials) < len(results):
+        logger.warning("%d of %d trials failed and are left out", len(results) - len(trials), len(results))
+    if not trials:
+        raise RuntimeError(f"all {len(results)} trials failed: {results.errors[:1]}")
+    found = SweepResult(kind, tuple(sorted(trials, key=lambda t: t.validation_loss)), folder_uri)
+    objects.put_object(objects.join_uri(folder_uri, "sweep.json"), _as_json(found))
+    objects.put_object(objects.join_uri(folder_uri, "sweep.png"), sweep_png(found))
+    return found
+
+
+def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> "Tuner":
+    from ray import tune
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    from choreai.style.distributed import for_arrow
+
+    trainable = tune.with_resources(tune.with_parameters(_run_trial, task=task), {"gpu" if task.use_gpu else "cpu": 1})
+    path = f"{for_arrow(storage_uri)}/{name}"
+    if tune.Tuner.can_restore(path):
+        return tune.Tuner.restore(path, trainable, resume_errored=True)
+    space: dict[str, Any] = {"learning_rate": tune.grid_search(list(LEARNING_RATES))}
+    if kind == "search":
+        space = {
+            "hidden_size": tune.choice([32, 64, 128]),
+            "learning_rate": tune.loguniform(3e-4, 1e-2),
+            "dropout": tune.uniform(0.0, 0.7),
+            "weight_decay": tune.loguniform(1e-4, 1.0),
+        }
+    return tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=tune.TuneConfig(
+            num_samples=NUM_SEARCHED if kind == "search" else 1,
+            search_alg=BasicVariantGenerator(random_state=task.settings.seed),
+        ),
+        run_config=tune.RunConfig(name=name, storage_path=for_arrow(storage_uri), verbose=0),
+    )
+
+
+def _run_trial(config: dict[str, float], task: SweepTask) -> None:
+    """One trial, on Ray Tune's terms."""
+    import torch
+    from ray import tune
+
+    torch.set_num_threads(1)
+    device = torch.device("cuda" if task.use_gpu else "cpu")
+    trial = try_settings(task, config, device=device)
+    tune.report({"trial": dataclasses.asdict(trial)})
+
+
+def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: Any) -> Trial:
+    """What the task's settings with these `changes` come to. `device`: a torch.device, which is Any to mypy."""
+    from choreai.style.fitting import DivergedError, Share, fit
+
+    rounded: dict[str, Any] = {name: _rounded(value) for name, value in changes.items()}  # Any: of several types
+    settings = replace(task.settings, **rounded)
+    state = FitState()
+    try:
+        fit(
+            state,
+            read_examples(task.examples_uri),
+            settings,
+            num_labels=task.num_labels,
+            num_members=NUM_MEMBERS,
+            share=Share(device=device),
+            on_epoch=lambda state: None,
+        )
+    except DivergedError:
+        pass
+    return _trial({name: getattr(settings, name) for name in changes}, state)
+
+
+def _trial(changes: Mapping[str, float], state: FitState) -> Trial:
+    best = [min(own, key=_loss) for own in _by_member(state.history)] if len(state.done) == NUM_MEMBERS else []
+
+    def mean(name: str, otherwise: float) -> float:
+        values = [getattr(result, name) for result in best]
+        return float(np.mean(values)) if best and None not in values else otherwise
+
+    return Trial(
+        changes=changes,
+        validation_loss=mean("validation_loss", math.inf),
+        validation_accuracy=mean("validation_accuracy", 0.0),
+        train_loss=mean("train_loss", math.inf),
+        train_accuracy=mean("train_accuracy", 0.0),
+        num_epochs=len(state.history),
+    )
+
+
+def _by_member(history: Sequence[EpochResult]) -> list[list[EpochResult]]:
+    return [[r for r in history if r.member == member] for member in sorted({r.member for r in history})]
+
+
+def _loss(result: EpochResult) -> float:
+    return math.inf if result.validation_loss is None else result.validation_loss
+
+
+def _rounded(value: float) -> float:
+    """Three digits, so that what is printed is what was tried; whole numbers stay whole."""
+    return value if isinstance(value, int) else float(f"{value:.3g}")
+
+
+def _as_json(result: SweepResult) -> bytes:
+    trials = [
+        {name: None if value == math.inf else value for name, value in dataclasses.asdict(trial).items()}
+        for trial in result.trials
+    ]
+    return json.dumps({"kind": result.kind, "trials": trials}, indent=2, allow_nan=False).encode()
+
+
+def sweep_png(result: SweepResult) -> bytes:
+    """A PNG of loss and accuracy: over the learning rate in its study, in a search over the trials from the best on."""
+    from matplotlib.figure import Figure
+
+    over_rates = result.kind == "learning-rate"
+    trials = sorted(result.trials, key=lambda t: t.changes["learning_rate"]) if over_rates else list(result.trials)
+    x = [t.changes["learning_rate"] for t in trials] if over_rates else list(range(1, len(trials) + 1))
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for part, name in (("train", "training"), ("validation", "validation")):
+            axes.plot(x, [getattr(t, f"{part}_{what}") for t in trials], marker="o", label=name)
+        axes.set_xscale("log" if over_rates else "linear")
+        axes.set(xlabel="learning rate" if over_rates else "trial", ylabel=f"{what} of windows")
+        axes.set_ylim(0, 1.02 if what == "accuracy" else None)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    return buffer.getvalue()

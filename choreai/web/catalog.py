@@ -1,0 +1,260 @@
+"""The catalog as the pages show it: tagged videos found by expression, one video with all that is known of it.
+
+An ordinary class around one scratch database of tags; Ray Serve runs it in a replica, tests call it directly. A
+video's key is made from its id, so that addresses hold no ids and ids can hold anything.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
+from choreai.store import objects, tables
+from choreai.store.corrections import import_corrections
+from choreai.store.expression import compile_expression
+from choreai.store.keypoints import KeypointRows, read_videos
+from choreai.store.search import COLUMNS, MEASURES, Search, open_found
+from choreai.store.tag_database import TagDatabase, open_tag_database
+from choreai.video.decode import VideoReader
+from choreai.video.draw import draw_people
+
+REFRESH_SECONDS = 60.0
+"""New tags are seen after so long, or twenty times what reading them all takes, if that is longer."""
+KEY = "left(sha256(video_id), 24)"
+STILL_WIDTH = 480
+MAX_STILL_SECONDS = 15.0
+"""A still is from a video's first seconds, so that a long one costs no more."""
+MAX_KEYPOINT_SECONDS = 600.0
+
+_ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label", "duration",
+          "kinematics.beats_per_minute AS tempo", "model_version", "tagged_at")  # fmt: skip
+_DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of what a search finds."""
+
+    total: int
+    videos: list[dict[str, Any]]
+    """Entries as the tags table has them, and their `key`; best score first."""
+    styles: list[str]
+    """All that any video in the catalog is most like, or was said to be."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a video and its poses are."""
+
+    video_id: str
+    uri: str
+    content_id: str
+    pose_fingerprint: str
+
+
+class CatalogBrowser:
+    """Answers what the catalog pages ask of the tables under `output`. Safe to use from several threads."""
+
+    def __init__(self, output: str, stills_folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._output, self._stills, self._clock = output, stills_folder, clock
+        self._stills.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = threading.Lock()
+        self._open = ExitStack()
+        self._database: TagDatabase | None = None
+        self._read_at, self._read_seconds = -math.inf, 0.0
+
+    def search(self, expression: str, *, offset: int, limit: int) -> Page:
+        """What fits `expression`, from the `offset`-th on. Raises ConfigError for a wrong expression."""
+        condition = compile_expression(expression, COLUMNS)
+        with self._lock:
+            database = self._refreshed()
+            if database is None:
+                return Page(0, [], [])
+            (count,) = database.rows(f"SELECT count(*) AS n FROM found WHERE {condition.sql}", condition.parameters)
+            rows = database.rows(
+                f"SELECT {KEY} AS key, {', '.join(_ENTRY)} FROM found WHERE {condition.sql} "
+                "ORDER BY score DESC NULLS LAST, video_id LIMIT ? OFFSET ?",
+                [*condition.parameters, limit, offset],
+            )
+            styles = database.rows(
+                "SELECT DISTINCT style FROM (SELECT best_style AS style FROM tags "
+                "UNION ALL SELECT style FROM corrections) WHERE style <> 'unknown' ORDER BY style"
+            )
+        return Page(int(count["n"]), [_json(row) for row in rows], [str(row["style"]) for row in styles])
+
+    def video(self, key: str) -> dict[str, Any] | None:
+        """All that is known of a video, None if there is none of this key."""
+        try:
+            return self._video(key)
+        except ObjectMissingError:  # its part was compacted into another since it was read
+            with self._lock:
+                self._read_at = -math.inf
+            return self._video(key)
+
+    def _video(self, key: str) -> dict[str, Any] | None:
+        row = self._row(key, [*_ENTRY, "part", "row_in_part"])
+        if row is None:
+            return None
+        place = {name: row.pop(name) for name in ("part", "row_in_part")}
+        return _json({"key": key, **row, **_details(**place)})
+
+    def media_uri(self, key: str) -> str | None:
+        """Where the video itself is, None if there is none of this key."""
+        place = self._place(key)
+        return place.uri if place else None
+
+    def keypoints(self, key: str) -> list[dict[str, Any]] | None:
+        """The skeletons of a video by time, in pixels of its frames; None if there is none of this key."""
+        place = self._place(key)
+        if place is None:
+            return None
+        rows = self._keypoint_rows(place)
+        flat = np.concatenate([rows.keypoints_xy, rows.keypoint_scores[..., None]], axis=2).reshape(len(rows), -1)
+        flat = np.where(np.isfinite(flat), flat, 0).astype(float).round(2)
+        order = np.argsort(rows.pts_seconds, kind="stable")
+        frames: dict[float, list[dict[str, Any]]] = {}
+        for i in order[rows.pts_seconds[order] < MAX_KEYPOINT_SECONDS].tolist():
+            people = frames.setdefault(round(float(rows.pts_seconds[i]), 3), [])
+            people.append({"track_id": int(rows.track_id[i]), "keypoints": flat[i].tolist()})
+        return [{"seconds": seconds, "people": people} for seconds, people in frames.items()]
+
+    def still(self, key: str) -> bytes | None:
+        """A JPEG of a moment of the video with its skeletons, None if there is no such video or no picture of it."""
+        place = self._place(key)
+        if place is None:
+            return None
+        name = f"{key}-{place.pose_fingerprint}-{hashlib.sha256(place.content_id.encode()).hexdigest()[:16]}.jpg"
+        path = self._stills / name
+        if not path.exists():
+            try:
+                picture = _draw_still(place.uri, self._keypoint_rows(place))
+            except (MediaError, StorageError, ConfigError):
+                return None  # the tables outlive their videos
+            partial = path.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
+            partial.write_bytes(picture)
+            os.replace(partial, path)
+        return path.read_bytes()
+
+    def correct(self, key: str, *, style: str, reviewer: str, note: str) -> bool:
+        """Whether there is such a video; its style is now what the reviewer says, here and in `choreai search`."""
+        place = self._place(key)
+        if place is None:
+            return False
+        review = {
+            "video_id": place.video_id,
+            "content_id": place.content_id,
+            "style": style,
+            "reviewer": reviewer,
+            "reviewed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "note": note or None,
+        }
+        with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+            path = Path(folder, "review.jsonl")
+            path.write_text(json.dumps(review, ensure_ascii=False), encoding="utf-8")
+            import_corrections(self._output, str(path))
+        with self._lock:
+            if self._database is not None:
+                self._database.load_corrections()
+        return True
+
+    def _refreshed(self) -> TagDatabase | None:
+        """The database, read again now and then; None while there are no tags. Called with the lock held."""
+        started = self._clock()
+        if started - self._read_at > max(REFRESH_SECONDS if self._database else 1.0, 20 * self._read_seconds):
+            self._open.close()
+            self._database = None
+            database = self._open.enter_context(open_tag_database(self._output))
+            try:
+                open_found(database, Search(""), labels=None, features=MEASURES)
+            except ConfigError:  # no tags there yet
+                self._open.close()
+            else:
+                database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id"])
+                self._database = database
+            self._read_at = self._clock()
+            self._read_seconds = self._read_at - started
+        return self._database
+
+    def _row(self, key: str, columns: list[str]) -> dict[str, Any] | None:
+        with self._lock:
+            database = self._refreshed()
+            if database is None:
+                return None
+            rows = database.rows(f"SELECT {', '.join(columns)} FROM found WHERE {KEY} = ?", [key])
+        return rows[0] if rows else None
+
+    def _place(self, key: str) -> _Place | None:
+        row = self._row(key, ["video_id", "uri", "content_id", "pose_fingerprint"])
+        return None if row is None else _Place(**row)
+
+    def _keypoint_rows(self, place: _Place) -> KeypointRows:
+        with self._lock:
+            database = self._refreshed()
+            shards = [] if database is None else database.rows(
+                "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
+                [place.video_id, place.content_id, place.pose_fingerprint],
+            )  # fmt: skip
+        for row in shards:
+            part = tables.part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
+            for _, rows in read_videos(part, {place.video_id: place.content_id}):
+                return rows
+        return KeypointRows.of(tables.KEYPOINTS.empty_table())
+
+
+def _details(part: str, row_in_part: int) -> dict[str, Any]:
+    """The long columns of one tags row, of which no table of all videos is held."""
+    with tables.open_part(part, tables.TAGS) as file:
+        for batch in file.iter_batches(columns=_DETAILS):
+            if row_in_part < len(batch):
+                return batch.slice(row_in_part, 1).to_pylist()[0]
+            row_in_part -= len(batch)
+    raise TableError(f"{part}: it has fewer rows than when it was read; start the server again")
+
+
+def _draw_still(uri: str, rows: KeypointRows) -> bytes:
+    """A JPEG of the moment in the middle of the first seconds in which somebody is seen."""
+    times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_STILL_SECONDS])
+    wanted = float(times[len(times) // 2]) if len(times) else 0.0
+    with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
+        chosen = next(frame for frame in reader.frames() if frame.pts_seconds >= wanted - 1e-3)
+    image = chosen.image.copy()
+    now = np.flatnonzero(np.abs(rows.pts_seconds - chosen.pts_seconds) < 0.05)
+    track_ids, first = np.unique(rows.track_id[now], return_index=True)
+    draw_people(
+        image,
+        keypoints_xy=rows.keypoints_xy[now[first]],
+        keypoint_scores=rows.keypoint_scores[now[first]],
+        track_ids=track_ids.tolist(),
+    )
+    picture = Image.fromarray(image)
+    picture.thumbnail((STILL_WIDTH, 2 * STILL_WIDTH))
+    target = io.BytesIO()
+    picture.save(target, "JPEG", quality=82)
+    return target.getvalue()
+
+
+def _json(value: Any) -> Any:  # JSON values of any shape
+    """JSON has no NaN and no times."""
+    if isinstance(value, dict):
+        return {name: _json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat()
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,136 @@
+"""One uploaded clip, from file to result: poses, tag, annotated video and tables, by the batch job's code."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from choreai.annotate import PosedVideo, annotate, judge_style
+from choreai.errors import MediaError
+from choreai.pose.estimator import PoseEstimator
+from choreai.pose.people import find_people
+from choreai.store import tables
+from choreai.store.keypoints import KeypointRows
+from choreai.store.pose_parts import VideoRows
+from choreai.style.model import StyleModel
+from choreai.style.movement_figure import draw_movement, save_figure
+from choreai.video.decode import VideoInfo, VideoReader
+from choreai.web.clip_files import UPLOAD_NAME, write_status
+from choreai.web.judging import judge_rows, tag_json
+
+POSE_SHARE = 0.6
+"""Of the work, about: the rest is drawing and encoding."""
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """What a clip may be; one that is more raises MediaError, with the limit in its reason."""
+
+    max_seconds: float
+    max_pixels: int
+    work_seconds: float
+
+    def check(self, info: VideoInfo, name: str) -> None:
+        """Nothing; what the container claims is not too much."""
+        if info.width * info.height > self.max_pixels:
+            raise MediaError(name, f"{info.width} x {info.height} is too large; the limit is {self.max_pixels} pixels")
+        if info.duration_seconds is not None and info.duration_seconds > self.max_seconds:
+            raise MediaError(name, f"{info.duration_seconds:.0f} s is too long; the limit is {self.max_seconds:g} s")
+
+
+class ClipWorker:
+    """Processes clips one after the other; holds the estimator and the model in between."""
+
+    def __init__(
+        self,
+        estimator: PoseEstimator,
+        model: StyleModel | None,
+        *,
+        frames_per_second: float,
+        pose_fingerprint: str,
+        limits: ClipLimits,
+    ) -> None:
+        self._estimator, self._model, self._limits = estimator, model, limits
+        self._frames_per_second, self._fingerprint = frames_per_second, pose_fingerprint
+
+    def process(self, folder: Path, name: str) -> None:
+        """Nothing; leaves the result of the clip in `folder`, whose name is its id. Raises MediaError if there can be
+        none, named `name` and never by its path."""
+        deadline = time.monotonic() + self._limits.work_seconds
+        table, info = self._find_poses(folder, name, deadline)
+        rows = KeypointRows.of(table)
+        judged = judge_style(rows, self._model)
+        tag = judge_rows(rows, None) if self._model is None else judged.tag and tag_json(judged.tag)
+        keypoints = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), "choreai.pose_fingerprint": self._fingerprint}
+        )
+        pq.write_table(keypoints, folder / "keypoints.parquet", compression="zstd")
+        write_status(folder, state="working", name=name, progress=POSE_SHARE)
+        video = PosedVideo("clip", str(folder / UPLOAD_NAME), rows)
+        drawn = annotate(video, tag=judged.text, details=judged.tag, folder=folder)
+        os.replace(drawn.video, folder / "annotated.mp4")
+        os.replace(drawn.sheet, folder / "sheet.png")
+        figure = draw_movement(rows, judged.tag)
+        if figure is not None:
+            save_figure(figure, folder / "movement.png")
+            save_figure(figure, folder / "movement.svg")
+        result = {
+            "video_id": folder.name,
+            "name": name,
+            "width": info.width,
+            "height": info.height,
+            "duration_seconds": info.duration_seconds,
+            "pose_fingerprint": self._fingerprint,
+            "model_version": None if self._model is None else self._model.model_version,
+            "tag": tag,
+            "why_no_tag": None if tag is not None else "nobody was in view for long enough",
+        }
+        (folder / "tag.json").write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
+
+    def _find_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo]:
+        """The clip's keypoint table, on the batch job's sampling grid, and what kind of video it is."""
+        rows = VideoRows(folder, video_id=folder.name, content_id="upload")
+        with (folder / UPLOAD_NAME).open("rb") as file, VideoReader(file, uri=name, num_threads=2) as reader:
+            self._limits.check(reader.info, name)
+            frames = reader.sample(frames_per_second=self._frames_per_second)
+            report = _Progress(folder, name, reader.info.duration_seconds or self._limits.max_seconds)
+            with closing(find_people(frames, self._estimator)) as tracked:
+                for people in tracked:
+                    if people.pts_seconds > self._limits.max_seconds:  # whatever the container claimed
+                        raise MediaError(name, f"it is longer than {self._limits.max_seconds:g} s, which is the limit")
+                    if time.monotonic() > deadline:
+                        raise MediaError(name, f"it took longer than {self._limits.work_seconds:g} s to process")
+                    rows.add(
+                        frame_index=people.frame_index,
+                        pts_seconds=people.pts_seconds,
+                        track_ids=people.track_ids,
+                        box_xyxy=people.poses.box_xyxy,
+                        box_scores=people.poses.box_scores,
+                        keypoints_xy=people.poses.keypoints_xy,
+                        keypoint_scores=people.poses.keypoint_scores,
+                        keypoints_xyz=people.poses.keypoints_xyz,
+                    )
+                    report(people.pts_seconds)
+            info = reader.info
+        chunks = list(rows.chunks())
+        return pa.concat_tables(chunks) if chunks else tables.KEYPOINTS.empty_table(), info
+
+
+class _Progress:
+    """Writes down how far the poses are, once a second at most."""
+
+    def __init__(self, folder: Path, name: str, duration_seconds: float, clock: Callable[[], float] = time.monotonic):
+        self._folder, self._name, self._duration, self._clock = folder, name, duration_seconds, clock
+        self._written_at = clock()
+
+    def __call__(self, pts_seconds: float) -> None:
+        if self._clock() - self._written_at >= 1:
+            self._written_at = self._clock()
+            share = POSE_SHARE * min(1.0, pts_seconds / max(self._duration, 1e-3))
+            write_status(self._folder, state="working", name=self._name, progress=round(share, 2))

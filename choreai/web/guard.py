@@ -1,0 +1,123 @@
+"""Who may come in, and with which headers everything leaves: one ASGI layer around the whole application.
+
+Without a token only this machine may use the server, under a name of this machine (a web site could otherwise
+point its own name here). With one, the token comes as a bearer header or, from pages, as a cookie made from it.
+"""
+
+import hashlib
+import hmac
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from choreai.web.limits import RequestRate
+from choreai.web.problem import WebProblem
+from choreai.web.settings import is_loopback
+
+COOKIE = "choreai_session"
+POLICY_VIOLATION = 1008
+
+_OPEN_PATHS = ("/static/", "/health", "/ready", "/login", "/v1/session", "/videos/", "/v1/videos/", "/favicon.ico")
+"""No token for these: nobody's data is behind them, but for results of uploads, whose 128-bit id in the link is the
+token of that one result while it lives."""
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Guard:
+    """The application behind its door."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, rate: RequestRate) -> None:
+        self._app, self._token, self._rate = app, token, rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        guarded = send if scope["type"] == "websocket" else _with_headers(send, scope["path"])
+        problem = self._refusal(scope)
+        if problem is None:
+            await self._app(scope, receive, guarded)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail})
+        else:
+            await problem.response()(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope) -> WebProblem | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._token is None and not is_loopback(urlsplit(f"//{host}").hostname or "" if _is_host(host) else ""):
+            return WebProblem(421, "without a token this server answers to names of its own machine only")
+        if not self._rate.take(client_of(scope)):
+            return WebProblem(429, "too many requests from your address; wait a moment", retry_after_seconds=5)
+        if not _same_origin(scope, headers, host):
+            return WebProblem(403, "another site's page may not use this server")
+        is_open = scope["type"] == "http" and scope["path"].startswith(_OPEN_PATHS)
+        if self._token is not None and not is_open and not knows_token(headers, self._token):
+            return WebProblem(401, "give the server's token: as `Authorization: Bearer ...`, or at /login")
+        return None
+
+
+def client_of(scope: Scope) -> str:
+    """Who asks: the address of the peer."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def session_of(token: str) -> str:
+    """What the cookie holds: made from the token, which itself is not kept in browsers."""
+    return hmac.new(token.encode(), b"choreai session", hashlib.sha256).hexdigest()
+
+
+def knows_token(headers: Headers, token: str) -> bool:
+    """Whether a request brings the token or the cookie made from it."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        return True
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return False
+    return cookie is not None and hmac.compare_digest(cookie.value.encode(), session_of(token).encode())
+
+
+def _is_host(host: str) -> bool:
+    """Whether it can be taken apart; urlsplit raises for brackets that hold no address."""
+    try:
+        urlsplit(f"//{host}")
+    except ValueError:
+        return False
+    return True
+
+
+def _same_origin(scope: Scope, headers: Headers, host: str) -> bool:
+    """False where a browser says that a page of another site asks for more than to look."""
+    origin = headers.get("origin")
+    if origin is None or (scope["type"] == "http" and scope["method"] in ("GET", "HEAD")):
+        return True
+    return origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
+
+
+def _with_headers(send: Send, path: str) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers[name] = value
+            if "cache-control" not in headers:
+                headers["Cache-Control"] = "no-cache" if path.startswith("/static/") else "no-store"
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,115 @@
+"""The poses of many viewers' camera pictures, one after the other, in one process.
+
+Each viewer has an estimator of their own, for estimators that look for people where they were in the frame before.
+An ordinary class: Ray Serve runs it in a replica, tests call it directly.
+"""
+
+import io
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from choreai.errors import MediaError
+from choreai.pose.estimator import PoseEstimator, Poses
+from choreai.video.frame import Frame
+
+MAX_PICTURE_SIDE = 1920
+IDLE_SECONDS = 20.0
+"""Who has sent nothing for so long has gone, or has been moved to another replica."""
+
+
+@dataclass
+class _Session:
+    estimator: PoseEstimator
+    num_frames: int
+    used_at: float
+
+
+@dataclass(frozen=True, eq=False)
+class LivePoses:
+    """The people of one picture."""
+
+    poses: Poses
+    width: int
+    height: int
+    seconds: float
+    """What decoding and estimating took."""
+
+
+class PoseSessions:
+    """Estimators by viewer; `max_sessions` at most, the longest idle one goes first."""
+
+    def __init__(self, build_estimator: Callable[[], PoseEstimator], *, max_sessions: int) -> None:
+        self._build, self._max = build_estimator, max_sessions
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def warm_up(self) -> None:
+        """Nothing; loads what the first viewer would otherwise wait for. Raises what building an estimator does."""
+        estimator = self._build()
+        estimator.start_video()
+        estimator.estimate([Frame(np.zeros((256, 256, 3), np.uint8), 0, 0.0)])
+        _close(estimator)
+
+    def estimate(self, session_id: str, picture: bytes, *, pts_seconds: float) -> LivePoses:
+        """The poses in a viewer's next picture, a JPEG. Raises MediaError if it is none."""
+        started = time.perf_counter()
+        image = decode_picture(picture)
+        session = self._session(session_id)
+        (poses,) = session.estimator.estimate([Frame(image, session.num_frames, pts_seconds)])
+        session.num_frames += 1
+        session.used_at = time.monotonic()
+        height, width = image.shape[:2]
+        return LivePoses(poses, width, height, time.perf_counter() - started)
+
+    def end(self, session_id: str) -> None:
+        """Forget a viewer; nothing if there is none of this id."""
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            _close(session.estimator)
+
+    def end_idle(self) -> None:
+        """Forget everybody who has been away for `IDLE_SECONDS`."""
+        now = time.monotonic()
+        for session_id in [i for i, s in self._sessions.items() if now - s.used_at > IDLE_SECONDS]:
+            self.end(session_id)
+
+    def _session(self, session_id: str) -> _Session:
+        session = self._sessions.get(session_id)
+        if session is None:
+            self.end_idle()
+            while len(self._sessions) >= self._max:
+                self.end(next(iter(self._sessions)))
+            estimator = self._build()
+            estimator.start_video()
+            session = self._sessions[session_id] = _Session(estimator, 0, time.monotonic())
+        self._sessions.move_to_end(session_id)
+        return session
+
+
+def decode_picture(picture: bytes) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a JPEG. Raises MediaError if it is none, is cut short, or is too large.
+
+    Its size is read from its header before anything is decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
+            if max(image.size) > MAX_PICTURE_SIDE:
+                raise MediaError("picture", f"a picture's longer side may have {MAX_PICTURE_SIDE} pixels at most")
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        raise MediaError("picture", "this is not a whole JPEG picture") from exc
+
+
+def _close(estimator: PoseEstimator) -> None:
+    """Free what an estimator holds outside Python, if it holds anything there."""
+    close = getattr(estimator, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,64 @@
+"""Errors as problem+json (RFC 9457): one shape for everything that goes wrong, and no path of the server in it."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from choreai.errors import ChoreaiError, MediaError
+
+logger = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+class WebProblem(Exception):
+    """A request that cannot be answered: `status` and what to do about it, for whoever asked."""
+
+    def __init__(self, status: int, detail: str, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(status, detail)
+        self.status, self.detail, self.retry_after_seconds = status, detail, retry_after_seconds
+
+    def body(self) -> dict[str, str | int]:
+        """The members of the problem document."""
+        title = HTTPStatus(self.status).phrase
+        return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
+
+    def response(self) -> JSONResponse:
+        headers = {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
+        return JSONResponse(self.body(), self.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Nothing; every error of `app` becomes a problem document from now on."""
+
+    @app.exception_handler(WebProblem)
+    async def _problem(_request: Request, exc: WebProblem) -> JSONResponse:
+        return exc.response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, exc: HTTPException) -> JSONResponse:
+        detail = "there is nothing at this address" if exc.status_code == 404 else str(exc.detail)
+        return WebProblem(exc.status_code, detail).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_request: Request, exc: RequestValidationError) -> JSONResponse:
+        wrong = (f"{'.'.join(str(part) for part in error['loc'][1:])}: {error['msg']}" for error in exc.errors())
+        return WebProblem(422, "; ".join(wrong)).response()
+
+    @app.exception_handler(MediaError)
+    async def _media(_request: Request, exc: MediaError) -> JSONResponse:
+        return WebProblem(422, exc.reason).response()
+
+    @app.exception_handler(ChoreaiError)
+    async def _choreai(_request: Request, exc: ChoreaiError) -> JSONResponse:
+        # Its text names places in the server's storage.
+        logger.error("a request failed: %s", exc)
+        return WebProblem(500, "the server could not read its data; its log says why").response()
+
+    @app.exception_handler(Exception)
+    async def _unforeseen(_request: Request, exc: Exception) -> JSONResponse:
+        logger.error("a request failed", exc_info=exc)
+        return WebProblem(500, "an error of the server's own; its log says more").response()

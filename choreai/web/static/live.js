@@ -1,0 +1,140 @@
+// The live page: a camera or a file, the skeleton over it, and what the server says of the movement.
+import { byId, showProblem, signIn } from "./page.js";
+import { drawPeople } from "./skeleton.js";
+import { LiveStream } from "./stream.js";
+import { gaugeList, legend, reasonList, scoreList, verdictOf } from "./tag.js";
+import { Timeline } from "./timeline.js";
+import { wireUpload } from "./upload.js";
+
+const video = byId("video");
+const overlay = byId("overlay");
+const timeline = new Timeline(byId("timeline"));
+let stream = null;
+let styles = [];
+let said = "";
+
+gaugeList(byId("gauges"), null);
+wireUpload();
+byId("camera").addEventListener("click", startCamera);
+byId("file").addEventListener("change", startFile);
+byId("stop").addEventListener("click", () => stop());
+video.addEventListener("ended", () => stop());
+
+async function startCamera() {
+  stop();
+  let camera;
+  try {
+    camera = await navigator.mediaDevices.getUserMedia({
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: "user" },
+    });
+  } catch (error) {
+    showProblem(byId("problem"), new Error(error.name === "NotAllowedError"
+      ? "the browser may not use the camera; allow it in the address bar, or play a video file"
+      : "no camera was found; play a video file instead"));
+    return;
+  }
+  video.srcObject = camera;
+  start(true);
+}
+
+function startFile(event) {
+  const [file] = event.target.files;
+  event.target.value = "";
+  if (!file) return;
+  stop();
+  video.src = URL.createObjectURL(file);
+  start(false);
+}
+
+async function start(isMirrored) {
+  byId("problem").hidden = true;
+  byId("empty").hidden = true;
+  byId("stop").hidden = false;
+  byId("stage").classList.toggle("mirrored", isMirrored);
+  try {
+    await video.play();
+  } catch {
+    stop();
+    showProblem(byId("problem"), new Error("this browser cannot play that file; upload it below instead"));
+    return;
+  }
+  byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  byId("signal").textContent = "connecting";
+  stream = new LiveStream(video, { welcome, pose, busy, style, problem, closed: stop });
+  stream.open();
+}
+
+function stop() {
+  stream?.close();
+  stream = null;
+  timeline.stop();
+  video.pause();
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.srcObject = null;
+  if (video.src) {
+    URL.revokeObjectURL(video.src);
+    video.removeAttribute("src");
+    video.load();
+  }
+  overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height);
+  overlay.dataset.people = "0";
+  byId("empty").hidden = false;
+  byId("stop").hidden = true;
+  byId("signal").textContent = "";
+}
+
+function welcome(message) {
+  styles = message.styles;
+  byId("timeline-card").hidden = !styles.length;
+  legend(byId("legend"), styles);
+  timeline.start(styles);
+}
+
+function pose(message) {
+  requestAnimationFrame(() => {
+    if (!stream) return;
+    drawPeople(overlay, message.people, message.width, message.height);
+    stream.drawn(message.captured_ms);
+    overlay.dataset.people = message.people.length;
+    showSignal(message);
+  });
+}
+
+function busy() {
+  byId("signal").textContent = "the server is busy, one moment";
+}
+
+function showSignal(message) {
+  const delay = stream.delay();
+  const signal = byId("signal");
+  signal.dataset.median = delay.median.toFixed(0);
+  signal.dataset.p95 = delay.p95.toFixed(0);
+  signal.dataset.count = delay.count;
+  const now = performance.now();
+  if (now - (signal.shownAt ?? 0) < 1000) return;
+  signal.shownAt = now;
+  const people = message.people.length ? "" : "; nobody in view";
+  signal.textContent = `${message.frames_per_second.toFixed(1)} pictures a second, ${delay.median.toFixed(0)} ms behind${people}`;
+}
+
+function style(tag) {
+  if (!stream) return;
+  const verdict = verdictOf(tag);
+  byId("verdict").textContent = verdict.text;
+  byId("verdict").classList.toggle("unsure", verdict.isUnsure);
+  byId("doubt").textContent = verdict.detail;
+  scoreList(byId("scores"), tag.distribution, styles);
+  reasonList(byId("why"), tag);
+  gaugeList(byId("gauges"), tag.kinematics);
+  timeline.add(tag.distribution);
+  if (verdict.text !== said) {
+    said = verdict.text;
+    byId("announce").textContent = `Style: ${said}`;
+    byId("timeline").setAttribute("aria-label", `Style probabilities over the last minute; now ${said}`);
+  }
+}
+
+function problem(message) {
+  showProblem(byId("problem"), new Error(message.detail));
+  if (message.status === 401) signIn();
+}

@@ -1,0 +1,85 @@
+// A tag in pictures and words: verdict, scores, reasons, gauges. Live page, results and catalog share it.
+import { styleColor } from "./colors.js";
+import { make, percent, sentence } from "./page.js";
+
+export function verdictOf(tag) {
+  if (!tag) return { text: "–", isUnsure: true, detail: "Nobody was in view for long enough." };
+  if (tag.style === null) return { text: "no style model", isUnsure: true, detail: "Movement is measured all the same." };
+  if (tag.corrected_by) {
+    const detail = `${tag.corrected_by} said so; the model said ${tag.best_style}, sure to ${percent(tag.score)}.`;
+    return { text: tag.style, isUnsure: tag.unknown, detail };
+  }
+  if (tag.unknown) {
+    return { text: "unknown", isUnsure: true, detail: sentence(`most like ${tag.best_style}, but ${tag.reason}`) };
+  }
+  return { text: tag.style, isUnsure: false, detail: `Sure to ${percent(tag.score)}.` };
+}
+
+export function scoreList(list, distribution, styles) {
+  const best = [...distribution].sort((a, b) => b.score - a.score).slice(0, 6);
+  list.replaceChildren(...best.map(({ style, score }) => {
+    const bar = make("i");
+    bar.style.width = `${100 * score}%`;
+    bar.style.background = styleColor(style, styles);
+    return make("li", {}, make("span", { class: "name", text: style }),
+      make("span", { class: "meter" }, bar), make("span", { class: "number", text: `${Math.round(100 * score)} %` }));
+  }));
+}
+
+export function reasonList(list, tag) {
+  const sentences = tag?.reasons?.map((reason) => reason.sentence) ?? [];
+  const none = tag?.style === null ? "Reasons come with a style model." : "Nothing stands out.";
+  list.replaceChildren(...(sentences.length
+    ? sentences.map((text) => make("li", { text: sentence(text) }))
+    : [make("li", { class: "quiet", text: none })]));
+}
+
+// The ends of the scales lie about where real dance clips do.
+const GAUGES = [
+  { name: "Tempo", unit: "beats a minute", low: 80, high: 160, digits: 0,
+    value: (k) => (k.beat_strength >= 0.15 ? k.beats_per_minute : null), none: "no clear beat" },
+  { name: "Amplitude", unit: "torso lengths", low: 0, high: 4, digits: 1,
+    value: (k) => mean(k.left_hand_range, k.right_hand_range), none: "hands not seen" },
+  { name: "Fluidity", unit: "of 10", low: 0, high: 10, digits: 1,
+    value: (k) => (k.hands_spectral_arc_length === null ? null : clamp(12 + 2 * k.hands_spectral_arc_length, 0, 10)),
+    none: "hands are still" },
+];
+const mean = (a, b) => (a === null || b === null ? a ?? b : (a + b) / 2);
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+export function gaugeList(list, kinematics) {
+  list.replaceChildren(...GAUGES.map((gauge) => {
+    const value = kinematics ? gauge.value(kinematics) ?? null : null;
+    const bar = make("i");
+    if (value !== null) bar.style.width = `${100 * clamp((value - gauge.low) / (gauge.high - gauge.low), 0, 1)}%`;
+    return make("div", {}, make("dt", { text: gauge.name }), make("dd", {},
+      make("div", { class: "value", text: value === null ? "–" : value.toFixed(gauge.digits) }),
+      make("div", { class: "meter" }, bar),
+      make("div", { class: "unit", text: value === null && kinematics ? gauge.none : gauge.unit })));
+  }));
+}
+
+export function legend(list, styles) {
+  list.replaceChildren(...styles.map((style) => {
+    const mark = make("i");
+    mark.style.background = styleColor(style, styles);
+    return make("li", {}, mark, style);
+  }));
+}
+
+/** The cards of a tag: style, why, movement. */
+export function showTag(element, tag, whyNot) {
+  const verdict = tag ? verdictOf(tag) : { text: "no tag", isUnsure: true, detail: sentence(whyNot ?? "nothing to judge") };
+  const [scores, why, gauges] = [make("ul", { class: "scores" }), make("ul", { class: "why" }), make("dl", { class: "gauges" })];
+  const styles = tag?.distribution.map((entry) => entry.style) ?? [];
+  scoreList(scores, tag?.distribution ?? [], styles);
+  reasonList(why, tag);
+  gaugeList(gauges, tag?.kinematics ?? null);
+  const section = (title, ...content) => make("section", { class: "card" }, make("h2", { text: title }), ...content);
+  element.replaceChildren(
+    section("Style", make("div", { class: verdict.isUnsure ? "verdict unsure" : "verdict", text: verdict.text }),
+      make("p", { class: "quiet small", text: verdict.detail }), scores),
+    section("Why", why),
+    section("Movement", gauges),
+  );
+}

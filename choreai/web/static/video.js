@@ -1,0 +1,84 @@
+// One video of the catalog: played with its skeletons and segments, why it has its tag, and a way to correct it.
+import { ask, byId, clock, make, showProblem } from "./page.js";
+import { segmentBars } from "./segments.js";
+import { drawPeople } from "./skeleton.js";
+import { showTag } from "./tag.js";
+
+const MAX_GAP_SECONDS = 0.5; // as in annotated videos: no skeleton is made up over a longer absence
+const key = location.pathname.split("/").pop();
+const url = `/v1/catalog/${encodeURIComponent(key)}`;
+const video = byId("video");
+let frames = [];
+
+try {
+  const found = await ask(url);
+  show(found);
+  frames = await ask(`${url}/keypoints`);
+} catch (problem) {
+  showProblem(byId("problem"), problem);
+}
+
+function show(found) {
+  byId("title").textContent = found.video_id;
+  document.title = `choreai: ${found.video_id}`;
+  const tagged = new Date(found.tagged_at).toLocaleDateString([], { dateStyle: "medium" });
+  byId("about").textContent = [found.duration === null ? null : clock(found.duration), `tagged ${tagged}`,
+    `model ${found.model_version}`, found.label ? `labelled ${found.label}` : null].filter(Boolean).join(", ");
+  showTag(byId("tag"), found.style === null ? null : found, found.reason);
+  const styles = found.distribution.map((entry) => entry.style);
+  byId("styles").replaceChildren(...[...styles, "unknown"].map((style) => make("option", { value: style })));
+  const last = Math.max(0.1, found.duration ?? 0, ...found.segments.map((segment) => segment.stop_seconds));
+  segmentBars(byId("segments"), found, last, styles, video);
+  byId("shown").hidden = false;
+  video.addEventListener("loadedmetadata", () => {
+    byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  });
+  video.addEventListener("error", () => {
+    byId("unplayable").textContent = "This browser cannot play the video, or it is not there any more.";
+    byId("unplayable").hidden = false;
+  });
+  video.src = `${url}/media`;
+  requestAnimationFrame(draw);
+}
+
+function draw() {
+  if (video.videoWidth) drawPeople(byId("overlay"), peopleAt(video.currentTime), video.videoWidth, video.videoHeight);
+  requestAnimationFrame(draw);
+}
+
+/** Everybody at a time, between the two samples around it. */
+function peopleAt(seconds) {
+  let [low, high] = [0, frames.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (frames[middle].seconds <= seconds) low = middle + 1;
+    else high = middle;
+  }
+  const [before, after] = [frames[low - 1], frames[low]];
+  if (!before) return [];
+  if (!after || after.seconds - before.seconds > MAX_GAP_SECONDS) {
+    return seconds - before.seconds < 0.15 ? before.people : [];
+  }
+  const share = (seconds - before.seconds) / (after.seconds - before.seconds);
+  return before.people.flatMap(({ track_id: trackId, keypoints }) => {
+    const next = after.people.find((person) => person.track_id === trackId);
+    if (!next) return [];
+    const mixed = keypoints.map((value, i) => (i % 3 === 2 ? Math.min(value, next.keypoints[i])
+      : value + share * (next.keypoints[i] - value)));
+    return [{ track_id: trackId, keypoints: mixed }];
+  });
+}
+
+byId("correct").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  byId("problem").hidden = true;
+  try {
+    const correction = Object.fromEntries(new FormData(event.target));
+    await ask(`${url}/corrections`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(correction),
+    });
+    show(await ask(url));
+  } catch (problem) {
+    showProblem(byId("problem"), problem);
+  }
+});

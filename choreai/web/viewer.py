@@ -1,0 +1,88 @@
+"""What the server remembers of one viewer: who is who, and their last seconds of movement."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.pose.estimator import Poses
+from choreai.pose.reid import ReidTracker
+from choreai.pose.tracking import Tracker
+from choreai.store.keypoints import KeypointRows
+
+HORIZON_SECONDS = 10.0
+"""As long as the context in which a style model sees a window: what is judged is the last ten seconds."""
+MAX_ROWS = 2_000
+"""Ten seconds of six people at 30 pictures a second; beyond that the oldest go."""
+RATE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    frame_index: int
+    pts_seconds: float
+    poses: Poses
+    track_ids: npt.NDArray[np.int32]
+
+
+class Viewer:
+    """One viewer's last `HORIZON_SECONDS`, on the viewer's own clock."""
+
+    def __init__(self) -> None:
+        self._tracker: Tracker | ReidTracker | None = None
+        self._seen: deque[_Seen] = deque()
+        self._num_frames = self._num_rows = 0
+
+    def add(self, poses: Poses, *, pts_seconds: float) -> npt.NDArray[np.int32]:
+        """(P,) the track id of everybody in the viewer's next picture.
+
+        Raises ValueError if time does not go forward.
+        """
+        if self._seen and not pts_seconds > self._seen[-1].pts_seconds:
+            raise ValueError(f"pictures must come in order: {pts_seconds} s after {self._seen[-1].pts_seconds} s")
+        if self._tracker is None:  # as `choreai.pose.people` chooses for files
+            self._tracker = Tracker() if poses.features is None else ReidTracker()
+        track_ids = self._tracker.update(poses, pts_seconds=pts_seconds)
+        self._seen.append(_Seen(self._num_frames, pts_seconds, poses, track_ids))
+        self._num_frames += 1
+        self._num_rows += len(track_ids)
+        while self._num_rows > MAX_ROWS or self._seen[0].pts_seconds <= pts_seconds - HORIZON_SECONDS:
+            self._num_rows -= len(self._seen.popleft().track_ids)
+        return track_ids
+
+    def rows(self) -> KeypointRows:
+        """What was seen of the last seconds, as a keypoint table would hold it."""
+        counts = [len(seen.track_ids) for seen in self._seen]
+        track_id = _joined([seen.track_ids for seen in self._seen], (), np.int32)
+        frame_index = np.repeat(np.array([seen.frame_index for seen in self._seen], np.int32), counts)
+        order = np.lexsort((frame_index, track_id))
+        xyz = [seen.poses.keypoints_xyz for seen in self._seen]
+        known = [points for points in xyz if points is not None]
+        return KeypointRows(
+            frame_index=frame_index[order],
+            pts_seconds=np.repeat(np.array([s.pts_seconds for s in self._seen], np.float32), counts)[order],
+            track_id=track_id[order],
+            keypoints_xy=_joined([s.poses.keypoints_xy for s in self._seen], (NUM_KEYPOINTS, 2), np.float32)[order],
+            keypoint_scores=_joined([s.poses.keypoint_scores for s in self._seen], (NUM_KEYPOINTS,), np.float32)[order],
+            keypoints_xyz=_joined(known, (NUM_KEYPOINTS, 3), np.float32)[order] if len(known) == len(xyz) else None,
+        )
+
+    @property
+    def seconds_seen(self) -> float:
+        """How long a stretch is remembered."""
+        return self._seen[-1].pts_seconds - self._seen[0].pts_seconds if self._seen else 0.0
+
+    @property
+    def frames_per_second(self) -> float:
+        """The rate of the pictures of the last `RATE_SECONDS` that were worked on."""
+        recent = [s.pts_seconds for s in self._seen if s.pts_seconds > self._seen[-1].pts_seconds - RATE_SECONDS]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]], shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """One after the other, even if there is none."""
+    return np.concatenate([np.zeros((0, *shape), dtype), *arrays])

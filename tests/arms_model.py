@@ -1,0 +1,62 @@
+"""A style model that needs no training: it tells the styles of `moving_skeletons` by how the arms turn."""
+
+import numpy as np
+import numpy.typing as npt
+from moving_skeletons import FINGERPRINT, STYLES
+from torch import nn
+
+from choreai.motion.windows import WindowSettings
+from choreai.store.keypoints import KeypointRows
+from choreai.style.examples import Inputs
+from choreai.style.model import StyleModel, StyleModelConfig
+
+FloatArray = npt.NDArray[np.float32]
+WINDOWS = WindowSettings(num_steps=24, window_seconds=2.0, stride_seconds=1.0, min_seconds=1.5, context_seconds=4.0)
+_TURNS = np.array([(1, 1), (-1, -1), (1, -1)])  # of the left and the right wrist, by style
+_WRISTS = (9, 10)
+
+
+class ArmsModel(StyleModel):
+    """Sure of a style as far as both wrists turn its way; wrists that do not turn leave it in doubt."""
+
+    def window_log_scores(self, inputs: Inputs) -> FloatArray:
+        sides = []
+        for wrist in _WRISTS:
+            xy = inputs.steps[:, :, [3 * wrist, 3 * wrist + 1]]
+            xy = xy - xy.mean(axis=1, keepdims=True)
+            before, after = xy[:, :-1], xy[:, 1:]
+            turn = (before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]).sum(axis=1)
+            sides.append(turn / ((xy**2).sum(axis=(1, 2)) + 1e-3))
+        logits = 20 * np.stack(sides, axis=1) @ _TURNS.T
+        return (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def arms_model(**config: object) -> ArmsModel:
+    settings = {"unknown_below": 0.6, **config}
+    return ArmsModel(
+        networks=(nn.Identity(),),
+        config=StyleModelConfig(
+            labels=STYLES,
+            pose_fingerprint=FINGERPRINT,
+            windows=WINDOWS,
+            network="style",
+            hidden_size=1,
+            num_members=1,
+            **settings,
+        ),
+    )
+
+
+def rows_of(*tracks: FloatArray, starts: tuple[float, ...] = ()) -> KeypointRows:
+    """The rows of a video, 10 frames a second: a track for each (N, 17, 2), from its start on."""
+    begins = starts or (0.0,) * len(tracks)
+    counts = [len(xy) for xy in tracks]
+    seconds = [begin + np.arange(n) / 10 for begin, n in zip(begins, counts, strict=True)]
+    return KeypointRows(
+        frame_index=np.rint(np.concatenate(seconds) * 10).astype(np.int32),
+        pts_seconds=np.concatenate(seconds).astype(np.float32),
+        track_id=np.repeat(np.arange(len(tracks), dtype=np.int32), counts),
+        keypoints_xy=np.concatenate(tracks),
+        keypoint_scores=np.full((sum(counts), 17), 0.9, np.float32),
+        keypoints_xyz=None,
+    )

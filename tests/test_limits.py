@@ -1,0 +1,109 @@
+"""A video that never ends, or eats its worker's memory, costs itself only."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+from drivers import ROOT, read_whole
+from tiny_poses import ALLOCATES, HANGS, TinyWorker, write_clips
+
+from choreai.cluster.limits import VideoLimitError, VideoLimits
+from choreai.config import ExtractConfig, WorkerSettings
+from choreai.pose.settings import PoseSettings
+from choreai.store.catalog import read_catalog
+from choreai.store.shards import PoseShard, pending_videos, plan_shards
+from choreai.store.tables import VIDEOS
+from jobs import extract_poses
+
+FINGERPRINT = "tiny"
+
+
+def one_shard(catalog: Path) -> PoseShard:
+    pending = pending_videos(read_catalog(str(catalog)), VIDEOS.empty_table(), retry_quarantined=False)
+    (shard,) = plan_shards(pending.videos, videos_per_shard=8, pose_fingerprint=FINGERPRINT)
+    return shard
+
+
+def tiny_worker(output: Path, **limits: float) -> TinyWorker:
+    worker = TinyWorker(
+        str(output), settings=PoseSettings(), pose_fingerprint=FINGERPRINT, run_id="run", limits=VideoLimits(**limits)
+    )
+    worker.setup()
+    return worker
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
+        object_store_memory=100_000_000, logging_level="ERROR",
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},  # for the worker class
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize(
+    ("trouble", "error_class", "words"),
+    [(HANGS, "TimeLimit", "time limit of 0.05 minutes"), (ALLOCATES, "MemoryLimit", "memory limit of 0.25 GiB")],
+)
+def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_completes(
+    tmp_path, monkeypatch, trouble, error_class, words
+):
+    catalog = write_clips(tmp_path, [1, 2, trouble, 4, 5])
+    monkeypatch.setattr(extract_poses, "PoseWorker", TinyWorker)
+    config = ExtractConfig(
+        str(catalog), str(tmp_path / "out"), videos_per_shard=5,
+        workers=WorkerSettings(num_workers=1, max_video_minutes=0.05, max_video_gib=0.25),
+    )  # fmt: skip
+    summary = extract_poses.extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT)
+    assert dict(summary.statuses) == {"ok": 4, "quarantined": 1}
+    assert summary.num_worker_deaths == 1  # the culprit was known: no second worker was spent on it
+    bad = [row for row in read_whole(config.output, "videos").to_pylist() if row["status"] != "ok"]
+    assert [(row["video_id"], row["stage"], row["error_class"]) for row in bad] == [("clip-002", "worker", error_class)]
+    assert words in bad[0]["reason"]
+    assert set(read_whole(config.output, "keypoints")["video_id"].to_pylist()) == {
+        "clip-000", "clip-001", "clip-003", "clip-004",
+    }  # fmt: skip
+
+
+def test_limits_count_for_each_video_and_not_for_the_shard(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_POSES_SECONDS", "0.05")  # 0.4 s a video
+    catalog = write_clips(tmp_path, range(8))
+    report = tiny_worker(tmp_path / "out", max_seconds=3.0).process(one_shard(catalog))
+    assert (report.statuses, report.process_seconds > 3.0) == ({"ok": 8}, True)
+
+
+def test_the_error_survives_the_trip_from_the_worker():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(VideoLimitError(3, "TimeLimit", "too slow")))
+    assert (error.index, error.limit, str(error)) == (3, "TimeLimit", "too slow")
+
+
+def test_code_that_keeps_pythons_lock_ends_its_process_with_a_traceback(tmp_path):
+    program = f"""
+from pathlib import Path
+import sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from choreai.cluster import limits
+limits.STUCK_SECONDS = 1.0
+from test_limits import one_shard, tiny_worker
+from tiny_poses import KEEPS_THE_LOCK, write_clips
+folder = Path({str(tmp_path)!r})
+tiny_worker(folder / "out").process(one_shard(write_clips(folder, [1, KEEPS_THE_LOCK])))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "Timeout (0:00:01)!" in ended.stderr
+    assert "tiny_poses.py" in ended.stderr
+
+
+@pytest.mark.parametrize("limits", [{"max_seconds": 0}, {"max_bytes": -1}])
+def test_limits_that_no_video_could_keep_are_refused(limits):
+    with pytest.raises(ValueError, match="positive"):
+        VideoLimits(**limits)

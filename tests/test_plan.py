@@ -1,0 +1,121 @@
+"""The plan: hand-made sums, and rates measured from earlier runs."""
+
+import json
+
+import pytest
+from tag_rows import video_row, write_lines, write_part
+
+from choreai.cli import main
+from choreai.errors import ConfigError
+from choreai.plan import Node, Rates, measured_rates, need_for_catalog, need_for_stream
+from choreai.store import objects
+from choreai.store.reports import RunSummary, ShardReport
+
+GPU_WORKER = Rates(40.0, 0.5, 4.0, 1.0, None, "hand")
+NODE = Node(1, 1.0, 0.4)
+
+
+def write_extraction(root: str, run_id: str, *, gpus: float = 0.0, workers: int = 2, **totals: object) -> None:
+    config = {"workers": {"num_workers": 0, "num_cpus": 1.0, "num_gpus": gpus}}
+    summary = RunSummary(job="extract_poses", run_id=run_id, config=config, pose_fingerprint="fp1")
+    for worker in range(workers):
+        summary.add(ShardReport(f"s{worker}", True, {"ok": 1}, (), 100, 10, 0.0, 1, f"host:{worker}"))
+    for name, value in {"wall_seconds": 100.0, "busy_seconds": 150.0, **totals}.items():
+        setattr(summary, name, value)
+    summary.write_manifest(root)
+
+
+def test_a_catalog_is_done_within_the_hours_it_is_given():
+    # 7.2 million seconds at 40 x 0.5 a second: 100 worker hours.
+    need = need_for_catalog(7_200_000.0, GPU_WORKER, NODE, within_hours=8.0)
+    assert (need.num_workers, need.num_nodes, need.num_gpus, need.num_cpus) == (13, 13, 13.0, 52.0)
+    assert need.hours == pytest.approx(100 / 13)
+    assert need.cost(0.4) == pytest.approx(40.0)
+    exactly = need_for_catalog(7_200_000.0, GPU_WORKER, NODE, within_hours=10.0)
+    assert (exactly.num_nodes, exactly.hours) == (10, pytest.approx(10.0))
+
+
+def test_nodes_are_whole_however_many_workers_they_hold():
+    need = need_for_catalog(7_200_000.0, GPU_WORKER, Node(4, 1.0, 0.0), within_hours=8.0)
+    assert (need.num_nodes, need.num_workers) == (4, 16)
+    assert need.cost(1.0) == pytest.approx(25.0)  # 100 worker hours on four workers a node
+    assert need_for_catalog(1.0, GPU_WORKER, Node(4, 1.0, 0.0), within_hours=8.0).num_nodes == 1
+
+
+def test_a_stream_is_kept_up_with():
+    # 500 hours a minute are 30,000 seconds of video a second; a worker does 20.
+    need = need_for_stream(500.0, GPU_WORKER, NODE)
+    assert (need.num_workers, need.num_gpus, need.hours) == (1500, 1500.0, 730.0)
+    assert need.cost(0.4) == pytest.approx(1500 * 730 * 0.4)
+
+
+def test_rates_are_measured_from_the_newest_kind_of_run(store_uri):
+    root = f"{store_uri}/out"
+    rows = [video_row("a", duration=60.0, run_id="2"), video_row("b", duration=240.0, run_id="2")]
+    rows += [video_row("c", duration=300.0, run_id="3"), video_row("d", status="quarantined", run_id="3")]
+    rows += [video_row("other", duration=9999.0, run_id="1")]
+    write_part(root, "videos", "fp1", "0", rows)
+    write_extraction(root, "1", gpus=1.0)  # other workers
+    write_extraction(root, "2")
+    write_extraction(root, "3")
+    write_extraction(root, "4", wall_seconds=0.0)  # never finished
+    rates = measured_rates(root)
+    assert rates.video_seconds_per_second == pytest.approx(600.0 / 300.0)
+    assert rates.utilisation == pytest.approx(300.0 / 400.0)
+    assert rates.mean_seconds == pytest.approx(200.0)
+    assert (rates.num_cpus, rates.num_gpus) == (1.0, 0.0)
+    assert rates.source == "3 videos of 2 runs, the last 3"
+
+
+def test_without_a_finished_extraction_or_lengths_there_is_no_rate(tmp_path):
+    with pytest.raises(ConfigError, match="no finished extraction"):
+        measured_rates(str(tmp_path))
+    write_extraction(str(tmp_path), "1")
+    uri = f"{tmp_path}/runs/1/manifest.json"
+    manifest = json.loads(objects.read_object(uri))
+    assert manifest["finished"]
+    with pytest.raises(ConfigError, match="have no length"):
+        measured_rates(str(tmp_path))
+
+
+def test_the_command_says_what_it_counted_and_from_where(tmp_path, capsys):
+    root = str(tmp_path / "out")
+    write_part(root, "videos", "fp1", "0", [video_row("a", duration=300.0, run_id="1")])
+    write_extraction(root, "1")
+    rows = [f"v{number},v{number}.mp4" for number in range(480)]
+    catalog = write_lines(tmp_path / "catalog.csv", "video_id,uri", *rows)
+    command = ["plan", catalog, "--output", root, "--hours", "10", "--spot-price-per-hour", "0.5"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    # 480 videos of 300 s at 2 x 0.75 a second: 26.7 worker hours.
+    assert "480 videos of 300.0 s: 40.0 hours of video" in out
+    assert "1 videos of 1 runs, the last 1" in out
+    assert "8.89" in out
+    assert "13.33 USD" in out
+
+
+def test_the_command_plans_the_reports_stream_from_flags(capsys):
+    command = ["plan", "--stream-hours-per-minute", "500", "--video-seconds-per-second", "40", "--num-gpus", "1"]
+    assert main([*command, "--utilisation", "0.5", "--price-per-hour", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "1,500" in out
+    assert "1,095,000.00 USD a month" in out
+    assert "assumed: num cpus 1" in out
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--num-videos", "10", "--mean-seconds", "5"],
+        ["--num-videos", "10", "--video-seconds-per-second", "5"],
+        ["--num-videos", "0", "--mean-seconds", "5", "--video-seconds-per-second", "5"],
+        ["--num-videos", "10", "--mean-seconds", "-5", "--video-seconds-per-second", "5"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--video-seconds-per-second", "0"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--video-seconds-per-second", "5", "--utilisation", "85"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--video-seconds-per-second", "5", "--hours", "0"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--video-seconds-per-second", "5", "--workers-per-node", "0"],
+        ["--stream-hours-per-minute", "-1", "--video-seconds-per-second", "5"],
+    ],
+)
+def test_what_cannot_be_planned_with_is_refused(flags):
+    assert main(["plan", *flags]) == 2

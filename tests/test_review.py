@@ -1,0 +1,227 @@
+"""The review list and its page: what is worth a look, and that a browser makes of it what import takes."""
+
+import csv
+import html
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from clips import write_clip
+from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
+
+from choreai.cli import main
+from choreai.review import Candidate, choose_videos
+from choreai.review_page import review_page
+from choreai.store.corrections import import_corrections, read_corrections
+from choreai.store.pose_parts import PosePartWriter, VideoRows
+from choreai.store.tag_database import open_tag_database
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def spread(*scores: float, styles=("house", "hiphop", "ballet")) -> list[dict[str, object]]:
+    return [{"style": style, "score": score} for style, score in zip(styles, scores, strict=False)]
+
+
+def chosen(root: str, *, num: int = 50, labels: dict[str, str] | None = None) -> list[Candidate]:
+    table = pa.table({"video_id": list(labels), "label": list(labels.values())}) if labels else None
+    with open_tag_database(root) as database:
+        return choose_videos(database, num=num, labels=table)
+
+
+def test_what_hesitates_comes_first_and_what_has_nothing_to_judge_not_at_all(tmp_path):
+    write_tags(
+        str(tmp_path),
+        [
+            tag_row("sure", "house", 0.98, distribution=spread(0.98, 0.01, 0.01)),
+            tag_row("torn", "unknown", 0.45, best_style="house", distribution=spread(0.45, 0.44, 0.11)),
+            tag_row("fair", "house", 0.7, distribution=spread(0.7, 0.2, 0.1)),
+            tag_row("empty", None, None, reason="nobody in view"),
+        ],
+    )
+    candidates = chosen(str(tmp_path))
+    assert [each.video_id for each in candidates] == ["torn", "fair", "sure"]
+    assert candidates[0].margin == pytest.approx(0.01, abs=1e-6)
+    assert candidates[0].why == "house 0.45 or hiphop 0.44?"
+
+
+def test_a_label_that_a_sure_model_contradicts_comes_before_everything(tmp_path):
+    write_tags(
+        str(tmp_path),
+        [
+            tag_row("torn", "house", 0.5, distribution=spread(0.5, 0.49)),
+            tag_row("wrong", "house", 0.97, distribution=spread(0.97, 0.03)),
+            tag_row("right", "house", 0.97, distribution=spread(0.97, 0.03)),
+        ],
+    )
+    candidates = chosen(str(tmp_path), labels={"wrong": "ballet", "right": "house"})
+    assert [each.video_id for each in candidates] == ["wrong", "torn", "right"]
+    assert candidates[0].why.startswith("labelled ballet, but the model says house (0.97)")
+
+
+def test_movement_unlike_the_training_is_worth_a_look(tmp_path):
+    sure = {"best_style": "house", "distribution": spread(0.9, 0.1)}
+    write_tags(
+        str(tmp_path),
+        [
+            tag_row("plain", "house", 0.9, distribution=spread(0.9, 0.1)),
+            tag_row("strange", "unknown", 0.9, reason="moves unlike anything in training", **sure),
+        ],
+    )
+    first = chosen(str(tmp_path))[0]
+    assert first.video_id == "strange"
+    assert "moves unlike anything in training" in first.why
+
+
+def test_the_list_takes_the_styles_in_turn(tmp_path):
+    torn = [tag_row(f"house{n}", "house", 0.5, distribution=spread(0.5, 0.49)) for n in range(10)]
+    other = ("ballet", "house")
+    sure = [tag_row(f"ballet{n}", "ballet", 0.9, distribution=spread(0.9, 0.1, styles=other)) for n in range(3)]
+    write_tags(str(tmp_path), torn + sure)
+    styles = [each.best_style for each in chosen(str(tmp_path), num=6)]
+    assert styles.count("ballet") == 3
+
+
+def test_what_was_reviewed_is_not_asked_again_unless_its_bytes_are_new(tmp_path):
+    root = str(tmp_path)
+    write_tags(root, [tag_row("done"), tag_row("new-bytes", content_id="new"), tag_row("left")])
+    lines = ["video_id,content_id,style,reviewer,reviewed_at", "done,,house,kim,2026-11-02"]
+    import_corrections(root, write_lines(tmp_path / "r.csv", *lines, "new-bytes,old,house,kim,2026-11-02"))
+    assert sorted(each.video_id for each in chosen(root)) == ["left", "new-bytes"]
+
+
+@pytest.fixture
+def reviewable(tmp_path) -> Path:
+    """An output with one video that can be shown and one that is gone."""
+    clip = write_clip(tmp_path / "dance.mp4", num_frames=30)
+    root = tmp_path / "out"
+    with PosePartWriter(str(root), shard_id="s1", pose_fingerprint="fp1", trace={}) as writer:
+        for name, uri in (("here", str(clip)), ("gone", str(tmp_path / "gone.mp4"))):
+            rows = VideoRows(writer.scratch, video_id=name, content_id="c1")
+            for frame in range(0, 30, 4):
+                rows.add(
+                    frame_index=frame,
+                    pts_seconds=frame / 30,
+                    track_ids=np.zeros(1, np.int32),
+                    box_xyxy=np.array([[10, 10, 50, 40]], np.float32),
+                    box_scores=np.ones(1, np.float32),
+                    keypoints_xy=np.full((1, 17, 2), 20, np.float32),
+                    keypoint_scores=np.ones((1, 17), np.float32),
+                    keypoints_xyz=None,
+                )
+            record = {name: value for name, value in video_row(name, uri=uri).items() if name != "shard_id"}
+            writer.add_video(record, rows)
+        writer.commit()
+    tags = [tag_row("here", uri=str(clip)), tag_row("gone", score=0.8, uri=str(tmp_path / "gone.mp4"))]
+    write_tags(str(root), tags)
+    return root
+
+
+def test_the_page_has_stills_and_says_where_there_are_none(reviewable, tmp_path):
+    assert main(["review", "--output", str(reviewable), "--to", str(tmp_path / "page")]) == 0
+    page = (tmp_path / "page" / "review.html").read_text()
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert "No picture:" in page
+    assert "gone.mp4: there is nothing here" in page
+    assert not re.findall(r"(?:src|href)=\"?(?:https?:)?//", page)  # nothing is fetched
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "page" / "review.csv").read_text())))
+    assert {row["video_id"] for row in rows} == {"here", "gone"}
+    assert all(row["why"] for row in rows)
+
+
+def test_reviews_go_in_through_the_command_line(reviewable, tmp_path, capsys):
+    reviews = write_lines(tmp_path / "c.csv", "video_id,style,reviewer,reviewed_at", "here,house,kim,2026-11-02")
+    command = ["review", "--output", str(reviewable), "--import", reviews]
+    assert main(command) == 0
+    assert "1 reviews stored" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "were here before" in capsys.readouterr().out
+    assert main(["search", "style = house", "--output", str(reviewable), "--format", "jsonl"]) == 0
+    assert '"video_id": "here"' in capsys.readouterr().out
+    broken = write_lines(tmp_path / "d.csv", "video_id,style", "here,house")
+    assert main(["review", "--output", str(reviewable), "--import", broken]) == 2
+
+
+def candidate(video_id: str, **others: object) -> Candidate:
+    fields = {"uri": "/v.mp4", "content_id": "c1", "style": "house", "best_style": "house", "score": 0.9, "margin": 0.8}
+    rest = {"label": None, "distribution": (("house", 0.9),), "novelty": None, "pose_fingerprint": "fp1"}
+    return Candidate(video_id=video_id, **{**fields, **rest, **others})
+
+
+def test_hostile_names_stay_text():
+    hostile = "</script><img src=x onerror=alert(1)>\"'"
+    stills: dict[str, bytes | str] = {hostile: hostile}
+    page = review_page([candidate(hostile, uri=hostile, label=hostile)], stills, styles=[hostile])
+    assert "<img src=x" not in page
+    assert html.escape(hostile, quote=False)[:20] in page
+    assert page.count("</script>") == 2  # ours
+
+
+ANSWERS = """
+URL.createObjectURL = blob => { blob.text().then(text => {
+  const pre = document.createElement("pre"); pre.id = "saved"; pre.textContent = JSON.stringify(text);
+  document.body.append(pre); }); return "#"; };
+const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+document.getElementById("save").click();  // without a name nothing is saved
+press("2"); press("Enter"); press("0"); press("1"); press("k"); press("k"); press("Backspace");
+const other = document.querySelectorAll(".other")[4];
+other.value = "krump, wild"; other.dispatchEvent(new Event("change", {bubbles: true}));
+document.getElementById("reviewer").value = "=kim";
+document.getElementById("save").click();
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_file_that_the_page_makes_is_what_import_takes(tmp_path):
+    names = ["a", "=b", "c", "d", "e", "untouched"]
+    page = review_page([candidate(name) for name in names], dict.fromkeys(names, "gone"), styles=["ballet", "house"])
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # or the test's own script is refused
+    (tmp_path / "page.html").write_text(page.replace("</body>", f"<script>{ANSWERS}</script></body>"))
+    assert CHROMIUM is not None
+    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    done = subprocess.run(
+        [*browser, "--virtual-time-budget=2000", "--dump-dom", f"file://{tmp_path}/page.html"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    saved = re.findall(r'<pre id="saved">(.*?)</pre>', done.stdout)
+    assert len(saved) == 1, done.stderr[-2000:]
+    import json
+
+    (tmp_path / "corrections.csv").write_text(json.loads(html.unescape(saved[0])), newline="")
+    import_corrections(str(tmp_path / "out"), str(tmp_path / "corrections.csv"))
+    rows = read_corrections(str(tmp_path / "out")).to_pylist()
+    assert {row["video_id"]: row["style"] for row in rows} == {
+        "a": "house",
+        "=b": "house",
+        "d": "ballet",
+        "e": "krump, wild",
+    }
+    assert {row["reviewer"] for row in rows} == {"=kim"}
+    assert {row["content_id"] for row in rows} == {"c1"}
+    assert "4 of 6 reviewed" in done.stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_browser_runs_the_page_under_its_own_policy(tmp_path):
+    (tmp_path / "page.html").write_text(review_page([candidate("a")], {"a": "gone"}, styles=["house"]))
+    assert CHROMIUM is not None
+    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    command = [*browser, "--dump-dom", f"file://{tmp_path}/page.html"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "0 of 1 reviewed" in done.stdout
+
+
+def test_compact_says_what_it_did(tmp_path, capsys):
+    for number in range(3):
+        write_part(str(tmp_path), "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
+    assert main(["compact", "--output", str(tmp_path)]) == 0
+    assert "tags/lstm-a" in capsys.readouterr().out
+    assert main(["compact", "--output", str(tmp_path / "nothing")]) == 0
+    assert "no tables" in capsys.readouterr().out

@@ -1,0 +1,276 @@
+"""The run report: what changed and why, what failed, drifted and cost; and who is told."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+from tag_rows import tag_row, video_row, write_part, write_tags
+
+from choreai.cli import main
+from choreai.errors import ConfigError, TableError
+from choreai.notify import message_of, post_webhook, publish_sns
+from choreai.report_settings import ReportSettings
+from choreai.run_report import RunReport, make_run_report
+from choreai.run_report_page import run_report_page, write_run_report
+from choreai.store import objects
+from choreai.store.reports import RunSummary, ShardReport
+
+FIRST, EXTRACT, SECOND = "20261101T030000Z-aaaaaa", "20261102T020000Z-bbbbbb", "20261102T030000Z-cccccc"
+
+
+def write_run(root: str, run_id: str, *, job: str = "tag_catalog", workers=("host-1:10",), **totals: object) -> None:
+    """A manifest as the jobs write it."""
+    summary = RunSummary(
+        job=job,
+        run_id=run_id,
+        config={"catalog": "s3://videos/", "max_failed_fraction": 0.2},
+        pose_fingerprint="fp1",
+        model_version="lstm-a" if job == "tag_catalog" else "",
+    )
+    for worker in workers:
+        summary.add(ShardReport(f"s-{worker}", True, {}, (), 0, 0, 0.0, 1, worker))
+    for name, value in {"wall_seconds": 3600.0, **totals}.items():
+        current = getattr(summary, name)
+        current.update(value) if isinstance(current, dict) else setattr(summary, name, value)
+    summary.write_manifest(root)
+
+
+@pytest.fixture
+def two_nights(store_uri) -> str:
+    """A first night; then a second one with a new video, new bytes, another model, and a broken video."""
+    root = f"{store_uri}/out"
+    old = [tag_row(name, run_id=FIRST, night=0) for name in ("retagged-1", "retagged-2", "new-bytes", "untouched")]
+    write_tags(root, old)
+    now = [
+        tag_row("retagged-1", "house", run_id=SECOND, night=1, model="lstm-b"),
+        tag_row("retagged-2", "hiphop", run_id=SECOND, night=1, model="lstm-b"),
+        tag_row("new-bytes", "unknown", 0.3, run_id=SECOND, night=1, model="lstm-b", content_id="c2"),
+        tag_row("new", None, None, run_id=SECOND, night=1, model="lstm-b"),
+    ]
+    write_tags(root, now)
+    reasons = ["cannot decode frame 12", "cannot decode frame 7", "no video stream"]
+    failed = [
+        video_row(f"bad{n}", status="quarantined", stage="decode", error_class="MediaError", reason=reason,
+                  run_id=EXTRACT)
+        for n, reason in enumerate(reasons)
+    ]  # fmt: skip
+    slow = video_row("slow", process_seconds=99.0, duration=50.0, run_id=EXTRACT)
+    write_part(root, "videos", "fp1", "0", [*failed, slow, video_row("earlier", process_seconds=500.0)])
+    write_run(root, FIRST, statuses={"tagged": 4})
+    write_run(
+        root,
+        EXTRACT,
+        job="extract_poses",
+        workers=("host-1:10", "host-1:11", "host-2:10", "driver"),
+        statuses={"ok": 1, "quarantined": 3},
+        busy_seconds=3 * 2700.0,
+        num_frames=80,
+    )
+    write_run(root, SECOND, statuses={"tagged": 3, "nothing to judge": 1}, busy_seconds=1800.0)
+    return root
+
+
+def report_of(root: str, **settings: object) -> RunReport:
+    return make_run_report(root, ReportSettings(**settings))
+
+
+def test_it_tells_what_changed_and_whether_data_or_model_caused_it(two_nights):
+    report = report_of(two_nights)
+    causes = {each.name: (each.num, each.num_changed) for each in report.causes}
+    assert causes == {"model": (2, 1), "new bytes": (1, 1), "new video": (1, 0)}
+    changes = {(each.cause, each.before, each.now, each.num) for each in report.changes}
+    assert changes == {("model", "hiphop", "house", 1), ("new bytes", "hiphop", "unknown", 1)}
+    styles = {each.style: (each.num, each.num_reference) for each in report.styles}
+    assert styles == {"hiphop": (1, 4), "house": (1, 0), "unknown": (1, 0), "nothing to judge": (1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("others", "cause"),
+    [
+        ({"pose_fingerprint": "fp2"}, "pose settings"),
+        ({"pose_fingerprint": "fp2", "model": "lstm-b"}, "pose settings and model"),
+        ({"pose_fingerprint": "fp2", "model": "lstm-b", "content_id": "c2"}, "new bytes"),
+        ({}, "tagged again"),
+    ],
+)
+def test_data_comes_before_settings_and_settings_are_told_from_the_model(tmp_path, others, cause):
+    write_tags(str(tmp_path), [tag_row("a", run_id=FIRST)])
+    write_tags(str(tmp_path), [tag_row("a", "house", run_id=SECOND, night=1, **others)], part_id="1")
+    write_run(str(tmp_path), FIRST, statuses={"tagged": 1})
+    write_run(str(tmp_path), SECOND, statuses={"tagged": 1})
+    (found,) = report_of(str(tmp_path)).causes
+    assert (found.name, found.num_changed) == (cause, 1)
+
+
+def test_the_night_is_the_tagging_and_its_extraction_and_drift_is_against_the_night_before(two_nights):
+    report = report_of(two_nights)
+    assert [run.run_id for run in report.night.runs] == [EXTRACT, SECOND]
+    assert report.reference_run == FIRST
+    drifts = {each.name: each for each in report.drifts}
+    assert len(drifts) == 8  # styles, scores and six kinematics
+    assert (drifts["style"].num_reference, drifts["style"].num_now) == (4, 4)
+    assert drifts["style"].psi > 0.25
+
+
+def test_failures_are_counted_by_reason_whatever_their_numbers(two_nights):
+    quarantined = report_of(two_nights).quarantined
+    assert [(each.num, each.stage, each.error_class) for each in quarantined] == [
+        (2, "decode", "MediaError"),
+        (1, "decode", "MediaError"),
+    ]
+    assert quarantined[0].reason == "cannot decode frame 12"
+    assert quarantined[0].example == "bad0"
+
+
+def test_time_use_and_cost_are_those_of_this_nights_workers(two_nights):
+    report = report_of(two_nights, price_per_hour=2.0, currency="EUR")
+    assert [run.utilisation for run in report.night.runs] == [pytest.approx(0.75), pytest.approx(0.5)]
+    assert report.cost == pytest.approx(2 * 2.0 + 1 * 2.0)  # two nodes for an hour, then one; the driver is none
+    assert report.slowest[0].video_id == "slow"
+    assert all(each.video_id != "earlier" for each in report.slowest)
+    assert "cost of the worker nodes: 6.00 EUR" in report.lines
+    assert report_of(two_nights).cost is None
+
+
+def test_a_night_in_which_too_much_failed_is_bad(two_nights):
+    report = report_of(two_nights)
+    assert report.is_bad  # 3 of 4 videos, 20 % allowed
+    assert not make_run_report(two_nights, ReportSettings(), run_id=FIRST).is_bad
+    assert any("3" in line and "quarantined" in line for line in report.lines)
+
+
+def test_a_run_that_never_finished_is_bad(tmp_path):
+    write_run(str(tmp_path), SECOND, job="extract_poses", wall_seconds=0.0)
+    assert report_of(str(tmp_path)).is_bad
+
+
+def test_the_page_is_written_beside_the_manifest_and_can_be_made_again(two_nights):
+    report = report_of(two_nights, price_per_hour=1.0)
+    for _ in range(2):
+        uri = write_run_report(two_nights, report)
+    assert uri == f"{two_nights}/runs/{SECOND}/report.html"
+    page = objects.read_object(uri).decode()
+    for expected in ("Failed", "hiphop", "new bytes", "MediaError", "3.00 USD", FIRST, "slow"):
+        assert expected in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_nothing_from_a_catalog_becomes_markup(tmp_path):
+    hostile = "<script>alert(1)</script>"
+    write_tags(str(tmp_path), [tag_row(hostile, hostile, run_id=SECOND)])
+    bad = video_row(hostile, status="quarantined", stage="decode", error_class="E", reason=hostile, run_id=SECOND)
+    write_part(str(tmp_path), "videos", "fp1", "0", [bad])
+    write_run(str(tmp_path), SECOND, statuses={"tagged": 1, hostile: 1})
+    page = run_report_page(report_of(str(tmp_path)))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 4
+
+
+def test_a_first_night_has_nothing_to_compare_with_and_says_so(tmp_path):
+    write_tags(str(tmp_path), [tag_row("a", run_id=SECOND)])
+    write_run(str(tmp_path), SECOND, statuses={"tagged": 1})
+    report = report_of(str(tmp_path))
+    assert report.drifts == ()
+    assert "No earlier run to compare with" in run_report_page(report)
+
+
+def test_an_extraction_alone_has_a_report_too(tmp_path, capsys):
+    write_part(str(tmp_path), "videos", "fp1", "0", [video_row("a", run_id=EXTRACT)])
+    write_run(str(tmp_path), EXTRACT, job="extract_poses", statuses={"ok": 1}, busy_seconds=1800.0)
+    assert main(["report", "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "extract_poses: 1 ok in 3600 s, workers 50 % busy" in out
+    assert f"report: {tmp_path}/runs/{EXTRACT}/report.html" in out
+
+
+def test_the_reference_run_can_be_chosen_and_must_exist(two_nights):
+    assert report_of(two_nights, reference_run=FIRST).reference_run == FIRST
+    with pytest.raises(ConfigError, match="no run nights-ago"):
+        report_of(two_nights, reference_run="nights-ago")
+    with pytest.raises(ConfigError, match="no run"):
+        make_run_report(two_nights, ReportSettings(), run_id="nights-ago")
+
+
+def test_no_runs_and_a_broken_manifest_are_said(tmp_path):
+    with pytest.raises(ConfigError, match="no runs"):
+        report_of(str(tmp_path))
+    objects.put_object(f"{tmp_path}/runs/{FIRST}/manifest.json", b"{}")
+    with pytest.raises(TableError, match="manifest"):
+        report_of(str(tmp_path))
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ValueError, match="price_per_hour"):
+        ReportSettings(price_per_hour=-1.0)
+    with pytest.raises(ValueError, match="ARN"):
+        ReportSettings(sns_topic_arn="topic")
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict], list[int]]]:
+    """A server's URL, the messages it was sent, and the statuses that it answers, in turn."""
+    received: list[dict] = []
+    answers: list[int] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(answers.pop(0) if answers else 200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/hooks/SECRET", received, answers
+        server.shutdown()
+        thread.join()
+
+
+def test_a_webhook_is_told(two_nights, webhook):
+    url, received, _ = webhook
+    report = report_of(two_nights)
+    assert post_webhook(url, message_of(report, "s3://out/report.html"))
+    (message,) = received
+    assert message["failed"] is True
+    assert message["statuses"]["extract_poses"] == {"ok": 1, "quarantined": 3}
+    assert "FAILED" in message["text"]
+    assert "s3://out/report.html" in message["text"]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_webhook_that_refuses_is_a_warning_without_its_secret(webhook, caplog, status):
+    url, _, answers = webhook
+    answers.append(status)
+    assert not post_webhook(url, {"text": "x"})
+    assert str(status) in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/SECRET", "file:///etc/SECRET", "nonsense SECRET"])
+def test_a_webhook_that_is_not_there_is_a_warning(caplog, url):
+    assert not post_webhook(url, {"text": "x"})
+    assert "not announced" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.s3
+def test_an_sns_topic_is_told(s3_server, caplog):
+    import boto3
+
+    sns, sqs = (boto3.session.Session().client(name) for name in ("sns", "sqs"))
+    topic = sns.create_topic(Name="nights")["TopicArn"]
+    queue = sqs.create_queue(QueueName="nights")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    message = {"text": "styles: 3 hiphop", "failed": True, "run_id": SECOND}
+    assert publish_sns(topic, message)
+    body = json.loads(sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"])
+    assert body["Message"] == "styles: 3 hiphop"
+    assert body["Subject"] == f"choreai FAILED: {SECOND}"
+    assert not publish_sns("arn:aws:sns:us-east-1:123456789012:gone", message)
+    assert "not announced" in caplog.text

@@ -1,0 +1,52 @@
+"""`choreai serve`: what it refuses before anything slow starts."""
+
+import socket
+
+import pytest
+
+from choreai import serve_command
+from choreai.cli import main
+from choreai.errors import ConfigError
+from choreai.serve_arguments import serve_parser
+
+
+def run(*flags: str) -> int:
+    return serve_command.run(serve_parser("choreai serve").parse_args(list(flags)))
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch):
+    monkeypatch.delenv(serve_command.TOKEN_VARIABLE, raising=False)
+
+
+def test_other_machines_are_let_in_only_with_a_token():
+    with pytest.raises(ConfigError, match=serve_command.TOKEN_VARIABLE):
+        run("--host", "0.0.0.0")
+
+
+def test_a_token_that_could_be_guessed_is_refused(monkeypatch):
+    monkeypatch.setenv(serve_command.TOKEN_VARIABLE, "secret")
+    with pytest.raises(ConfigError, match="16 characters"):
+        run("--host", "0.0.0.0")
+
+
+def test_a_port_that_is_taken_is_told_at_once(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match="choose another --port"):
+            run("--port", str(taken.getsockname()[1]), "--data", str(tmp_path))
+
+
+@pytest.mark.parametrize("flags", [("--port", "70000"), ("--host", "203.0.113.1")])
+def test_an_address_that_is_not_ours_is_told_at_once(flags, tmp_path, monkeypatch):
+    monkeypatch.setenv(serve_command.TOKEN_VARIABLE, "x" * 20)
+    with pytest.raises(ConfigError, match="cannot listen"):
+        run(*flags, "--data", str(tmp_path))
+
+
+def test_the_command_line_knows_it(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["serve", "--help"])
+    assert done.value.code == 0
+    assert "CHOREAI_WEB_TOKEN" in capsys.readouterr().out

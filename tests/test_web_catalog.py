@@ -1,0 +1,178 @@
+"""The catalog in the web application: found by expression, shown with its pictures, corrected by people."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from catalog_tables import SIZE_WH, write_catalog_tables
+from moving_skeletons import dancer_xy
+from PIL import Image
+from tag_rows import tag_row, write_tags
+from web_server import RunningServer, running_server
+
+from choreai.store.compact import compact
+from choreai.store.search import Search, find_tags
+from choreai.store.tag_database import open_tag_database
+from choreai.web.catalog import CatalogBrowser
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("out")
+    write_catalog_tables(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, output) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("web"), output=str(output)) as running:
+        yield running
+
+
+def get(server: RunningServer, path: str, **parameters: object) -> requests.Response:
+    return requests.get(f"{server.url}/v1{path}", params=parameters, timeout=10)
+
+
+def key_of(server: RunningServer, video_id: str) -> str:
+    return get(server, "/search", q=f'video_id = "{video_id}"').json()["videos"][0]["key"]
+
+
+def test_a_search_finds_what_the_command_line_finds_best_first(server, output):
+    expression = "style = hiphop and tempo > 80"
+    page = get(server, "/search", q=expression).json()
+    with open_tag_database(str(output)) as database:
+        parts = find_tags(database, Search(expression), with_details=False)
+        expected = [row["video_id"] for part in parts for row in part.to_pylist()]
+    assert [video["video_id"] for video in page["videos"]] == expected == ["video <0>", "video <3>"]
+    assert page["total"] == 2
+    assert page["styles"] == ["ballet", "hiphop"]
+
+
+def test_pages_follow_each_other_without_gap_or_double(server):
+    seen = [get(server, "/search", offset=offset, limit=1).json()["videos"][0]["video_id"] for offset in range(4)]
+    assert seen == [f"video <{number}>" for number in range(4)]
+    assert get(server, "/search", offset=4, limit=1).json()["videos"] == []
+
+
+@pytest.mark.parametrize("expression", ["style =", "nonsense > 3", "score > high", "(((", "' or 1=1"])
+def test_a_wrong_expression_is_explained(server, expression):
+    answer = get(server, "/search", q=expression)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert len(answer.json()["detail"]) > 10
+
+
+def test_a_video_comes_with_all_that_is_known_of_it(server):
+    found = get(server, f"/catalog/{key_of(server, 'video <1>')}").json()
+    assert (found["video_id"], found["style"], found["unknown"]) == ("video <1>", "ballet", False)
+    assert found["segments"][0]["stop_seconds"] == 5.0
+    assert found["reasons"][0]["sentence"] == "hands up"
+    assert found["kinematics"]["beats_per_minute"] == 100.0
+    assert found["kinematics"]["hands_speed_mean"] is None
+    assert "uri" not in found
+
+
+def test_its_skeletons_come_by_time(server):
+    frames = get(server, f"/catalog/{key_of(server, 'video <0>')}/keypoints").json()
+    assert [frame["seconds"] for frame in frames[:3]] == [0.0, 0.125, 0.25]
+    assert len(frames) == 40
+    expected = dancer_xy("clockwise", seed=0, num_frames=40, frames_per_second=8)[2, 9]
+    assert frames[2]["people"][0]["keypoints"][27:29] == pytest.approx(expected.tolist(), abs=0.01)
+
+
+def test_its_still_is_a_picture_made_once(server):
+    key = key_of(server, "video <0>")
+    first = get(server, f"/catalog/{key}/still.jpg")
+    assert first.headers["Content-Type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(first.content)).size == SIZE_WH
+    assert len(list(server.settings.stills_folder.glob(f"{key}*.jpg"))) == 1
+    assert get(server, f"/catalog/{key}/still.jpg").content == first.content
+
+
+def test_a_video_that_is_gone_has_no_picture_but_still_its_tag(server):
+    key = key_of(server, "video <1>")
+    assert get(server, f"/catalog/{key}").status_code == 200
+    for name in ("still.jpg", "media"):
+        answer = get(server, f"/catalog/{key}/{name}")
+        assert answer.status_code == 404
+        assert "gone.mp4" not in answer.text
+
+
+def test_the_video_itself_is_sent_whole_or_in_the_range_asked_for(server, output):
+    url = f"{server.url}/v1/catalog/{key_of(server, 'video <0>')}/media"
+    data = (output / "dance & <b>.mp4").read_bytes()
+    whole = requests.get(url, timeout=10)
+    assert (whole.status_code, whole.content) == (200, data)
+    for asked, expected in (("5-9", data[5:10]), (f"{len(data) - 3}-", data[-3:]), ("-4", data[-4:])):
+        part = requests.get(url, headers={"Range": f"bytes={asked}"}, timeout=10)
+        assert (part.status_code, part.content) == (206, expected)
+    for asked in (f"{len(data)}-", "9-5", "-", "0-1,5-6", "x"):
+        assert requests.get(url, headers={"Range": f"bytes={asked}"}, timeout=10).status_code == 416
+
+
+def test_only_videos_are_sent_whatever_a_catalog_names(tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    write_tags(str(tmp_path / "out"), [tag_row("a", uri=str(secret))])
+    with running_server(tmp_path / "web", output=str(tmp_path / "out")) as server:
+        answer = get(server, f"/catalog/{key_of(server, 'a')}/media")
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("key", ["0" * 24, "x" * 24, "0" * 23, "../../etc"])
+def test_a_key_that_there_is_not_gives_nothing(server, key):
+    for path in ("", "/still.jpg", "/keypoints", "/media"):
+        assert get(server, f"/catalog/{key}{path}").status_code in (404, 422)
+
+
+def test_a_correction_counts_at_once_here_and_in_the_search_command(server, output):
+    key = key_of(server, "video <3>")
+    correction = {"style": "ballet", "reviewer": "Ana", "note": "see the arms"}
+    answer = requests.post(f"{server.url}/v1/catalog/{key}/corrections", json=correction, timeout=10)
+    assert answer.status_code == 201
+    found = get(server, f"/catalog/{key}").json()
+    assert (found["style"], found["corrected_by"], found["best_style"]) == ("ballet", "Ana", "hiphop")
+    with open_tag_database(str(output)) as database:
+        (table,) = find_tags(database, Search('corrected and style = "ballet"'), with_details=False)
+    assert table["video_id"].to_pylist() == ["video <3>"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"style": "x"}, {"style": " ", "reviewer": "a"}, {"style": "x" * 200, "reviewer": "a"}]
+)
+def test_a_correction_without_a_style_or_a_name_is_refused(server, wrong):
+    key = key_of(server, "video <1>")
+    answer = requests.post(f"{server.url}/v1/catalog/{key}/corrections", json=wrong, timeout=10)
+    assert answer.status_code == 422
+
+
+def test_new_tags_are_seen_after_a_while(tmp_path):
+    now = 0.0
+    browser = CatalogBrowser(str(tmp_path / "out"), tmp_path / "stills", clock=lambda: now)
+    totals = []
+    for number in range(3):
+        totals.append(browser.search("", offset=0, limit=10).total)
+        write_tags(str(tmp_path / "out"), [tag_row(str(number))], part_id=str(number))
+        now += 100
+    assert totals == [0, 1, 2]
+
+
+def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path):
+    root = str(tmp_path / "out")
+    for number in range(3):
+        write_tags(root, [tag_row(str(number))], part_id=str(number))
+    browser = CatalogBrowser(root, tmp_path / "stills")
+    keys = [video["key"] for video in browser.search("", offset=0, limit=10).videos]
+    assert any(done.num_rows_moved for done in compact(root))
+    for key in keys:
+        assert browser.video(key)["style"] == "hiphop"
+
+
+def test_a_server_without_tables_says_so(tmp_path):
+    with running_server(tmp_path) as server:
+        answer = get(server, "/search")
+    assert answer.status_code == 404
+    assert "--output" in answer.json()["detail"]
