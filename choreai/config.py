@@ -5,12 +5,14 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from choreai.errors import ConfigError
 from choreai.pose.settings import PoseSettings
 from choreai.report_settings import ReportSettings
+from choreai.since import moment_of
 from choreai.store.uris import resolve_uri
 from choreai.style.settings import LabelsFrom, TrainSettings
 from choreai.style.taxonomy import check_parents
@@ -63,8 +65,16 @@ class ExtractConfig:
     """Folders and s3:// prefixes in which videos may lie; others are quarantined unseen. Empty: anywhere."""
     videos_per_shard: int = 8
     max_failed_fraction: float = 0.2
-    """A run in which a larger share of the videos fails exits with 1."""
+    """A run in which a larger share of the videos fails exits with 1; and so does every run for as long as a larger
+    share of the catalog is quarantined."""
     retry_quarantined: bool = False
+    limit: int | None = None
+    """The most videos that a run takes on: the first in the catalog's order that need something. None: all."""
+    since: str | None = None
+    """Only videos whose bytes were written since: a date ("2026-11-01", UTC) or a number of days ("7"). A video that
+    cannot be looked at has no date and is not left out: it belongs into quarantine. None: whenever they were."""
+    max_hours: float | None = None
+    """After so long no more shards are handed out, and the next run goes on. None: until all is done."""
     ray_address: str | None = None
     """None: the cluster this runs in (RAY_ADDRESS), else a local Ray."""
     pose: PoseSettings = field(default_factory=PoseSettings)
@@ -83,6 +93,12 @@ class ExtractConfig:
             raise ValueError(f"videos_per_shard must be at least 1, got {self.videos_per_shard}")
         if not 0 <= self.max_failed_fraction <= 1:
             raise ValueError(f"max_failed_fraction must be in [0, 1], got {self.max_failed_fraction:g}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be at least 1, got {self.limit}; leave it out to take on all videos")
+        if self.max_hours is not None and not 0 < self.max_hours < float("inf"):
+            raise ValueError(f"max_hours must be positive, got {self.max_hours:g}; leave it out for no limit")
+        if self.since is not None:
+            moment_of(self.since, now=datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,8 @@ class TrainConfig(ExtractConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if {self.limit, self.since, self.max_hours} != {None}:
+            raise ValueError("limit, since and max_hours are for extract and tag: training needs all of its videos")
         if self.train_workers < 1:
             raise ValueError(f"train_workers must be at least 1, got {self.train_workers}")
         if not 0 <= self.min_train_workers <= self.train_workers:
@@ -187,7 +205,7 @@ def _describe(error: Mapping[str, object]) -> str:
     return f"{name}: {error['msg']} (got {error['input']!r})"
 
 
-def extract_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
     """The flags every job has; their destinations are `load_config`'s override names."""
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -212,8 +230,21 @@ def extract_parser(prog: str | None, description: str) -> argparse.ArgumentParse
     return parser
 
 
+def extract_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+    """The flags of a job that may be one of many nights."""
+    parser = _job_parser(prog, description)
+    parser.add_argument("--dry-run", action="store_true",
+                        help="say what would be done, how long and for how much; do nothing")  # fmt: skip
+    parser.add_argument("--limit", type=int, metavar="N", help="take on N videos at most, in the catalog's order")
+    parser.add_argument("--since", metavar="DATE|DAYS",
+                        help="only videos written since a date, or in the last so many days")  # fmt: skip
+    parser.add_argument("--max-hours", type=float, metavar="H",
+                        help="hand out no more work after so long; the next run goes on")  # fmt: skip
+    return parser
+
+
 def train_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
-    parser = extract_parser(prog, description)
+    parser = _job_parser(prog, description)
     parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
     parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
     parser.add_argument("--num-epochs", dest="training.num_epochs", type=int, metavar="N",

@@ -20,5 +20,6 @@ def serve_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: this machine only)")
     parser.add_argument("--data", metavar="FOLDER", help="for uploads and results (default: a temporary one)")
+    parser.add_argument("--max-viewers", type=int, metavar="N", help="live at a time (default: 4 per CPU)")
     parser.add_argument("--config", metavar="FILE", help="the TOML file of the job, for its [pose] settings")
     return parser

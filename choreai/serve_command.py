@@ -14,35 +14,46 @@ from pathlib import Path
 from choreai.cluster.session import connect
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
+from choreai.store.uris import resolve_uri
 from choreai.style.model import newest_model
-from choreai.web.settings import WebSettings, is_loopback
+from choreai.web.settings import VIEWERS_PER_REPLICA, WebSettings, is_loopback
 
 logger = logging.getLogger(__name__)
 TOKEN_VARIABLE = "CHOREAI_WEB_TOKEN"
 MIN_TOKEN = 16
-VIEWERS_PER_CORE = 4
-"""Beyond that, each gets so few pictures a second that there is little to see."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until it is interrupted."""
     token = _token(arguments.host)
+    if arguments.max_viewers is not None and arguments.max_viewers < 1:
+        raise ConfigError(f"--max-viewers must be at least 1, got {arguments.max_viewers}")
     with ExitStack() as stack:
         data = arguments.data or stack.enter_context(tempfile.TemporaryDirectory(prefix="choreai-web-"))
-        model = arguments.model or (newest_model(arguments.output) if arguments.output else None)
+        output = resolve_uri(arguments.output, against=os.getcwd()) if arguments.output else ""
+        model = arguments.model or (newest_model(output) if output else None)
         settings = WebSettings(
             data_folder=str(Path(data).resolve()),
-            model=model or "",
-            output=arguments.output or "",
+            model=resolve_uri(model, against=os.getcwd()) if model else "",
+            output=output,
             pose=load_pose_settings(arguments.config),
         )
-        _serve(settings, host=arguments.host, port=arguments.port, token=token)
+        _serve(
+            settings,
+            host=arguments.host,
+            port=arguments.port,
+            token=token,
+            max_viewers=arguments.max_viewers,
+        )
     return 0
 
 
-def _serve(settings: WebSettings, *, host: str, port: int, token: str | None) -> None:
+def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, max_viewers: int | None) -> None:
+    """Until interrupted. `max_viewers` None: as many as the CPUs that are there now can serve."""
     door = _bind(host, port)
-    connect()
+    # A viewer who leaves cancels what is under way for them; Ray would log each as an error that nobody handled.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    session = connect()
     import ray
     from ray import serve
 
@@ -51,9 +62,11 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None) ->
     from choreai.web.stages import check_model, deploy
 
     check_model(settings)
-    num_cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    settings = replace(settings, max_pose_replicas=num_cores, max_viewers=VIEWERS_PER_CORE * num_cores)
+    if max_viewers is None:
+        max_viewers = VIEWERS_PER_REPLICA * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    settings = replace(settings, max_viewers=max_viewers)
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # the same for this process
     try:
         stages = deploy(settings)
         server = make_server(make_app(settings, stages, token=token))
@@ -65,7 +78,8 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None) ->
         with suppress(KeyboardInterrupt):
             server.run(sockets=[door])
     finally:
-        serve.shutdown()
+        if session.can_grow:  # a local Ray ends with this process, and the stages with it
+            serve.shutdown()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -5,12 +5,15 @@
 
 Only videos without a result for the same bytes and settings are processed. Kill it anywhere and run it again:
 it goes on where it stopped. Videos that cannot be used are listed in the videos table with their reason.
+`--dry-run` says beforehand what it would do, how long it would take and what it would cost.
 """
 
 import argparse
 import logging
+import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
@@ -31,8 +34,19 @@ from choreai.store.catalog import Catalog, read_catalog, with_content_ids
 from choreai.store.live_parts import live_parts, read_consistently
 from choreai.store.pose_parts import recover_videos_parts
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
-from choreai.store.shards import KEY, PoseShard, fingerprint, pending_videos, plan_shards
+from choreai.store.shards import KEY, Pending, PoseShard, fingerprint, pending_videos, plan_shards
 from jobs.console import print_table, progress, run_command
+from jobs.dry_run import print_dry_run
+from jobs.tonight import (
+    Tonight,
+    choose,
+    end_of_time,
+    is_narrowed,
+    num_left,
+    stop_at,
+    tell_nothing_to_do,
+    tell_what_is_left,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +67,19 @@ def open_catalog(config: ExtractConfig) -> Catalog:
         return with_content_ids(catalog, allowed_roots=config.allowed_roots, on_videos=steps.advance)
 
 
-def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> RunSummary:
-    """What became of the catalog's videos that had no poses yet."""
-    recover_videos_parts(config.output, pose_id)
-    pending = read_consistently(
+def find_pending(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> Pending:
+    """What of the catalog has no poses yet."""
+    return read_consistently(
         lambda: pending_videos(
             catalog, known_videos(config.output, pose_id), retry_quarantined=config.retry_quarantined
         )
     )
+
+
+def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str, until: float = math.inf) -> RunSummary:
+    """What became of the catalog's videos that had no poses yet; from `until` (`time.monotonic`) on none is begun."""
+    recover_videos_parts(config.output, pose_id)
+    pending = find_pending(config, catalog, pose_id=pose_id)
     summary = RunSummary(
         job="extract_poses",
         run_id=new_run_id(),
@@ -72,7 +91,7 @@ def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> R
     if pending.videos.num_rows:
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
         summary.write_manifest(config.output)  # unfinished; shows here, not at dawn, if it may not write
-        _run(config, pending.videos, pose_id, summary)
+        _run(config, pending.videos, pose_id, summary, until)
         summary.finish()
         logger.info("manifest: %s", summary.write_manifest(config.output))
     return summary
@@ -92,7 +111,7 @@ def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSummary) -> None:
+def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSummary, until: float) -> None:
     """Run the pending videos through the pool, and count them in `summary`."""
     shards = plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id)
     resources = WorkerResources(num_cpus=config.workers.num_cpus, num_gpus=config.workers.num_gpus)
@@ -115,6 +134,7 @@ def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSumm
             num_workers=num_workers_for(session, config.workers.num_workers, resources=resources),
             resources=resources,
             narrow=lambda shard: shard.narrowed(pose_fingerprint=pose_id),
+            stop_at=until,
         )
         for outcome in pool.run(shards):
             report = _settle(outcome, config, pose_id, summary)
@@ -174,8 +194,12 @@ def write_report(config: ExtractConfig, run_id: str) -> None:
         publish_sns(config.report.sns_topic_arn, message)
 
 
-def exit_code(summary: RunSummary, config: ExtractConfig) -> int:
-    """1 if too large a share of this run's videos failed, or a shard could not be finished; else 0."""
+def exit_code(summary: RunSummary, config: ExtractConfig, tonight: Tonight | None = None) -> int:
+    """1 if too large a share of this run's videos failed, or of the whole catalog is in quarantine, or a shard could
+    not be finished; else 0.
+
+    The catalog counts so that a run after a bad one, which finds nothing new, does not make its failures look mended.
+    """
     if summary.num_failed:
         logger.error("%d videos are still to be done; run again to resume", summary.num_failed)
         return 1
@@ -183,6 +207,20 @@ def exit_code(summary: RunSummary, config: ExtractConfig) -> int:
         logger.error(
             "%.0f %% of the videos failed, more than max_failed_fraction = %g allows",
             100 * summary.failed_fraction,
+            config.max_failed_fraction,
+        )
+        return 1
+    num_quarantined = summary.num_quarantined_before + summary.statuses["quarantined"]
+    num_videos = summary.num_videos + summary.num_done_before + summary.num_quarantined_before
+    if tonight is not None:
+        num_quarantined += tonight.num_quarantined
+        num_videos = len(tonight.whole)
+    if num_quarantined > config.max_failed_fraction * num_videos:
+        logger.error(
+            "%d of the catalog's %d videos are in quarantine, more than max_failed_fraction = %g allows; the videos "
+            "table has the reasons. Mend the videos or take them out of the catalog; --retry-quarantined tries again",
+            num_quarantined,
+            num_videos,
             config.max_failed_fraction,
         )
         return 1
@@ -223,15 +261,31 @@ def print_summary(summary: RunSummary, *, output: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    started = time.monotonic()
     settings = dict(vars(arguments))
+    dry_run = settings.pop("dry_run")
     config = load_config(ExtractConfig, settings.pop("config"), settings)
     catalog = open_catalog(config)
     pose_id = pose_fingerprint(config)
-    summary = extract_poses(config, catalog, pose_id=pose_id)
-    print_summary(summary, output=config.output)
+    tonight = Tonight(catalog, catalog)
+    if dry_run or is_narrowed(config):
+        if not dry_run:
+            recover_videos_parts(config.output, pose_id)  # or what they hold would count as pending
+        pending = find_pending(config, catalog, pose_id=pose_id)
+        tonight = choose(config, catalog, pending)
+    if dry_run:
+        print_dry_run(config, tonight, pending, pose_id=pose_id)
+        return 0
+    summary = extract_poses(config, tonight.catalog, pose_id=pose_id, until=stop_at(config, started=started))
+    if summary.num_videos or not is_narrowed(config):
+        print_summary(summary, output=config.output)
+    else:
+        tell_nothing_to_do(tonight)
+    tell_what_is_left(tonight)
+    stopped = end_of_time(num_left(summary, tonight.catalog), num_done=summary.num_videos)
     if summary.num_videos:
         write_report(config, summary.run_id)
-    return exit_code(summary, config)
+    return max(stopped, exit_code(summary, config, tonight))
 
 
 def main(argv: list[str] | None = None) -> int:

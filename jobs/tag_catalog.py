@@ -4,12 +4,14 @@
     ray job submit --working-dir . -- python jobs/tag_catalog.py --config deploy/tag.toml
 
 Videos without poses get them first (as `choreai extract` does); tagging itself reads keypoint tables only. A
-second run does nothing and says so.
+second run does nothing and says so. `--dry-run` says beforehand what would be done, how long and for how much.
 """
 
 import argparse
 import logging
+import math
 import sys
+import time
 from dataclasses import asdict
 
 import pyarrow as pa
@@ -23,15 +25,30 @@ from choreai.config import TagConfig, load_config, tag_parser
 from choreai.errors import WeightsError
 from choreai.store import tables
 from choreai.store.catalog import Catalog
+from choreai.store.pose_parts import recover_videos_parts
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
 from choreai.store.shards import KEY, TagShard, latest_attempts, plan_tag_shards
 from choreai.store.tables import UNKNOWN
 from choreai.style.model import StyleModel, load_model, newest_model
 from jobs import extract_poses
 from jobs.console import print_table, progress, run_command
+from jobs.dry_run import print_dry_run
+from jobs.tonight import (
+    Tonight,
+    choose,
+    end_of_time,
+    is_narrowed,
+    num_left,
+    stop_at,
+    tell_nothing_to_do,
+    tell_what_is_left,
+)
 
 logger = logging.getLogger(__name__)
 TAG_WORKER = WorkerResources(num_cpus=1.0)  # the network is small: a GPU would wait for Parquet
+POSE_SHARE = 0.9
+"""Of the time budget: tagging takes a hundredth of what poses take, and without a share of its own a backlog of poses
+would keep every night from tagging anything."""
 
 
 def open_model(config: TagConfig, *, pose_id: str) -> tuple[str, StyleModel]:
@@ -58,8 +75,8 @@ def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_versio
     return wanted.join(tagged, keys=KEY, join_type="left anti").select([*KEY, "uri", "shard_id"])
 
 
-def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str) -> RunSummary:
-    """What became of the catalog's videos that had no tag from this model."""
+def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str, until: float = math.inf) -> RunSummary:
+    """What became of the catalog's videos that had no tag from this model; from `until` on none is begun."""
     model_uri, model = open_model(config, pose_id=pose_id)
     untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
     summary = RunSummary(
@@ -73,13 +90,15 @@ def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str) -> RunSumm
     if untagged.num_rows:
         logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)
         summary.write_manifest(config.output)  # unfinished; shows here, not at dawn, if it may not write
-        _run(config, untagged, pose_id, model_uri, summary)
+        _run(config, untagged, pose_id, model_uri, summary, until)
         summary.finish()
         logger.info("manifest: %s", summary.write_manifest(config.output))
     return summary
 
 
-def _run(config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, summary: RunSummary) -> None:
+def _run(
+    config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, summary: RunSummary, until: float
+) -> None:
     """Run the untagged videos through the pool, and count them in `summary`."""
     shards = plan_tag_shards(untagged, model_version=summary.model_version, pose_fingerprint=pose_id)
     worker_settings = {"model_uri": model_uri, "pose_fingerprint": pose_id, "run_id": summary.run_id}
@@ -93,6 +112,7 @@ def _run(config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, su
             num_workers=num_workers_for(session, config.workers.num_workers, resources=TAG_WORKER),
             resources=TAG_WORKER,
             narrow=TagShard.narrowed,
+            stop_at=until,
         )
         for outcome in pool.run(shards):
             metrics.workers_died(pool.num_worker_deaths)
@@ -152,17 +172,42 @@ def _styles(output: str, model_version: str, catalog: Catalog) -> list[tuple[str
 
 
 def run(arguments: argparse.Namespace) -> int:
+    started = time.monotonic()
     settings = dict(vars(arguments))
+    dry_run = settings.pop("dry_run")
     config = load_config(TagConfig, settings.pop("config"), settings)
     catalog = extract_poses.open_catalog(config)
     pose_id = extract_poses.pose_fingerprint(config)
-    open_model(config, pose_id=pose_id)  # a wrong model should not cost a night of poses first
-    extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id)
-    tagged = tag_catalog(config, catalog, pose_id=pose_id)
-    print_summary(config, catalog, extracted, tagged)
+    _, model = open_model(config, pose_id=pose_id)  # a wrong model should not cost a night of poses first
+    tonight = Tonight(catalog, catalog)
+    if dry_run or is_narrowed(config):
+        if not dry_run:
+            recover_videos_parts(config.output, pose_id)  # or what they hold would count as pending
+        pending = extract_poses.find_pending(config, catalog, pose_id=pose_id)
+        untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
+        tonight = choose(config, catalog, pending, also=untagged)
+        if dry_run:
+            print_dry_run(config, tonight, pending, pose_id=pose_id, model_version=model.model_version)
+            return 0
+    return _tag_tonight(config, tonight, pose_id=pose_id, started=started)
+
+
+def _tag_tonight(config: TagConfig, tonight: Tonight, *, pose_id: str, started: float) -> int:
+    """The exit code of poses, tags and their report."""
+    catalog = tonight.catalog
+    poses_until = stop_at(config, started=started, share=POSE_SHARE)
+    extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id, until=poses_until)
+    tagged = tag_catalog(config, catalog, pose_id=pose_id, until=stop_at(config, started=started))
+    if tagged.num_videos or extracted.num_videos or not is_narrowed(config):
+        print_summary(config, tonight.whole, extracted, tagged)
+    else:
+        tell_nothing_to_do(tonight)
+    tell_what_is_left(tonight)
+    left = num_left(extracted, catalog) + num_left(tagged, catalog)
+    stopped = end_of_time(left, num_done=extracted.num_videos + tagged.num_videos)
     if tagged.num_videos or extracted.num_videos:
         extract_poses.write_report(config, (tagged if tagged.num_videos else extracted).run_id)
-    return max(extract_poses.exit_code(extracted, config), 1 if tagged.num_failed else 0)
+    return max(stopped, extract_poses.exit_code(extracted, config, tonight), 1 if tagged.num_failed else 0)
 
 
 def main(argv: list[str] | None = None) -> int:

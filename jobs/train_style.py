@@ -21,6 +21,7 @@ from choreai.store.corrections import read_corrections
 from choreai.style.dataset import TableSource
 from choreai.style.distributed import TrainResources
 from choreai.style.labels import labelled_videos
+from choreai.style.settings import TrainSettings, report_settings
 from choreai.style.split import divide_folds, find_labels
 from choreai.style.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.taxonomy import check_parents
@@ -57,10 +58,20 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
     return labelled
 
 
+def num_epochs_at_most(settings: TrainSettings) -> int:
+    """Of all networks together, the rivals' too; fewer where training stops early or folds are too many."""
+    trainings = [settings]
+    if settings.compare_report_lstm:
+        trainings.append(report_settings(settings))
+    if settings.leaky_split_too:
+        trainings.append(settings)
+    return sum(each.num_epochs * each.num_folds for each in trainings)
+
+
 def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
     """The model trained on the labelled videos' poses under `config.output`."""
     connect(config.ray_address)
-    with progress("training", config.training.num_epochs * config.training.num_folds) as steps:
+    with progress("training", num_epochs_at_most(config.training)) as steps:
         return train_style(
             labelled,
             tables_uri=config.output,

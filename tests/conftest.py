@@ -1,6 +1,7 @@
 """Fixtures for every test: an S3 server in a process of its own, spoken to over HTTP."""
 
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Ray's native part remembers the first mode it sees in a process, so all tests of one process must want the same.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 
 _bucket_numbers = itertools.count()
 

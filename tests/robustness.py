@@ -150,7 +150,7 @@ def curves() -> dict[str, list[Case]]:
     turns, tilts = (-90, -60, -45, -30, -15, 0, 15, 30, 45, 60, 90), (-20, -10, 0, 10, 20, 30)
     slow, fast = (round(share * own) for share in (0.6, 1.6))
     return {
-        "as trained, and mirrored (1)": [Case(0), Case(1, disturb=mirrored)],
+        "mirrored (1) or not (0)": [Case(0), Case(1, disturb=mirrored)],
         "keypoints missing at random, share": [Case(s, disturb=with_gaps(s)) for s in np.arange(7) / 10],
         "limbs hidden throughout, of head, arms, legs": [Case(n, disturb=without_limbs(n)) for n in range(5)],
         "noise, torso lengths": [Case(s, disturb=with_noise(s)) for s in (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.125, 0.15)],
@@ -251,7 +251,8 @@ def main(argv: Sequence[str]) -> int:
     found: dict[str, dict[float, float]] = {}
     for name, cases in curves().items():
         found[name] = {case.at: accuracy(networks, cut(unseen, case)) for case in cases}
-        print_table(f"{name} ({len(unseen)} clips)", [(f"{at:g}", f"{share:.3f}") for at, share in found[name].items()])
+        rows = [(f"{at:g}", f"{share:.3f}") for at, share in found[name].items()]
+        print_table("", rows, header=(name, f"right of {len(unseen)} clips"))
     (arguments.output / "robustness.png").write_bytes(plots.as_png(draw(found)))
     return 0
 

@@ -14,7 +14,15 @@ def plain(monkeypatch):
     """No variation at all; a test turns on the one it is about."""
     for name in ("MAX_STRETCH", "MAX_SCALE"):
         monkeypatch.setattr(augment, name, 1.0)
-    for name in ("MAX_ROLL_DEGREES", "MAX_TILT_DEGREES", "MAX_TURN_DEGREES", "NOISE", "MIRROR_SHARE"):
+    for name in (
+        "MAX_ROLL_DEGREES",
+        "MAX_TILT_DEGREES",
+        "MAX_TURN_DEGREES",
+        "NOISE",
+        "MIRROR_SHARE",
+        "NOISY_SHARE",
+        "HIDDEN_SHARE",
+    ):
         monkeypatch.setattr(augment, name, 0.0)
     return monkeypatch
 
@@ -107,7 +115,37 @@ def test_an_estimator_without_a_third_dimension_gets_none():
 def test_scores_of_what_is_shown_are_never_changed():
     scores = as_keypoints(varied(windows()).steps)[..., 2]
     assert set(np.unique(scores)) <= {0.0, 0.5}
-    assert (scores[:, 20:] == 0.5).all()
+    end = scores[:, 20:]  # a pose held in front is over by then
+    assert (end == end[:, :1]).all()
+    assert (end > 0).mean() > 0.8
+
+
+def test_a_hidden_limb_lies_at_the_origin_unseen_all_the_time_in_the_share_of_windows(plain):
+    plain.setattr(augment, "HIDDEN_SHARE", 0.2)
+    out, before = varied(windows(num=1000)), windows(num=1000)
+    hidden = as_keypoints(out.steps)[:, 0, :, 2] == 0
+    for name in ("steps", "xyz"):
+        expected = np.where(hidden[:, None, :, None], 0, as_keypoints(getattr(before, name)))
+        np.testing.assert_allclose(as_keypoints(getattr(out, name)), expected, rtol=1e-6)
+    assert 150 < hidden.any(axis=1).sum() < 250
+    assert not hidden[:, [5, 6, 11, 12]].any()
+    limbs = np.stack([hidden[:, limb].any(axis=1) for limb in augment.LIMB_KEYPOINTS], axis=1)
+    assert set(limbs.sum(axis=1)) == {0, 1, 2}
+    assert limbs.any(axis=0).all()
+    for limb in augment.LIMB_KEYPOINTS:
+        assert (hidden[:, limb].all(axis=1) == hidden[:, limb].any(axis=1)).all()
+
+
+def test_some_windows_are_much_noisier_than_the_rest(plain):
+    plain.setattr(augment, "NOISE", 0.02)
+    plain.setattr(augment, "NOISY_SHARE", 0.3)
+    out, before = varied(windows(num=200)), windows(num=200)
+    for name in ("steps", "xyz"):
+        x = as_keypoints(getattr(out, name) - getattr(before, name))[..., 0]
+        spread = x.std(axis=(1, 2))
+        assert 0.1 < spread.max() < 0.13
+        assert spread.min() > 0.018
+        assert 40 < (spread > 0.025).sum() < 75
 
 
 def test_kinematics_untold_stay_untold():

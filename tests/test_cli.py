@@ -13,7 +13,10 @@ from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, l
 from choreai.demo.dancers import write_clip
 from choreai.errors import ConfigError
 
-COMMANDS = ("demo", "extract", "train", "tag", "pose", "show", "convert")
+COMMANDS = (
+    "demo", "extract", "train", "tag", "pose", "show", "serve", "convert",
+    "search", "review", "report", "plan", "compact",
+)  # fmt: skip
 
 
 def choreai(*arguments: str) -> subprocess.CompletedProcess[str]:

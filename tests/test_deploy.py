@@ -16,7 +16,12 @@ from drivers import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from choreai.config import extract_parser, tag_parser
+from choreai.compact_command import compact_parser
+from choreai.config import ExtractConfig, TagConfig, extract_parser, load_config, tag_parser
+from choreai.plan_command import plan_parser
+from choreai.report_command import report_parser
+from choreai.serve_arguments import serve_parser
+from choreai.store.compact import COMPACTED_TABLES
 
 DEPLOY = ROOT / "deploy"
 POSE_WORKER = {"CPU": 4, "GPU": 0.5}
@@ -230,17 +235,26 @@ def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
     source = (ROOT / "choreai/store/s3.py").read_text()
     calls = set(re.findall(r'_client\(\)\.(?:get_paginator\(")?(\w+)', source))
     # AbortMultipartUpload: Ray Train uploads checkpoints in parts; and it deletes all but the last.
-    assert granted("iam-policy.json") == {needs[call] for call in calls} | {"s3:AbortMultipartUpload"}
+    told = set(re.findall(r"\bclient\.(\w+)\(", (ROOT / "choreai/notify.py").read_text()))
+    assert told == {"publish"}
+    uses = {needs[call] for call in calls} | {"s3:AbortMultipartUpload", "sns:Publish"}
+    assert granted("iam-policy.json") == uses
     assert not any("*" in action for name in DEPLOY.glob("iam-*.json") for action in granted(name.name))
 
 
-def test_nothing_but_training_checkpoints_can_be_deleted_or_expires():
+def test_nothing_but_training_checkpoints_and_compacted_parts_can_be_deleted_and_only_the_former_expire():
     assert 'join_uri(output_uri, "training")' in (ROOT / "choreai/style/training.py").read_text()
     output = tomllib.loads((DEPLOY / "train.toml").read_text())["output"].removeprefix("s3://CHANGE-ME/")
-    deletable = [s["Resource"] for s in statements("iam-policy.json") if "s3:DeleteObject" in s["Action"]]
-    assert deletable == [[f"arn:aws:s3:::CHANGE-ME/{output}/training/*"]]
+    deletable = {r for s in statements("iam-policy.json") if "s3:DeleteObject" in s["Action"] for r in s["Resource"]}
+    assert deletable == {f"arn:aws:s3:::CHANGE-ME/{output}/{name}/*" for name in ("training", *COMPACTED_TABLES)}
     rules = json.loads((DEPLOY / "lifecycle.json").read_text())["Rules"]
     assert [rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule] == [f"{output}/training/"]
+
+
+def test_what_may_be_said_goes_to_one_topic_only():
+    (topic,) = [r for s in statements("iam-policy.json") if "sns:Publish" in s["Action"] for r in s["Resource"]]
+    assert topic.startswith("arn:aws:sns:")
+    assert topic.rpartition(":")[2] not in ("", "*")
 
 
 def test_the_policy_covers_every_place_that_the_job_files_name():
@@ -270,3 +284,33 @@ def test_the_runbook_names_only_files_and_flags_that_exist():
         if "deploy/submit.sh" in line and " -- " in line:
             flags = re.findall(r"--[a-z][\w-]+", line.partition(" -- ")[2])
             assert set(flags) <= known
+    for row in ("less at once", "ask first"):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row} |")]
+        assert set(re.findall(r"--[a-z][\w-]+", line)) <= known
+
+
+def test_the_commands_of_the_runbook_are_understood():
+    parsers = {"compact": compact_parser, "plan": plan_parser, "report": report_parser, "serve": serve_parser}
+    text = (DEPLOY / "RUNBOOK.md").read_text()
+    commands = re.findall(rf"\bchoreai ({'|'.join(parsers)}) ([^`\n]*--[^`\n]*)", text)
+    assert {name for name, _ in commands} == set(parsers)
+    for name, arguments in commands:
+        parsers[name](f"choreai {name}").parse_args(arguments.split())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("extract", ExtractConfig), ("tag", TagConfig)])
+def test_what_a_job_file_has_commented_out_is_valid_too(tmp_path, name, kind):
+    text = (DEPLOY / f"{name}.toml").read_text()
+    uncommented = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    assert uncommented.count("\n# ") < text.count("\n# ")
+    (tmp_path / "job.toml").write_text(uncommented)
+    config = load_config(kind, str(tmp_path / "job.toml"), {})
+    assert config.max_hours == 6.0
+    assert config.report.sns_topic_arn.startswith("arn:")
+
+
+def test_alphapose_can_be_told_to_know_people_again(tmp_path):
+    text = (DEPLOY / "extract-alphapose.toml").read_text()
+    (tmp_path / "job.toml").write_text(text.replace("# reid_checkpoint", "reid_checkpoint"))
+    config = load_config(ExtractConfig, str(tmp_path / "job.toml"), {})
+    assert config.pose.reid_checkpoint.endswith("/osnet_ain_x1_0.pth")

@@ -39,7 +39,6 @@ class SlowWorker:
 @pytest.fixture
 def cluster(monkeypatch):
     """A head that works nothing and two nodes."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the worker class
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):

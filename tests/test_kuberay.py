@@ -9,7 +9,9 @@ import pytest
 import yaml
 from drivers import ROOT
 
-from choreai.config import extract_parser, tag_parser
+from choreai.config import extract_parser, load_pose_settings, tag_parser
+from choreai.serve_arguments import serve_parser
+from choreai.serve_command import TOKEN_VARIABLE
 
 DEPLOY = ROOT / "deploy"
 SHARED_CRDS = ROOT.parent / "shared" / "data" / "kuberay_crds"
@@ -129,7 +131,7 @@ def test_rays_autoscaler_reads_the_cluster_as_it_is_meant(cluster_resource):
 
 
 def job_specs(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    jobs = [d["spec"] for d in documents if d["kind"] == "RayJob"]
+    jobs = [d["spec"] for d in documents if d["kind"] == "RayJob" and d["metadata"]["name"] != "choreai-web"]
     return jobs + [d["spec"]["jobTemplate"] for d in documents if d["kind"] == "RayCronJob"]
 
 
@@ -171,3 +173,53 @@ def test_every_pod_is_no_root_has_an_account_and_says_what_it_needs(built):
                 assert container["image"] == nodes[0]["containers"][0]["image"]
         assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
         assert {group["minReplicas"] for group in cluster["workerGroupSpecs"]} == {0}
+
+
+@pytest.fixture
+def web() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The service and the job of the web application."""
+    service, job = yaml.safe_load_all((DEPLOY / "kuberay/web-service.yaml").read_text())
+    assert (service["kind"], job["kind"]) == ("Service", "RayJob")
+    return service["spec"], job["spec"]
+
+
+def test_the_web_service_reaches_the_head_on_which_the_server_runs(web):
+    service, job = web
+    program, command, *arguments = job["entrypoint"].split()
+    assert (program, command) == ("choreai", "serve")
+    parsed = serve_parser(None).parse_args(arguments)
+    assert service["ports"][0]["targetPort"] == parsed.port
+    assert parsed.host == "0.0.0.0"
+    assert parsed.max_viewers > 0  # automatic would count the CPUs, and there are none yet
+    head = job["rayClusterSpec"]["headGroupSpec"]["template"]
+    assert service["selector"].items() <= head["metadata"]["labels"].items()
+    mounts = {mount["mountPath"]: mount["name"] for mount in head["spec"]["containers"][0]["volumeMounts"]}
+    assert parsed.data in mounts
+    assert str(Path(parsed.config).parent) in mounts
+    load_pose_settings(str(DEPLOY / Path(parsed.config).name))
+    assert set(mounts.values()) == {volume["name"] for volume in head["spec"]["volumes"]}
+
+
+def test_the_web_service_is_not_open_and_its_token_is_a_secret(web):
+    _, job = web
+    head = job["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    (token,) = [entry for entry in head["env"] if entry["name"] == TOKEN_VARIABLE]
+    assert token["valueFrom"]["secretKeyRef"]["name"] == "choreai-web"
+    assert "value" not in token
+    assert job["rayClusterSpec"]["authOptions"] == {"mode": "token"}
+
+
+def test_the_web_cluster_runs_what_the_jobs_run(web, cluster_resource):
+    _, job = web
+    spec, ours = job["rayClusterSpec"], cluster_resource["spec"]
+    assert spec["rayVersion"] == ours["rayVersion"]
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    pods = [group["template"]["spec"] for group in groups] + [job["submitterPodTemplate"]["spec"]]
+    assert {pod.get("serviceAccountName") for pod in pods[:-1]} == {"choreai-head", "choreai-worker"}
+    image = ours["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in pod["containers"]:
+            assert container["image"] == image
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()

@@ -182,7 +182,6 @@ ray.shutdown()
 
 @pytest.mark.ray
 def test_ray_exports_every_metric_under_the_name_and_labels_that_the_dashboard_uses(monkeypatch):
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     done = subprocess.run([sys.executable, "-c", RECORD], capture_output=True, text=True, timeout=200)

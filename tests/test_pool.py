@@ -77,6 +77,15 @@ def local_ray():
     ray.shutdown()
 
 
+class Clock:
+    """A time that passes when the test says so."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 def run_numbers(
     tmp_path,
     *,
@@ -181,3 +190,34 @@ def test_gpus_are_free_again_after_a_run(tmp_path):
     while ray.available_resources().get("GPU", 0.0) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert ray.available_resources().get("GPU") == 2
+
+
+def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("choreai.cluster.pool.time", clock)
+    pool = WorkerPool(
+        NumberWorker, str(tmp_path), {"accidents": {}, "num_expected": 0}, num_workers=1, resources=WorkerResources(),
+        narrow=NumberShard.narrowed, stop_at=10.0,
+    )  # fmt: skip
+    planned = []
+
+    def shards():
+        for number in range(50):
+            planned.append(number)
+            yield NumberShard((number,))
+
+    outcomes = pool.run(shards())
+    reports = [next(outcomes)]
+    clock.now = 10.0
+    reports += outcomes
+    assert numbers_of(reports) == [0, 1]  # the second was waiting at the worker
+    assert len(planned) < 50
+
+
+def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(tmp_path, monkeypatch):
+    monkeypatch.setattr("choreai.cluster.pool.ray.wait", None)
+    pool = WorkerPool(
+        NumberWorker, str(tmp_path), {}, num_workers=1, resources=WorkerResources(), narrow=NumberShard.narrowed,
+        stop_at=0.0,
+    )  # fmt: skip
+    assert list(pool.run(iter([NumberShard((1,))]))) == []

@@ -38,6 +38,11 @@ def test_a_port_that_is_taken_is_told_at_once(tmp_path):
             run("--port", str(taken.getsockname()[1]), "--data", str(tmp_path))
 
 
+def test_no_viewers_at_all_is_a_mistake():
+    with pytest.raises(ConfigError, match="--max-viewers"):
+        run("--max-viewers", "0")
+
+
 @pytest.mark.parametrize("flags", [("--port", "70000"), ("--host", "203.0.113.1")])
 def test_an_address_that_is_not_ours_is_told_at_once(flags, tmp_path, monkeypatch):
     monkeypatch.setenv(serve_command.TOKEN_VARIABLE, "x" * 20)

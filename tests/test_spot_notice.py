@@ -60,7 +60,6 @@ def test_a_notice_is_told_from_its_absence_and_from_a_service_that_fails(metadat
 @pytest.mark.ray
 def test_a_notice_makes_ray_drain_the_node_it_came_to(metadata, monkeypatch):
     monkeypatch.setattr(spot_notice, "POLL_SECONDS", 0.05)
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # as in the image
     context = ray.init(
         address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR",

@@ -7,10 +7,12 @@ about to go, and a shard that keeps killing workers is narrowed down to the vide
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Generic, Protocol, TypeVar
 
 import ray
@@ -85,7 +87,8 @@ class WorkerPool(Generic[ShardT, ReportT]):
 
     The worker class is an ordinary class with `setup() -> None` (loads weights; its errors end the run) and
     `process(shard) -> report`. `narrow(shard)` returns the smaller shards to try when `shard` keeps killing
-    workers, or the shard alone when it cannot be narrowed.
+    workers, or the shard alone when it cannot be narrowed. From `stop_at` on (`time.monotonic`) nothing more is handed
+    out: what workers have they finish, and the rest is left undone.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         num_workers: int,
         resources: WorkerResources,
         narrow: Callable[[ShardT], list[ShardT]],
+        stop_at: float = math.inf,
     ) -> None:
         # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
         self._remote_class = ray.remote(
@@ -110,6 +114,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         self._num_workers = num_workers
         self._resources = resources
         self._narrow = narrow
+        self._stop_at = stop_at
         self._actors: list[_Actor[ShardT]] = []
         self._calls: dict[Any, _Actor[ShardT]] = {}  # every call not yet answered -> its actor
         self._backlog: deque[ShardT] = deque()
@@ -121,7 +126,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
     def run(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
         """The report of each shard as it is done, or its Failure. Raises what `setup` raised."""
         try:
-            yield from self._run(shards)
+            yield from self._run(takewhile(lambda _: not self._time_is_up(), shards))
         finally:
             for actor in self._actors:
                 ray.kill(actor.handle)
@@ -144,9 +149,14 @@ class WorkerPool(Generic[ShardT, ReportT]):
                 outcome = self._settle(call)
                 if outcome is not None:
                     yield outcome
+            if self._time_is_up():
+                self._backlog.clear()
             self._fill_backlog(shards)
             self._start_actors()
             self._hand_out()
+
+    def _time_is_up(self) -> bool:
+        return time.monotonic() >= self._stop_at
 
     def _fill_backlog(self, shards: Iterator[ShardT]) -> None:
         """Keep a few shards per worker at hand; the rest stay in the iterator, unmade."""

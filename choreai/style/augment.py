@@ -1,4 +1,4 @@
-"""Variations of training windows that leave the style as it is: mirrored, another camera, body and tempo.
+"""Variations of training windows that leave the style as it is: mirrored, another camera, body and tempo, worse seen.
 
 A few dozen dancers are few: without variations the network learns them by heart. Everything is drawn from one
 generator for the whole batch, so that the result does not depend on how many workers share it.
@@ -25,6 +25,13 @@ MAX_TURN_DEGREES = 20.0
 """In space, about the vertical, on top of the heading that the window was turned to."""
 NOISE = 0.02
 """Of keypoints, in torso lengths: about MediaPipe's own (0.04, most of which is not noise but bias)."""
+MAX_NOISE = 0.12
+"""In some windows it is up to this: a dancer far away, blurred or in the dark."""
+NOISY_SHARE = 0.3
+HIDDEN_SHARE = 0.2
+"""Of the windows, those with limbs that something in the way or the picture's edge hides throughout. (Shorter gaps
+are interpolated when windows are cut, and do no harm.)"""
+MAX_HIDDEN_LIMBS = 2
 MIRROR_SHARE = 0.5
 
 
@@ -36,6 +43,11 @@ def _other_side(name: str) -> str:
 
 MIRRORED_FEATURES = [FEATURES.index(_other_side(name)) for name in FEATURES]
 """`context[:, MIRRORED_FEATURES]` is of the mirrored dancer."""
+
+LIMB_KEYPOINTS = ((0, 1, 2, 3, 4), (7, 9), (8, 10), (13, 15), (14, 16))
+"""Head, arms, legs; shoulders and hips, which give the scale, are of none."""
+LIMBS = np.array([[keypoint in limb for keypoint in range(NUM_KEYPOINTS)] for limb in LIMB_KEYPOINTS])
+"""(limbs, 17)."""
 
 
 def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
@@ -55,8 +67,12 @@ def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
     for first, second, degrees in ((0, 1, MAX_TILT_DEGREES), (1, 2, MAX_TILT_DEGREES), (0, 2, MAX_TURN_DEGREES)):
         xyz = _turned(xyz, _rotations(rng, num_windows, first, second, degrees))
     known = inputs.xyz.any(axis=(1, 2))  # zeros stand for an estimator without a third dimension
-    steps[..., :2] += NOISE * rng.standard_normal(steps[..., :2].shape, np.float32)
-    xyz += (NOISE * rng.standard_normal(xyz.shape, np.float32)) * known[:, None, None, None]
+    noise = np.where(rng.random(num_windows) < NOISY_SHARE, rng.uniform(NOISE, MAX_NOISE, num_windows), NOISE)
+    noise = noise.astype(np.float32)[:, None, None, None]
+    steps[..., :2] += noise * rng.standard_normal(steps[..., :2].shape, np.float32)
+    xyz += noise * rng.standard_normal(xyz.shape, np.float32) * known[:, None, None, None]
+    shown = ~_hidden(rng, num_windows)[:, None, :, None]
+    steps, xyz = steps * shown, xyz * shown  # as windows have what was never seen: at the origin, score 0
     context = np.where(mirrored[:, None], inputs.context[:, MIRRORED_FEATURES], inputs.context)
     return Inputs(steps.reshape(inputs.steps.shape), xyz.reshape(inputs.xyz.shape), context)
 
@@ -70,6 +86,14 @@ def _mirrored(keypoints: FloatArray, which: npt.NDArray[np.bool_]) -> FloatArray
     keypoints = keypoints.copy()
     keypoints[which] = keypoints[which][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
     return keypoints
+
+
+def _hidden(rng: np.random.Generator, num_windows: int) -> npt.NDArray[np.bool_]:
+    """(W, 17) the keypoints of one limb or more, in some windows."""
+    some = rng.random(num_windows) < HIDDEN_SHARE
+    num_limbs = some * rng.integers(1, MAX_HIDDEN_LIMBS + 1, num_windows)
+    order = rng.random((num_windows, len(LIMBS))).argsort(axis=1)
+    return (order < num_limbs[:, None]) @ LIMBS
 
 
 def _around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> npt.NDArray[np.float64]:

@@ -83,5 +83,6 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
             server_header=False,
             access_log=False,
             log_config=None,
+            log_level="error",  # strangers must not be able to fill the log
         )
     )

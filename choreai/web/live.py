@@ -173,10 +173,10 @@ class LiveViewer:
             self._judging = asyncio.create_task(self._judge())
 
     async def _judge(self) -> None:
-        rows = self._viewer.rows()
-        judged = await self._stages.judge(rows)
-        if judged is not None and self._socket.application_state == WebSocketState.CONNECTED:
-            with suppress(WebSocketDisconnect, RuntimeError):  # they went meanwhile
+        # The judge may be being replaced, and the viewer may have gone meanwhile: the next verdict is a second away.
+        with suppress(WebProblem, WebSocketDisconnect, RuntimeError):
+            judged = await self._stages.judge(self._viewer.rows())
+            if judged is not None and self._socket.application_state == WebSocketState.CONNECTED:
                 await self._socket.send_json({"type": "style", **judged})
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from choreai.pose.settings import PoseSettings
 
+VIEWERS_PER_REPLICA = 4
+"""More, and each gets so few pictures a second that there is little to see."""
+
 
 @dataclass(frozen=True)
 class WebSettings:
@@ -24,8 +27,6 @@ class WebSettings:
     """What a viewer is offered; who sends more has frames dropped."""
     max_viewers: int = 8
     max_viewers_per_client: int = 4
-    max_pose_replicas: int = 2
-    """The most processes that estimate poses of viewers; one takes about a core."""
 
     max_upload_bytes: int = 200 * 2**20
     max_upload_seconds: float = 180.0
@@ -52,10 +53,15 @@ class WebSettings:
                      "requests_per_second"):  # fmt: skip
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be a positive number, got {getattr(self, name)}")
-        for name in ("max_viewers", "max_viewers_per_client", "max_pose_replicas", "max_upload_bytes",
+        for name in ("max_viewers", "max_viewers_per_client", "max_upload_bytes",
                      "max_upload_pixels", "max_uploads_per_client", "max_uploads", "max_results"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def max_pose_replicas(self) -> int:
+        """The most processes that estimate poses of viewers; one takes about a core."""
+        return -(-self.max_viewers // VIEWERS_PER_REPLICA)
 
     @property
     def clips_folder(self) -> Path:

@@ -7,6 +7,7 @@ Each stage imports what it needs itself: torch alone is 200 MB in a process.
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from choreai.errors import ConfigError, MediaError
-from choreai.pose.settings import build_estimator, fingerprint_settings
+from choreai.pose.estimator import PoseEstimator
+from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.store import objects
 from choreai.store.keypoints import KeypointRows
 from choreai.store.shards import fingerprint
@@ -47,10 +49,7 @@ class PoseStage:
     """Estimates the poses of viewers' pictures, one picture at a time."""
 
     def __init__(self, settings: WebSettings) -> None:
-        pose = settings.pose
-        self._sessions = PoseSessions(
-            lambda: build_estimator(pose, read_file=objects.read_object), max_sessions=MAX_SESSIONS
-        )
+        self._sessions = PoseSessions(_estimators(settings.pose), max_sessions=MAX_SESSIONS)
         # One thread: an estimator uses about a core, and MediaPipe's graphs belong to the thread that made them.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pose")
         self._thread.submit(self._sessions.warm_up).result()
@@ -63,6 +62,14 @@ class PoseStage:
 
     async def _run(self, work: Any) -> Any:  # whatever the work gives
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _estimators(settings: PoseSettings) -> Callable[[], PoseEstimator]:
+    """What gives each viewer an estimator: one of their own, if it remembers where people were."""
+    if settings.estimator == "mediapipe":
+        return lambda: build_estimator(settings, read_file=objects.read_object)
+    shared = build_estimator(settings, read_file=objects.read_object)
+    return lambda: shared
 
 
 class StyleStage:
@@ -214,10 +221,11 @@ def deploy(settings: WebSettings) -> Stages:
         request_router_config={"request_router_class": ROUTER},
     )(PoseStage)
     style = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=4 * MAX_BATCH)(StyleStage)
-    # The HTTP server of this process writes uploads to disk and reads results: the clips' stage must be on this node.
+    # The HTTP server of this process writes uploads to disk and reads results: the clips' stage must be on this node,
+    # which may be a cluster's head that lends Ray no CPU.
     here = {f"node:{ray.util.get_node_ip_address()}": 0.001}
     clips = serve.deployment(
-        ray_actor_options={"num_cpus": 0.5, "resources": here, "runtime_env": GIVES_MEMORY_BACK},
+        ray_actor_options={"num_cpus": 0, "resources": here, "runtime_env": GIVES_MEMORY_BACK},
         max_ongoing_requests=1,
         max_queued_requests=settings.max_uploads,
     )(ClipStage)

@@ -55,7 +55,9 @@ class Viewer:
         return track_ids
 
     def rows(self) -> KeypointRows:
-        """What was seen of the last seconds, as a keypoint table would hold it."""
+        """What was seen of the last seconds, as a keypoint table would hold it; time counts from the first of them, for
+        a table's float32 would lose milliseconds within hours."""
+        start = self._seen[0].pts_seconds if self._seen else 0.0
         counts = [len(seen.track_ids) for seen in self._seen]
         track_id = _joined([seen.track_ids for seen in self._seen], (), np.int32)
         frame_index = np.repeat(np.array([seen.frame_index for seen in self._seen], np.int32), counts)
@@ -64,7 +66,7 @@ class Viewer:
         known = [points for points in xyz if points is not None]
         return KeypointRows(
             frame_index=frame_index[order],
-            pts_seconds=np.repeat(np.array([s.pts_seconds for s in self._seen], np.float32), counts)[order],
+            pts_seconds=np.repeat(np.array([s.pts_seconds - start for s in self._seen], np.float32), counts)[order],
             track_id=track_id[order],
             keypoints_xy=_joined([s.poses.keypoints_xy for s in self._seen], (NUM_KEYPOINTS, 2), np.float32)[order],
             keypoint_scores=_joined([s.poses.keypoint_scores for s in self._seen], (NUM_KEYPOINTS,), np.float32)[order],

@@ -35,7 +35,9 @@ function show(clip) {
   byId("about").textContent = `${duration === null ? "" : `${clock(duration)}, `}${width} × ${height}; kept until ${until}`;
   const file = (name) => `/v1/videos/${clip.video_id}/${name}`;
   const video = byId("video");
-  byId("stage").style.aspectRatio = `${width} / ${height}`;
+  video.addEventListener("loadedmetadata", () => { // with the time bar under it, higher than the upload was
+    byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  });
   video.src = file("annotated.mp4");
   byId("figure").onload = () => { byId("movement").hidden = false; };
   byId("figure").src = file("movement.svg");

@@ -1,0 +1,132 @@
+"""`--dry-run`: what a run would do and why, how long it would take, what it would cost. Reads tables, writes none."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from choreai.config import ExtractConfig
+from choreai.errors import ConfigError, TableError
+from choreai.plan import measured_rates
+from choreai.store import tables
+from choreai.store.catalog import UNAVAILABLE, Catalog
+from choreai.store.compact import list_versions
+from choreai.store.live_parts import live_parts, read_consistently
+from choreai.store.runs import runs_backwards
+from choreai.store.shards import KEY, Pending, pending_videos
+from jobs.console import print_table
+from jobs.tonight import Tonight
+
+logger = logging.getLogger(__name__)
+Rows = list[tuple[str, str]]
+_KNOWN = pa.schema([("video_id", pa.string()), ("content_id", pa.string()), ("status", pa.string()),
+                    ("attempts", pa.int32())])  # fmt: skip
+
+
+def print_dry_run(
+    config: ExtractConfig, tonight: Tonight, pending: Pending, *, pose_id: str, model_version: str | None = None
+) -> None:
+    """Tables of what the run of `tonight` would do; with a model version, its tags too."""
+    chosen = pc.is_in(pending.videos["video_id"], value_set=tonight.catalog.table["video_id"].combine_chunks())
+    to_pose = pending.videos.filter(chosen)
+    rows = read_consistently(lambda: _pose_rows(config.output, to_pose, pose_id=pose_id))
+    if model_version is not None:
+        rows += read_consistently(lambda: _tag_rows(config.output, tonight.catalog, model_version))
+    rows += [
+        ("left for another run by --since or --limit", f"{tonight.num_later:,}"),
+        ("in quarantine, not tried again", f"{tonight.num_quarantined:,}"),
+    ]
+    print_table("would be done", rows)
+    if to_pose.num_rows:
+        print_table("would take", _effort_rows(config, to_pose.num_rows))
+    print("nothing was done: this was a dry run")
+
+
+def _pose_rows(output: str, to_pose: pa.Table, *, pose_id: str) -> Rows:
+    """Why these videos need poses. What is not new under its id and bytes is new bytes or other settings."""
+    first = to_pose.filter(pc.equal(to_pose["attempts"], 1))
+    catalog = Catalog("", first.drop_columns("attempts"))
+    fingerprints = list_versions(output, "videos")
+    others = [version for version in fingerprints if version != pose_id]
+    unposed = _without(catalog, _known(output, "videos", others))
+    unseen = _without(_any_bytes(unposed), _known(output, "videos", fingerprints, any_bytes=True))
+    reasons = [
+        ("new videos", len(unseen)),
+        ("new bytes under an old id", len(unposed) - len(unseen)),
+        ("other pose settings than before", len(catalog) - len(unposed)),
+        ("quarantined before, tried again", to_pose.num_rows - first.num_rows),
+    ]
+    unusable = pc.sum(pc.starts_with(to_pose["content_id"], UNAVAILABLE)).as_py() or 0
+    rows = [("videos to make poses of", f"{to_pose.num_rows:,}"), *((f"  {name}", f"{n:,}") for name, n in reasons)]
+    return [*rows, ("  of all these, cannot be looked at: to quarantine", f"{unusable:,}")] if unusable else rows
+
+
+def _tag_rows(output: str, catalog: Catalog, model_version: str) -> Rows:
+    """How many videos get a tag, and how many of them only because the model is another one."""
+    others = [version for version in list_versions(output, "tags") if version != model_version]
+    never_tagged = _without(catalog, _known(output, "tags", others))
+    return [
+        (f"videos to tag with {model_version}", f"{len(catalog):,}"),
+        ("  tagged before, by another model", f"{len(catalog) - len(never_tagged):,}"),
+    ]
+
+
+def _without(catalog: Catalog, known: pa.RecordBatchReader) -> Catalog:
+    """The videos of `catalog` that are not in `known`."""
+    return Catalog("", pending_videos(catalog, known, retry_quarantined=False).videos.drop_columns("attempts"))
+
+
+def _any_bytes(catalog: Catalog) -> Catalog:
+    """The catalog with the same content id everywhere: then the video id alone tells."""
+    place = catalog.table.schema.get_field_index("content_id")
+    blank = pa.repeat(pa.scalar(""), len(catalog))
+    return Catalog("", catalog.table.set_column(place, catalog.table.schema.field(place), blank))
+
+
+def _known(output: str, table: str, versions: Sequence[str], *, any_bytes: bool = False) -> pa.RecordBatchReader:
+    """What is in these versions of a table, a stream of `_KNOWN`. Those of another release's schema do not count."""
+    schema = {"videos": tables.VIDEOS, "tags": tables.TAGS}[table]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for version in versions:
+            try:
+                for uri in live_parts(output, table, version).uris:
+                    with tables.open_part(uri, schema) as part:
+                        for batch in part.iter_batches(columns=KEY):
+                            num = len(batch)
+                            content = pa.repeat(pa.scalar(""), num) if any_bytes else batch["content_id"]
+                            filled = [pa.repeat(pa.scalar("ok"), num), pa.repeat(pa.scalar(1, pa.int32()), num)]
+                            yield pa.record_batch([batch["video_id"], content, *filled], schema=_KNOWN)
+            except TableError as exc:
+                logger.warning("not counted: %s", exc)
+
+    return pa.RecordBatchReader.from_batches(_KNOWN, batches())
+
+
+def _effort_rows(config: ExtractConfig, num_videos: int) -> Rows:
+    """Hours and money for the poses of so many videos, from what runs before were measured at."""
+    try:
+        rates = measured_rates(config.output)
+    except ConfigError as exc:
+        return [("not known yet", str(exc))]
+    assert rates.mean_seconds is not None, "measured rates have a measured length"
+    worker_hours = num_videos * rates.mean_seconds / (rates.video_seconds_per_second * rates.utilisation) / 3600
+    rows = [("hours of one worker", f"{worker_hours:.4f}")]
+    if num_workers := config.workers.num_workers:
+        rows.append((f"hours with {num_workers} workers", f"{worker_hours / num_workers:.4f}"))
+    if config.max_hours is not None:
+        rows.append(("of these in one night", f"{config.max_hours:g} at most (--max-hours)"))
+    return [*rows, _cost_row(config, worker_hours), ("figures from", rates.source)]
+
+
+def _cost_row(config: ExtractConfig, worker_hours: float) -> tuple[str, str]:
+    price, currency = config.report.price_per_hour, config.report.currency
+    if not price:
+        return "money", "price_per_hour of [report] tells"
+    measured = next(run for run in runs_backwards(config.output) if run.job == "extract_poses" and run.workers)
+    per_node = max(1, round(len(measured.workers) / measured.num_hosts))
+    num_workers = config.workers.num_workers or per_node
+    cost = math.ceil(num_workers / per_node) * worker_hours / num_workers * price
+    return f"money, at {price:g} a node and hour, {per_node} workers a node", f"{cost:,.2f} {currency}"

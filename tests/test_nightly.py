@@ -1,0 +1,392 @@
+"""Nights: what a run takes on, what it says beforehand, when it stops, and when it is red."""
+
+import os
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import ray
+from arms_model import arms_model
+from drivers import read_whole
+from tag_rows import tag_row, video_row, write_part, write_tags
+from tiny_poses import FRAMES_PER_CLIP, LEDGER, TinyWorker, write_clips
+
+from choreai.cluster.tag_worker import TagWorker
+from choreai.config import ExtractConfig, TagConfig, TrainConfig, extract_parser, load_config, tag_parser, train_parser
+from choreai.errors import ConfigError
+from choreai.since import moment_of
+from choreai.store import modified, objects
+from choreai.store.catalog import CATALOG_SCHEMA, Catalog
+from choreai.store.modified import modified_at
+from choreai.store.reports import RunSummary, ShardReport
+from choreai.store.shards import Pending
+from choreai.style.model import StyleModel
+from jobs import extract_poses, tag_catalog
+from jobs.tonight import choose, stop_at
+
+FINGERPRINT = "tiny"
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def arms_named(uri: str) -> StyleModel:
+    """A model for tiny poses; each name gives another version."""
+    model = arms_model(temperature=float(len(Path(uri).name)))
+    return replace(model, config=replace(model.config, pose_fingerprint=FINGERPRINT))
+
+
+class ArmsTagWorker(TagWorker):
+    def setup(self) -> None:
+        self._model = arms_named(self._model_uri)
+
+
+@pytest.fixture(autouse=True)
+def tiny_jobs(monkeypatch):
+    monkeypatch.setattr(extract_poses, "PoseWorker", TinyWorker)
+    monkeypatch.setattr(extract_poses, "pose_fingerprint", lambda config: FINGERPRINT)
+    monkeypatch.setattr(tag_catalog, "TagWorker", ArmsTagWorker)
+    monkeypatch.setattr(tag_catalog, "load_model", arms_named)
+
+
+def extract(catalog: Path | str, output: Path | str, *flags: str) -> int:
+    arguments = [str(catalog), "--output", str(output), "--num-workers", "1", *flags]
+    return extract_poses.run(extract_parser(None, "").parse_args(arguments))
+
+
+def tag(catalog: Path | str, output: Path | str, *flags: str, model: str = "m") -> int:
+    arguments = [str(catalog), "--output", str(output), "--num-workers", "1", "--model", model, *flags]
+    return tag_catalog.run(tag_parser(None, "").parse_args(arguments))
+
+
+# --- what a run takes on ---
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T06:30:00+02:00", datetime(2026, 11, 1, 4, 30, tzinfo=UTC)),
+        ("7", datetime(2026, 11, 13, 12, tzinfo=UTC)),
+        ("0.5", datetime(2026, 11, 20, 0, tzinfo=UTC)),
+    ],
+)
+def test_since_is_a_date_or_a_number_of_days(text, moment):
+    assert moment_of(text, now=NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["yesterday", "-1", "nan", "20261101", "2026-13-01", ""])
+def test_a_since_that_is_neither_is_refused(text):
+    with pytest.raises(ValueError, match=r"since must be .*2026-11-01"):
+        moment_of(text, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"limit": 0}, "limit must be"), ({"max_hours": 0.0}, "max_hours must be"), ({"since": "soon"}, "since must be")],
+)
+def test_what_no_run_could_mean_is_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(ExtractConfig, None, {"catalog": "a", "output": "b", **settings})
+
+
+def test_a_training_takes_all_of_its_videos():
+    with pytest.raises(ConfigError, match="training needs all"):
+        load_config(TrainConfig, None, {"catalog": "a", "output": "b", "limit": 5})
+    with pytest.raises(SystemExit):
+        train_parser(None, "").parse_args(["catalog.csv", "--limit", "5"])
+
+
+def catalog_of(*uris: str) -> Catalog:
+    rows = [{"video_id": f"v{n}", "uri": uri, "content_id": "c1"} for n, uri in enumerate(uris)]
+    return Catalog("catalog.csv", pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA))
+
+
+def pending_of(catalog: Catalog, **attempts: int) -> Pending:
+    """The videos with these ids pending, with the attempt each is at."""
+    rows = [row | {"attempts": attempts[row["video_id"]]} for row in catalog.table.to_pylist()
+            if row["video_id"] in attempts]  # fmt: skip
+    return Pending(pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA.append(pa.field("attempts", pa.int32()))), 0, 3)
+
+
+def test_the_first_in_catalog_order_that_need_something_are_taken_on():
+    catalog = catalog_of(*"abcdef")
+    config = ExtractConfig("catalog.csv", "out", limit=2)
+    also = pa.table({"video_id": ["v1", "v4"]})
+    tonight = choose(config, catalog, pending_of(catalog, v5=1, v3=2, v2=2), also=also)
+    assert tonight.catalog.table["video_id"].to_pylist() == ["v1", "v2"]
+    assert tonight.num_later == 3
+    assert tonight.num_quarantined == 3 + 1  # v3 failed before, and is not tried tonight
+
+
+def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is_not_hidden(tmp_path):
+    for name, day in (("old", 1), ("new", 10)):
+        (tmp_path / name).write_bytes(b"x")
+        written = datetime(2026, 11, day, tzinfo=UTC).timestamp()
+        os.utime(tmp_path / name, (written, written))
+    catalog = catalog_of(*(str(tmp_path / name) for name in ("old", "new", "gone")))
+    tonight = choose(
+        ExtractConfig("catalog.csv", "out", since="2026-11-05"), catalog, pending_of(catalog, v0=1, v1=1, v2=1)
+    )
+    assert tonight.catalog.table["video_id"].to_pylist() == ["v1", "v2"]
+    assert tonight.num_later == 1
+
+
+@pytest.mark.parametrize("min_wanted", [1, 200])
+def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypatch, min_wanted):
+    monkeypatch.setattr(modified, "MIN_WANTED", min_wanted)
+    uris = [f"{store_uri}/in/{name}.mp4" for name in "ab"]
+    before = datetime.now(UTC).replace(microsecond=0)
+    for uri in uris:
+        objects.put_object(uri, b"x")
+    after = datetime.now(UTC)
+    found = modified_at(pa.array([uris[0], None, f"{store_uri}/in/gone.mp4", uris[1], uris[0]])).to_pylist()
+    assert found[1] is None
+    assert found[2] is None
+    assert all(before <= moment <= after for moment in (found[0], found[3], found[4]))
+
+
+def test_poses_leave_a_share_of_the_time_budget_to_tagging():
+    config = TagConfig("a", "b", max_hours=2.0)
+    assert stop_at(config, started=100.0) == 7300.0
+    assert stop_at(config, started=100.0, share=tag_catalog.POSE_SHARE) == 100.0 + 0.9 * 7200
+    assert stop_at(TagConfig("a", "b"), started=100.0) == float("inf")
+
+
+# --- when a night is red ---
+
+
+@pytest.mark.parametrize(
+    ("done_before", "quarantined_before", "tonight", "code"),
+    [
+        (70, 0, {"ok": 25, "quarantined": 5}, 0),
+        (0, 0, {"ok": 70, "quarantined": 30}, 1),
+        (70, 30, {}, 1),  # the run after that
+        (70, 30, {"ok": 40}, 1),
+        (70, 30, {"ok": 60}, 0),
+        (9000, 30, {}, 0),
+    ],
+)
+def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
+    done_before, quarantined_before, tonight, code
+):
+    summary = RunSummary(
+        "extract_poses", "run", {}, FINGERPRINT, num_done_before=done_before, num_quarantined_before=quarantined_before
+    )
+    if tonight:
+        summary.add(ShardReport("s", True, tonight, (), 0, 0, 0.0, 0, "w"))
+    assert extract_poses.exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
+
+
+# --- what is said beforehand ---
+
+
+@pytest.fixture
+def known(tmp_path) -> tuple[Path, str]:
+    """A catalog, and an output in which each of its videos has another past."""
+    output = str(tmp_path / "out")
+    pasts = {
+        "posed-and-tagged": [(FINGERPRINT, "c1", "ok")],
+        "tagged-by-another-model": [(FINGERPRINT, "c1", "ok")],
+        "new-bytes": [(FINGERPRINT, "c0", "ok")],
+        "other-settings": [("fp-old", "c1", "ok")],
+        "quarantined": [(FINGERPRINT, "c1", "quarantined")],
+        "new-1": [], "new-2": [],
+    }  # fmt: skip
+    for fingerprint in (FINGERPRINT, "fp-old"):
+        rows = [
+            video_row(name, status=status, content_id=content, run_id="20261101T020000Z-aaaaaa")
+            for name, past in pasts.items()
+            for found, content, status in past
+            if found == fingerprint
+        ]
+        write_part(output, "videos", fingerprint, "0", rows)
+    version = arms_named("m").model_version
+    write_tags(output, [tag_row("posed-and-tagged", model=version), tag_row("tagged-by-another-model")])
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("\n".join(["video_id,uri,content_id", *(f"{name},/{name}.mp4,c1" for name in pasts)]))
+    return catalog, output
+
+
+def everything(output: str) -> list[tuple[str, str]]:
+    return sorted((info.uri, info.content_id) for info in objects.list_objects(output))
+
+
+def said(capsys) -> dict[str, str]:
+    """The rows of the tables printed: name -> figure."""
+    lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.count("│") == 3]
+    return {name.strip(): figure.strip() for _, name, figure, _ in lines}
+
+
+def test_a_dry_run_says_what_would_be_done_and_why_and_does_none_of_it(known, capsys):
+    catalog, output = known
+    before = everything(output)
+    assert tag(catalog, output, "--dry-run") == 0
+    found = said(capsys)
+    assert found["videos to make poses of"] == "4"
+    assert found["new videos"] == "2"
+    assert found["new bytes under an old id"] == "1"
+    assert found["other pose settings than before"] == "1"
+    assert found["quarantined before, tried again"] == "0"
+    assert found["in quarantine, not tried again"] == "1"
+    assert found[f"videos to tag with {arms_named('m').model_version}"] == "5"
+    assert found["tagged before, by another model"] == "1"
+    assert everything(output) == before
+    assert not ray.is_initialized()
+
+
+def test_a_dry_run_knows_the_flags_of_the_run(known, capsys):
+    catalog, output = known
+    assert extract(catalog, output, "--dry-run", "--retry-quarantined", "--limit", "3") == 0
+    found = said(capsys)
+    assert found["videos to make poses of"] == "3"
+    assert (found["new bytes under an old id"], found["quarantined before, tried again"]) == ("1", "1")
+    assert found["left for another run by --since or --limit"] == "2"
+    assert found["in quarantine, not tried again"] == "0"
+
+
+def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tmp_path):
+    catalog, output = known
+    assert extract(catalog, output, "--dry-run") == 0
+    assert "no finished extraction" in said(capsys)["not known yet"]
+    run = RunSummary(
+        "extract_poses", "20261101T020000Z-aaaaaa", {"workers": {"num_cpus": 1.0, "num_gpus": 0.0}}, FINGERPRINT
+    )
+    for worker in ("host-1:1", "host-1:2", "host-2:1", "host-2:2"):  # half an hour of work each
+        run.add(ShardReport("s", True, {}, (), 80, 80, 1800.0, 0, worker))
+    run.wall_seconds = 3600.0
+    run.write_manifest(output)
+    settings = tmp_path / "job.toml"
+    settings.write_text("[report]\nprice_per_hour = 3.0\n[workers]\nnum_workers = 8\n")
+    parser = extract_parser(None, "")
+    arguments = [str(catalog), "--output", output, "--config", str(settings), "--dry-run"]
+    assert extract_poses.run(parser.parse_args(arguments)) == 0
+    found = said(capsys)
+    # Three videos were posed in two hours of work, half of the four that were paid for: 80 minutes paid for each.
+    assert found["hours of one worker"] == "5.3333"
+    assert found["hours with 8 workers"] == "0.6667"
+    assert found["money, at 3 a node and hour, 2 workers a node"] == "8.00 USD"  # four nodes for 40 minutes
+
+
+# --- whole nights ---
+
+
+@pytest.fixture(scope="module")
+def local_ray(tmp_path_factory):
+    ledger = tmp_path_factory.mktemp("ledger")
+    variables = {"PYTHONPATH": str(Path(__file__).parent), LEDGER: str(ledger)}
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
+        object_store_memory=100_000_000, logging_level="ERROR", runtime_env={"env_vars": variables},
+    )  # fmt: skip
+    yield ledger
+    ray.shutdown()
+
+
+def num_frames_estimated(ledger: Path) -> int:
+    return sum(path.stat().st_size for path in ledger.iterdir())
+
+
+def posed(output: Path) -> list[str]:
+    return read_whole(str(output), "videos")["video_id"].to_pylist()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_limited_run_does_the_first_and_the_next_run_the_next(tmp_path, capsys):
+    catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5]), tmp_path / "out"
+    assert tag(catalog, output, "--limit", "2") == 0
+    assert posed(output) == ["clip-000", "clip-001"]
+    assert "--limit or --since left 3 for another run" in capsys.readouterr().out
+    assert tag(catalog, output, "--limit", "2") == 0
+    assert posed(output) == ["clip-000", "clip-001", "clip-002", "clip-003"]
+    assert read_whole(str(output), "tags")["video_id"].to_pylist() == posed(output)
+    assert tag(catalog, output) == 0
+    capsys.readouterr()
+    assert tag(catalog, output, "--limit", "2") == 0
+    assert "nothing to do: none of the 5 videos needs anything" in capsys.readouterr().out
+
+
+class ClockOf:
+    """A clock that jumps by a day once the first keypoints are committed under `output`."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+
+    def monotonic(self) -> float:
+        is_begun = any(objects.list_objects(f"{self._output}/keypoints/"))
+        return time.monotonic() + (86_400 if is_begun else 0)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(tmp_path, capsys, monkeypatch):
+    catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5, 6]), tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("choreai.cluster.pool.time", ClockOf(output))
+        assert extract(catalog, output, "--max-hours", "1", "--videos-per-shard", "1") == 0
+    done = posed(output)
+    assert done in (["clip-000", "clip-001"], ["clip-000", "clip-001", "clip-002"])  # one, and those in flight
+    assert f"stopped at the time budget, {6 - len(done)} videos left for the next night" in capsys.readouterr().out
+    assert extract(catalog, output, "--max-hours", "1", "--videos-per-shard", "1") == 0
+    assert "time budget" not in capsys.readouterr().out
+    assert len(posed(output)) == 6
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_run_that_could_not_even_begin_is_red(tmp_path, capsys, caplog):
+    catalog, output = write_clips(tmp_path, [1, 2]), tmp_path / "out"
+    assert tag(catalog, output, "--max-hours", "1e-9") == 1
+    assert "stopped at the time budget, 2 videos left for the next night" in capsys.readouterr().out
+    assert "before a single video was done" in caplog.text
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_run_after_a_red_one_is_red_until_something_is_done_about_it(tmp_path, caplog):
+    catalog, output = write_clips(tmp_path, [1, 2, 3, 4]), tmp_path / "out"
+    for number in (1, 2):
+        (tmp_path / f"{number}.mp4").write_bytes(b"no video")
+    assert tag(catalog, output) == 1
+    for flags in ((), ("--limit", "1")):
+        caplog.clear()
+        assert tag(catalog, output, *flags) == 1
+        assert "2 of the catalog's 4 videos are in quarantine" in caplog.text
+    lines = catalog.read_text().splitlines()
+    catalog.write_text("\n".join(line for line in lines if "clip-001" not in line and "clip-002" not in line))
+    assert tag(catalog, output) == 0
+
+
+@pytest.mark.ray
+def test_another_model_retags_from_stored_keypoints_without_the_videos(tmp_path, local_ray, capsys):
+    catalog, output = write_clips(tmp_path, [1, 2, 3]), tmp_path / "out"
+    assert tag(catalog, output, model="one") == 0
+    frames = num_frames_estimated(local_ray)
+    for clip in tmp_path.glob("*.mp4"):
+        clip.unlink()
+    assert tag(catalog, output, model="three") == 0
+    assert num_frames_estimated(local_ray) == frames
+    versions = {info.uri.split("/")[-2] for info in objects.list_objects(f"{output}/tags/")}
+    assert versions == {arms_named("one").model_version, arms_named("three").model_version}
+    for version in versions:
+        assert sum(1 for _ in objects.list_objects(f"{output}/tags/{version}/")) == 1
+
+
+@pytest.mark.ray
+def test_a_second_night_with_one_new_video_in_a_hundred_does_a_hundredth_of_the_work(tmp_path, local_ray):
+    catalog, output = write_clips(tmp_path, [1 + n % 200 for n in range(101)]), tmp_path / "out"
+    lines = catalog.read_text().splitlines()
+    catalog.write_text("\n".join(lines[:-1]))
+    before = num_frames_estimated(local_ray)
+    assert tag(catalog, output) == 0
+    first = num_frames_estimated(local_ray) - before
+    parts = set(everything(str(output)))
+    catalog.write_text("\n".join(lines))
+    assert tag(catalog, output) == 0
+    assert (first, num_frames_estimated(local_ray) - before - first) == (100 * FRAMES_PER_CLIP, FRAMES_PER_CLIP)
+    now = set(everything(str(output)))
+    assert parts < now  # what was there is untouched
+    added = [uri.removeprefix(str(output)).split("/")[1] for uri, _ in now - parts if uri.endswith(".parquet")]
+    assert sorted(added) == ["keypoints", "kinematics", "tags", "videos"]
