@@ -12,6 +12,7 @@ import argparse
 import logging
 import sys
 import warnings
+from dataclasses import dataclass
 
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
@@ -19,7 +20,7 @@ from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.store.catalog import Catalog, Video
 from choreai.store.corrections import read_corrections
 from choreai.style.dataset import TableSource
-from choreai.style.distributed import TrainResources
+from choreai.style.distributed import Progress, TrainResources
 from choreai.style.labels import labelled_videos
 from choreai.style.settings import TrainSettings, report_settings
 from choreai.style.split import divide_folds, find_labels
@@ -27,7 +28,7 @@ from choreai.style.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.taxonomy import check_parents
 from choreai.style.training import TrainedStyle, train_style
 from jobs import extract_poses
-from jobs.console import print_table, progress, run_command
+from jobs.console import Steps, print_table, progress, run_command
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,21 @@ def num_epochs_at_most(settings: TrainSettings) -> int:
     return sum(each.num_epochs * each.num_folds for each in trainings)
 
 
+@dataclass
+class EpochCount:
+    """Shows the epochs of trainings that follow each other, each of which counts its own."""
+
+    steps: Steps
+    before: int = 0
+    now: int = 0
+
+    def show(self, done: Progress) -> None:
+        if done.num_done < self.now:
+            self.before += self.now
+        self.now = done.num_done
+        self.steps.advance(self.before + self.now - self.steps.done)
+
+
 def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
     """The model trained on the labelled videos' poses under `config.output`."""
     connect(config.ray_address)
@@ -87,7 +103,7 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
                 num_cpus_per_worker=max(1, int(config.workers.num_cpus)),
                 use_gpu=config.workers.num_gpus > 0,
             ),
-            on_progress=lambda done: steps.advance(done.num_done - steps.done),
+            on_progress=EpochCount(steps).show,
         )
 
 

@@ -446,6 +446,13 @@ def test_features_that_say_the_same_are_given_once() -> None:
     assert len({WORDINGS[r.feature].theme for r in reasons}) == len(reasons) == 1
 
 
+def test_a_tempo_without_a_clear_beat_is_no_reason() -> None:
+    fast = replace(CALM, beats_per_minute=1.8)
+    styles = references(fast=varied(fast), calm=varied(CALM))
+    assert [r.feature for r in describe(fast, styles, style="fast")] == ["beats_per_minute"]
+    assert describe(replace(fast, beat_strength=0.14), styles, style="fast") == []
+
+
 def test_what_is_not_known_gives_no_reason() -> None:
     low = replace(CALM, hips_height_mean=0.2)
     hidden = replace(low, hips_height_mean=float("nan"))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreai.motion.kinematics import measure_kinematics
+from choreai.motion.kinematics import MIN_BEAT_STRENGTH, measure_kinematics
 from choreai.motion.movement import Parts
 from choreai.motion.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
 from choreai.motion.trajectory import (
@@ -20,8 +20,6 @@ from choreai.motion.trajectory import (
 
 TEMPO_SPAN_SECONDS = 6.0
 TEMPO_EVERY_SECONDS = 0.5
-MIN_BEAT_STRENGTH = 0.15
-"""Below it a tempo is little to go by (see `Kinematics.beats_per_minute`)."""
 
 
 @dataclass(frozen=True, eq=False)

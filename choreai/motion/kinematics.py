@@ -13,6 +13,9 @@ from choreai.motion import movement, posture
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.motion.trajectory import MAX_SPEED, Floats, seen_keypoints, smooth_trajectory, torso_length
 
+MIN_BEAT_STRENGTH = 0.15
+"""Below it `beats_per_minute` is little to go by: the noise of a person standing still reaches 0.12."""
+
 
 @dataclass(frozen=True)
 class Kinematics:

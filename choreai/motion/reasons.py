@@ -5,12 +5,12 @@ others and this video sides with the style.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 
-from choreai.motion.kinematics import FEATURES, Kinematics
+from choreai.motion.kinematics import FEATURES, MIN_BEAT_STRENGTH, Kinematics
 
 MIN_VIDEOS = 3
 """Fewer values of a feature have no median and spread worth the name."""
@@ -150,6 +150,8 @@ def describe(
         raise ValueError(f"style must be one of {', '.join(sorted(references))}, got {style!r}")
     if len(references) < 2:
         raise ValueError(f"references must be of two styles or more, got only {style!r}")
+    if values.beat_strength < MIN_BEAT_STRENGTH:
+        values = replace(values, beats_per_minute=float("nan"))
     found = [r for feature in WORDINGS if (r := _reason(feature, getattr(values, feature), references, style))]
     reasons: list[Reason] = []
     themes: set[str] = set()
