@@ -90,7 +90,8 @@ class RunReport:
 
     @property
     def is_bad(self) -> bool:
-        return any(run.is_bad for run in self.night.runs)
+        """Whether the last run of either job is: what was killed and run again has ended well."""
+        return any(run.is_bad for run in {run.job: run for run in self.night.runs}.values())
 
     @property
     def cost(self) -> float | None:

@@ -20,12 +20,20 @@ from choreai.store.reports import RunSummary, ShardReport
 FIRST, EXTRACT, SECOND = "20261101T030000Z-aaaaaa", "20261102T020000Z-bbbbbb", "20261102T030000Z-cccccc"
 
 
-def write_run(root: str, run_id: str, *, job: str = "tag_catalog", workers=("host-1:10",), **totals: object) -> None:
+def write_run(
+    root: str,
+    run_id: str,
+    *,
+    job: str = "tag_catalog",
+    catalog: str = "s3://videos/",
+    workers=("host-1:10",),
+    **totals: object,
+) -> None:
     """A manifest as the jobs write it."""
     summary = RunSummary(
         job=job,
         run_id=run_id,
-        config={"catalog": "s3://videos/", "max_failed_fraction": 0.2},
+        config={"catalog": catalog, "max_failed_fraction": 0.2},
         pose_fingerprint="fp1",
         model_version="lstm-a" if job == "tag_catalog" else "",
     )
@@ -144,6 +152,23 @@ def test_a_night_in_which_too_much_failed_is_bad(two_nights):
 def test_a_run_that_never_finished_is_bad(tmp_path):
     write_run(str(tmp_path), SECOND, job="extract_poses", wall_seconds=0.0)
     assert report_of(str(tmp_path)).is_bad
+
+
+def test_an_extraction_that_was_killed_and_resumed_does_not_make_the_night_bad(tmp_path):
+    write_run(str(tmp_path), "20261102T010000Z-aaaaaa", job="extract_poses", wall_seconds=0.0)
+    write_run(str(tmp_path), EXTRACT, job="extract_poses")
+    write_run(str(tmp_path), SECOND)
+    report = report_of(str(tmp_path))
+    assert len(report.night.runs) == 3
+    assert not report.is_bad
+
+
+def test_the_extraction_of_another_catalog_is_not_of_this_night(tmp_path):
+    write_run(str(tmp_path), EXTRACT, job="extract_poses", catalog="s3://labelled.csv", num_failed=3)
+    write_run(str(tmp_path), SECOND)
+    report = report_of(str(tmp_path))
+    assert [run.run_id for run in report.night.runs] == [SECOND]
+    assert not report.is_bad
 
 
 def test_the_page_is_written_beside_the_manifest_and_can_be_made_again(two_nights):

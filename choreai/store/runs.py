@@ -115,6 +115,11 @@ def find_night(root: str, run_id: str | None = None) -> Night:
         if run.job == "tag_catalog":
             previous = run.run_id
             break
-        if main.job == "tag_catalog" and run.job == "extract_poses" and run.pose_fingerprint == main.pose_fingerprint:
+        if main.job == "tag_catalog" and run.job == "extract_poses" and _same_work(run, main):
             runs.insert(0, run)
     return Night(tuple(runs), previous)
+
+
+def _same_work(run: Run, main: Run) -> bool:
+    """Whether an extraction was of the same catalog with the same pose settings: that of a training is not."""
+    return run.pose_fingerprint == main.pose_fingerprint and run.config.get("catalog") == main.config.get("catalog")
