@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from choreai.errors import ConfigError
+from choreai.natural_order import natural_key
 from choreai.pose.detectors.detfile import DetfileDetector, read_detfile
 from choreai.store import objects
 from choreai.video.decode import VideoReader
@@ -136,11 +136,7 @@ def find_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
     found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    return sorted(found, key=lambda path: [_natural(part) for part in path.relative_to(folder).parts])
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+    return sorted(found, key=lambda path: [natural_key(part) for part in path.relative_to(folder).parts])
 
 
 def _read_bytes(path: str) -> bytes:

@@ -76,6 +76,16 @@ def test_a_file_that_is_no_reviews_is_refused(tmp_path, name, data, problem):
         import_corrections(str(tmp_path / "out"), str(tmp_path / name))
 
 
+@pytest.mark.parametrize("place", ["page", "footer"])
+def test_a_damaged_parquet_file_is_refused(tmp_path, place):
+    pq.write_table(pa.table({"video_id": ["a"] * 50, "style": ["x"] * 50}), tmp_path / "r.parquet")
+    data = bytearray((tmp_path / "r.parquet").read_bytes())
+    data[slice(4, 60) if place == "page" else slice(-60, -12)] = b"\xff" * (56 if place == "page" else 48)
+    (tmp_path / "r.parquet").write_bytes(data)
+    with pytest.raises(TableError, match="not readable as Parquet"):
+        import_corrections(str(tmp_path / "out"), str(tmp_path / "r.parquet"))
+
+
 def test_training_learns_the_last_review_of_the_same_bytes(tmp_path):
     lines = [
         "video_id,content_id,style,reviewer,reviewed_at",

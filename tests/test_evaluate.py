@@ -13,6 +13,7 @@ import pytest
 from made_predictions import LABELS, calibrated_predictions, predictions_of
 
 from choreai.errors import TableError
+from choreai.natural_order import natural_key
 from choreai.style.baselines import (
     kinematic_regression,
     leaky_regression,
@@ -20,7 +21,7 @@ from choreai.style.baselines import (
     mean_pose_regression,
     mean_speed_regression,
 )
-from choreai.style.bootstrap import Resamples, natural_key
+from choreai.style.bootstrap import Resamples
 from choreai.style.evaluate import evaluate, score_unseen
 from choreai.style.predictions import Predictions, mean_by_video, read_predictions, write_predictions
 from choreai.style.scorecard import Scorecard, f1_scores, score_windows

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.natural_order import natural_key
 from choreai.store import objects
 from choreai.store.converted_rows import ConvertedRows, FloatArray, IntArray, column_vectors, keypoints_of
 from choreai.store.json_list import read_json_list
@@ -233,14 +234,8 @@ def _frame_numbers(names: list[str]) -> IntArray:
     if alike and len(set(numbers)) == len(names) and max(numbers) <= _MAX_INT32:
         return np.array(numbers, np.int64)
     frame_index = np.zeros(len(names), np.int64)
-    frame_index[sorted(range(len(names)), key=lambda i: _natural_key(names[i]))] = np.arange(len(names))
+    frame_index[sorted(range(len(names)), key=lambda i: natural_key(names[i]))] = np.arange(len(names))
     return frame_index
-
-
-def _natural_key(name: str) -> list[str | int]:
-    """Numbers in `name` compare as numbers: text and numbers alternate, so like meets like."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def _places_within(groups: IntArray) -> IntArray:

@@ -117,7 +117,7 @@ def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
     if extension == ".parquet":
         try:
             rows = pq.read_table(io.BytesIO(data)).to_pylist()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+        except (pa.ArrowException, OSError) as exc:  # Parquet that is damaged inside is an OSError to pyarrow
             raise TableError(f"{uri}: not readable as Parquet ({exc})") from exc
         yield from ((f"{uri}, row {number}", row) for number, row in enumerate(rows, start=1))
         return

@@ -5,7 +5,6 @@ of only a few groups says little about new ones; its consecutive videos are draw
 description says so.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from choreai.natural_order import natural_key
 from choreai.style.predictions import Predictions
 
 Array = npt.NDArray[np.floating[Any]]
@@ -87,11 +87,6 @@ class Resamples:
         if value == 1 and found.low == 1 and num_units:
             return Estimate(1.0, 0.025 ** (1 / num_units), 1.0)
         return found
-
-
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts `clip_9` before `clip_10`."""
-    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _units(predictions: Predictions) -> tuple[IntArray, str]:

@@ -3,7 +3,6 @@
 Fold k's network is trained without fold k, so that each video is judged by one that never saw its group.
 """
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.errors import ChoreaiWarning, TableError
+from choreai.natural_order import natural_key
 from choreai.store import tables
 from choreai.store.catalog import Video
 from choreai.style.examples import Examples
@@ -93,7 +93,7 @@ def divide_folds(
     tested in some folds only; there are no more folds than the class with the most groups can fill. Raises TableError
     as well where groups shared by classes leave no way.
     """
-    videos = sorted(videos, key=lambda v: _natural(v.video_id))
+    videos = sorted(videos, key=lambda v: natural_key(v.video_id))
     shares = {label: _largest_share(videos, label) for label in labels}
     lonely = [label for label in labels if shares[label] == 1]
     if lonely and when_one_group == "error":
@@ -248,11 +248,6 @@ def _warn(message: str) -> None:
 def _group(video: Video) -> str:
     # Prefixes keep a group apart from a video that happens to have its name.
     return f"group {video.group}" if video.group else f"video {video.video_id}"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts `clip_9` before `clip_10`."""
-    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def some_names(names: Sequence[str], *, noun: str = "video") -> str:
