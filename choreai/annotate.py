@@ -19,7 +19,8 @@ from choreai.errors import ConfigError, MediaError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.store.shards import fingerprint, latest_attempts
 from choreai.store.tables import UNKNOWN

@@ -13,7 +13,7 @@ from choreai.errors import ConfigError
 from choreai.pose.settings import PoseSettings
 from choreai.report_settings import ReportSettings
 from choreai.since import moment_of
-from choreai.store.uris import resolve_uri
+from choreai.storage.uris import resolve_uri
 from choreai.style.settings import LabelsFrom, TrainSettings
 from choreai.style.taxonomy import check_parents
 

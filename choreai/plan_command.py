@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _rates(arguments: argparse.Namespace) -> "Rates":
     """Measured ones where there is something to measure, with what the flags say over them."""
     from choreai.plan import ASSUMED_UTILISATION, Rates, measured_rates
-    from choreai.store.uris import resolve_uri
+    from choreai.storage.uris import resolve_uri
 
     given = {
         name: getattr(arguments, name)

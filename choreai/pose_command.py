@@ -23,7 +23,7 @@ from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.pose_inputs import PoseInput, open_input
 from choreai.pose_outputs import ResultFiles
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.video.draw import draw_people
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame

@@ -14,7 +14,7 @@ import numpy as np
 from choreai.errors import ConfigError
 from choreai.natural_order import natural_key
 from choreai.pose.detectors.detfile import DetfileDetector, read_detfile
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 

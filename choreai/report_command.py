@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from choreai.errors import ConfigError
     from choreai.run_report import make_run_report
     from choreai.run_report_page import write_run_report
-    from choreai.store.uris import resolve_uri
+    from choreai.storage.uris import resolve_uri
 
     try:
         settings = ReportSettings(arguments.reference_run, arguments.price_per_hour, arguments.currency)

@@ -40,7 +40,7 @@ def review_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from choreai.store.uris import resolve_uri
+    from choreai.storage.uris import resolve_uri
 
     output = resolve_uri(arguments.output, against=".")
     if arguments.imported:

@@ -3,7 +3,7 @@
 from choreai.drift import SHIFTED_ABOVE, STABLE_BELOW
 from choreai.page import render_page
 from choreai.run_report import RunReport
-from choreai.store import objects
+from choreai.storage import objects
 
 _BODY = """
 <h1>Run {{ r.run_id }}</h1>

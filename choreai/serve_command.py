@@ -14,7 +14,7 @@ from pathlib import Path
 from choreai.cluster.session import connect
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
-from choreai.store.uris import resolve_uri
+from choreai.storage.uris import resolve_uri
 from choreai.style.model import newest_model
 from choreai.web.settings import VIEWERS_PER_REPLICA, WebSettings, is_loopback
 

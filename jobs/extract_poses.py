@@ -29,7 +29,8 @@ from choreai.notify import message_of, post_webhook, publish_sns
 from choreai.pose.settings import build_estimator, fingerprint_settings
 from choreai.run_report import make_run_report
 from choreai.run_report_page import write_run_report
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Catalog, read_catalog, with_content_ids
 from choreai.store.live_parts import live_parts, read_consistently
 from choreai.store.pose_parts import recover_videos_parts

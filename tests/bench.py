@@ -20,7 +20,8 @@ from choreai.cluster.session import connect, disconnect
 from choreai.demo.dancers import write_catalog, write_clip
 from choreai.pose.people import find_people
 from choreai.pose.settings import PoseSettings, build_estimator
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Catalog, read_catalog, with_content_ids
 from choreai.store.shards import PoseShard, pending_videos, plan_shards
 from choreai.video.decode import VideoReader

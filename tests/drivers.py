@@ -74,7 +74,7 @@ def kill(driver: subprocess.Popen[str]) -> None:
 
 
 def fingerprints(root: str, table: str = "keypoints") -> set[str]:
-    from choreai.store import objects
+    from choreai.storage import objects
 
     prefix = objects.join_uri(root, table) + "/"
     return {info.uri.removeprefix(prefix).split("/")[0] for info in objects.list_objects(prefix)}

@@ -121,7 +121,7 @@ class _Bucket(BaseHTTPRequestHandler):
 def list_bucket(_: Path) -> bool:
     import os
 
-    from choreai.store.objects import list_objects
+    from choreai.storage.objects import list_objects
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Bucket)
     threading.Thread(target=server.serve_forever, daemon=True).start()

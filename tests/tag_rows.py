@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 
 NIGHT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 

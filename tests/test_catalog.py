@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from choreai.errors import CatalogError, StorageError
-from choreai.store import catalog_rows, s3
+from choreai.storage import s3
+from choreai.storage.objects import join_uri, put_object, stat_object
+from choreai.store import catalog_rows
 from choreai.store.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video, read_catalog, with_content_ids
 from choreai.store.listed_ids import MIN_WANTED
-from choreai.store.objects import join_uri, put_object, stat_object
 
 ROWS: list[dict[str, str | None]] = [
     {"video_id": "007", "uri": "clips/a, b.mp4", "label": "breaking", "group": "Zoë"},

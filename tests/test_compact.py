@@ -7,7 +7,8 @@ import pytest
 from tag_rows import tag_row, video_row, write_part
 
 from choreai.errors import StorageError
-from choreai.store import compact, objects, tables
+from choreai.storage import objects
+from choreai.store import compact, tables
 from choreai.store.live_parts import live_parts, read_consistently
 
 PLACE = ("tags", "lstm-a")

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 from tag_rows import tag_row, video_row, write_part
 
-from choreai.store import compact, objects, tables
+from choreai.storage import objects
+from choreai.store import compact, tables
 from choreai.store.catalog import CATALOG_SCHEMA, Catalog
 from choreai.store.pose_parts import PosePartWriter, recover_videos_parts
 from choreai.store.shards import pending_videos

@@ -232,7 +232,7 @@ def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
         "list_objects_v2": "s3:ListBucket",
         "delete_object": "s3:DeleteObject",
     }
-    source = (ROOT / "choreai/store/s3.py").read_text()
+    source = (ROOT / "choreai/storage/s3.py").read_text()
     calls = set(re.findall(r'_client\(\)\.(?:get_paginator\(")?(\w+)', source))
     # AbortMultipartUpload: Ray Train uploads checkpoints in parts; and it deletes all but the last.
     told = set(re.findall(r"\bclient\.(\w+)\(", (ROOT / "choreai/notify.py").read_text()))

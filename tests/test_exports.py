@@ -12,7 +12,7 @@ from tag_rows import tag_row, video_row, write_part, write_tags
 
 from choreai.cli import main
 from choreai.errors import ConfigError
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.exports import export_lines
 from choreai.store.spreadsheet import neutralised, restored
 

@@ -8,7 +8,8 @@ import pytest
 from drivers import actor_processes, fingerprints, finish, kill, read_whole, start_driver, wait_until
 
 from choreai.demo.dancers import STYLES, write_clip
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 
 pytestmark = pytest.mark.ray
 NUM_VIDEOS = 12

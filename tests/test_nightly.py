@@ -18,7 +18,8 @@ from choreai.cluster.tag_worker import TagWorker
 from choreai.config import ExtractConfig, TagConfig, TrainConfig, extract_parser, load_config, tag_parser, train_parser
 from choreai.errors import ConfigError
 from choreai.since import moment_of
-from choreai.store import modified, objects
+from choreai.storage import objects
+from choreai.store import modified
 from choreai.store.catalog import CATALOG_SCHEMA, Catalog
 from choreai.store.modified import modified_at
 from choreai.store.reports import RunSummary, ShardReport

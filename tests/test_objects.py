@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, StorageError
-from choreai.store import s3
-from choreai.store.objects import (
+from choreai.storage import s3
+from choreai.storage.objects import (
     ObjectInfo,
     check_uri,
     delete_object,
@@ -462,7 +462,7 @@ def test_without_credentials_the_error_says_what_to_set(s3_server: str, monkeypa
 
 def test_plain_paths_never_import_boto3(tmp_path: Path) -> None:
     code = (
-        "import sys; from choreai.store.objects import *\n"
+        "import sys; from choreai.storage.objects import *\n"
         f"put_if_absent({str(tmp_path / 'a')!r}, b'x'); list(list_objects({str(tmp_path)!r}))\n"
         "sys.exit(any(name in sys.modules for name in ('boto3', 'botocore')))"
     )
@@ -510,7 +510,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
 
 def test_what_a_killed_writer_left_is_not_listed(tmp_path: Path) -> None:
     code = (
-        "import os, signal; from choreai.store.objects import put_if_absent\n"
+        "import os, signal; from choreai.storage.objects import put_if_absent\n"
         "os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"put_if_absent({str(tmp_path / 'part')!r}, b'x')"
     )

@@ -8,7 +8,7 @@ from tag_rows import video_row, write_lines, write_part
 from choreai.cli import main
 from choreai.errors import ConfigError
 from choreai.plan import Node, Rates, measured_rates, need_for_catalog, need_for_stream
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.reports import RunSummary, ShardReport
 
 GPU_WORKER = Rates(40.0, 0.5, 4.0, 1.0, None, "hand")

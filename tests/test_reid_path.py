@@ -29,7 +29,8 @@ from choreai.pose.reid import ReidSettings
 from choreai.pose.settings import PoseSettings, fingerprint_settings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.pose_arguments import pose_parser
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import read_catalog, with_content_ids
 from choreai.store.shards import pending_videos, plan_shards
 from choreai.video.frame import Frame

@@ -7,7 +7,8 @@ from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
 
 from choreai.cli import main
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
-from choreai.store import compact, objects, tables, tag_database
+from choreai.storage import objects
+from choreai.store import compact, tables, tag_database
 from choreai.store.corrections import import_corrections
 from choreai.store.expression import compile_expression
 from choreai.store.search import COLUMNS, Search, find_tags

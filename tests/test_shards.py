@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from choreai.errors import TableError
-from choreai.store import objects, pose_parts, tables
+from choreai.storage import objects
+from choreai.store import pose_parts, tables
 from choreai.store.catalog import CATALOG_SCHEMA, Catalog
 from choreai.store.keypoints import read_videos
 from choreai.store.pose_parts import PosePartWriter, VideoRows, recover_videos_parts

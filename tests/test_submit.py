@@ -21,7 +21,7 @@ from drivers import ROOT, read_whole
 from choreai.config import ExtractConfig
 from choreai.demo.dancers import STYLES, write_clip
 from choreai.motion.windows import WindowSettings
-from choreai.store.objects import join_uri
+from choreai.storage.objects import join_uri
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
 from choreai.style.networks import build_network
 from jobs.extract_poses import pose_fingerprint

@@ -22,7 +22,8 @@ from choreai.demo.dancers import write_clip
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.reasons import StyleReference
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Video, read_catalog
 from choreai.store.keypoints import KeypointRows
 from choreai.store.reports import RunSummary

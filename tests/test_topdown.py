@@ -27,7 +27,8 @@ from choreai.pose.people import find_people, find_poses
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.pose.suppression import HEATMAP_CONSTANTS
 from choreai.pose.topdown import TopDownEstimator
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import read_catalog, with_content_ids
 from choreai.store.shards import pending_videos, plan_shards
 from choreai.video.decode import VideoReader

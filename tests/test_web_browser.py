@@ -29,7 +29,7 @@ from web_server import wait_until
 
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.shards import fingerprint
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
 from choreai.style.networks import build_network

@@ -15,7 +15,8 @@ from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows
 from choreai.store.shards import PoseShard, TagShard, fingerprint

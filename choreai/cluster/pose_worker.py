@@ -25,7 +25,7 @@ from choreai.errors import (
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.catalog import UNAVAILABLE, Video
 from choreai.store.pose_parts import PosePartWriter, VideoRows
 from choreai.store.reports import ShardReport

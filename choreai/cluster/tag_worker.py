@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from choreai.errors import ConfigError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_contents, read_videos
 from choreai.store.reports import ShardReport

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.natural_order import natural_key
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.converted_rows import ConvertedRows, FloatArray, IntArray, column_vectors, keypoints_of
 from choreai.store.json_list import read_json_list
 

@@ -14,9 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
-from choreai.store.catalog_rows import COLUMNS, CatalogRows, read_rows
-from choreai.store.listed_ids import listed_content_ids
-from choreai.store.objects import (
+from choreai.storage.objects import (
     check_uri,
     join_uri,
     parent_uri,
@@ -24,6 +22,8 @@ from choreai.store.objects import (
     stat_object,
     without_secrets,
 )
+from choreai.store.catalog_rows import COLUMNS, CatalogRows, read_rows
+from choreai.store.listed_ids import listed_content_ids
 from choreai.store.plain_csv import read_plain_csv
 from choreai.store.roots import is_outside
 

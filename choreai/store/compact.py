@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import StorageError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.live_parts import MEMBERS_FOOTER, MERGED_PREFIX, LiveParts, live_parts, merged_id
 
 logger = logging.getLogger(__name__)

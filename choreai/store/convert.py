@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from choreai.errors import ConfigError, StorageError, TableError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.alphapose_json import read_alphapose_json, write_alphapose_json
 from choreai.store.report_text import LABELS, DroppedRows, read_report_text, write_report_text
 

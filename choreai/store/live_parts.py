@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import ObjectMissingError, StorageError, TableError
-from choreai.store import objects
+from choreai.storage import objects
 
 MEMBERS_FOOTER = b"choreai.members"
 MERGED_PREFIX = "merged-"

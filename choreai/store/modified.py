@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError
-from choreai.store import s3
+from choreai.storage import s3
+from choreai.storage.objects import stat_object
+from choreai.storage.uris import S3Place, locate
 from choreai.store.listed_ids import MAX_SEEN, MIN_WANTED
-from choreai.store.objects import stat_object
-from choreai.store.uris import S3Place, locate
 
 MODIFIED = pa.timestamp("us", tz="UTC")
 _ASK_AT_ONCE = 8192

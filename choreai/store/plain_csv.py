@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import CatalogError
+from choreai.storage.objects import is_folder, open_object, stat_object
 from choreai.store.catalog_rows import COLUMNS, CatalogRows
-from choreai.store.objects import is_folder, open_object, stat_object
 
 _BLOCK_BYTES = 8 << 20
 

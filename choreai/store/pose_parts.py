@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import TableError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.live_parts import live_parts
 
 VIDEOS_FOOTER = b"choreai.videos"

@@ -18,7 +18,7 @@ import pyarrow.csv
 
 from choreai.errors import StorageError, TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.converted_rows import ConvertedRows, FloatArray, keypoints_of
 
 NUM_COLUMNS = 3 * NUM_KEYPOINTS

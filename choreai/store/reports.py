@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 import choreai
-from choreai.store import objects
+from choreai.storage import objects
 
 MAX_LISTED = 1000
 """Quarantined videos named one by one in a manifest; the videos table has all of them."""

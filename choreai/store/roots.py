@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from choreai.store.uris import locate
+from choreai.storage.uris import locate
 
 
 def is_outside(uris: pa.Array, roots: Sequence[str]) -> pa.Array:

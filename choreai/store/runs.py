@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from choreai.errors import ConfigError, TableError
-from choreai.store import objects
+from choreai.storage import objects
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.live_parts import live_parts, read_consistently
 
 SCHEMA_VERSION = 1

@@ -1,7 +1,7 @@
 """Tags of any number of videos in a scratch DuckDB file, where SQL can join, sort and count them.
 
 DuckDB keeps what does not fit into memory on disk, so ten million tags need no more memory than ten thousand. Parts
-are read through `choreai.store.objects`, locally and from S3 alike.
+are read through `choreai.storage.objects`, locally and from S3 alike.
 """
 
 import tempfile
@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import ChoreaiWarning, ConfigError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.compact import list_versions
 from choreai.store.corrections import read_corrections
 from choreai.store.live_parts import live_parts, read_consistently

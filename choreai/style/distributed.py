@@ -23,7 +23,7 @@ from urllib.parse import quote
 import torch
 
 from choreai.errors import ConfigError, ObjectMissingError
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.style.examples import Examples, read_examples, write_examples
 from choreai.style.fit_state import EpochResult, FitState, Weights, dump_state, load_state
 from choreai.style.fitting import DivergedError, Share, fit

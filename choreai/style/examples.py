@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_videos
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.csv
 
 from choreai.errors import CatalogError, ChoreaiWarning, StorageError
-from choreai.store import objects
+from choreai.storage import objects
+from choreai.storage.uris import parent_uri
 from choreai.store.catalog import Catalog, Video
 from choreai.store.corrections import CORRECTIONS, correct_labels
-from choreai.store.uris import parent_uri
 from choreai.style.settings import LabelsFrom
 from choreai.style.split import some_names
 

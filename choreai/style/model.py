@@ -24,7 +24,7 @@ from torch import nn
 from choreai.errors import ObjectMissingError, WeightsError
 from choreai.motion.reasons import StyleReference
 from choreai.motion.windows import NUM_FEATURES, WindowSettings
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.style.examples import Inputs
 from choreai.style.networks import build_network
 from choreai.style.settings import NetworkKind

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from choreai.errors import MediaError, StorageError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.style.bootstrap import Estimate

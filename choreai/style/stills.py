@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.keypoints import KeypointRows
 from choreai.video.decode import VideoReader
 from choreai.video.draw import contact_sheet, draw_people

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.catalog import Video
 from choreai.style.dataset import TableSource, read_dataset
 from choreai.style.examples import read_examples, write_examples

@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from choreai.motion.reasons import StyleReference
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.catalog import Video
 from choreai.style import baselines
 from choreai.style.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut

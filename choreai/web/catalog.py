@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image
 
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
-from choreai.store import objects, tables
+from choreai.storage import objects
+from choreai.store import tables
 from choreai.store.corrections import import_corrections
 from choreai.store.expression import compile_expression
 from choreai.store.keypoints import KeypointRows, read_videos

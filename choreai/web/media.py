@@ -8,7 +8,7 @@ from typing import BinaryIO
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.web.problem import WebProblem
 
 CHUNK_BYTES = 256 * 2**10

@@ -22,7 +22,7 @@ from ray.serve.handle import DeploymentHandle
 from choreai.errors import ConfigError, MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
-from choreai.store import objects
+from choreai.storage import objects
 from choreai.store.keypoints import KeypointRows
 from choreai.store.shards import fingerprint
 from choreai.web.catalog_routes import CatalogMethod

@@ -1,13 +1,13 @@
 """Objects in S3 and files on a file system behind one set of functions: all that the rest of choreai knows of
-storage. `choreai.store.uris` says what a URI is; `s3` and `files` do the work."""
+storage. `choreai.storage.uris` says what a URI is; `s3` and `files` do the work."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from choreai.errors import ObjectMissingError
-from choreai.store import files, s3
-from choreai.store.uris import (
+from choreai.storage import files, s3
+from choreai.storage.uris import (
     ObjectInfo,
     check_uri,
     join_uri,

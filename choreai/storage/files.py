@@ -1,4 +1,4 @@
-"""The file system half of `choreai.store.objects`: the same promises on plain paths as S3 gives."""
+"""The file system half of `choreai.storage.objects`: the same promises on plain paths as S3 gives."""
 
 import ctypes
 import errno
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
-from choreai.store.uris import ObjectInfo
+from choreai.storage.uris import ObjectInfo
 
 _TEMPORARY_PREFIX = ".choreai-"
 _TEMPORARY_SUFFIX = ".tmp"

@@ -1,4 +1,4 @@
-"""The S3 half of `choreai.store.objects`, and the only file that knows boto3 (imported on first use).
+"""The S3 half of `choreai.storage.objects`, and the only file that knows boto3 (imported on first use).
 
 Which store and whose credentials is the environment's business: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, a role.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
-from choreai.store.files import open_file
-from choreai.store.uris import ObjectInfo, S3Place, without_secrets
+from choreai.storage.files import open_file
+from choreai.storage.uris import ObjectInfo, S3Place, without_secrets
 
 READ_AHEAD_BYTES = 4 << 20
 """One ranged GET fetches this much: large against a request's latency, small against a worker's memory."""

@@ -1,0 +1,1 @@
+"""Object storage: paths and S3 behind one face; the only boto3."""
