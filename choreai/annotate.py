@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from choreai.catalog.shards import fingerprint, latest_attempts
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError, MediaError
 from choreai.motion.skeleton import NUM_KEYPOINTS
@@ -22,7 +23,6 @@ from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_set
 from choreai.storage import objects
 from choreai.store import tables
 from choreai.store.keypoints import KeypointRows, read_videos
-from choreai.store.shards import fingerprint, latest_attempts
 from choreai.store.tables import UNKNOWN
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import windows_of

@@ -84,7 +84,7 @@ def _rates(arguments: argparse.Namespace) -> "Rates":
 
 def _num_videos(arguments: argparse.Namespace) -> int:
     if arguments.catalog:
-        from choreai.store.catalog import read_catalog
+        from choreai.catalog.catalog import read_catalog
 
         return len(read_catalog(arguments.catalog))
     if arguments.num_videos < 1:

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def catalog_labels(catalog_uri: str) -> "pa.Table":
     """The labels in a catalog: video_id and label, rows without a label left out."""
-    from choreai.store.catalog import read_catalog
+    from choreai.catalog.catalog import read_catalog
 
     labels = read_catalog(catalog_uri).table.select(["video_id", "label"])
     return labels.filter(labels["label"].is_valid())

@@ -14,10 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from choreai import annotate
+from choreai.catalog.catalog import Catalog
 from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
 from choreai.store import tables
-from choreai.store.catalog import Catalog
 from choreai.style import baselines
 from choreai.style.dataset import Dataset
 from choreai.style.examples import read_windows

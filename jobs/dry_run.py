@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.catalog import UNAVAILABLE, Catalog
+from choreai.catalog.shards import KEY, Pending, pending_videos
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
 from choreai.plan import measured_rates
 from choreai.store import tables
-from choreai.store.catalog import UNAVAILABLE, Catalog
 from choreai.store.compact import list_versions
 from choreai.store.live_parts import live_parts, read_consistently
 from choreai.store.runs import runs_backwards
-from choreai.store.shards import KEY, Pending, pending_videos
 from jobs.console import print_table
 from jobs.tonight import Tonight
 

@@ -19,6 +19,8 @@ from dataclasses import asdict, replace
 
 import pyarrow as pa
 
+from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
+from choreai.catalog.shards import KEY, Pending, PoseShard, fingerprint, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimits
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
@@ -31,11 +33,9 @@ from choreai.run_report import make_run_report
 from choreai.run_report_page import write_run_report
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Catalog, read_catalog, with_content_ids
 from choreai.store.live_parts import live_parts, read_consistently
 from choreai.store.pose_parts import recover_videos_parts
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
-from choreai.store.shards import KEY, Pending, PoseShard, fingerprint, pending_videos, plan_shards
 from jobs.console import print_table, progress, run_command
 from jobs.dry_run import print_dry_run
 from jobs.tonight import (

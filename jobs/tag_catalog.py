@@ -17,6 +17,8 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.catalog import Catalog
+from choreai.catalog.shards import KEY, TagShard, latest_attempts, plan_tag_shards
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, num_workers_for
@@ -24,10 +26,8 @@ from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig, load_config, tag_parser
 from choreai.errors import WeightsError
 from choreai.store import tables
-from choreai.store.catalog import Catalog
 from choreai.store.pose_parts import recover_videos_parts
 from choreai.store.reports import RunSummary, ShardReport, new_run_id
-from choreai.store.shards import KEY, TagShard, latest_attempts, plan_tag_shards
 from choreai.store.tables import UNKNOWN
 from choreai.style.model import StyleModel, load_model, newest_model
 from jobs import extract_poses

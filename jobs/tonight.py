@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.catalog import UNAVAILABLE, Catalog
+from choreai.catalog.modified import modified_at
+from choreai.catalog.shards import Pending
 from choreai.config import ExtractConfig
 from choreai.since import moment_of
-from choreai.store.catalog import UNAVAILABLE, Catalog
-from choreai.store.modified import modified_at
 from choreai.store.reports import RunSummary
-from choreai.store.shards import Pending
 
 logger = logging.getLogger(__name__)
 

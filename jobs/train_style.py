@@ -14,10 +14,10 @@ import sys
 import warnings
 from dataclasses import dataclass
 
+from choreai.catalog.catalog import Catalog, Video
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
 from choreai.errors import ChoreaiWarning, ConfigError
-from choreai.store.catalog import Catalog, Video
 from choreai.store.corrections import read_corrections
 from choreai.style.dataset import TableSource
 from choreai.style.distributed import Progress, TrainResources

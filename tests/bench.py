@@ -14,6 +14,8 @@ from pathlib import Path
 import bench_pose
 import bench_style
 
+from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
+from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
 from choreai.cluster.pool import WorkerPool, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.session import connect, disconnect
@@ -22,8 +24,6 @@ from choreai.pose.people import find_people
 from choreai.pose.settings import PoseSettings, build_estimator
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Catalog, read_catalog, with_content_ids
-from choreai.store.shards import PoseShard, pending_videos, plan_shards
 from choreai.video.decode import VideoReader
 
 NUM_PER_STYLE = 20

@@ -7,7 +7,7 @@ from clips import numbered, write_clip
 from moving_skeletons import dancer_xy
 from tag_rows import tag_row, video_row, write_tags
 
-from choreai.store.catalog import Video
+from choreai.catalog.catalog import Video
 from choreai.store.pose_parts import PosePartWriter, VideoRows
 
 SIZE_WH = (480, 400)

@@ -140,8 +140,8 @@ def _environment(endpoint: str, ledger: Path) -> dict[str, str]:
 
 def extract(catalog: str, output: str, address: str) -> Any:
     """The job itself, with tiny workers: its summary."""
+    from choreai.catalog.catalog import read_catalog
     from choreai.config import ExtractConfig, WorkerSettings
-    from choreai.store.catalog import read_catalog
     from jobs import extract_poses
 
     extract_poses.PoseWorker = TinyWorker  # type: ignore[misc]

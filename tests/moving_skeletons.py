@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from choreai.catalog.catalog import Video
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
 from choreai.store import tables
-from choreai.store.catalog import Video
 
 FINGERPRINT = "0123456789abcdef"
 STYLES = ("clockwise", "counter", "seesaw")

@@ -15,13 +15,13 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
+from choreai.catalog.shards import fingerprint, pending_videos, plan_shards, plan_tag_shards
 from choreai.cli import _COMMANDS
 from choreai.config import ExtractConfig, TagConfig, TrainConfig
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, fingerprint_settings
 from choreai.store import tables
-from choreai.store.catalog import CATALOG_SCHEMA, Catalog
-from choreai.store.shards import fingerprint, pending_videos, plan_shards, plan_tag_shards
 from choreai.style.model import StyleModel, StyleModelConfig
 
 PINNED = Path(__file__).parent / "golden" / "pinned.json"

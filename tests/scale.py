@@ -33,8 +33,8 @@ POSE_ID = "0123456789abcdef"
 
 def write_catalog_and_tables(folder: Path) -> None:
     """A Parquet catalog, and a videos table in which every thousandth of its videos is missing."""
+    from choreai.catalog.catalog import CATALOG_SCHEMA
     from choreai.store import tables
-    from choreai.store.catalog import CATALOG_SCHEMA
 
     (folder / "out" / "videos" / POSE_ID).mkdir(parents=True)
     with pq.ParquetWriter(folder / "catalog.parquet", CATALOG_SCHEMA) as writer:
@@ -71,8 +71,8 @@ def _videos_rows(known: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def plan(folder: Path) -> bool:
+    from choreai.catalog.shards import pending_videos, plan_shards
     from choreai.config import ExtractConfig
-    from choreai.store.shards import pending_videos, plan_shards
     from jobs import extract_poses
 
     started = time.monotonic()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from clips import write_audio, write_clip
 
+from choreai.catalog.catalog import read_catalog, with_content_ids
+from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.demo import dancers
 from choreai.pose.settings import PoseSettings
 from choreai.store import tables
-from choreai.store.catalog import read_catalog, with_content_ids
-from choreai.store.shards import pending_videos, plan_shards
 
 FINGERPRINT = "0" * 16
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from choreai.catalog import rows
+from choreai.catalog.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video, read_catalog, with_content_ids
+from choreai.catalog.listings import MIN_WANTED
 from choreai.errors import CatalogError, StorageError
 from choreai.storage import s3
 from choreai.storage.objects import join_uri, put_object, stat_object
-from choreai.store import catalog_rows
-from choreai.store.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video, read_catalog, with_content_ids
-from choreai.store.listed_ids import MIN_WANTED
 
 ROWS: list[dict[str, str | None]] = [
     {"video_id": "007", "uri": "clips/a, b.mp4", "label": "breaking", "group": "Zoë"},
@@ -130,7 +130,7 @@ def test_a_relative_folder_gives_absolute_uris(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_beyond_one_batch_keep_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_rows, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(rows, "_BATCH_ROWS", 7)
     rows: list[dict[str, str | None]] = [{"video_id": f"v{n}", "uri": f"./{n}.mp4"} for n in range(50)]
     bad = [*rows, {"video_id": "v3", "uri": "x.mp4"}]
     for kind, first, last in (
@@ -371,7 +371,7 @@ def test_a_plain_csv_and_its_twin_in_quotes_give_the_same_catalog(
     quoted = "\n".join(",".join(f'"{value}"' for value in row) for row in [header, *rows, [*rows[0][:2], "4", "g"]])
     careful = catalog_of(tmp_path, quoted.encode(), name="quoted.csv").table
     with monkeypatch.context() as patch:  # the careful reader is not asked
-        patch.setattr("choreai.store.catalog.read_rows", None)
+        patch.setattr("choreai.catalog.catalog.read_rows", None)
         fast = catalog_of(tmp_path, b"\xef\xbb\xbf" + plain.encode(), name="plain.csv").table
     assert fast.equals(careful)
     assert fast["group"].to_pylist() == ["Zoë", None, "N/A", "g"]

@@ -4,11 +4,11 @@ import pyarrow as pa
 import pytest
 from tag_rows import tag_row, video_row, write_part
 
+from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
+from choreai.catalog.shards import pending_videos
 from choreai.storage import objects
 from choreai.store import compact, tables
-from choreai.store.catalog import CATALOG_SCHEMA, Catalog
 from choreai.store.pose_parts import PosePartWriter, recover_videos_parts
-from choreai.store.shards import pending_videos
 from jobs.extract_poses import known_videos
 from jobs.tag_catalog import untagged_videos
 

@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 from tag_rows import write_lines
 
+from choreai.catalog.catalog import Video
 from choreai.errors import TableError
-from choreai.store.catalog import Video
 from choreai.store.corrections import CORRECTIONS, correct_labels, import_corrections, read_corrections
 
 HEADER = "video_id,style,reviewer,reviewed_at,note"

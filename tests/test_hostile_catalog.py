@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from tiny_poses import TinyWorker, write_clips
 
+from choreai.catalog.catalog import UNAVAILABLE, read_catalog, with_content_ids
+from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.config import ExtractConfig, load_config
 from choreai.errors import CatalogError, ConfigError
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.uris import without_secrets
 from choreai.store import tables
-from choreai.store.catalog import UNAVAILABLE, read_catalog, with_content_ids
 from choreai.store.reports import RunSummary
-from choreai.store.shards import pending_videos, plan_shards
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENG"
 WITH_SECRETS = [

@@ -9,11 +9,11 @@ import ray
 from drivers import ROOT, read_whole
 from tiny_poses import ALLOCATES, HANGS, TinyWorker, write_clips
 
+from choreai.catalog.catalog import read_catalog
+from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimitError, VideoLimits
 from choreai.config import ExtractConfig, WorkerSettings
 from choreai.pose.settings import PoseSettings
-from choreai.store.catalog import read_catalog
-from choreai.store.shards import PoseShard, pending_videos, plan_shards
 from choreai.store.tables import VIDEOS
 from jobs import extract_poses
 

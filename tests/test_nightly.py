@@ -14,16 +14,16 @@ from drivers import read_whole
 from tag_rows import tag_row, video_row, write_part, write_tags
 from tiny_poses import FRAMES_PER_CLIP, LEDGER, TinyWorker, write_clips
 
+from choreai.catalog import modified
+from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
+from choreai.catalog.modified import modified_at
+from choreai.catalog.shards import Pending
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import ExtractConfig, TagConfig, TrainConfig, extract_parser, load_config, tag_parser, train_parser
 from choreai.errors import ConfigError
 from choreai.since import moment_of
 from choreai.storage import objects
-from choreai.store import modified
-from choreai.store.catalog import CATALOG_SCHEMA, Catalog
-from choreai.store.modified import modified_at
 from choreai.store.reports import RunSummary, ShardReport
-from choreai.store.shards import Pending
 from choreai.style.model import StyleModel
 from jobs import extract_poses, tag_catalog
 from jobs.tonight import choose, stop_at

@@ -17,6 +17,8 @@ from test_osnet import filled_state
 from tiny_onnx import constant_network, serialize
 
 from choreai import pose_command
+from choreai.catalog.catalog import read_catalog, with_content_ids
+from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose import assembly
@@ -31,8 +33,6 @@ from choreai.pose.topdown import TopDownEstimator
 from choreai.pose_arguments import pose_parser
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import read_catalog, with_content_ids
-from choreai.store.shards import pending_videos, plan_shards
 from choreai.video.frame import Frame
 
 RED, GREEN, BLUE = (230, 30, 30), (30, 200, 60), (40, 40, 230)

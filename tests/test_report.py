@@ -17,9 +17,9 @@ from matplotlib.image import imread
 from moving_skeletons import FINGERPRINT, dancer_xy, keypoint_rows, write_keypoints
 from PIL import Image
 
+from choreai.catalog.catalog import Video
 from choreai.errors import MediaError
 from choreai.motion.windows import WindowSettings
-from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows
 from choreai.style.claims import limits
 from choreai.style.evaluate import Metrics, evaluate

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
+from choreai.catalog.shards import PoseShard, latest_attempts, pending_videos, plan_shards, plan_tag_shards
 from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.store import pose_parts, tables
-from choreai.store.catalog import CATALOG_SCHEMA, Catalog
 from choreai.store.keypoints import read_videos
 from choreai.store.pose_parts import PosePartWriter, VideoRows, recover_videos_parts
-from choreai.store.shards import PoseShard, latest_attempts, pending_videos, plan_shards, plan_tag_shards
 
 FINGERPRINT = "f" * 16
 

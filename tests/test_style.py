@@ -26,10 +26,10 @@ from moving_skeletons import (
     write_videos,
 )
 
+from choreai.catalog.catalog import Video, read_catalog, with_content_ids
 from choreai.errors import CatalogError, ChoreaiWarning, TableError, WeightsError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import WindowSettings
-from choreai.store.catalog import Video, read_catalog, with_content_ids
 from choreai.style.dataset import Dataset, TableSource, read_dataset
 from choreai.style.examples import Examples, Inputs, read_examples, read_windows, write_examples
 from choreai.style.labels import labelled_videos

@@ -15,6 +15,8 @@ from moving_skeletons import FINGERPRINT, STYLES, dancer_xy, keypoint_rows, writ
 from tag_rows import tag_row, write_lines, write_tags
 
 from choreai.annotate import PosedVideo, annotate
+from choreai.catalog.catalog import Video, read_catalog
+from choreai.catalog.shards import TagShard
 from choreai.cluster import tag_worker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
@@ -24,10 +26,8 @@ from choreai.motion.kinematics import FEATURES
 from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Video, read_catalog
 from choreai.store.keypoints import KeypointRows
 from choreai.store.reports import RunSummary
-from choreai.store.shards import TagShard
 from choreai.store.tables import UNKNOWN
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import Inputs, windows_of

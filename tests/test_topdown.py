@@ -12,6 +12,8 @@ import torch
 from oks import similarity
 from torch import nn
 
+from choreai.catalog.catalog import read_catalog, with_content_ids
+from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose import topdown
@@ -29,8 +31,6 @@ from choreai.pose.suppression import HEATMAP_CONSTANTS
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import read_catalog, with_content_ids
-from choreai.store.shards import pending_videos, plan_shards
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 

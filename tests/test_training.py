@@ -16,9 +16,9 @@ import pytest
 import torch
 from moving_skeletons import FINGERPRINT, STYLES, videos_of, windows_of, write_videos
 
+from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.windows import WindowSettings
-from choreai.store.catalog import Video
 from choreai.style.baselines import mean_pose_regression, mean_speed_regression
 from choreai.style.dataset import Dataset
 from choreai.style.distributed import Progress, TrainResources

@@ -27,10 +27,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from web_server import wait_until
 
+from choreai.catalog.shards import fingerprint
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
-from choreai.store.shards import fingerprint
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
 from choreai.style.networks import build_network
 

@@ -11,15 +11,15 @@ import requests
 import torch
 from web_server import running_server, wait_until
 
+from choreai.catalog.catalog import Video
+from choreai.catalog.shards import PoseShard, TagShard, fingerprint
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows
-from choreai.store.shards import PoseShard, TagShard, fingerprint
 from choreai.style.model import StyleModel, StyleModelConfig, load_model, save_model
 from choreai.style.networks import build_network
 

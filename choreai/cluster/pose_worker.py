@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from choreai.catalog.catalog import UNAVAILABLE, Video
+from choreai.catalog.shards import PoseShard
 from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, within_limits
 from choreai.errors import (
     ConfigError,
@@ -26,10 +28,8 @@ from choreai.pose.estimator import PoseEstimator
 from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator
 from choreai.storage import objects
-from choreai.store.catalog import UNAVAILABLE, Video
 from choreai.store.pose_parts import PosePartWriter, VideoRows
 from choreai.store.reports import ShardReport
-from choreai.store.shards import PoseShard
 from choreai.video.decode import VideoInfo, VideoReader
 
 logger = logging.getLogger(__name__)

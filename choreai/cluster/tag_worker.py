@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from choreai.catalog.catalog import Video
+from choreai.catalog.shards import TagShard
 from choreai.errors import ConfigError
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_contents, read_videos
 from choreai.store.reports import ShardReport
-from choreai.store.shards import TagShard
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model

@@ -18,10 +18,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Video
 from choreai.store.spreadsheet import restored
 
 CORRECTIONS = pa.schema(

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.windows import Windows, WindowSettings
-from choreai.store.catalog import Video
 from choreai.style.examples import Examples, VideoExamples, make_examples, read_windows
 from choreai.style.settings import TrainSettings
 from choreai.style.split import Folds, divide_folds, find_labels

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_videos
 
 FloatArray = npt.NDArray[np.float32]

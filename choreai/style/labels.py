@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.csv
 
+from choreai.catalog.catalog import Catalog, Video
 from choreai.errors import CatalogError, ChoreaiWarning, StorageError
 from choreai.storage import objects
 from choreai.storage.uris import parent_uri
-from choreai.store.catalog import Catalog, Video
 from choreai.store.corrections import CORRECTIONS, correct_labels
 from choreai.style.settings import LabelsFrom
 from choreai.style.split import some_names

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from choreai.catalog.catalog import Video
 from choreai.errors import MediaError, StorageError
 from choreai.storage import objects
 from choreai.store import tables
-from choreai.store.catalog import Video
 from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.style.bootstrap import Estimate
 from choreai.style.claims import limits

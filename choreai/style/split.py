@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from choreai.catalog.catalog import Video
 from choreai.errors import ChoreaiWarning, TableError
 from choreai.natural_order import natural_key
 from choreai.store import tables
-from choreai.store.catalog import Video
 from choreai.style.examples import Examples
 from choreai.style.settings import WhenOneGroup
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from choreai.catalog.catalog import Video
 from choreai.storage import objects
-from choreai.store.catalog import Video
 from choreai.style.dataset import TableSource, read_dataset
 from choreai.style.examples import read_examples, write_examples
 from choreai.style.fit_state import EpochResult, FitState

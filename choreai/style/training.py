@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
+from choreai.catalog.catalog import Video
 from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
-from choreai.store.catalog import Video
 from choreai.style import baselines
 from choreai.style.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
 from choreai.style.distributed import Fitted, Progress, TrainResources, fit_on_ray

@@ -19,12 +19,12 @@ from ray.serve import RunTarget
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
+from choreai.catalog.shards import fingerprint
 from choreai.errors import ConfigError, MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
 from choreai.store.keypoints import KeypointRows
-from choreai.store.shards import fingerprint
 from choreai.web.catalog_routes import CatalogMethod
 from choreai.web.pose_sessions import LivePoses, PoseSessions
 from choreai.web.problem import WebProblem

@@ -1,6 +1,6 @@
 """The rows of a catalog as they stand in a CSV, JSONL or Parquet file, a folder or a bucket prefix.
 
-Each comes with its place, so that `choreai.store.catalog`, which judges them, can say where a bad one is.
+Each comes with its place, so that `choreai.catalog.catalog`, which judges them, can say where a bad one is.
 """
 
 import codecs

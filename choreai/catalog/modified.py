@@ -9,11 +9,11 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.listings import MAX_SEEN, MIN_WANTED
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError
 from choreai.storage import s3
 from choreai.storage.objects import stat_object
 from choreai.storage.uris import S3Place, locate
-from choreai.store.listed_ids import MAX_SEEN, MIN_WANTED
 
 MODIFIED = pa.timestamp("us", tz="UTC")
 _ASK_AT_ONCE = 8192

@@ -13,6 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.allowed_roots import is_outside
+from choreai.catalog.fast_csv import read_plain_csv
+from choreai.catalog.listings import listed_content_ids
+from choreai.catalog.rows import COLUMNS, CatalogRows, read_rows
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
 from choreai.storage.objects import (
     check_uri,
@@ -22,10 +26,6 @@ from choreai.storage.objects import (
     stat_object,
     without_secrets,
 )
-from choreai.store.catalog_rows import COLUMNS, CatalogRows, read_rows
-from choreai.store.listed_ids import listed_content_ids
-from choreai.store.plain_csv import read_plain_csv
-from choreai.store.roots import is_outside
 
 CATALOG_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 UNAVAILABLE = "unavailable: "

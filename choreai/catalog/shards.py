@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from choreai.store.catalog import Catalog, Video
+from choreai.catalog.catalog import Catalog, Video
 
 KEY = ["video_id", "content_id"]
 _KEYS_AT_ONCE = 1 << 20

@@ -1,6 +1,6 @@
 """The fast reader of CSV catalogs: for files that need no quotes, which most of the very large ones are.
 
-It gives up where a file is anything but plain, and `choreai.store.catalog_rows` reads it with care.
+It gives up where a file is anything but plain, and `choreai.catalog.rows` reads it with care.
 """
 
 import codecs
@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.rows import COLUMNS, CatalogRows
 from choreai.errors import CatalogError
 from choreai.storage.objects import is_folder, open_object, stat_object
-from choreai.store.catalog_rows import COLUMNS, CatalogRows
 
 _BLOCK_BYTES = 8 << 20
 

@@ -1,0 +1,1 @@
+"""Catalogs: which videos there are, their content ids, and how they are cut into shards."""
