@@ -21,15 +21,15 @@ from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.keypoints import KeypointRows, read_videos
-from choreai.store.tables import UNKNOWN
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model, newest_model
 from choreai.style.movement_figure import draw_movement, save_figure
 from choreai.style.tagging import VideoTag, tag_video
 from choreai.style.why import reasons_png, why_text
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows, read_videos
+from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.video.draw import ImageArray, contact_sheet, draw_label, draw_people, track_color
 from choreai.video.encode import VideoWriter, write_png
@@ -252,14 +252,14 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
     Raises MediaError if it was quarantined.
     """
     columns = ["video_id", "uri", "content_id", "status", "stage", "reason", "attempts", "shard_id"]
-    videos = latest_attempts(tables.read_all(output, "videos", pose_id, tables.VIDEOS, columns=columns))
+    videos = latest_attempts(schemas.read_all(output, "videos", pose_id, schemas.VIDEOS, columns=columns))
     found = videos.filter(pc.or_(pc.equal(videos["video_id"], video), pc.equal(videos["uri"], video))).to_pylist()
     if not found:
         return None
     row = found[-1]
     if row["status"] == "quarantined":
         raise MediaError(row["uri"], f"quarantined at {row['stage']}: {row['reason']}")
-    part = tables.part_uri(output, "keypoints", pose_id, row["shard_id"])
+    part = schemas.part_uri(output, "keypoints", pose_id, row["shard_id"])
     rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], _gather([]))
     return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows)
 

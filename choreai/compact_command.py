@@ -17,7 +17,7 @@ def compact_parser(prog: str | None) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from choreai.storage.uris import resolve_uri
-    from choreai.store.compact import compact
+    from choreai.tables.compact import compact
     from jobs.console import print_table
 
     done = compact(resolve_uri(arguments.output, against="."))

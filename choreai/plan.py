@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from choreai.errors import ConfigError
-from choreai.store.runs import Run, runs_backwards
 from choreai.store.tag_database import open_tag_database
+from choreai.tables.runs import Run, runs_backwards
 
 MAX_RUNS = 20
 """How far back rates are looked for."""

@@ -13,8 +13,8 @@ from choreai.errors import StorageError
 from choreai.pose.people import TrackedPoses
 from choreai.pose.results import ResultFormat, to_coco, to_openpose
 from choreai.pose_inputs import PoseInput
-from choreai.store import tables
-from choreai.store.pose_parts import VideoRows
+from choreai.tables import schemas
+from choreai.tables.pose_parts import VideoRows
 
 RESULTS = "alphapose-results.json"
 FRAMES = pa.schema(
@@ -91,7 +91,7 @@ class ResultFiles:
             self._finish()
 
     def _finish(self) -> None:
-        with pq.ParquetWriter(self._scratch / "keypoints.parquet", tables.KEYPOINTS, compression="zstd") as writer:
+        with pq.ParquetWriter(self._scratch / "keypoints.parquet", schemas.KEYPOINTS, compression="zstd") as writer:
             for chunk in self._rows.chunks():
                 writer.write_table(chunk)
         frames = pa.table(self._frames, schema=FRAMES)

@@ -82,9 +82,9 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
 
 def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
     """By video_id a JPEG with the skeletons, or why there is none."""
-    from choreai.store import tables
-    from choreai.store.keypoints import read_videos
     from choreai.style.stills import annotated_stills
+    from choreai.tables import schemas
+    from choreai.tables.keypoints import read_videos
     from jobs.console import progress
 
     database.load_videos(["video_id", "content_id", "shard_id"])
@@ -97,7 +97,7 @@ def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[
             )
             stills[each.video_id] = "its poses are not in the tables any more"
             for row in shards:
-                part = tables.part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
+                part = schemas.part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
                 try:
                     for _, rows in read_videos(part, {each.video_id: each.content_id}):
                         stills[each.video_id] = annotated_stills(each.uri, rows) or "nobody in its first minute"

@@ -17,12 +17,12 @@ from choreai import annotate
 from choreai.catalog.catalog import Catalog
 from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
-from choreai.store import tables
 from choreai.style import baselines
 from choreai.style.dataset import Dataset
 from choreai.style.examples import read_windows
 from choreai.style.split import Folds
 from choreai.style.training import TrainedStyle, predictions_of
+from choreai.tables import schemas
 from jobs import extract_poses, tag_catalog, train_style
 from jobs.console import print_table, progress
 
@@ -53,8 +53,12 @@ def make_dancers(folder: Path, *, num_per_style: int, first_seed: int) -> str:
 
 def read_tags(output: str, model_version: str, labels: pa.Table) -> list[dict[str, object]]:
     """video_id, label, best_style, score, unknown of each video, sorted by id."""
-    tags = tables.read_all(
-        output, "tags", model_version, tables.TAGS, columns=["video_id", "content_id", "best_style", "score", "unknown"]
+    tags = schemas.read_all(
+        output,
+        "tags",
+        model_version,
+        schemas.TAGS,
+        columns=["video_id", "content_id", "best_style", "score", "unknown"],
     )
     return labels.join(tags, keys=["video_id", "content_id"], join_type="inner").sort_by("video_id").to_pylist()
 

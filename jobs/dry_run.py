@@ -12,10 +12,10 @@ from choreai.catalog.shards import KEY, Pending, pending_videos
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
 from choreai.plan import measured_rates
-from choreai.store import tables
-from choreai.store.compact import list_versions
-from choreai.store.live_parts import live_parts, read_consistently
-from choreai.store.runs import runs_backwards
+from choreai.tables import schemas
+from choreai.tables.compact import list_versions
+from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.runs import runs_backwards
 from jobs.console import print_table
 from jobs.tonight import Tonight
 
@@ -87,13 +87,13 @@ def _any_bytes(catalog: Catalog) -> Catalog:
 
 def _known(output: str, table: str, versions: Sequence[str], *, any_bytes: bool = False) -> pa.RecordBatchReader:
     """What is in these versions of a table, a stream of `_KNOWN`. Those of another release's schema do not count."""
-    schema = {"videos": tables.VIDEOS, "tags": tables.TAGS}[table]
+    schema = {"videos": schemas.VIDEOS, "tags": schemas.TAGS}[table]
 
     def batches() -> Iterator[pa.RecordBatch]:
         for version in versions:
             try:
                 for uri in live_parts(output, table, version).uris:
-                    with tables.open_part(uri, schema) as part:
+                    with schemas.open_part(uri, schema) as part:
                         for batch in part.iter_batches(columns=KEY):
                             num = len(batch)
                             content = pa.repeat(pa.scalar(""), num) if any_bytes else batch["content_id"]

@@ -32,10 +32,10 @@ from choreai.pose.settings import build_estimator, fingerprint_settings
 from choreai.run_report import make_run_report
 from choreai.run_report_page import write_run_report
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.live_parts import live_parts, read_consistently
-from choreai.store.pose_parts import recover_videos_parts
-from choreai.store.reports import RunSummary, ShardReport, new_run_id
+from choreai.tables import schemas
+from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.pose_parts import recover_videos_parts
+from choreai.tables.reports import RunSummary, ShardReport, new_run_id
 from jobs.console import print_table, progress, run_command
 from jobs.dry_run import print_dry_run
 from jobs.tonight import (
@@ -101,11 +101,11 @@ def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str, unti
 def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
     """What earlier runs did with which video: a stream, for there may be millions."""
     columns = [*KEY, "status", "attempts"]
-    schema = pa.schema([pa.field(name, tables.VIDEOS.field(name).type) for name in columns])
+    schema = pa.schema([pa.field(name, schemas.VIDEOS.field(name).type) for name in columns])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for uri in live_parts(output, "videos", pose_id).uris:
-            with tables.open_part(uri, tables.VIDEOS) as part:
+            with schemas.open_part(uri, schemas.VIDEOS) as part:
                 for batch in part.iter_batches(columns=columns):
                     yield pa.record_batch(batch.columns, schema=schema)
 

@@ -25,11 +25,11 @@ from choreai.cluster.session import connect, num_workers_for
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig, load_config, tag_parser
 from choreai.errors import WeightsError
-from choreai.store import tables
-from choreai.store.pose_parts import recover_videos_parts
-from choreai.store.reports import RunSummary, ShardReport, new_run_id
-from choreai.store.tables import UNKNOWN
 from choreai.style.model import StyleModel, load_model, newest_model
+from choreai.tables import schemas
+from choreai.tables.pose_parts import recover_videos_parts
+from choreai.tables.reports import RunSummary, ShardReport, new_run_id
+from choreai.tables.schemas import UNKNOWN
 from jobs import extract_poses
 from jobs.console import print_table, progress, run_command
 from jobs.dry_run import print_dry_run
@@ -67,10 +67,12 @@ def open_model(config: TagConfig, *, pose_id: str) -> tuple[str, StyleModel]:
 
 def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_version: str) -> pa.Table:
     """The catalog's videos that have poses but no tag from this model: video_id, uri, content_id, shard_id."""
-    videos = tables.read_all(output, "videos", pose_id, tables.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"])
+    videos = schemas.read_all(
+        output, "videos", pose_id, schemas.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"]
+    )
     usable = latest_attempts(videos)
     usable = usable.filter(pc.not_equal(usable["status"], "quarantined"))
-    tagged = tables.read_all(output, "tags", model_version, tables.TAGS, columns=KEY)
+    tagged = schemas.read_all(output, "tags", model_version, schemas.TAGS, columns=KEY)
     wanted = catalog.table.select([*KEY, "uri"]).join(usable, keys=KEY, join_type="inner")
     return wanted.join(tagged, keys=KEY, join_type="left anti").select([*KEY, "uri", "shard_id"])
 
@@ -157,7 +159,7 @@ def print_summary(config: TagConfig, catalog: Catalog, extracted: RunSummary, ta
 def _styles(output: str, model_version: str, catalog: Catalog) -> list[tuple[str, str, str, str]]:
     """By tag, "unknown" last: videos, their share of those with somebody to judge, mean score."""
     columns = [*KEY, "style", "score"]
-    tags = tables.read_all(output, "tags", model_version, tables.TAGS, columns=columns)
+    tags = schemas.read_all(output, "tags", model_version, schemas.TAGS, columns=columns)
     judged = tags.filter(pc.is_valid(tags["style"])).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
     grouped = judged.group_by("style").aggregate([("score", "count"), ("score", "mean")]).to_pylist()
     return [

@@ -14,7 +14,7 @@ from choreai.catalog.modified import modified_at
 from choreai.catalog.shards import Pending
 from choreai.config import ExtractConfig
 from choreai.since import moment_of
-from choreai.store.reports import RunSummary
+from choreai.tables.reports import RunSummary
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from moving_skeletons import FINGERPRINT, STYLES
 from torch import nn
 
 from choreai.motion.windows import WindowSettings
-from choreai.store.keypoints import KeypointRows
 from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel, StyleModelConfig
+from choreai.tables.keypoints import KeypointRows
 
 FloatArray = npt.NDArray[np.float32]
 WINDOWS = WindowSettings(num_steps=24, window_seconds=2.0, stride_seconds=1.0, min_seconds=1.5, context_seconds=4.0)

@@ -23,7 +23,7 @@ from choreai.demo.dancers import write_catalog, write_clip
 from choreai.pose.people import find_people
 from choreai.pose.settings import PoseSettings, build_estimator
 from choreai.storage import objects
-from choreai.store import tables
+from choreai.tables import schemas
 from choreai.video.decode import VideoReader
 
 NUM_PER_STYLE = 20
@@ -67,7 +67,7 @@ def plain_loop(catalog: Catalog) -> None:
 def extraction(catalog: Catalog, folder: Path, *, num_workers: int) -> None:
     """The extraction job's own steps, worker start included, Ray's start not."""
     pose_id = f"{num_workers:016d}"
-    pending = pending_videos(catalog, tables.VIDEOS.empty_table(), retry_quarantined=False)
+    pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
     pool: WorkerPool[PoseShard, object] = WorkerPool(
         PoseWorker,
         str(folder / f"out-{num_workers}"),

@@ -8,7 +8,7 @@ from moving_skeletons import dancer_xy
 from tag_rows import tag_row, video_row, write_tags
 
 from choreai.catalog.catalog import Video
-from choreai.store.pose_parts import PosePartWriter, VideoRows
+from choreai.tables.pose_parts import PosePartWriter, VideoRows
 
 SIZE_WH = (480, 400)
 STYLES = ["hiphop", "ballet", "unknown", "hiphop"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
-from choreai.store import tables
+from choreai.tables import schemas
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,7 +83,7 @@ def fingerprints(root: str, table: str = "keypoints") -> set[str]:
 def read_whole(root: str, table: str) -> pa.Table:
     """All rows of a table's only version, sorted."""
     (version,) = fingerprints(root, table)
-    schema = {"keypoints": tables.KEYPOINTS, "videos": tables.VIDEOS, "tags": tables.TAGS}[table]
-    rows = tables.read_all(root, table, version, schema, columns=schema.names)
+    schema = {"keypoints": schemas.KEYPOINTS, "videos": schemas.VIDEOS, "tags": schemas.TAGS}[table]
+    rows = schemas.read_all(root, table, version, schema, columns=schema.names)
     order = ["video_id", "track_id", "frame_index"] if table == "keypoints" else ["video_id"]
     return rows.sort_by([(name, "ascending") for name in order])

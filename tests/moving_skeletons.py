@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from choreai.catalog.catalog import Video
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
-from choreai.store import tables
+from choreai.tables import schemas
 
 FINGERPRINT = "0123456789abcdef"
 STYLES = ("clockwise", "counter", "seesaw")
@@ -74,14 +74,14 @@ def keypoint_rows(video_id: str, content_id: str, xy: FloatArray) -> pa.Table:
         "keypoint_scores": np.full((num_rows, 17), 0.9, np.float32).tolist(),
         "keypoints_xyz": [None] * num_rows,
     }
-    return pa.table(columns, schema=tables.KEYPOINTS)
+    return pa.table(columns, schema=schemas.KEYPOINTS)
 
 
 def write_keypoints(root: Path, parts: Mapping[str, Sequence[pa.Table]]) -> None:
     """Keypoint parts under `root`, by part id."""
     for part_id, rows in parts.items():
-        uri = tables.part_uri(str(root), "keypoints", FINGERPRINT, part_id)
-        assert tables.write_part(uri, pa.concat_tables(rows), root / f"scratch-{part_id}")
+        uri = schemas.part_uri(str(root), "keypoints", FINGERPRINT, part_id)
+        assert schemas.write_part(uri, pa.concat_tables(rows), root / f"scratch-{part_id}")
 
 
 def write_videos(root: Path, videos: Sequence[Video]) -> None:

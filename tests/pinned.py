@@ -21,8 +21,8 @@ from choreai.cli import _COMMANDS
 from choreai.config import ExtractConfig, TagConfig, TrainConfig
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, fingerprint_settings
-from choreai.store import tables
 from choreai.style.model import StyleModel, StyleModelConfig
+from choreai.tables import schemas
 
 PINNED = Path(__file__).parent / "golden" / "pinned.json"
 
@@ -57,7 +57,7 @@ def pose_fingerprints() -> dict[str, str]:
 
 def shard_ids() -> dict[str, list[str]]:
     rows = [{"video_id": f"video-{n}", "uri": f"/{n}.mp4", "content_id": f"bytes-{n}"} for n in range(5)]
-    known = pa.schema([tables.VIDEOS.field(name) for name in ("video_id", "content_id", "status", "attempts")])
+    known = pa.schema([schemas.VIDEOS.field(name) for name in ("video_id", "content_id", "status", "attempts")])
     catalog = Catalog("catalog.csv", pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA))
     pending = pending_videos(catalog, known.empty_table(), retry_quarantined=False)
     shards = list(plan_shards(pending.videos, videos_per_shard=2, pose_fingerprint="f" * 16))
@@ -80,7 +80,7 @@ def model_version() -> str:
 
 def table_schemas() -> dict[str, list[str]]:
     """Of each table its metadata and fields, as text."""
-    schemas = (tables.KEYPOINTS, tables.VIDEOS, tables.TAGS, tables.KINEMATICS)
+    schemas = (schemas.KEYPOINTS, schemas.VIDEOS, schemas.TAGS, schemas.KINEMATICS)
     return {
         schema.metadata[b"choreai.table"].decode(): [
             f"version {schema.metadata[b'choreai.schema_version'].decode()}",

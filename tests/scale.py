@@ -34,7 +34,7 @@ POSE_ID = "0123456789abcdef"
 def write_catalog_and_tables(folder: Path) -> None:
     """A Parquet catalog, and a videos table in which every thousandth of its videos is missing."""
     from choreai.catalog.catalog import CATALOG_SCHEMA
-    from choreai.store import tables
+    from choreai.tables import schemas
 
     (folder / "out" / "videos" / POSE_ID).mkdir(parents=True)
     with pq.ParquetWriter(folder / "catalog.parquet", CATALOG_SCHEMA) as writer:
@@ -42,7 +42,7 @@ def write_catalog_and_tables(folder: Path) -> None:
             rows = _catalog_rows(start)
             writer.write_table(rows)
             known = rows.filter(pa.array(np.arange(start, start + CHUNK) % NEW_EVERY != 0))
-            part = _videos_rows(known, tables.VIDEOS)
+            part = _videos_rows(known, schemas.VIDEOS)
             pq.write_table(part, folder / "out" / "videos" / POSE_ID / f"part-{start:016x}.parquet")
 
 

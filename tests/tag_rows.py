@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.storage import objects
-from choreai.store import tables
+from choreai.tables import schemas
 
 NIGHT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
@@ -76,10 +76,10 @@ def video_row(video_id: str, *, status: str = "ok", duration: float = 10.0, **ot
 
 def write_part(root: str, table: str, version: str, part_id: str, rows: Sequence[dict[str, Any]]) -> str:
     """The URI of a part with these rows, put as the jobs put it."""
-    schema = {"tags": tables.TAGS, "videos": tables.VIDEOS, "kinematics": tables.KINEMATICS}[table]
+    schema = {"tags": schemas.TAGS, "videos": schemas.VIDEOS, "kinematics": schemas.KINEMATICS}[table]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
-    uri = tables.part_uri(root, table, version, part_id)
+    uri = schemas.part_uri(root, table, version, part_id)
     assert objects.put_if_absent(uri, sink.getvalue().to_pybytes())
     return uri
 

@@ -11,7 +11,7 @@ from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.demo import dancers
 from choreai.pose.settings import PoseSettings
-from choreai.store import tables
+from choreai.tables import schemas
 
 FINGERPRINT = "0" * 16
 
@@ -21,10 +21,10 @@ def process_folder(uri: str, output: str) -> dict[str, dict[str, object]]:
     worker = PoseWorker(output, settings=PoseSettings(), pose_fingerprint=FINGERPRINT, run_id="run")
     worker.setup()
     catalog = with_content_ids(read_catalog(uri))
-    pending = pending_videos(catalog, tables.VIDEOS.empty_table(), retry_quarantined=False)
+    pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
     for shard in plan_shards(pending.videos, videos_per_shard=100, pose_fingerprint=FINGERPRINT):
         assert worker.process(shard).written
-    rows = tables.read_all(output, "videos", FINGERPRINT, tables.VIDEOS, columns=tables.VIDEOS.names)
+    rows = schemas.read_all(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=schemas.VIDEOS.names)
     return {row["video_id"]: row for row in rows.to_pylist()}
 
 
@@ -133,7 +133,7 @@ def test_a_quarantined_video_is_tried_again_only_when_asked(tmp_path):
     output = str(tmp_path / "out")
     process_folder(str(tmp_path), output)
     catalog = with_content_ids(read_catalog(str(tmp_path)))
-    known = tables.read_all(output, "videos", FINGERPRINT, tables.VIDEOS, columns=tables.VIDEOS.names)
+    known = schemas.read_all(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=schemas.VIDEOS.names)
     left_alone = pending_videos(catalog, known, retry_quarantined=False)
     assert (left_alone.videos.num_rows, left_alone.num_quarantined) == (0, 1)
     again = pending_videos(catalog, known, retry_quarantined=True)

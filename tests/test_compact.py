@@ -8,8 +8,8 @@ from tag_rows import tag_row, video_row, write_part
 
 from choreai.errors import StorageError
 from choreai.storage import objects
-from choreai.store import compact, tables
-from choreai.store.live_parts import live_parts, read_consistently
+from choreai.tables import compact, schemas
+from choreai.tables.parts import live_parts, read_consistently
 
 PLACE = ("tags", "lstm-a")
 
@@ -24,7 +24,7 @@ def rows_of(root: str, place: tuple[str, str] = PLACE) -> Counter[str]:
     def read() -> Counter[str]:
         found: Counter[str] = Counter()
         for uri in live_parts(root, *place).uris:
-            found.update(tables.read_part(uri, compact.COMPACTED_TABLES[place[0]])["video_id"].to_pylist())
+            found.update(schemas.read_part(uri, compact.COMPACTED_TABLES[place[0]])["video_id"].to_pylist())
         return found
 
     return read_consistently(read)
@@ -90,8 +90,8 @@ def test_a_merged_part_has_the_tables_own_schema_and_values(tmp_path):
     for n, row in enumerate(rows):
         write_part(str(tmp_path), *PLACE, str(n), [row])
     compact.compact(str(tmp_path))
-    merged = tables.read_part(tables.part_uri(str(tmp_path), *PLACE, "merged-000001"), tables.TAGS)
-    assert merged.sort_by("video_id").equals(pa.Table.from_pylist(rows, schema=tables.TAGS))
+    merged = schemas.read_part(schemas.part_uri(str(tmp_path), *PLACE, "merged-000001"), schemas.TAGS)
+    assert merged.sort_by("video_id").equals(pa.Table.from_pylist(rows, schema=schemas.TAGS))
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -185,7 +185,7 @@ def test_a_reader_between_listing_and_reading_finds_the_rows_in_their_new_place(
         attempts.append(len(uris))
         if len(attempts) == 1:
             compact.compact_table(root, *PLACE)
-        return [video for uri in uris for video in tables.read_part(uri, tables.TAGS)["video_id"].to_pylist()]
+        return [video for uri in uris for video in schemas.read_part(uri, schemas.TAGS)["video_id"].to_pylist()]
 
     assert sorted(read_consistently(read)) == ["v0", "v1", "v2"]
     assert attempts == [3, 1]
@@ -218,7 +218,7 @@ def test_large_parts_are_left_alone_and_small_ones_do_not_copy_them_again(tmp_pa
     root = str(tmp_path)
     write_part(root, *PLACE, "large", [tag_row(f"large{n}", reason=str(hash((n, "x")))) for n in range(4000)])
     write_parts(root, range(3))
-    small = live_parts(root, *PLACE).num_bytes[tables.part_uri(root, *PLACE, f"{0:016x}")]
+    small = live_parts(root, *PLACE).num_bytes[schemas.part_uri(root, *PLACE, f"{0:016x}")]
     monkeypatch.setattr(compact, "TARGET_BYTES", small * 8)
     done = compact.compact_table(root, *PLACE)
     assert done.num_rows_moved == 3
@@ -236,9 +236,9 @@ def test_no_merged_part_outgrows_its_target(tmp_path, monkeypatch):
 
 
 def test_keypoint_parts_are_never_touched(tmp_path):
-    uri = tables.part_uri(str(tmp_path), "keypoints", "fp1", "0")
+    uri = schemas.part_uri(str(tmp_path), "keypoints", "fp1", "0")
     for part_id in "01":
-        target = tables.part_uri(str(tmp_path), "keypoints", "fp1", part_id)
-        tables.write_part(target, tables.KEYPOINTS.empty_table(), tmp_path / "scratch.parquet")
+        target = schemas.part_uri(str(tmp_path), "keypoints", "fp1", part_id)
+        schemas.write_part(target, schemas.KEYPOINTS.empty_table(), tmp_path / "scratch.parquet")
     assert compact.compact(str(tmp_path)) == []
     assert objects.stat_object(uri) is not None

@@ -7,8 +7,8 @@ from tag_rows import tag_row, video_row, write_part
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.shards import pending_videos
 from choreai.storage import objects
-from choreai.store import compact, tables
-from choreai.store.pose_parts import PosePartWriter, recover_videos_parts
+from choreai.tables import compact, schemas
+from choreai.tables.pose_parts import PosePartWriter, recover_videos_parts
 from jobs.extract_poses import known_videos
 from jobs.tag_catalog import untagged_videos
 
@@ -25,7 +25,7 @@ def compacted(store_uri) -> str:
             writer.add_video(record, None)
             writer.commit()
         write_part(root, "tags", "lstm-a", shard_id, [tag_row(f"v{number}")])
-    first = tables.part_uri(root, "videos", "fp1", f"{0:016x}")
+    first = schemas.part_uri(root, "videos", "fp1", f"{0:016x}")
     kept = objects.read_object(first)
     compact.compact(root)
     assert objects.stat_object(first) is None
@@ -39,8 +39,8 @@ def catalog_of(num: int) -> Catalog:
 
 
 def test_every_row_is_read_once(compacted):
-    for table, version, schema in (("videos", "fp1", tables.VIDEOS), ("tags", "lstm-a", tables.TAGS)):
-        rows = tables.read_all(compacted, table, version, schema, columns=["video_id"])
+    for table, version, schema in (("videos", "fp1", schemas.VIDEOS), ("tags", "lstm-a", schemas.TAGS)):
+        rows = schemas.read_all(compacted, table, version, schema, columns=["video_id"])
         assert sorted(rows["video_id"].to_pylist()) == ["v0", "v1", "v2", "v3"]
 
 

@@ -17,7 +17,7 @@ from choreai.store.alphapose_json import read_alphapose_json, write_alphapose_js
 from choreai.store.convert import Conversion, ConvertSettings, convert, format_of
 from choreai.store.converted_rows import ConvertedRows, column_vectors, keypoints_of
 from choreai.store.report_text import DroppedRows, read_report_text, write_report_text
-from choreai.store.tables import KEYPOINTS, check_schema
+from choreai.tables.schemas import KEYPOINTS, check_schema
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden" / "results_coco.json"
 

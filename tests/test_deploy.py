@@ -21,7 +21,7 @@ from choreai.config import ExtractConfig, TagConfig, extract_parser, load_config
 from choreai.plan_command import plan_parser
 from choreai.report_command import report_parser
 from choreai.serve_arguments import serve_parser
-from choreai.store.compact import COMPACTED_TABLES
+from choreai.tables.compact import COMPACTED_TABLES
 
 DEPLOY = ROOT / "deploy"
 POSE_WORKER = {"CPU": 4, "GPU": 0.5}

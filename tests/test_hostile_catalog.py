@@ -14,8 +14,8 @@ from choreai.errors import CatalogError, ConfigError
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.uris import without_secrets
-from choreai.store import tables
-from choreai.store.reports import RunSummary
+from choreai.tables import schemas
+from choreai.tables.reports import RunSummary
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENG"
 WITH_SECRETS = [
@@ -57,12 +57,12 @@ def test_only_videos_under_the_allowed_roots_are_read(folders, tmp_path):
     refused = [video.content_id.startswith(f"{UNAVAILABLE}outside of allowed_roots") for video in catalog.videos()]
     assert refused == [False, False] + [True] * 8
 
-    pending = pending_videos(catalog, tables.VIDEOS.empty_table(), retry_quarantined=False)
+    pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
     (shard,) = plan_shards(pending.videos, videos_per_shard=20, pose_fingerprint="tiny")
     worker = TinyWorker(str(tmp_path / "out"), settings=PoseSettings(), pose_fingerprint="tiny", run_id="run")
     worker.setup()
     assert worker.process(shard).statuses == {"ok": 2, "quarantined": 8}
-    rows = tables.read_all(str(tmp_path / "out"), "keypoints", "tiny", tables.KEYPOINTS, columns=["keypoints_xy"])
+    rows = schemas.read_all(str(tmp_path / "out"), "keypoints", "tiny", schemas.KEYPOINTS, columns=["keypoints_xy"])
     assert {round(xy[0]) for xy in rows["keypoints_xy"].to_pylist()} <= {1, 2}  # clip 1 shows 1.0 to 1.9
     assert rows.num_rows == 2 * 8
 
@@ -162,7 +162,7 @@ def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path, caplog):
     rows = [{"video_id": video_id, "uri": str(clips / f"{n}.mp4")} for n, video_id in enumerate(ids)]
     path.write_text("\n".join(map(json.dumps, rows)))
     catalog = with_content_ids(read_catalog(str(path)))
-    pending = pending_videos(catalog, tables.VIDEOS.empty_table(), retry_quarantined=False)
+    pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
     output = tmp_path / "out"
     with caplog.at_level(logging.INFO):
         worker = TinyWorker(str(output), settings=PoseSettings(), pose_fingerprint="tiny", run_id="run")
@@ -171,7 +171,7 @@ def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path, caplog):
         for shard in plan_shards(pending.videos, videos_per_shard=2, pose_fingerprint="tiny"):
             summary.add(worker.process(shard))
         summary.write_manifest(str(output))
-    seen = tables.read_all(str(output), "videos", "tiny", tables.VIDEOS, columns=["video_id"])["video_id"].to_pylist()
+    seen = schemas.read_all(str(output), "videos", "tiny", schemas.VIDEOS, columns=["video_id"])["video_id"].to_pylist()
     assert sorted(seen) == sorted(ids)  # as they are: tables hold data, whoever shows it escapes it
     written = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert all(name.startswith(("keypoints/tiny/part-", "videos/tiny/part-", "runs/run/")) for name in written)

@@ -14,7 +14,7 @@ from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimitError, VideoLimits
 from choreai.config import ExtractConfig, WorkerSettings
 from choreai.pose.settings import PoseSettings
-from choreai.store.tables import VIDEOS
+from choreai.tables.schemas import VIDEOS
 from jobs import extract_poses
 
 FINGERPRINT = "tiny"

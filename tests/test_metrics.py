@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from choreai.cluster.metrics import COUNTERS, GAUGES, MAX_REASONS, RunMetrics
-from choreai.store.reports import ShardReport
+from choreai.tables.reports import ShardReport
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 OURS = {

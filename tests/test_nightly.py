@@ -23,8 +23,8 @@ from choreai.config import ExtractConfig, TagConfig, TrainConfig, extract_parser
 from choreai.errors import ConfigError
 from choreai.since import moment_of
 from choreai.storage import objects
-from choreai.store.reports import RunSummary, ShardReport
 from choreai.style.model import StyleModel
+from choreai.tables.reports import RunSummary, ShardReport
 from jobs import extract_poses, tag_catalog
 from jobs.tonight import choose, stop_at
 

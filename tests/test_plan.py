@@ -9,7 +9,7 @@ from choreai.cli import main
 from choreai.errors import ConfigError
 from choreai.plan import Node, Rates, measured_rates, need_for_catalog, need_for_stream
 from choreai.storage import objects
-from choreai.store.reports import RunSummary, ShardReport
+from choreai.tables.reports import RunSummary, ShardReport
 
 GPU_WORKER = Rates(40.0, 0.5, 4.0, 1.0, None, "hand")
 NODE = Node(1, 1.0, 0.4)

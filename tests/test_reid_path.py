@@ -32,7 +32,7 @@ from choreai.pose.settings import PoseSettings, fingerprint_settings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.pose_arguments import pose_parser
 from choreai.storage import objects
-from choreai.store import tables
+from choreai.tables import schemas
 from choreai.video.frame import Frame
 
 RED, GREEN, BLUE = (230, 30, 30), (30, 200, 60), (40, 40, 230)
@@ -207,7 +207,7 @@ def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_p
     catalog.write_text("\n".join(["video_id,uri", *(f"{name},{tmp_path / name}.mp4" for name in names)]))
     monkeypatch.setattr(assembly, "_load_detector", lambda *_: ColorDetector())
     pending = pending_videos(
-        with_content_ids(read_catalog(str(catalog))), tables.VIDEOS.empty_table(), retry_quarantined=False
+        with_content_ids(read_catalog(str(catalog))), schemas.VIDEOS.empty_table(), retry_quarantined=False
     )
     found = []
     for size in (2, 1):
@@ -217,7 +217,7 @@ def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_p
         for shard in plan_shards(pending.videos, videos_per_shard=size, pose_fingerprint="0" * 16):
             worker.process(shard)
         columns = ["video_id", "track_id", "frame_index"]
-        rows = tables.read_all(output, "keypoints", "0" * 16, tables.KEYPOINTS, columns=columns)
+        rows = schemas.read_all(output, "keypoints", "0" * 16, schemas.KEYPOINTS, columns=columns)
         found.append(rows.sort_by([(name, "ascending") for name in columns]).to_pylist())
     assert len(found[0]) == 2 * sum(map(len, IDS))
     assert {row["track_id"] for row in found[0]} == {0, 1, 2}

@@ -20,7 +20,6 @@ from PIL import Image
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError
 from choreai.motion.windows import WindowSettings
-from choreai.store.keypoints import KeypointRows
 from choreai.style.claims import limits
 from choreai.style.evaluate import Metrics, evaluate
 from choreai.style.fit_state import EpochResult
@@ -30,6 +29,7 @@ from choreai.style.plots import as_png, as_svg, draw_figures
 from choreai.style.predictions import Predictions, read_predictions
 from choreai.style.report import VideoSources, write_report
 from choreai.style.stills import annotated_stills
+from choreai.tables.keypoints import KeypointRows
 
 HOSTILE = '<script>alert("x")</script> & $\\frac{1}{2}$ |`_*'
 HISTORY = tuple(

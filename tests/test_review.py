@@ -18,8 +18,8 @@ from choreai.cli import main
 from choreai.review import Candidate, choose_videos
 from choreai.review_page import review_page
 from choreai.store.corrections import import_corrections, read_corrections
-from choreai.store.pose_parts import PosePartWriter, VideoRows
 from choreai.store.tag_database import open_tag_database
+from choreai.tables.pose_parts import PosePartWriter, VideoRows
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -15,7 +15,7 @@ from choreai.report_settings import ReportSettings
 from choreai.run_report import RunReport, make_run_report
 from choreai.run_report_page import run_report_page, write_run_report
 from choreai.storage import objects
-from choreai.store.reports import RunSummary, ShardReport
+from choreai.tables.reports import RunSummary, ShardReport
 
 FIRST, EXTRACT, SECOND = "20261101T030000Z-aaaaaa", "20261102T020000Z-bbbbbb", "20261102T030000Z-cccccc"
 

@@ -8,11 +8,12 @@ from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
 from choreai.cli import main
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.storage import objects
-from choreai.store import compact, tables, tag_database
+from choreai.store import tag_database
 from choreai.store.corrections import import_corrections
 from choreai.store.expression import compile_expression
 from choreai.store.search import COLUMNS, Search, find_tags
 from choreai.store.tag_database import open_tag_database
+from choreai.tables import compact, schemas
 
 
 def found(root: str, expression: str, *, details: bool = False, labels=None, **search: object) -> list[dict]:
@@ -178,9 +179,9 @@ def test_search_works_the_same_on_s3(store_uri):
 
 
 def test_tags_of_an_older_schema_are_left_out_loudly_unless_they_are_asked_for(dances, tmp_path):
-    old = tables.TAGS.with_metadata({"choreai.table": "tags", "choreai.schema_version": "1"})
-    uri = tables.part_uri(dances, "tags", "lstm-old", "0")
-    tables.write_part(uri, old.empty_table(), tmp_path / "scratch.parquet")
+    old = schemas.TAGS.with_metadata({"choreai.table": "tags", "choreai.schema_version": "1"})
+    uri = schemas.part_uri(dances, "tags", "lstm-old", "0")
+    schemas.write_part(uri, old.empty_table(), tmp_path / "scratch.parquet")
     with pytest.warns(ChoreaiWarning, match="lstm-old is left out"):
         assert ids(dances, "unknown") == ["unsure"]
     assert ids(dances, "unknown", models=("lstm-a",)) == ["unsure"]
@@ -242,7 +243,7 @@ def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(tmp_p
     monkeypatch.setattr(tag_database, "live_parts", compacting_once)
     assert ids(root, "") == ["v0", "v1", "v2"]
     assert compacted[0].num_parts_after == 1
-    assert objects.stat_object(tables.part_uri(root, "tags", "lstm-a", "0")) is None
+    assert objects.stat_object(schemas.part_uri(root, "tags", "lstm-a", "0")) is None
 
 
 def test_parts_that_are_merged_before_details_are_read_are_found_again(tmp_path, monkeypatch):

@@ -10,9 +10,9 @@ from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.shards import PoseShard, latest_attempts, pending_videos, plan_shards, plan_tag_shards
 from choreai.errors import TableError
 from choreai.storage import objects
-from choreai.store import pose_parts, tables
-from choreai.store.keypoints import read_videos
-from choreai.store.pose_parts import PosePartWriter, VideoRows, recover_videos_parts
+from choreai.tables import pose_parts, schemas
+from choreai.tables.keypoints import read_videos
+from choreai.tables.pose_parts import PosePartWriter, VideoRows, recover_videos_parts
 
 FINGERPRINT = "f" * 16
 
@@ -25,7 +25,7 @@ def catalog_of(*video_ids: str) -> Catalog:
 def known(*rows: tuple[str, str, str, int]) -> pa.Table:
     """(video_id, content_id, status, attempts) rows of a videos table."""
     names = ["video_id", "content_id", "status", "attempts"]
-    schema = pa.schema([tables.VIDEOS.field(name) for name in names])
+    schema = pa.schema([schemas.VIDEOS.field(name) for name in names])
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
 
 
@@ -117,7 +117,7 @@ def commit(root: str, *, num_frames: int = 5, with_xyz: bool = True) -> bool:
     with writer:
         rows = VideoRows(writer.scratch, video_id="v", content_id="c")
         add_frames(rows, num_frames, with_xyz=with_xyz)
-        record = {name: None for name in tables.VIDEOS.names if tables.VIDEOS.field(name).nullable}
+        record = {name: None for name in schemas.VIDEOS.names if schemas.VIDEOS.field(name).nullable}
         record |= {"video_id": "v", "uri": "/v", "content_id": "c", "status": "ok", "attempts": 1, "run_id": "r"}
         record |= dict.fromkeys(("num_frames_decoded", "num_frames_sampled", "num_decode_errors"), num_frames)
         record |= {"num_tracks": rows.num_tracks, "num_rows": rows.num_rows, "process_seconds": 0.0}
@@ -126,7 +126,7 @@ def commit(root: str, *, num_frames: int = 5, with_xyz: bool = True) -> bool:
 
 
 def part(root: str, table: str = "keypoints") -> str:
-    return tables.part_uri(root, table, FINGERPRINT, "s")
+    return schemas.part_uri(root, table, FINGERPRINT, "s")
 
 
 def test_a_second_commit_changes_nothing_and_says_so(store_uri: str):
@@ -134,21 +134,21 @@ def test_a_second_commit_changes_nothing_and_says_so(store_uri: str):
     first = objects.read_object(part(store_uri))
     assert commit(store_uri, num_frames=9) is False
     assert objects.read_object(part(store_uri)) == first
-    assert tables.read_part(part(store_uri, "videos"), tables.VIDEOS)["num_rows"].to_pylist() == [10]
+    assert schemas.read_part(part(store_uri, "videos"), schemas.VIDEOS)["num_rows"].to_pylist() == [10]
 
 
 def test_a_videos_part_that_is_missing_is_made_again_from_the_commit(store_uri: str):
     commit(store_uri)
-    whole = tables.read_part(part(store_uri, "videos"), tables.VIDEOS)
+    whole = schemas.read_part(part(store_uri, "videos"), schemas.VIDEOS)
     objects.delete_object(part(store_uri, "videos"))
     assert recover_videos_parts(store_uri, FINGERPRINT) == 1
-    assert tables.read_part(part(store_uri, "videos"), tables.VIDEOS).equals(whole)
+    assert schemas.read_part(part(store_uri, "videos"), schemas.VIDEOS).equals(whole)
     assert recover_videos_parts(store_uri, FINGERPRINT) == 0
 
 
 def test_rows_are_sorted_by_track_and_frame_and_come_back_as_arrays(tmp_path: Path):
     commit(str(tmp_path))
-    table = tables.read_part(part(str(tmp_path)), tables.KEYPOINTS)
+    table = schemas.read_part(part(str(tmp_path)), schemas.KEYPOINTS)
     assert table["track_id"].to_pylist() == [0] * 5 + [1] * 5
     assert table["frame_index"].to_pylist() == list(range(5)) * 2
     ((video_id, rows),) = read_videos(part(str(tmp_path)), {"v": "c"})
@@ -181,14 +181,14 @@ def test_other_bytes_of_the_same_video_are_not_read(tmp_path: Path):
     ],
 )
 def test_a_table_of_another_kind_or_version_is_refused(tmp_path: Path, change: dict[bytes, bytes], message: str):
-    metadata = {**tables.KEYPOINTS.metadata, **change} if change else None
+    metadata = {**schemas.KEYPOINTS.metadata, **change} if change else None
     uri = str(tmp_path / "part-x.parquet")
-    tables.write_part(uri, tables.KEYPOINTS.empty_table().replace_schema_metadata(metadata), tmp_path / "scratch")
+    schemas.write_part(uri, schemas.KEYPOINTS.empty_table().replace_schema_metadata(metadata), tmp_path / "scratch")
     with pytest.raises(TableError, match=message):
-        tables.read_part(uri, tables.KEYPOINTS)
+        schemas.read_part(uri, schemas.KEYPOINTS)
 
 
 def test_a_part_that_is_no_parquet_is_refused_by_name(tmp_path: Path):
     (tmp_path / "part-x.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(TableError, match=r"part-x\.parquet: not readable as Parquet"):
-        tables.read_part(str(tmp_path / "part-x.parquet"), tables.KEYPOINTS)
+        schemas.read_part(str(tmp_path / "part-x.parquet"), schemas.KEYPOINTS)

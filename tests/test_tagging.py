@@ -25,15 +25,15 @@ from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.keypoints import KeypointRows
-from choreai.store.reports import RunSummary
-from choreai.store.tables import UNKNOWN
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import Inputs, windows_of
 from choreai.style.novelty import Novelty
 from choreai.style.tagging import VideoTag, mean_kinematics, tag_video
 from choreai.style.why import reasons_png, why_text
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows
+from choreai.tables.reports import RunSummary
+from choreai.tables.schemas import UNKNOWN
 from choreai.video.timeline import style_color
 from jobs.tag_catalog import print_summary
 
@@ -240,8 +240,8 @@ def test_an_annotated_video_names_each_dancer_and_has_a_bar_of_their_styles(tmp_
 def two_people(video_id: str, first: np.ndarray, second: np.ndarray) -> pa.Table:
     rows = [keypoint_rows(video_id, "c", xy) for xy in (first, second)]
     second_track = pa.array(np.ones(len(second), np.int32))
-    place = tables.KEYPOINTS.get_field_index("track_id")
-    return pa.concat_tables([rows[0], rows[1].set_column(place, tables.KEYPOINTS.field("track_id"), second_track)])
+    place = schemas.KEYPOINTS.get_field_index("track_id")
+    return pa.concat_tables([rows[0], rows[1].set_column(place, schemas.KEYPOINTS.field("track_id"), second_track)])
 
 
 @pytest.fixture
@@ -271,8 +271,8 @@ def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str,
     model = arms_model(references=references(clockwise=0.0, counter=-1.0, seesaw=-1.0))
     report = worker(store, model, monkeypatch).process(shard_of("duo", "nobody", "short", "still"))
     assert report.statuses == {"unknown": 2, "nothing to judge": 2}
-    (uri,) = tables.list_parts(store, "tags", model.model_version)
-    duo, nobody, short, still = tables.read_part(uri, tables.TAGS).to_pylist()
+    (uri,) = schemas.list_parts(store, "tags", model.model_version)
+    duo, nobody, short, still = schemas.read_part(uri, schemas.TAGS).to_pylist()
     assert (duo["style"], duo["unknown"], duo["best_style"]) == (
         UNKNOWN,
         True,
@@ -300,9 +300,9 @@ def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str,
 
 def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models_are_tagged(store, monkeypatch) -> None:
     worker(store, arms_model(), monkeypatch).process(shard_of("still"))
-    (uri,) = tables.list_parts(store, "kinematics", FINGERPRINT)
+    (uri,) = schemas.list_parts(store, "kinematics", FINGERPRINT)
     written = objects.read_object(uri)
-    table = tables.read_part(uri, tables.KINEMATICS)
+    table = schemas.read_part(uri, schemas.KINEMATICS)
     assert table.select(["video_id", "track_id", "is_main"]).to_pylist() == [
         {"video_id": "duo", "track_id": 0, "is_main": False},
         {"video_id": "duo", "track_id": 1, "is_main": True},
@@ -311,14 +311,14 @@ def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models
     ]
     other = arms_model(unknown_below=0.2)
     worker(store, other, monkeypatch).process(shard_of("duo", "short", name="another"))
-    assert list(tables.list_parts(store, "kinematics", FINGERPRINT)) == [uri]
+    assert list(schemas.list_parts(store, "kinematics", FINGERPRINT)) == [uri]
     assert objects.read_object(uri) == written
 
 
 def test_anybody_reads_the_tables_with_no_code_of_ours(store: str, monkeypatch) -> None:
     model = arms_model()
     worker(store, model, monkeypatch).process(shard_of("duo", "still"))
-    frame = pd.read_parquet(next(iter(tables.list_parts(store, "kinematics", FINGERPRINT))))
+    frame = pd.read_parquet(next(iter(schemas.list_parts(store, "kinematics", FINGERPRINT))))
     assert set(FEATURES) < set(frame.columns)
     assert frame.groupby("video_id")["is_main"].sum().tolist() == [1, 1, 1]
     query = f"""
@@ -334,11 +334,11 @@ def test_anybody_reads_the_tables_with_no_code_of_ours(store: str, monkeypatch) 
 
 
 def test_tags_of_the_first_schema_are_refused_by_their_version(store: str, monkeypatch, tmp_path: Path) -> None:
-    old = tables.TAGS.with_metadata({**tables.TAGS.metadata, b"choreai.schema_version": b"1"})
-    uri = tables.part_uri(store, "tags", "lstm-old", "x")
-    tables.write_part(uri, old.empty_table(), tmp_path / "scratch")
+    old = schemas.TAGS.with_metadata({**schemas.TAGS.metadata, b"choreai.schema_version": b"1"})
+    uri = schemas.part_uri(store, "tags", "lstm-old", "x")
+    schemas.write_part(uri, old.empty_table(), tmp_path / "scratch")
     with pytest.raises(TableError, match="tags schema version '1', but this release reads version 2"):
-        tables.read_all(store, "tags", "lstm-old", tables.TAGS, columns=["style"])
+        schemas.read_all(store, "tags", "lstm-old", schemas.TAGS, columns=["style"])
 
 
 def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str, monkeypatch) -> None:
@@ -348,10 +348,10 @@ def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str, mo
         broken.setattr(tag_worker, "tag_video", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             ready.process(shard_of("duo"))
-    assert list(tables.list_parts(store, "tags", model.model_version)) == []
+    assert list(schemas.list_parts(store, "tags", model.model_version)) == []
     assert ready.process(shard_of("duo")).written
     assert not ready.process(shard_of("duo")).written
-    assert len(list(tables.list_parts(store, "kinematics", FINGERPRINT))) == 1
+    assert len(list(schemas.list_parts(store, "kinematics", FINGERPRINT))) == 1
 
 
 def test_the_summary_counts_styles_and_shares_of_this_catalog_with_unknown_last(tmp_path: Path, capsys) -> None:
@@ -380,11 +380,11 @@ def test_the_summary_counts_styles_and_shares_of_this_catalog_with_unknown_last(
 
 def test_coordinates_in_space_come_back_nan_where_a_row_has_none(tmp_path: Path) -> None:
     table = keypoint_rows("v", "c", dancer_xy("counter", seed=1, num_frames=4))
-    place = tables.KEYPOINTS.get_field_index("keypoints_xyz")
+    place = schemas.KEYPOINTS.get_field_index("keypoints_xyz")
 
     def with_xyz(values: list[list[float] | None]) -> KeypointRows:
         return KeypointRows.of(
-            table.set_column(place, tables.KEYPOINTS.field(place), pa.array(values, pa.list_(pa.float32())))
+            table.set_column(place, schemas.KEYPOINTS.field(place), pa.array(values, pa.list_(pa.float32())))
         )
 
     assert with_xyz([None] * 4).keypoints_xyz is None

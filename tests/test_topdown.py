@@ -30,7 +30,7 @@ from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_set
 from choreai.pose.suppression import HEATMAP_CONSTANTS
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
-from choreai.store import tables
+from choreai.tables import schemas
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 
@@ -447,13 +447,13 @@ class TestRealNetworks:
         )
         worker.setup()
         pending = pending_videos(
-            with_content_ids(read_catalog(str(catalog))), tables.VIDEOS.empty_table(), retry_quarantined=False
+            with_content_ids(read_catalog(str(catalog))), schemas.VIDEOS.empty_table(), retry_quarantined=False
         )
         (shard,) = plan_shards(pending.videos, videos_per_shard=10, pose_fingerprint="0" * 16)
         report = worker.process(shard)
         assert report.statuses == {"nobody": 1, "ok": 1}
         columns = ["video_id", "num_frames_sampled", "num_frames_decoded", "num_tracks"]
-        rows = tables.read_all(str(tmp_path), "videos", "0" * 16, tables.VIDEOS, columns=columns).to_pylist()
+        rows = schemas.read_all(str(tmp_path), "videos", "0" * 16, schemas.VIDEOS, columns=columns).to_pylist()
         dance, nobody = sorted(rows, key=lambda row: row["video_id"])
         assert (dance["num_frames_sampled"], dance["num_frames_decoded"]) == (40, 597)
         assert dance["num_tracks"] > 1
@@ -464,7 +464,7 @@ class TestRealNetworks:
         names = ("tjysdsg_demo", "serbian_cucanj1", "choreai_afro8")
         catalog.write_text("\n".join(["video_id,uri", *(f"{name},{VIDEOS / name}.mp4" for name in names)]))
         pending = pending_videos(
-            with_content_ids(read_catalog(str(catalog))), tables.VIDEOS.empty_table(), retry_quarantined=False
+            with_content_ids(read_catalog(str(catalog))), schemas.VIDEOS.empty_table(), retry_quarantined=False
         )
         found = []
         for size in (10, 1):
@@ -475,7 +475,7 @@ class TestRealNetworks:
             worker.setup()
             for shard in plan_shards(pending.videos, videos_per_shard=size, pose_fingerprint="0" * 16):
                 worker.process(shard)
-            rows = tables.read_all(output, "keypoints", "0" * 16, tables.KEYPOINTS, columns=tables.KEYPOINTS.names)
+            rows = schemas.read_all(output, "keypoints", "0" * 16, schemas.KEYPOINTS, columns=schemas.KEYPOINTS.names)
             found.append(rows.sort_by([(name, "ascending") for name in ("video_id", "track_id", "frame_index")]))
         assert len(found[0]) > 40
         for name in ("video_id", "frame_index", "track_id", "keypoints_xy", "keypoint_scores"):

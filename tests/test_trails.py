@@ -8,8 +8,8 @@ import pytest
 from moving_skeletons import dancer_xy
 
 from choreai.motion.course import course_of
-from choreai.store.keypoints import KeypointRows
 from choreai.style.movement_figure import draw_movement, save_figure
+from choreai.tables.keypoints import KeypointRows
 from choreai.video.draw import draw_label, draw_people, track_color
 from choreai.video.timeline import Bar, Timeline, style_color
 from choreai.video.trails import draw_trails

@@ -12,9 +12,9 @@ from PIL import Image
 from tag_rows import tag_row, write_tags
 from web_server import RunningServer, running_server
 
-from choreai.store.compact import compact
 from choreai.store.search import Search, find_tags
 from choreai.store.tag_database import open_tag_database
+from choreai.tables.compact import compact
 from choreai.web.catalog import CatalogBrowser
 
 

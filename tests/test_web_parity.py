@@ -18,10 +18,10 @@ from choreai.cluster.tag_worker import TagWorker
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.keypoints import KeypointRows
 from choreai.style.model import StyleModel, StyleModelConfig, load_model, save_model
 from choreai.style.networks import build_network
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "data" / "videos"
 CLIPS = ["choreai_afro8", "danzip_ballet", "danzip_belly_dancing", "serbian_cucanj1", "tjysdsg_demo"]
@@ -114,7 +114,7 @@ def _by_jobs(uri: str, output: str, model_uri: str, pose_id: str) -> tuple[Keypo
     tags.setup()
     tags.process(TagShard("tags", shard.shard_id, (video,)))
     rows = KeypointRows.of(
-        tables.read_part(tables.part_uri(output, "keypoints", pose_id, shard.shard_id), tables.KEYPOINTS)
+        schemas.read_part(schemas.part_uri(output, "keypoints", pose_id, shard.shard_id), schemas.KEYPOINTS)
     )
-    (part,) = tables.list_parts(output, "tags", load_model(model_uri).model_version)
-    return rows, tables.read_part(part, tables.TAGS).to_pylist()[0]
+    (part,) = schemas.list_parts(output, "tags", load_model(model_uri).model_version)
+    return rows, schemas.read_part(part, schemas.TAGS).to_pylist()[0]

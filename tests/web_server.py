@@ -23,8 +23,8 @@ from moving_skeletons import dancer_xy
 from websockets.sync.client import ClientConnection, connect
 
 from choreai.pose.estimator import PoseEstimator, Poses
-from choreai.store.keypoints import KeypointRows
 from choreai.style.model import StyleModel
+from choreai.tables.keypoints import KeypointRows
 from choreai.video.frame import Frame
 from choreai.web.app import make_app
 from choreai.web.catalog import CatalogBrowser

@@ -8,7 +8,7 @@ import re
 import time
 from typing import Literal
 
-from choreai.store.reports import ShardReport
+from choreai.tables.reports import ShardReport
 
 Step = Literal["extract_poses", "tag_catalog"]
 

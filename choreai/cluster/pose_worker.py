@@ -28,8 +28,8 @@ from choreai.pose.estimator import PoseEstimator
 from choreai.pose.people import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator
 from choreai.storage import objects
-from choreai.store.pose_parts import PosePartWriter, VideoRows
-from choreai.store.reports import ShardReport
+from choreai.tables.pose_parts import PosePartWriter, VideoRows
+from choreai.tables.reports import ShardReport
 from choreai.video.decode import VideoInfo, VideoReader
 
 logger = logging.getLogger(__name__)

@@ -98,7 +98,7 @@ def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> di
     """All that changes keypoints, ready to be hashed; tracking and table versions included."""
     from choreai.pose.reid import REID_TRACKER_VERSION, ReidSettings
     from choreai.pose.tracking import TRACKER_VERSION
-    from choreai.store.tables import SCHEMA_VERSION
+    from choreai.tables.schemas import SCHEMA_VERSION
 
     tracking: dict[str, str | int | float | bool] = {"tracker_version": TRACKER_VERSION}
     if settings.reid_checkpoint:

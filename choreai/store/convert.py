@@ -11,9 +11,9 @@ import pyarrow.csv
 
 from choreai.errors import ConfigError, StorageError, TableError
 from choreai.storage import objects
-from choreai.store import tables
 from choreai.store.alphapose_json import read_alphapose_json, write_alphapose_json
 from choreai.store.report_text import LABELS, DroppedRows, read_report_text, write_report_text
+from choreai.tables import schemas
 
 Format = Literal["parquet", "alphapose-json", "report-text"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -182,9 +182,9 @@ def _only(table: pa.Table, video_id: str | None, uri: str) -> pa.Table:
 
 def _read_parquet(uri: str) -> pa.Table:
     """A keypoints part, or all parts in a folder, but for the 3D, which no other format has."""
-    columns = [name for name in tables.KEYPOINTS.names if name != "keypoints_xyz"]
+    columns = [name for name in schemas.KEYPOINTS.names if name != "keypoints_xyz"]
     if not objects.is_folder(uri):
-        return tables.read_part(uri, tables.KEYPOINTS, columns=columns)
+        return schemas.read_part(uri, schemas.KEYPOINTS, columns=columns)
     inside = objects.join_uri(uri)
     parts = sorted(
         info.uri
@@ -193,13 +193,13 @@ def _read_parquet(uri: str) -> pa.Table:
     )
     if not parts:
         raise TableError(f"{uri}: no Parquet parts directly in this folder; point at keypoints/<fingerprint>")
-    read = [tables.read_part(part, tables.KEYPOINTS, columns=columns) for part in parts]
+    read = [schemas.read_part(part, schemas.KEYPOINTS, columns=columns) for part in parts]
     return pa.concat_tables([table.replace_schema_metadata(None) for table in read])
 
 
 def _write_parquet(table: pa.Table, uri: str) -> None:
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        if not tables.write_part(uri, table, Path(folder) / "keypoints.parquet"):
+        if not schemas.write_part(uri, table, Path(folder) / "keypoints.parquet"):
             raise StorageError(uri, "was made by somebody else meanwhile; choose another name")
 
 

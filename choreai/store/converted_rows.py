@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.store.tables import KEYPOINTS
+from choreai.tables.schemas import KEYPOINTS
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]

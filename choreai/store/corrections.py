@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.storage import objects
-from choreai.store import tables
 from choreai.store.spreadsheet import restored
+from choreai.tables import schemas
 
 CORRECTIONS = pa.schema(
     [
@@ -66,7 +66,7 @@ def import_corrections(root: str, file_uri: str) -> Import:
     name = hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16]
     uri = objects.join_uri(root, "corrections", f"part-{name}.parquet")
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        is_new = tables.write_part(
+        is_new = schemas.write_part(
             uri, pa.Table.from_pylist(rows, schema=CORRECTIONS), Path(folder) / "corrections.parquet"
         )
     return Import(uri, len(rows), is_new)
@@ -77,7 +77,7 @@ def read_corrections(root: str) -> pa.Table:
     parts = [CORRECTIONS.empty_table()]
     for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
         if uri.endswith(".parquet"):
-            parts.append(tables.read_part(uri, CORRECTIONS))
+            parts.append(schemas.read_part(uri, CORRECTIONS))
     found = pa.concat_tables(parts)
     return found.sort_by([(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")])
 
@@ -104,7 +104,7 @@ def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedL
         styles = [s for content, s in reviews.get(video.video_id, []) if content in (None, video.content_id)]
         label = video.label
         if styles:
-            label = None if styles[-1] == tables.UNKNOWN else styles[-1]
+            label = None if styles[-1] == schemas.UNKNOWN else styles[-1]
         num_changed += label is not None and label != video.label
         num_removed += label is None and video.label is not None
         corrected.append(replace(video, label=label))

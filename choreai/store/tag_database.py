@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.compact import list_versions
 from choreai.store.corrections import read_corrections
-from choreai.store.live_parts import live_parts, read_consistently
+from choreai.tables import schemas
+from choreai.tables.compact import list_versions
+from choreai.tables.parts import live_parts, read_consistently
 
 MEMORY_LIMIT = "512MB"
 ROWS_PER_INSERT = 50_000
@@ -95,14 +95,14 @@ class TagDatabase:
         if not wanted:
             raise ConfigError(f"{self.root}: no tags of this release's schema here; run `choreai tag`")
         paths = [*PLAIN_COLUMNS, *(f"kinematics.{name}" for name in features), *nested]
-        read_consistently(lambda: self._load("tags", tables.TAGS, wanted, paths))
+        read_consistently(lambda: self._load("tags", schemas.TAGS, wanted, paths))
 
     def _of_this_release(self, versions: Sequence[str]) -> list[str]:
         current = []
         for version in versions:
             schema = read_consistently(partial(self._first_schema, version))
             found = (schema.metadata or {}).get(b"choreai.schema_version", b"?").decode()
-            if found == tables.TAGS.metadata[b"choreai.schema_version"].decode():
+            if found == schemas.TAGS.metadata[b"choreai.schema_version"].decode():
                 current.append(version)
             else:
                 warnings.warn(
@@ -121,18 +121,18 @@ class TagDatabase:
         """Make the table `videos`: `columns` of the poses' videos tables (default: all), and `version`, their pose
         fingerprint."""
         versions = fingerprints or list_versions(self.root, "videos")
-        read_consistently(lambda: self._load("videos", tables.VIDEOS, versions, columns))
+        read_consistently(lambda: self._load("videos", schemas.VIDEOS, versions, columns))
 
     def load_details(self, chosen: str, columns: Sequence[str]) -> None:
         """Make the table `details`: `columns` of the tags whose `part` and `row_in_part` are in the table `chosen`.
 
         Parts without any are not read. Raises ObjectMissingError where a part was merged since `tags` was loaded.
         """
-        self._create("details", _placed(_naive(_empty(tables.TAGS, columns)), "", "", 0))
+        self._create("details", _placed(_naive(_empty(schemas.TAGS, columns)), "", "", 0))
         for (uri,) in self.sql(f"SELECT DISTINCT part FROM {chosen} ORDER BY part").fetchall():
             found = self.sql(f"SELECT row_in_part FROM {chosen} WHERE part = ? ORDER BY row_in_part", [uri])
             wanted = found.fetchnumpy()["row_in_part"]
-            for start, rows in _rows_of(uri, tables.TAGS, columns):
+            for start, rows in _rows_of(uri, schemas.TAGS, columns):
                 here = wanted[(wanted >= start) & (wanted < start + len(rows))]
                 if len(here):
                     placed = _placed(rows, "", uri, start).take(pa.array(here - start))
@@ -189,7 +189,7 @@ def open_tag_database(root: str) -> Iterator[TagDatabase]:
 def _rows_of(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
     """(number of the first row in the part, rows) of one part, piece by piece."""
     start = 0
-    with tables.open_part(uri, schema) as part:
+    with schemas.open_part(uri, schema) as part:
         for batch in part.iter_batches(columns=list(columns), batch_size=ROWS_PER_INSERT):
             yield start, _naive(pa.Table.from_batches([batch]))
             start += len(batch)

@@ -6,7 +6,7 @@ import numpy as np
 
 from choreai.motion.kinematics import Kinematics, measure_kinematics
 from choreai.motion.prominence import prominence_by_track
-from choreai.store.keypoints import KeypointRows
+from choreai.tables.keypoints import KeypointRows
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.keypoints import KeypointRows, read_videos
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows, read_videos
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -142,7 +142,7 @@ def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], sett
     content_ids = {v.video_id: v.content_id for v in videos}
     found: dict[str, Windows] = {}
     num_not_finite = 0
-    for uri in sorted(tables.list_parts(root, "keypoints", pose_fingerprint)):
+    for uri in sorted(schemas.list_parts(root, "keypoints", pose_fingerprint)):
         for video_id, rows in read_videos(uri, content_ids):
             # A shard that was narrowed after its worker was lost may be there twice: the rows are the same.
             if len(rows) and video_id not in found:

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from choreai.motion.course import Course, course_of
-from choreai.store.keypoints import KeypointRows
 from choreai.style.dancers import measure_dancers
 from choreai.style.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
 from choreai.style.tagging import VideoTag
+from choreai.tables.keypoints import KeypointRows
 from choreai.video.timeline import style_color
 
 WIDTH, PANEL_HEIGHT = 7.2, 1.35

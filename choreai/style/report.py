@@ -14,8 +14,6 @@ from typing import Any
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError, StorageError
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.style.bootstrap import Estimate
 from choreai.style.claims import limits
 from choreai.style.evaluate import Metrics, WorstVideo
@@ -24,6 +22,8 @@ from choreai.style.model import StyleModel
 from choreai.style.plots import as_png, as_svg, display_name, draw_figures
 from choreai.style.predictions import Predictions, write_predictions
 from choreai.style.stills import annotated_stills
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows, read_videos
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, Keyp
     """The videos' rows, of those that the tables have."""
     content_ids = {video.video_id: video.content_id for video in videos}
     found: dict[str, KeypointRows] = {}
-    for uri in tables.list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
+    for uri in schemas.list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
         if len(found) == len(content_ids):
             break
         found |= {name: rows for name, rows in read_videos(uri, content_ids) if len(rows)}

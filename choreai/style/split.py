@@ -15,9 +15,9 @@ import numpy.typing as npt
 from choreai.catalog.catalog import Video
 from choreai.errors import ChoreaiWarning, TableError
 from choreai.natural_order import natural_key
-from choreai.store import tables
 from choreai.style.examples import Examples
 from choreai.style.settings import WhenOneGroup
+from choreai.tables import schemas
 
 IntArray = npt.NDArray[np.int64]
 
@@ -61,9 +61,9 @@ def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ..
             f"{list(labels)}; correct the label or extend the list"
         )
     classes = tuple(sorted(num_videos)) if not labels else tuple(labels)
-    if tables.UNKNOWN in classes:
+    if schemas.UNKNOWN in classes:
         raise TableError(
-            f'{num_videos[tables.UNKNOWN]} videos have the label "{tables.UNKNOWN}", which is the tag of what a model '
+            f'{num_videos[schemas.UNKNOWN]} videos have the label "{schemas.UNKNOWN}", which is the tag of what a model '
             "is unsure of; leave them out, or name their style"
         )
     if len(classes) < 2:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from choreai.storage import objects
-from choreai.store.keypoints import KeypointRows
+from choreai.tables.keypoints import KeypointRows
 from choreai.video.decode import VideoReader
 from choreai.video.draw import contact_sheet, draw_people
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from choreai.motion.kinematics import FEATURES, Kinematics
 from choreai.motion.reasons import Reason, describe
 from choreai.motion.windows import Windows
-from choreai.store.tables import UNKNOWN
 from choreai.style.dancers import Dancer
 from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel
 from choreai.style.novelty import Novelty
 from choreai.style.predictions import mean_by_video
 from choreai.style.segments import Run, style_runs
+from choreai.tables.schemas import UNKNOWN
 
 FloatArray = npt.NDArray[np.float32]
 

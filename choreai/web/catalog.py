@@ -24,12 +24,12 @@ from PIL import Image
 
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
 from choreai.storage import objects
-from choreai.store import tables
 from choreai.store.corrections import import_corrections
 from choreai.store.expression import compile_expression
-from choreai.store.keypoints import KeypointRows, read_videos
 from choreai.store.search import COLUMNS, MEASURES, Search, open_found
 from choreai.store.tag_database import TagDatabase, open_tag_database
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows, read_videos
 from choreai.video.decode import VideoReader
 from choreai.video.draw import draw_people
 
@@ -210,15 +210,15 @@ class CatalogBrowser:
                 [place.video_id, place.content_id, place.pose_fingerprint],
             )  # fmt: skip
         for row in shards:
-            part = tables.part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
+            part = schemas.part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
             for _, rows in read_videos(part, {place.video_id: place.content_id}):
                 return rows
-        return KeypointRows.of(tables.KEYPOINTS.empty_table())
+        return KeypointRows.of(schemas.KEYPOINTS.empty_table())
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:
     """The long columns of one tags row, of which no table of all videos is held."""
-    with tables.open_part(part, tables.TAGS) as file:
+    with schemas.open_part(part, schemas.TAGS) as file:
         for batch in file.iter_batches(columns=_DETAILS):
             if row_in_part < len(batch):
                 return batch.slice(row_in_part, 1).to_pylist()[0]

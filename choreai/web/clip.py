@@ -15,11 +15,11 @@ from choreai.annotate import PosedVideo, annotate, judge_style
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.people import find_people
-from choreai.store import tables
-from choreai.store.keypoints import KeypointRows
-from choreai.store.pose_parts import VideoRows
 from choreai.style.model import StyleModel
 from choreai.style.movement_figure import draw_movement, save_figure
+from choreai.tables import schemas
+from choreai.tables.keypoints import KeypointRows
+from choreai.tables.pose_parts import VideoRows
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.web.clip_files import UPLOAD_NAME, write_status
 from choreai.web.judging import judge_rows, tag_json
@@ -119,7 +119,7 @@ class ClipWorker:
                     report(people.pts_seconds)
             info = reader.info
         chunks = list(rows.chunks())
-        return pa.concat_tables(chunks) if chunks else tables.KEYPOINTS.empty_table(), info
+        return pa.concat_tables(chunks) if chunks else schemas.KEYPOINTS.empty_table(), info
 
 
 class _Progress:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.motion.kinematics import Kinematics
-from choreai.store.keypoints import KeypointRows
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import Inputs, windows_of
 from choreai.style.model import StyleModel
 from choreai.style.tagging import Moment, VideoTag, tag_video
+from choreai.tables.keypoints import KeypointRows
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from choreai.errors import MediaError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import Poses
-from choreai.store.keypoints import KeypointRows
+from choreai.tables.keypoints import KeypointRows
 from choreai.web.limits import RequestRate
 from choreai.web.metrics import LIVE_SECONDS, PICTURES, VIEWERS
 from choreai.web.pose_sessions import LivePoses

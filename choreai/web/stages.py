@@ -24,7 +24,7 @@ from choreai.errors import ConfigError, MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
-from choreai.store.keypoints import KeypointRows
+from choreai.tables.keypoints import KeypointRows
 from choreai.web.catalog_routes import CatalogMethod
 from choreai.web.pose_sessions import LivePoses, PoseSessions
 from choreai.web.problem import WebProblem

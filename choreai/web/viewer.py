@@ -12,7 +12,7 @@ from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
-from choreai.store.keypoints import KeypointRows
+from choreai.tables.keypoints import KeypointRows
 
 HORIZON_SECONDS = 10.0
 """As long as the context in which a style model sees a window: what is judged is the last ten seconds."""

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 
 from choreai.errors import StorageError
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.live_parts import MEMBERS_FOOTER, MERGED_PREFIX, LiveParts, live_parts, merged_id
+from choreai.tables import schemas
+from choreai.tables.parts import MEMBERS_FOOTER, MERGED_PREFIX, LiveParts, live_parts, merged_id
 
 logger = logging.getLogger(__name__)
 
-COMPACTED_TABLES = {"videos": tables.VIDEOS, "tags": tables.TAGS, "kinematics": tables.KINEMATICS}
+COMPACTED_TABLES = {"videos": schemas.VIDEOS, "tags": schemas.TAGS, "kinematics": schemas.KINEMATICS}
 TARGET_BYTES = 256 << 20
 """A merged part stops growing here: one GET of a few seconds."""
 MAX_MEMBERS = 50_000
@@ -97,7 +97,7 @@ def _next_group(parts: LiveParts) -> list[str]:
 def _merge(root: str, table: str, version: str, parts: LiveParts, group: list[str]) -> int:
     """How many rows now lie in a new merged part instead of in `group`."""
     number = 1 + max((_number_of(part_id) for part_id in _all_ids(parts)), default=0)
-    uri = tables.part_uri(root, table, version, merged_id(number))
+    uri = schemas.part_uri(root, table, version, merged_id(number))
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         path = Path(folder) / "merged.parquet"
         num_rows = _write_merged(path, group, COMPACTED_TABLES[table])
@@ -130,8 +130,8 @@ def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Itera
     held: list[pa.Table] = []
     num_held = 0
     for uri in group:
-        members.add(tables.part_id_of(uri))
-        with tables.open_part(uri, schema) as part:
+        members.add(schemas.part_id_of(uri))
+        with schemas.open_part(uri, schema) as part:
             footer = part.metadata.metadata or {}
             members.update(json.loads(footer.get(MEMBERS_FOOTER, b"[]")))
             for batch in part.iter_batches(batch_size=ROW_GROUP_ROWS):
@@ -147,7 +147,7 @@ def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Itera
 
 
 def _all_ids(parts: LiveParts) -> set[str]:
-    return {tables.part_id_of(uri) for uri in parts.uris} | parts.members
+    return {schemas.part_id_of(uri) for uri in parts.uris} | parts.members
 
 
 def _number_of(part_id: str) -> int:

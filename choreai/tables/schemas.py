@@ -15,7 +15,7 @@ from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
-from choreai.store.live_parts import live_parts, read_consistently
+from choreai.tables.parts import live_parts, read_consistently
 
 SCHEMA_VERSION = 1
 """Of the keypoint and video tables, and part of the pose fingerprint: a new version means new tables beside the old."""
@@ -210,7 +210,7 @@ def part_uri(root: str, table: str, version: str, part_id: str) -> str:
 def list_parts(root: str, table: str, version: str) -> Iterator[str]:
     """URIs of all parts of one table version, in no promised order; none if there is no such table yet.
 
-    Of a table that `choreai.store.compact` merges, use `live_parts`: some of these rows may be there twice.
+    Of a table that `choreai.tables.compact` merges, use `live_parts`: some of these rows may be there twice.
     """
     for info in objects.list_objects(objects.join_uri(root, table, version) + "/"):
         name = info.uri.rsplit("/", 1)[-1]

@@ -1,6 +1,6 @@
 """Which parts of a table count: all that lie there, less those whose rows a compacted part holds by now.
 
-`choreai.store.compact` merges many small parts into `part-merged-000001.parquet`, `part-merged-000002.parquet`, ...
+`choreai.tables.compact` merges many small parts into `part-merged-000001.parquet`, `part-merged-000002.parquet`, ...
 and then deletes what it merged. Each merged part names its members in its own footer, so a member that is still
 there (the compaction was killed), or there again (a slow worker wrote it once more), is not read a second time.
 """

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from choreai.errors import TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.store import tables
+from choreai.tables import schemas
 
 FloatArray = npt.NDArray[np.float32]
 _ARRAYS = ["frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
@@ -78,7 +78,7 @@ def _videos(part_uri: str, wanted: pa.Array | None) -> Iterator[tuple[str, pa.Ta
     """(video_id, rows) of each video, of those in `wanted` if it is given, whatever the content."""
     held: list[pa.Table] = []
     held_id: str | None = None
-    with tables.open_part(part_uri, tables.KEYPOINTS) as part:
+    with schemas.open_part(part_uri, schemas.KEYPOINTS) as part:
         for batch in part.iter_batches(columns=_COLUMNS):
             table = pa.Table.from_batches([batch])
             if wanted is not None:

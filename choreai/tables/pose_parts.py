@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from choreai.errors import TableError
 from choreai.storage import objects
-from choreai.store import tables
-from choreai.store.live_parts import live_parts
+from choreai.tables import schemas
+from choreai.tables.parts import live_parts
 
 VIDEOS_FOOTER = b"choreai.videos"
 CHUNK_ROWS = 16_384
@@ -81,13 +81,13 @@ class VideoRows:
             self._spool.close()
             with pa.memory_map(str(self._spool_path)) as file, pa.ipc.open_stream(file) as reader:
                 for batch in reader:
-                    yield pa.Table.from_batches([batch], schema=tables.KEYPOINTS)
+                    yield pa.Table.from_batches([batch], schema=schemas.KEYPOINTS)
         if self._frames:
             yield self._held_table()
 
     def _write_spool(self, chunk: pa.Table) -> None:
         if self._spool is None:
-            self._spool = pa.ipc.new_stream(str(self._spool_path), tables.KEYPOINTS)
+            self._spool = pa.ipc.new_stream(str(self._spool_path), schemas.KEYPOINTS)
         self._spool.write_table(chunk.combine_chunks())
         self._frames.clear()
         self._num_held = 0
@@ -101,7 +101,7 @@ class VideoRows:
         order = np.lexsort((columns["frame_index"], columns["track_id"]))
         num_rows = len(order)
         arrays = []
-        for field in tables.KEYPOINTS:
+        for field in schemas.KEYPOINTS:
             if field.name in ("video_id", "content_id"):
                 value = self._video_id if field.name == "video_id" else self._content_id
                 arrays.append(pa.array([value] * num_rows, field.type))
@@ -116,7 +116,7 @@ class VideoRows:
                 arrays.append(pa.ListArray.from_arrays(stops, pa.array(flat.reshape(-1)), type=field.type))
             else:
                 arrays.append(pa.array(columns[field.name][order], field.type))
-        return pa.Table.from_arrays(arrays, schema=tables.KEYPOINTS)
+        return pa.Table.from_arrays(arrays, schema=schemas.KEYPOINTS)
 
 
 class PosePartWriter:
@@ -127,7 +127,7 @@ class PosePartWriter:
         self._folder = tempfile.TemporaryDirectory(prefix="choreai-")
         self.scratch = Path(self._folder.name)
         self._path = self.scratch / "keypoints.parquet"
-        self._writer = pq.ParquetWriter(self._path, tables.KEYPOINTS, compression="zstd")
+        self._writer = pq.ParquetWriter(self._path, schemas.KEYPOINTS, compression="zstd")
         self._writer.add_key_value_metadata(
             {"choreai.pose_fingerprint": pose_fingerprint, "choreai.trace": json.dumps(trace, sort_keys=True)}
         )
@@ -150,7 +150,7 @@ class PosePartWriter:
         """Whether this call committed the shard; False: it was committed already, and nothing changed."""
         self._writer.add_key_value_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
         self._writer.close()
-        uri = tables.part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
+        uri = schemas.part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
         written = objects.put_if_absent(uri, self._path)
         if written:
             _put_videos_part(self._root, self._fingerprint, self._shard_id, self._videos, self.scratch)
@@ -162,17 +162,17 @@ class PosePartWriter:
 def _put_videos_part(
     root: str, pose_fingerprint: str, shard_id: str, rows: list[dict[str, object]], scratch: Path
 ) -> None:
-    table = pa.Table.from_pylist(rows, schema=tables.VIDEOS)
-    uri = tables.part_uri(root, "videos", pose_fingerprint, shard_id)
-    tables.write_part(uri, table, scratch / "videos.parquet")
+    table = pa.Table.from_pylist(rows, schema=schemas.VIDEOS)
+    uri = schemas.part_uri(root, "videos", pose_fingerprint, shard_id)
+    schemas.write_part(uri, table, scratch / "videos.parquet")
 
 
 def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None:
     """Make the videos part of a committed shard from its keypoints part, if it is missing."""
-    if objects.stat_object(tables.part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
+    if objects.stat_object(schemas.part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
         return
-    uri = tables.part_uri(root, "keypoints", pose_fingerprint, shard_id)
-    with tables.open_part(uri, tables.KEYPOINTS) as part:
+    uri = schemas.part_uri(root, "keypoints", pose_fingerprint, shard_id)
+    with schemas.open_part(uri, schemas.KEYPOINTS) as part:
         footer = (part.metadata.metadata or {}).get(VIDEOS_FOOTER)
     if footer is None:
         raise TableError(f"{uri}: no videos rows in its footer; delete this part and run again")
@@ -182,9 +182,9 @@ def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None
 
 def recover_videos_parts(root: str, pose_fingerprint: str) -> int:
     """How many videos parts were missing and have been made again: a worker died between its two PUTs."""
-    committed = {tables.part_id_of(uri) for uri in tables.list_parts(root, "keypoints", pose_fingerprint)}
+    committed = {schemas.part_id_of(uri) for uri in schemas.list_parts(root, "keypoints", pose_fingerprint)}
     parts = live_parts(root, "videos", pose_fingerprint)
-    described = {tables.part_id_of(uri) for uri in parts.uris} | parts.members
+    described = {schemas.part_id_of(uri) for uri in parts.uris} | parts.members
     missing = sorted(committed - described)
     for shard_id in missing:
         recover_videos_part(root, pose_fingerprint, shard_id)

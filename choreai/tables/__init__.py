@@ -1,0 +1,1 @@
+"""The Parquet tables: schemas, parts, and what is read back from them."""
