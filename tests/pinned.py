@@ -80,13 +80,13 @@ def model_version() -> str:
 
 def table_schemas() -> dict[str, list[str]]:
     """Of each table its metadata and fields, as text."""
-    schemas = (schemas.KEYPOINTS, schemas.VIDEOS, schemas.TAGS, schemas.KINEMATICS)
+    pinned = (schemas.KEYPOINTS, schemas.VIDEOS, schemas.TAGS, schemas.KINEMATICS)
     return {
         schema.metadata[b"choreai.table"].decode(): [
             f"version {schema.metadata[b'choreai.schema_version'].decode()}",
             *(f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in schema),
         ]
-        for schema in schemas
+        for schema in pinned
     }
 
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from choreai.catalog import rows
 from choreai.catalog.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video, read_catalog, with_content_ids
 from choreai.catalog.listings import MIN_WANTED
 from choreai.errors import CatalogError, StorageError
@@ -130,7 +129,7 @@ def test_a_relative_folder_gives_absolute_uris(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_beyond_one_batch_keep_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_BATCH_ROWS", 7)
+    monkeypatch.setattr("choreai.catalog.rows._BATCH_ROWS", 7)
     rows: list[dict[str, str | None]] = [{"video_id": f"v{n}", "uri": f"./{n}.mp4"} for n in range(50)]
     bad = [*rows, {"video_id": "v3", "uri": "x.mp4"}]
     for kind, first, last in (
