@@ -113,7 +113,7 @@ def convert_parser(prog: str | None) -> argparse.ArgumentParser:
 
 def convert_keypoints(arguments: argparse.Namespace) -> int:
     """`choreai convert`: prints what was converted, and what of it the target cannot hold."""
-    from choreai.store.convert import ConvertSettings, convert
+    from choreai.formats.convert import ConvertSettings, convert
 
     names = arguments.class_names
     settings = ConvertSettings(

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import StorageError
+from choreai.formats.alphapose_results import ResultFormat, to_coco, to_openpose
 from choreai.pose.people import TrackedPoses
-from choreai.pose.results import ResultFormat, to_coco, to_openpose
 from choreai.pose_inputs import PoseInput
 from choreai.tables import schemas
 from choreai.tables.pose_parts import VideoRows

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from choreai.errors import ChoreaiWarning, ConfigError, StorageError, TableError
-from choreai.store import json_list
-from choreai.store.alphapose_json import read_alphapose_json, write_alphapose_json
-from choreai.store.convert import Conversion, ConvertSettings, convert, format_of
-from choreai.store.converted_rows import ConvertedRows, column_vectors, keypoints_of
-from choreai.store.report_text import DroppedRows, read_report_text, write_report_text
+from choreai.formats import json_stream
+from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
+from choreai.formats.convert import Conversion, ConvertSettings, convert, format_of
+from choreai.formats.keypoint_text import DroppedRows, read_report_text, write_report_text
+from choreai.formats.rows import ConvertedRows, column_vectors, keypoints_of
 from choreai.tables.schemas import KEYPOINTS, check_schema
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden" / "results_coco.json"
@@ -217,7 +217,7 @@ def test_a_file_is_read_the_same_in_pieces_of_any_size(tmp_path: Path, monkeypat
     path.write_text("\ufeff" + json.dumps(people, indent=1), encoding="utf-8")
     whole = read_alphapose_json(str(path), video_id="dance", frames_per_second=30)
     for size in (1, 7, 1000):
-        monkeypatch.setattr(json_list, "CHUNK_BYTES", size)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", size)
         assert read_alphapose_json(str(path), video_id="dance", frames_per_second=30) == whole
 
 

@@ -14,12 +14,12 @@ from tiny_onnx import constant_network, serialize
 
 from choreai import pose_command
 from choreai.errors import ConfigError, MediaError, TableError, WeightsError
+from choreai.formats.alphapose_json import read_alphapose_json
+from choreai.formats.alphapose_results import to_coco, to_openpose
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.estimator import Poses
 from choreai.pose.people import TrackedPoses
-from choreai.pose.results import to_coco, to_openpose
 from choreai.pose_arguments import pose_parser
-from choreai.store.alphapose_json import read_alphapose_json
 
 
 def run(*flags: object) -> int:

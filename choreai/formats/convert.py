@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from choreai.errors import ConfigError, StorageError, TableError
+from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
+from choreai.formats.keypoint_text import LABELS, DroppedRows, read_report_text, write_report_text
 from choreai.storage import objects
-from choreai.store.alphapose_json import read_alphapose_json, write_alphapose_json
-from choreai.store.report_text import LABELS, DroppedRows, read_report_text, write_report_text
 from choreai.tables import schemas
 
 Format = Literal["parquet", "alphapose-json", "report-text"]

@@ -23,11 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import ChoreaiWarning, StorageError, TableError
+from choreai.formats.json_stream import read_json_list
+from choreai.formats.rows import ConvertedRows, FloatArray, IntArray, column_vectors, keypoints_of
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.natural_order import natural_key
 from choreai.storage import objects
-from choreai.store.converted_rows import ConvertedRows, FloatArray, IntArray, column_vectors, keypoints_of
-from choreai.store.json_list import read_json_list
 
 KEYPOINT_COUNTS = (17, 26, 68, 133, 136)
 """AlphaPose's keypoint sets that begin with the 17 of COCO (COCO, Halpe-26, -68, WholeBody, Halpe-136)."""

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from choreai.errors import StorageError, TableError
+from choreai.formats.rows import ConvertedRows, FloatArray, keypoints_of
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
-from choreai.store.converted_rows import ConvertedRows, FloatArray, keypoints_of
 
 NUM_COLUMNS = 3 * NUM_KEYPOINTS
 LINES_PER_SEQUENCE = 100
