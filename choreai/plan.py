@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from choreai.errors import ConfigError
-from choreai.store.tag_database import open_tag_database
+from choreai.search.tag_database import open_tag_database
 from choreai.tables.runs import Run, runs_backwards
 
 MAX_RUNS = 20

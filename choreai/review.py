@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from choreai.store.search import Search, open_found
-from choreai.store.tag_database import TagDatabase
+from choreai.search.search import Search, open_found
+from choreai.search.tag_database import TagDatabase
 
 
 @dataclass(frozen=True)

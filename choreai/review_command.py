@@ -11,7 +11,7 @@ from choreai.errors import ConfigError, MediaError, StorageError
 
 if TYPE_CHECKING:
     from choreai.review import Candidate
-    from choreai.store.tag_database import TagDatabase
+    from choreai.search.tag_database import TagDatabase
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _import(output: str, file_uri: str) -> int:
-    from choreai.store.corrections import import_corrections
+    from choreai.search.corrections import import_corrections
 
     done = import_corrections(output, file_uri)
     print(f"{done.num_reviews} reviews {'stored in' if done.is_new else 'were here before:'} {done.uri}")
@@ -61,8 +61,8 @@ def _import(output: str, file_uri: str) -> int:
 def _make_page(output: str, arguments: argparse.Namespace) -> int:
     from choreai.review import choose_videos
     from choreai.review_page import review_page
+    from choreai.search.tag_database import open_tag_database
     from choreai.search_command import catalog_labels
-    from choreai.store.tag_database import open_tag_database
 
     labels = catalog_labels(arguments.catalog) if arguments.catalog else None
     with open_tag_database(output) as database:
@@ -108,7 +108,7 @@ def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[
 
 
 def _write_list(path: Path, candidates: "Sequence[Candidate]") -> None:
-    from choreai.store.spreadsheet import neutralised
+    from choreai.search.spreadsheet import neutralised
 
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

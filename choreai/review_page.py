@@ -126,7 +126,7 @@ document.addEventListener("keydown", event => {
   event.preventDefault();
 });
 reviewer.addEventListener("change", keep);
-// As choreai.store.spreadsheet has it: a spreadsheet must not run what a video is called.
+// As choreai.search.spreadsheet has it: a spreadsheet must not run what a video is called.
 const neutral = text => /^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/.test(text) ? "'" + text : text;
 const cell = text => '"' + neutral(text).replaceAll('"', '""') + '"';
 document.getElementById("save").addEventListener("click", () => {

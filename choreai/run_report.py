@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from choreai.drift import Drift, drift_of_counts, drift_of_values
 from choreai.report_settings import ReportSettings
-from choreai.store.tag_database import TagDatabase, open_tag_database
+from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.tables.runs import Night, find_night
 
 KEY_KINEMATICS = (

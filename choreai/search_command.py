@@ -50,9 +50,9 @@ def search_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from choreai.search.search import Search, find_tags, unmet_styles
+    from choreai.search.tag_database import open_tag_database
     from choreai.storage.uris import resolve_uri
-    from choreai.store.search import Search, find_tags, unmet_styles
-    from choreai.store.tag_database import open_tag_database
 
     as_table = arguments.format == "table"
     if as_table and arguments.to:
@@ -110,8 +110,8 @@ def _text(value: object) -> str:
 
 def _export(found: "Iterator[pa.Table]", arguments: argparse.Namespace) -> int:
     """How many videos; writes them to the file, or to standard output."""
+    from choreai.search.exports import export_lines
     from choreai.storage import objects
-    from choreai.store.exports import export_lines
 
     num_found = 0
 

@@ -18,7 +18,7 @@ from choreai.catalog.catalog import Catalog, Video
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
 from choreai.errors import ChoreaiWarning, ConfigError
-from choreai.store.corrections import read_corrections
+from choreai.search.corrections import read_corrections
 from choreai.style.dataset import TableSource
 from choreai.style.distributed import Progress, TrainResources
 from choreai.style.labels import labelled_videos

@@ -7,7 +7,7 @@ from tag_rows import write_lines
 
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
-from choreai.store.corrections import CORRECTIONS, correct_labels, import_corrections, read_corrections
+from choreai.search.corrections import CORRECTIONS, correct_labels, import_corrections, read_corrections
 
 HEADER = "video_id,style,reviewer,reviewed_at,note"
 

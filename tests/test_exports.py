@@ -12,9 +12,9 @@ from tag_rows import tag_row, video_row, write_part, write_tags
 
 from choreai.cli import main
 from choreai.errors import ConfigError
+from choreai.search.exports import export_lines
+from choreai.search.spreadsheet import neutralised, restored
 from choreai.storage import objects
-from choreai.store.exports import export_lines
-from choreai.store.spreadsheet import neutralised, restored
 
 HOSTILE = ["=HYPERLINK(1)", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "＝1", "'=1", "''=1", "-", "\n=1"]
 HARMLESS = ["hiphop", "a=b", "'quoted'", "", "5-a", "élan", "<b>"]

@@ -7,12 +7,12 @@ from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
 
 from choreai.cli import main
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
+from choreai.search import tag_database
+from choreai.search.corrections import import_corrections
+from choreai.search.expression import compile_expression
+from choreai.search.search import COLUMNS, Search, find_tags
+from choreai.search.tag_database import open_tag_database
 from choreai.storage import objects
-from choreai.store import tag_database
-from choreai.store.corrections import import_corrections
-from choreai.store.expression import compile_expression
-from choreai.store.search import COLUMNS, Search, find_tags
-from choreai.store.tag_database import open_tag_database
 from choreai.tables import compact, schemas
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 from tag_rows import tag_row, write_tags
 from web_server import RunningServer, running_server
 
-from choreai.store.search import Search, find_tags
-from choreai.store.tag_database import open_tag_database
+from choreai.search.search import Search, find_tags
+from choreai.search.tag_database import open_tag_database
 from choreai.tables.compact import compact
 from choreai.web.catalog import CatalogBrowser
 

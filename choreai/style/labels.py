@@ -11,9 +11,9 @@ import pyarrow.csv
 
 from choreai.catalog.catalog import Catalog, Video
 from choreai.errors import CatalogError, ChoreaiWarning, StorageError
+from choreai.search.corrections import CORRECTIONS, correct_labels
 from choreai.storage import objects
 from choreai.storage.uris import parent_uri
-from choreai.store.corrections import CORRECTIONS, correct_labels
 from choreai.style.settings import LabelsFrom
 from choreai.style.split import some_names
 

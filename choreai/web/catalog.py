@@ -23,11 +23,11 @@ import numpy as np
 from PIL import Image
 
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
+from choreai.search.corrections import import_corrections
+from choreai.search.expression import compile_expression
+from choreai.search.search import COLUMNS, MEASURES, Search, open_found
+from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects
-from choreai.store.corrections import import_corrections
-from choreai.store.expression import compile_expression
-from choreai.store.search import COLUMNS, MEASURES, Search, open_found
-from choreai.store.tag_database import TagDatabase, open_tag_database
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows, read_videos
 from choreai.video.decode import VideoReader

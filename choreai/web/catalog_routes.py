@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from choreai.errors import ConfigError
-from choreai.store.expression import compile_expression
-from choreai.store.search import COLUMNS
+from choreai.search.expression import compile_expression
+from choreai.search.search import COLUMNS
 from choreai.web.catalog import Page
 from choreai.web.media import send_object
 from choreai.web.problem import WebProblem

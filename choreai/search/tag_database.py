@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.search.corrections import read_corrections
 from choreai.storage import objects
-from choreai.store.corrections import read_corrections
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import live_parts, read_consistently

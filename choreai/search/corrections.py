@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
+from choreai.search.spreadsheet import restored
 from choreai.storage import objects
-from choreai.store.spreadsheet import restored
 from choreai.tables import schemas
 
 CORRECTIONS = pa.schema(

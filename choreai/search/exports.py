@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from choreai.errors import ConfigError
-from choreai.store.spreadsheet import neutralised
+from choreai.search.spreadsheet import neutralised
 
 Format = Literal["csv", "jsonl", "opensearch"]
 FORBIDDEN_IN_INDEX = '\\/*?"<>| ,#:'

@@ -1,0 +1,1 @@
+"""Search in tags: expressions, the database behind them, exports, corrections."""
