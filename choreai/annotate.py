@@ -18,7 +18,7 @@ from choreai.catalog.shards import fingerprint, latest_attempts
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError, MediaError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.pose.people import TrackedPoses, find_people
+from choreai.pose.pipeline import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers

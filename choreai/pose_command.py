@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.errors import ConfigError, StorageError
-from choreai.pose.assembly import build_topdown
-from choreai.pose.people import TrackedPoses, find_poses, track
+from choreai.pose.build import build_topdown
+from choreai.pose.pipeline import TrackedPoses, find_poses, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.pose_inputs import PoseInput, open_input

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from choreai.errors import StorageError
 from choreai.formats.alphapose_results import ResultFormat, to_coco, to_openpose
-from choreai.pose.people import TrackedPoses
+from choreai.pose.pipeline import TrackedPoses
 from choreai.pose_inputs import PoseInput
 from choreai.tables import schemas
 from choreai.tables.pose_parts import VideoRows

@@ -36,8 +36,8 @@ from choreai.pose.crops import ALPHAPOSE_CROPS, crop_people_with_opencv, pad_box
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
-from choreai.pose.people import find_people
-from choreai.pose.suppression import HEATMAP_CONSTANTS, suppress_poses
+from choreai.pose.nms import HEATMAP_CONSTANTS, suppress_poses
+from choreai.pose.pipeline import find_people
 from choreai.pose.topdown import TopDownEstimator
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from choreai.errors import MediaError, StorageError
-from choreai.video.ahead import read_ahead
 from choreai.video.frame import Frame
+from choreai.video.prefetch import read_ahead
 
 
 def blank(number: int, *, side: int = 8) -> Frame:

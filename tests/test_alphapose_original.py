@@ -17,7 +17,7 @@ from choreai.pose.alphapose.checkpoint import build_network
 from choreai.pose.alphapose.inference import predict_heatmaps, prepare
 from choreai.pose.crops import ALPHAPOSE_CROPS, crop_people, pad_boxes
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
-from choreai.pose.suppression import HEATMAP_CONSTANTS, suppress_poses
+from choreai.pose.nms import HEATMAP_CONSTANTS, suppress_poses
 
 MODELS = {
     "FastPose": {"TYPE": "FastPose", "PRETRAINED": "", "TRY_LOAD": "", "NUM_LAYERS": 50},

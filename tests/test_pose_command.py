@@ -18,7 +18,7 @@ from choreai.formats.alphapose_json import read_alphapose_json
 from choreai.formats.alphapose_results import to_coco, to_openpose
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.estimator import Poses
-from choreai.pose.people import TrackedPoses
+from choreai.pose.pipeline import TrackedPoses
 from choreai.pose_arguments import pose_parser
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from choreai.pose.suppression import (
+from choreai.pose.nms import (
     HEATMAP_CONSTANTS,
     REGRESSION_CONSTANTS,
     SuppressionConstants,

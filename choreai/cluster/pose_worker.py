@@ -25,7 +25,7 @@ from choreai.errors import (
     WeightsError,
 )
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.people import TrackedPoses, find_people
+from choreai.pose.pipeline import TrackedPoses, find_people
 from choreai.pose.settings import PoseSettings, build_estimator
 from choreai.storage import objects
 from choreai.tables.pose_parts import PosePartWriter, VideoRows

@@ -10,7 +10,7 @@ import numpy as np
 
 from choreai.motion.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
 from choreai.pose.estimator import FloatArray
-from choreai.pose.people import TrackedPoses
+from choreai.pose.pipeline import TrackedPoses
 
 ResultFormat = Literal["coco", "cmu", "open"]
 JsonObject = dict[str, object]

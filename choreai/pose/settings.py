@@ -89,7 +89,7 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
         from choreai.pose.mediapipe import MediaPipeEstimator
 
         return MediaPipeEstimator()
-    from choreai.pose.assembly import build_topdown
+    from choreai.pose.build import build_topdown
 
     return build_topdown(settings, read_file=read_file, num_threads=num_threads)
 

@@ -13,13 +13,13 @@ import torch
 
 from choreai.errors import WeightsError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.pose.batches import Batches
+from choreai.pose.adaptive_batch import Batches
 from choreai.pose.crop_keypoints import CropKeypoints, CropPoseNetwork
 from choreai.pose.crops import crop_people, pad_boxes
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.estimator import FloatArray, Poses
+from choreai.pose.nms import SuppressionConstants, keep_large_poses, suppress_poses
 from choreai.pose.osnet import FEATURE_SIZE, ReidNetwork, compute_features
-from choreai.pose.suppression import SuppressionConstants, keep_large_poses, suppress_poses
 from choreai.video.frame import Frame
 
 IntArray = npt.NDArray[np.int64]

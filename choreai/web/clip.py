@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from choreai.annotate import PosedVideo, annotate, judge_style
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.people import find_people
+from choreai.pose.pipeline import find_people
 from choreai.style.model import StyleModel
 from choreai.style.movement_figure import draw_movement, save_figure
 from choreai.tables import schemas

@@ -44,7 +44,7 @@ class Viewer:
         """
         if self._seen and not pts_seconds > self._seen[-1].pts_seconds:
             raise ValueError(f"pictures must come in order: {pts_seconds} s after {self._seen[-1].pts_seconds} s")
-        if self._tracker is None:  # as `choreai.pose.people` chooses for files
+        if self._tracker is None:  # as `choreai.pose.pipeline` chooses for files
             self._tracker = Tracker() if poses.features is None else ReidTracker()
         track_ids = self._tracker.update(poses, pts_seconds=pts_seconds)
         self._seen.append(_Seen(self._num_frames, pts_seconds, poses, track_ids))

@@ -16,7 +16,7 @@ from choreai.pose.alphapose.keypoints import mirror_order
 from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import ALPHAPOSE_CROPS
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
-from choreai.pose.suppression import constants_for
+from choreai.pose.nms import constants_for
 
 logger = logging.getLogger(__name__)
 

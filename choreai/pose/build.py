@@ -15,10 +15,10 @@ from choreai.pose.detectors.detector import PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.detectors.yolov3 import load_yolov3
 from choreai.pose.detectors.yolox import load_yolox
+from choreai.pose.nms import HEATMAP_CONSTANTS, SuppressionConstants
 from choreai.pose.onnx_pose import OnnxPose
 from choreai.pose.osnet import ReidNetwork, load_reid_network
 from choreai.pose.settings import PoseSettings, ReadFile
-from choreai.pose.suppression import HEATMAP_CONSTANTS, SuppressionConstants
 from choreai.pose.topdown import TopDownEstimator
 
 logger = logging.getLogger(__name__)

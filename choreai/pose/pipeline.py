@@ -10,8 +10,8 @@ import numpy.typing as npt
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
-from choreai.video.ahead import read_ahead
 from choreai.video.frame import Frame
+from choreai.video.prefetch import read_ahead
 
 MAX_BATCH_BYTES = 256 * 2**20
 """Of pixels handed to an estimator at once: two frames at 8K, however many it would like."""
