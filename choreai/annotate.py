@@ -31,11 +31,11 @@ from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows, read_videos
 from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
-from choreai.video.draw import ImageArray, contact_sheet, draw_label, draw_people, track_color
 from choreai.video.encode import VideoWriter, write_png
 from choreai.video.frame import Frame
-from choreai.video.timeline import Bar, Timeline, style_color
-from choreai.video.trails import TRAIL_SECONDS, draw_trails
+from choreai.visualize.draw import ImageArray, contact_sheet, draw_label, draw_people, track_color
+from choreai.visualize.timeline import Bar, Timeline, style_color
+from choreai.visualize.trails import TRAIL_SECONDS, draw_trails
 
 logger = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from choreai.pose.topdown import TopDownEstimator
 from choreai.pose_inputs import PoseInput, open_input
 from choreai.pose_outputs import ResultFiles
 from choreai.storage import objects
-from choreai.video.draw import draw_people
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame
+from choreai.visualize.draw import draw_people
 
 logger = logging.getLogger(__name__)
 LOG_EVERY_SECONDS = 15.0

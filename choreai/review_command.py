@@ -82,9 +82,9 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
 
 def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
     """By video_id a JPEG with the skeletons, or why there is none."""
-    from choreai.style.stills import annotated_stills
     from choreai.tables import schemas
     from choreai.tables.keypoints import read_videos
+    from choreai.visualize.stills import annotated_stills
     from jobs.console import progress
 
     database.load_videos(["video_id", "content_id", "shard_id"])

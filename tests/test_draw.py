@@ -13,8 +13,8 @@ from clips import number_of, numbered
 from choreai.errors import StorageError
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.video.decode import VideoReader
-from choreai.video.draw import contact_sheet, draw_label, draw_people, track_color
 from choreai.video.encode import VideoWriter, write_png
+from choreai.visualize.draw import contact_sheet, draw_label, draw_people, track_color
 
 SIZES_WH = [(320, 180), (1920, 1080)]
 

@@ -28,8 +28,8 @@ from choreai.style.networks import build_network
 from choreai.style.plots import as_png, as_svg, draw_figures
 from choreai.style.predictions import Predictions, read_predictions
 from choreai.style.report import VideoSources, write_report
-from choreai.style.stills import annotated_stills
 from choreai.tables.keypoints import KeypointRows
+from choreai.visualize.stills import annotated_stills
 
 HOSTILE = '<script>alert("x")</script> & $\\frac{1}{2}$ |`_*'
 HISTORY = tuple(

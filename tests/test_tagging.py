@@ -34,7 +34,7 @@ from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows
 from choreai.tables.reports import RunSummary
 from choreai.tables.schemas import UNKNOWN
-from choreai.video.timeline import style_color
+from choreai.visualize.timeline import style_color
 from jobs.tag_catalog import print_summary
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from choreai.video.draw import track_color
-from choreai.video.timeline import Bar, Timeline, style_color
+from choreai.visualize.draw import track_color
+from choreai.visualize.timeline import Bar, Timeline, style_color
 
 WIDTH, TEXT_HEIGHT = 400, 12
 RED, BLUE = (120, 0, 0), (0, 0, 120)

@@ -10,9 +10,9 @@ from moving_skeletons import dancer_xy
 from choreai.motion.course import course_of
 from choreai.style.movement_figure import draw_movement, save_figure
 from choreai.tables.keypoints import KeypointRows
-from choreai.video.draw import draw_label, draw_people, track_color
-from choreai.video.timeline import Bar, Timeline, style_color
-from choreai.video.trails import draw_trails
+from choreai.visualize.draw import draw_label, draw_people, track_color
+from choreai.visualize.timeline import Bar, Timeline, style_color
+from choreai.visualize.trails import draw_trails
 
 GREEN = (0, 255, 0)
 

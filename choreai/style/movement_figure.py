@@ -12,7 +12,7 @@ from choreai.style.dancers import measure_dancers
 from choreai.style.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
 from choreai.style.tagging import VideoTag
 from choreai.tables.keypoints import KeypointRows
-from choreai.video.timeline import style_color
+from choreai.visualize.timeline import style_color
 
 WIDTH, PANEL_HEIGHT = 7.2, 1.35
 

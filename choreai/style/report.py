@@ -21,9 +21,9 @@ from choreai.style.fit_state import EpochResult
 from choreai.style.model import StyleModel
 from choreai.style.plots import as_png, as_svg, display_name, draw_figures
 from choreai.style.predictions import Predictions, write_predictions
-from choreai.style.stills import annotated_stills
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows, read_videos
+from choreai.visualize.stills import annotated_stills
 
 logger = logging.getLogger(__name__)
 

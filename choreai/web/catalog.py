@@ -31,7 +31,7 @@ from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows, read_videos
 from choreai.video.decode import VideoReader
-from choreai.video.draw import draw_people
+from choreai.visualize.draw import draw_people
 
 REFRESH_SECONDS = 60.0
 """New tags are seen after so long, or twenty times what reading them all takes, if that is longer."""

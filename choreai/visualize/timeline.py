@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreai.video.draw import Color, ImageArray, draw_label, track_color
+from choreai.visualize.draw import Color, ImageArray, draw_label, track_color
 
 _GROUND = 24
 _GREY: Color = (96, 96, 96)

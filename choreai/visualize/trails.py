@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from choreai.video.draw import Color, FloatArray, ImageArray
+from choreai.visualize.draw import Color, FloatArray, ImageArray
 
 TRAIL_SECONDS = 0.5
 NUM_AGES = 4

@@ -9,7 +9,7 @@ from PIL import Image
 from choreai.storage import objects
 from choreai.tables.keypoints import KeypointRows
 from choreai.video.decode import VideoReader
-from choreai.video.draw import contact_sheet, draw_people
+from choreai.visualize.draw import contact_sheet, draw_people
 
 NUM_STILLS = 4
 STILL_WIDTH = 240

@@ -1,0 +1,1 @@
+"""Pictures: skeletons, trails, timelines and stills."""
