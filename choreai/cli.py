@@ -145,7 +145,7 @@ _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "train": (lambda prog: train_parser(prog, TRAIN), "jobs.train_style:run"),
     "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog:run"),
     "pose": (pose_parser, "choreai.pose_command:run"),
-    "show": (show_parser, "choreai.annotate:run"),
+    "show": (show_parser, "choreai.style.explain.annotated_video:run"),
     "serve": (serve_parser, "choreai.serve_command:run"),
     "convert": (convert_parser, "choreai.cli:convert_keypoints"),
     "search": (search_parser, "choreai.search_command:run"),

@@ -19,14 +19,14 @@ from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
 from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.search.corrections import read_corrections
-from choreai.style.dataset import TableSource
-from choreai.style.distributed import Progress, TrainResources
-from choreai.style.labels import labelled_videos
 from choreai.style.settings import TrainSettings, report_settings
-from choreai.style.split import divide_folds, find_labels
-from choreai.style.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.taxonomy import check_parents
-from choreai.style.training import TrainedStyle, train_style
+from choreai.style.training.dataset import TableSource
+from choreai.style.training.distributed import Progress, TrainResources
+from choreai.style.training.labels import labelled_videos
+from choreai.style.training.split import divide_folds, find_labels
+from choreai.style.training.sweep import SweepKind, SweepResult, run_sweep
+from choreai.style.training.training import TrainedStyle, train_style
 from jobs import extract_poses
 from jobs.console import Steps, print_table, progress, run_command
 

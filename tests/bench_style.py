@@ -16,13 +16,13 @@ from torch.nn import functional
 
 from choreai.cluster.session import connect, disconnect
 from choreai.motion.kinematics import FEATURES
-from choreai.style.distributed import Progress, TrainResources, fit_on_ray
 from choreai.style.examples import Examples, Inputs
-from choreai.style.fit_state import FitState
-from choreai.style.fitting import Share, fit, tensors_of
 from choreai.style.model import log_scores_of
 from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings, report_settings
+from choreai.style.training.distributed import Progress, TrainResources, fit_on_ray
+from choreai.style.training.fit_state import FitState
+from choreai.style.training.fitting import Share, fit, tensors_of
 
 REPORT_SECONDS = 127.9
 NUM_SEQUENCES = 849

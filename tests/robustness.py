@@ -23,14 +23,14 @@ from choreai.demo.choreography import BEATS_PER_MINUTE
 from choreai.demo.dancers import STYLES, Dancer
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 from choreai.motion.windows import cut_windows
-from choreai.style import plots
+from choreai.style.evaluation import plots
 from choreai.style.examples import Examples, Inputs
-from choreai.style.fit_state import FitState
-from choreai.style.fitting import Share, fit
 from choreai.style.model import log_scores_of
 from choreai.style.networks import build_network
 from choreai.style.predictions import mean_by_video
 from choreai.style.settings import TrainSettings
+from choreai.style.training.fit_state import FitState
+from choreai.style.training.fitting import Share, fit
 from jobs.console import print_table
 from jobs.demo import NUM_FOLDS, TRAIN_PER_STYLE, UNSEEN_SEED
 

@@ -5,8 +5,8 @@ import pytest
 
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import MIRROR, NUM_KEYPOINTS
-from choreai.style import augment
 from choreai.style.examples import Inputs
+from choreai.style.training.training import augment
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from made_predictions import calibrated_predictions, predictions_of
 
 from choreai.demo.dancers import STYLES, clip_keypoints
 from choreai.motion.kinematics import FEATURES, measure_kinematics
-from choreai.style.calibrate import (
+from choreai.style.evaluation.calibrate import (
     MIN_SCORE,
     calibrate,
     calibration_error_by_chance,

@@ -243,7 +243,7 @@ def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
 
 
 def test_nothing_but_training_checkpoints_and_compacted_parts_can_be_deleted_and_only_the_former_expire():
-    assert 'join_uri(output_uri, "training")' in (ROOT / "choreai/style/training.py").read_text()
+    assert 'join_uri(output_uri, "training")' in (ROOT / "choreai/style/training/training.py").read_text()
     output = tomllib.loads((DEPLOY / "train.toml").read_text())["output"].removeprefix("s3://CHANGE-ME/")
     deletable = {r for s in statements("iam-policy.json") if "s3:DeleteObject" in s["Action"] for r in s["Resource"]}
     assert deletable == {f"arn:aws:s3:::CHANGE-ME/{output}/{name}/*" for name in ("training", *COMPACTED_TABLES)}

@@ -14,17 +14,17 @@ from made_predictions import LABELS, calibrated_predictions, predictions_of
 
 from choreai.errors import TableError
 from choreai.natural_order import natural_key
-from choreai.style.baselines import (
+from choreai.style.evaluation.baselines import (
     kinematic_regression,
     leaky_regression,
     majority,
     mean_pose_regression,
     mean_speed_regression,
 )
-from choreai.style.bootstrap import Resamples
-from choreai.style.evaluate import evaluate, score_unseen
+from choreai.style.evaluation.bootstrap import Resamples
+from choreai.style.evaluation.evaluate import evaluate, score_unseen
+from choreai.style.evaluation.scorecard import Scorecard, f1_scores, score_windows
 from choreai.style.predictions import Predictions, mean_by_video, read_predictions, write_predictions
-from choreai.style.scorecard import Scorecard, f1_scores, score_windows
 
 SURE = {"a": [0.8, 0.1, 0.1], "b": [0.1, 0.8, 0.1], "c": [0.1, 0.1, 0.8]}
 

@@ -20,14 +20,14 @@ from PIL import Image
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError
 from choreai.motion.windows import WindowSettings
-from choreai.style.claims import limits
-from choreai.style.evaluate import Metrics, evaluate
-from choreai.style.fit_state import EpochResult
+from choreai.style.evaluation.claims import limits
+from choreai.style.evaluation.evaluate import Metrics, evaluate
+from choreai.style.evaluation.plots import as_png, as_svg, draw_figures
+from choreai.style.evaluation.report import VideoSources, write_report
 from choreai.style.model import StyleModel, StyleModelConfig
 from choreai.style.networks import build_network
-from choreai.style.plots import as_png, as_svg, draw_figures
 from choreai.style.predictions import Predictions, read_predictions
-from choreai.style.report import VideoSources, write_report
+from choreai.style.training.fit_state import EpochResult
 from choreai.tables.keypoints import KeypointRows
 from choreai.visualize.stills import annotated_stills
 

@@ -30,14 +30,14 @@ from choreai.catalog.catalog import Video, read_catalog, with_content_ids
 from choreai.errors import CatalogError, ChoreaiWarning, TableError, WeightsError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import WindowSettings
-from choreai.style.dataset import Dataset, TableSource, read_dataset
 from choreai.style.examples import Examples, Inputs, read_examples, read_windows, write_examples
-from choreai.style.labels import labelled_videos
 from choreai.style.model import StyleModel, StyleModelConfig, load_model, save_model
 from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
-from choreai.style.split import Folds, divide_folds, find_labels, roles_of
 from choreai.style.taxonomy import lineage, taxonomy_version
+from choreai.style.training.dataset import Dataset, TableSource, read_dataset
+from choreai.style.training.labels import labelled_videos
+from choreai.style.training.split import Folds, divide_folds, find_labels, roles_of
 
 WINDOWS = WindowSettings(num_steps=40, window_seconds=4.0, stride_seconds=1.0)
 

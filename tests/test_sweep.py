@@ -15,11 +15,11 @@ from moving_skeletons import FINGERPRINT, STYLES, videos_of, windows_of, write_v
 
 from choreai.config import TrainConfig, load_config
 from choreai.motion.windows import WindowSettings
-from choreai.style.dataset import Dataset, TableSource
 from choreai.style.examples import Examples, write_examples
 from choreai.style.settings import TrainSettings
-from choreai.style.split import divide_folds
-from choreai.style.sweep import (
+from choreai.style.training.dataset import Dataset, TableSource
+from choreai.style.training.split import divide_folds
+from choreai.style.training.sweep import (
     LEARNING_RATES,
     NUM_MEMBERS,
     SweepResult,

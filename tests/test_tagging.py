@@ -14,7 +14,6 @@ from arms_model import WINDOWS, ArmsModel, arms_model, rows_of
 from moving_skeletons import FINGERPRINT, STYLES, dancer_xy, keypoint_rows, write_keypoints
 from tag_rows import tag_row, write_lines, write_tags
 
-from choreai.annotate import PosedVideo, annotate
 from choreai.catalog.catalog import Video, read_catalog
 from choreai.catalog.shards import TagShard
 from choreai.cluster import tag_worker
@@ -27,9 +26,10 @@ from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import Inputs, windows_of
+from choreai.style.explain.annotated_video import PosedVideo, annotate
+from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.novelty import Novelty
 from choreai.style.tagging import VideoTag, mean_kinematics, tag_video
-from choreai.style.why import reasons_png, why_text
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows
 from choreai.tables.reports import RunSummary

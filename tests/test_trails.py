@@ -8,7 +8,7 @@ import pytest
 from moving_skeletons import dancer_xy
 
 from choreai.motion.course import course_of
-from choreai.style.movement_figure import draw_movement, save_figure
+from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.tables.keypoints import KeypointRows
 from choreai.visualize.draw import draw_label, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color

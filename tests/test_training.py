@@ -19,17 +19,17 @@ from moving_skeletons import FINGERPRINT, STYLES, videos_of, windows_of, write_v
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.windows import WindowSettings
-from choreai.style.baselines import mean_pose_regression, mean_speed_regression
-from choreai.style.dataset import Dataset
-from choreai.style.distributed import Progress, TrainResources
+from choreai.style.evaluation.baselines import mean_pose_regression, mean_speed_regression
 from choreai.style.examples import Examples
-from choreai.style.fit_state import FitState, dump_state, load_state
-from choreai.style.fitting import DivergedError, Share, fit
 from choreai.style.model import load_model, log_scores_of
 from choreai.style.predictions import read_predictions
 from choreai.style.settings import TrainSettings
-from choreai.style.split import divide_folds
-from choreai.style.training import TrainedStyle, networks_of, predict_out_of_fold, train_style
+from choreai.style.training.dataset import Dataset
+from choreai.style.training.distributed import Progress, TrainResources
+from choreai.style.training.fit_state import FitState, dump_state, load_state
+from choreai.style.training.fitting import DivergedError, Share, fit
+from choreai.style.training.split import divide_folds
+from choreai.style.training.training import TrainedStyle, networks_of, predict_out_of_fold, train_style
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(  # two of the styles here are mirror images: no variations

@@ -101,7 +101,7 @@ class StyleModel:
     networks: tuple[nn.Module, ...]
     config: StyleModelConfig
     training: Mapping[str, Any] = field(default_factory=dict)
-    """How it came about, JSON values (`choreai.style.training` writes it): for people, not for the scores."""
+    """How it came about, JSON values (`choreai.style.training.training` writes it): for people, not for the scores."""
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ class TrainSettings:
     average_decay: float = 0.99
     """Per step, of the exponential moving average of the weights that is the result; 0: the last weights are."""
     augment: bool = True
-    """Train on variations of the windows (`choreai.style.augment`): mirrored, other camera, body and tempo."""
+    """Train on variations of the windows (`choreai.style.training.augment`): mirrored, other camera, body and tempo."""
     num_folds: int = 5
     """Networks trained, each without one fold of the videos on which it is then tested; together they are the model."""
     when_one_group: WhenOneGroup = "error"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from choreai.annotate import PosedVideo, annotate, judge_style
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import find_people
+from choreai.style.explain.annotated_video import PosedVideo, annotate, judge_style
+from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
-from choreai.style.movement_figure import draw_movement, save_figure
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows
 from choreai.tables.pose_parts import VideoRows

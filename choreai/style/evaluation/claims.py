@@ -1,6 +1,6 @@
 """What a training's figures do not show, in sentences for its report and model card."""
 
-from choreai.style.evaluate import Metrics
+from choreai.style.evaluation.evaluate import Metrics
 
 LOW_AUROC = 0.75
 """Below this a novelty measure misses about half of an unknown style or more."""

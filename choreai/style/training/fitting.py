@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from choreai.style.augment import vary
-from choreai.style.dropout import RowDropout
 from choreai.style.examples import Examples, Inputs, IntArray
-from choreai.style.fit_state import EpochResult, FitState, Member, new_member, on_cpu
 from choreai.style.settings import TrainSettings
-from choreai.style.split import num_folds_of, roles_of
+from choreai.style.training.augment import vary
+from choreai.style.training.dropout import RowDropout
+from choreai.style.training.fit_state import EpochResult, FitState, Member, new_member, on_cpu
+from choreai.style.training.split import num_folds_of, roles_of
 
 EVALUATION_BATCH = 256
 

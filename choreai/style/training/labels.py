@@ -15,7 +15,7 @@ from choreai.search.corrections import CORRECTIONS, correct_labels
 from choreai.storage import objects
 from choreai.storage.uris import parent_uri
 from choreai.style.settings import LabelsFrom
-from choreai.style.split import some_names
+from choreai.style.training.split import some_names
 
 logger = logging.getLogger(__name__)
 

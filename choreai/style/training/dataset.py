@@ -9,7 +9,7 @@ from choreai.errors import TableError
 from choreai.motion.windows import Windows, WindowSettings
 from choreai.style.examples import Examples, VideoExamples, make_examples, read_windows
 from choreai.style.settings import TrainSettings
-from choreai.style.split import Folds, divide_folds, find_labels
+from choreai.style.training.split import Folds, divide_folds, find_labels
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from choreai.style.bootstrap import Estimate, Resamples
-from choreai.style.calibrate import (
+from choreai.style.evaluation.bootstrap import Estimate, Resamples
+from choreai.style.evaluation.calibrate import (
     Calibration,
     ReliabilityBin,
     RiskCoverage,
@@ -23,9 +23,9 @@ from choreai.style.calibrate import (
     reliability,
     risk_coverage,
 )
+from choreai.style.evaluation.scorecard import Scorecard, accuracies, f1_scores, score_windows
 from choreai.style.novelty import LeftOutStyle, cross_fitted_novel, leave_styles_out
 from choreai.style.predictions import BoolArray, Predictions
-from choreai.style.scorecard import Scorecard, accuracies, f1_scores, score_windows
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -25,11 +25,11 @@ import torch
 from choreai.errors import ConfigError, ObjectMissingError
 from choreai.storage import objects
 from choreai.style.examples import Examples, read_examples, write_examples
-from choreai.style.fit_state import EpochResult, FitState, Weights, dump_state, load_state
-from choreai.style.fitting import DivergedError, Share, fit
 from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
-from choreai.style.split import num_folds_of
+from choreai.style.training.fit_state import EpochResult, FitState, Weights, dump_state, load_state
+from choreai.style.training.fitting import DivergedError, Share, fit
+from choreai.style.training.split import num_folds_of
 
 if TYPE_CHECKING:
     from ray.train import Checkpoint, ScalingConfig

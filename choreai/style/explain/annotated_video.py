@@ -23,10 +23,10 @@ from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_set
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import windows_of
+from choreai.style.explain.movement_figure import draw_movement, save_figure
+from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.model import StyleModel, load_model, newest_model
-from choreai.style.movement_figure import draw_movement, save_figure
 from choreai.style.tagging import VideoTag, tag_video
-from choreai.style.why import reasons_png, why_text
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows, read_videos
 from choreai.tables.schemas import UNKNOWN

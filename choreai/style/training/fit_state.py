@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from choreai.style.dropout import with_row_dropout
 from choreai.style.examples import Inputs
 from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
+from choreai.style.training.dropout import with_row_dropout
 
 Weights = dict[str, torch.Tensor]
 _one_at_a_time = threading.Lock()

@@ -19,10 +19,10 @@ import numpy as np
 
 from choreai.catalog.catalog import Video
 from choreai.storage import objects
-from choreai.style.dataset import TableSource, read_dataset
 from choreai.style.examples import read_examples, write_examples
-from choreai.style.fit_state import EpochResult, FitState
 from choreai.style.settings import TrainSettings
+from choreai.style.training.dataset import TableSource, read_dataset
+from choreai.style.training.fit_state import EpochResult, FitState
 
 if TYPE_CHECKING:
     from ray.tune import Tuner
@@ -117,7 +117,7 @@ def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> 
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    from choreai.style.distributed import for_arrow
+    from choreai.style.training.distributed import for_arrow
 
     trainable = tune.with_resources(tune.with_parameters(_run_trial, task=task), {"gpu" if task.use_gpu else "cpu": 1})
     path = f"{for_arrow(storage_uri)}/{name}"
@@ -155,7 +155,7 @@ def _run_trial(config: dict[str, float], task: SweepTask) -> None:
 
 def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: Any) -> Trial:
     """What the task's settings with these `changes` come to. `device`: a torch.device, which is Any to mypy."""
-    from choreai.style.fitting import DivergedError, Share, fit
+    from choreai.style.training.fitting import DivergedError, Share, fit
 
     rounded: dict[str, Any] = {name: _rounded(value) for name, value in changes.items()}  # Any: of several types
     settings = replace(task.settings, **rounded)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from choreai.style.bootstrap import Estimate, Resamples
-from choreai.style.calibrate import (
+from choreai.style.evaluation.bootstrap import Estimate, Resamples
+from choreai.style.evaluation.calibrate import (
     calibration_error_by_chance,
     equal_mass_calibration_error,
     expected_calibration_error,

@@ -1,7 +1,7 @@
 """Training a style model: keypoint tables and labels in, a model folder out.
 
 The driver cuts the windows, divides the videos into folds, has the workers train a network for each
-(`choreai.style.distributed`), and judges each network on the fold it never saw. From these out-of-fold predictions
+(`choreai.style.training.distributed`), and judges each network on the fold it never saw. From these out-of-fold predictions
 come the temperature, the threshold of "unknown" and all metrics; the networks together are the model.
 """
 
@@ -16,18 +16,18 @@ from torch import nn
 from choreai.catalog.catalog import Video
 from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
-from choreai.style import baselines
-from choreai.style.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
-from choreai.style.distributed import Fitted, Progress, TrainResources, fit_on_ray
-from choreai.style.evaluate import Metrics, evaluate
-from choreai.style.fit_state import EpochResult, Weights
+from choreai.style.evaluation import baselines
+from choreai.style.evaluation.evaluate import Metrics, evaluate
+from choreai.style.evaluation.report import VideoSources, write_report
 from choreai.style.model import StyleModel, StyleModelConfig, log_scores_of, save_model
 from choreai.style.networks import build_network
 from choreai.style.novelty import fit_novelty
 from choreai.style.predictions import FloatArray, Predictions, mean_by_video
-from choreai.style.report import VideoSources, write_report
 from choreai.style.settings import TrainSettings, report_settings
 from choreai.style.tagging import mean_kinematics
+from choreai.style.training.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
+from choreai.style.training.distributed import Fitted, Progress, TrainResources, fit_on_ray
+from choreai.style.training.fit_state import EpochResult, Weights
 
 logger = logging.getLogger(__name__)
 

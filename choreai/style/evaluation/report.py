@@ -14,13 +14,13 @@ from typing import Any
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError, StorageError
 from choreai.storage import objects
-from choreai.style.bootstrap import Estimate
-from choreai.style.claims import limits
-from choreai.style.evaluate import Metrics, WorstVideo
-from choreai.style.fit_state import EpochResult
+from choreai.style.evaluation.bootstrap import Estimate
+from choreai.style.evaluation.claims import limits
+from choreai.style.evaluation.evaluate import Metrics, WorstVideo
+from choreai.style.evaluation.plots import as_png, as_svg, display_name, draw_figures
 from choreai.style.model import StyleModel
-from choreai.style.plots import as_png, as_svg, display_name, draw_figures
 from choreai.style.predictions import Predictions, write_predictions
+from choreai.style.training.fit_state import EpochResult
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows, read_videos
 from choreai.visualize.stills import annotated_stills

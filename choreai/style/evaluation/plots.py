@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from choreai.style.bootstrap import Estimate
-from choreai.style.calibrate import share_interval
-from choreai.style.evaluate import Metrics
-from choreai.style.fit_state import EpochResult
-from choreai.style.scorecard import Scorecard
+from choreai.style.evaluation.bootstrap import Estimate
+from choreai.style.evaluation.calibrate import share_interval
+from choreai.style.evaluation.evaluate import Metrics
+from choreai.style.evaluation.scorecard import Scorecard
+from choreai.style.training.fit_state import EpochResult
 
 DOTS_PER_INCH = 120
 WIDTH, HEIGHT = 4.6, 3.4

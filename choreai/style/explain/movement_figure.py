@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from choreai.motion.course import Course, course_of
 from choreai.style.dancers import measure_dancers
-from choreai.style.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
+from choreai.style.evaluation.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
 from choreai.style.tagging import VideoTag
 from choreai.tables.keypoints import KeypointRows
 from choreai.visualize.timeline import style_color

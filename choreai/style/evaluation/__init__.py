@@ -1,0 +1,1 @@
+"""How good a style model is: metrics, calibration, baselines, the report page."""

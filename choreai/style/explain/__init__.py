@@ -1,0 +1,1 @@
+"""Why a style: annotated videos, movement figures, reasons."""

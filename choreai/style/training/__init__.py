@@ -1,0 +1,1 @@
+"""Fitting style models: folds, augmentation, Ray Train, sweeps."""
