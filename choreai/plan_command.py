@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from choreai.errors import ConfigError
 
 if TYPE_CHECKING:
-    from choreai.plan import Need, Node, Rates
+    from choreai.operations.capacity import Need, Node, Rates
 
 PLAN = """\
 Say how many workers, nodes, hours and how much money posing a catalog or a stream of uploads takes.
@@ -43,7 +43,7 @@ def plan_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from choreai.plan import Node, need_for_catalog, need_for_stream
+    from choreai.operations.capacity import Node, need_for_catalog, need_for_stream
     from jobs.console import print_table
 
     rates = _rates(arguments)
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _rates(arguments: argparse.Namespace) -> "Rates":
     """Measured ones where there is something to measure, with what the flags say over them."""
-    from choreai.plan import ASSUMED_UTILISATION, Rates, measured_rates
+    from choreai.operations.capacity import ASSUMED_UTILISATION, Rates, measured_rates
     from choreai.storage.uris import resolve_uri
 
     given = {

@@ -25,8 +25,8 @@ def report_parser(prog: str | None) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     from choreai.errors import ConfigError
-    from choreai.run_report import make_run_report
-    from choreai.run_report_page import write_run_report
+    from choreai.operations.run_report import make_run_report
+    from choreai.operations.run_report_page import write_run_report
     from choreai.storage.uris import resolve_uri
 
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from choreai.errors import ConfigError, MediaError, StorageError
 
 if TYPE_CHECKING:
-    from choreai.review import Candidate
+    from choreai.operations.review import Candidate
     from choreai.search.tag_database import TagDatabase
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ def _import(output: str, file_uri: str) -> int:
 
 
 def _make_page(output: str, arguments: argparse.Namespace) -> int:
-    from choreai.review import choose_videos
-    from choreai.review_page import review_page
+    from choreai.operations.review import choose_videos
+    from choreai.operations.review_page import review_page
     from choreai.search.tag_database import open_tag_database
     from choreai.search_command import catalog_labels
 

@@ -11,7 +11,7 @@ from choreai.catalog.catalog import UNAVAILABLE, Catalog
 from choreai.catalog.shards import KEY, Pending, pending_videos
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
-from choreai.plan import measured_rates
+from choreai.operations.capacity import measured_rates
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import live_parts, read_consistently

@@ -27,10 +27,10 @@ from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
 from choreai.cluster.session import connect, num_workers_for
 from choreai.config import ExtractConfig, extract_parser, load_config
-from choreai.notify import message_of, post_webhook, publish_sns
+from choreai.operations.notify import message_of, post_webhook, publish_sns
+from choreai.operations.run_report import make_run_report
+from choreai.operations.run_report_page import write_run_report
 from choreai.pose.settings import build_estimator, fingerprint_settings
-from choreai.run_report import make_run_report
-from choreai.run_report_page import write_run_report
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.parts import live_parts, read_consistently

@@ -235,7 +235,7 @@ def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
     source = (ROOT / "choreai/storage/s3.py").read_text()
     calls = set(re.findall(r'_client\(\)\.(?:get_paginator\(")?(\w+)', source))
     # AbortMultipartUpload: Ray Train uploads checkpoints in parts; and it deletes all but the last.
-    told = set(re.findall(r"\bclient\.(\w+)\(", (ROOT / "choreai/notify.py").read_text()))
+    told = set(re.findall(r"\bclient\.(\w+)\(", (ROOT / "choreai/operations/notify.py").read_text()))
     assert told == {"publish"}
     uses = {needs[call] for call in calls} | {"s3:AbortMultipartUpload", "sns:Publish"}
     assert granted("iam-policy.json") == uses

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from choreai.drift import drift_of_counts, drift_of_values
+from choreai.operations.drift import drift_of_counts, drift_of_values
 
 
 def test_a_hand_made_case_has_its_known_index():

@@ -7,7 +7,7 @@ from tag_rows import video_row, write_lines, write_part
 
 from choreai.cli import main
 from choreai.errors import ConfigError
-from choreai.plan import Node, Rates, measured_rates, need_for_catalog, need_for_stream
+from choreai.operations.capacity import Node, Rates, measured_rates, need_for_catalog, need_for_stream
 from choreai.storage import objects
 from choreai.tables.reports import RunSummary, ShardReport
 

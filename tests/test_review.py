@@ -15,8 +15,8 @@ from clips import write_clip
 from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
 
 from choreai.cli import main
-from choreai.review import Candidate, choose_videos
-from choreai.review_page import review_page
+from choreai.operations.review import Candidate, choose_videos
+from choreai.operations.review_page import review_page
 from choreai.search.corrections import import_corrections, read_corrections
 from choreai.search.tag_database import open_tag_database
 from choreai.tables.pose_parts import PosePartWriter, VideoRows

@@ -1,8 +1,8 @@
 """The run report as one HTML page, and its place: `runs/<run id>/report.html`."""
 
-from choreai.drift import SHIFTED_ABOVE, STABLE_BELOW
-from choreai.page import render_page
-from choreai.run_report import RunReport
+from choreai.operations.drift import SHIFTED_ABOVE, STABLE_BELOW
+from choreai.operations.html import render_page
+from choreai.operations.run_report import RunReport
 from choreai.storage import objects
 
 _BODY = """

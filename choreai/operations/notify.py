@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-from choreai.run_report import RunReport
+from choreai.operations.run_report import RunReport
 
 logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10.0

@@ -1,0 +1,1 @@
+"""What happens after a run: its report, drift, notices, capacity, review."""
