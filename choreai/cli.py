@@ -146,7 +146,7 @@ _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog:run"),
     "pose": (pose_parser, "choreai.pose_command:run"),
     "show": (show_parser, "choreai.style.explain.annotated_video:run"),
-    "serve": (serve_parser, "choreai.serve_command:run"),
+    "serve": (serve_parser, "choreai.web.serve:run"),
     "convert": (convert_parser, "choreai.cli:convert_keypoints"),
     "search": (search_parser, "choreai.search_command:run"),
     "report": (report_parser, "choreai.report_command:run"),

@@ -11,7 +11,7 @@ from drivers import ROOT
 
 from choreai.config import extract_parser, load_pose_settings, tag_parser
 from choreai.serve_arguments import serve_parser
-from choreai.serve_command import TOKEN_VARIABLE
+from choreai.web.serve import TOKEN_VARIABLE
 
 DEPLOY = ROOT / "deploy"
 SHARED_CRDS = ROOT.parent / "shared" / "data" / "kuberay_crds"

@@ -4,28 +4,28 @@ import socket
 
 import pytest
 
-from choreai import serve_command
 from choreai.cli import main
 from choreai.errors import ConfigError
 from choreai.serve_arguments import serve_parser
+from choreai.web import serve
 
 
 def run(*flags: str) -> int:
-    return serve_command.run(serve_parser("choreai serve").parse_args(list(flags)))
+    return serve.run(serve_parser("choreai serve").parse_args(list(flags)))
 
 
 @pytest.fixture(autouse=True)
 def no_token(monkeypatch):
-    monkeypatch.delenv(serve_command.TOKEN_VARIABLE, raising=False)
+    monkeypatch.delenv(serve.TOKEN_VARIABLE, raising=False)
 
 
 def test_other_machines_are_let_in_only_with_a_token():
-    with pytest.raises(ConfigError, match=serve_command.TOKEN_VARIABLE):
+    with pytest.raises(ConfigError, match=serve.TOKEN_VARIABLE):
         run("--host", "0.0.0.0")
 
 
 def test_a_token_that_could_be_guessed_is_refused(monkeypatch):
-    monkeypatch.setenv(serve_command.TOKEN_VARIABLE, "secret")
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, "secret")
     with pytest.raises(ConfigError, match="16 characters"):
         run("--host", "0.0.0.0")
 
@@ -45,7 +45,7 @@ def test_no_viewers_at_all_is_a_mistake():
 
 @pytest.mark.parametrize("flags", [("--port", "70000"), ("--host", "203.0.113.1")])
 def test_an_address_that_is_not_ours_is_told_at_once(flags, tmp_path, monkeypatch):
-    monkeypatch.setenv(serve_command.TOKEN_VARIABLE, "x" * 20)
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, "x" * 20)
     with pytest.raises(ConfigError, match="cannot listen"):
         run(*flags, "--data", str(tmp_path))
 

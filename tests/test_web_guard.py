@@ -11,8 +11,8 @@ from web_server import RunningServer, running_server
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from choreai.web.errors import WebProblem
 from choreai.web.limits import RequestRate, Slots
-from choreai.web.problem import WebProblem
 from choreai.web.settings import WebSettings, is_loopback
 
 TOKEN = "correct horse battery staple"

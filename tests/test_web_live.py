@@ -17,9 +17,9 @@ from websockets.sync.client import connect
 
 from choreai.errors import MediaError
 from choreai.pose.estimator import Poses
+from choreai.web.errors import WebProblem
 from choreai.web.judging import judge_all, judge_rows
 from choreai.web.pose_sessions import MAX_PICTURE_SIDE, PoseSessions, decode_picture
-from choreai.web.problem import WebProblem
 from choreai.web.viewer import HORIZON_SECONDS, Viewer
 
 

@@ -18,8 +18,8 @@ from web_server import DancerEstimator, RunningServer, running_server, wait_unti
 from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows
 from choreai.video.decode import VideoReader
-from choreai.web.clip_files import RESULT_NAMES
 from choreai.web.settings import WebSettings
+from choreai.web.upload_files import RESULT_NAMES
 from choreai.web.uploads import Clips, clean_name
 
 VIDEO = {"Content-Type": "video/mp4"}

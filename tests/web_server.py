@@ -28,12 +28,12 @@ from choreai.tables.keypoints import KeypointRows
 from choreai.video.frame import Frame
 from choreai.web.app import make_app
 from choreai.web.catalog import CatalogBrowser
-from choreai.web.clip import ClipLimits, ClipWorker
-from choreai.web.front import make_server
+from choreai.web.errors import WebProblem
 from choreai.web.judging import judge_rows
 from choreai.web.pose_sessions import LivePoses, PoseSessions
-from choreai.web.problem import WebProblem
+from choreai.web.server import make_server
 from choreai.web.settings import WebSettings
+from choreai.web.upload_worker import ClipLimits, ClipWorker
 
 
 class DancerEstimator:

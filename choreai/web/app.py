@@ -12,15 +12,15 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from choreai import __version__
+from choreai.web.auth import COOKIE, Guard, client_of, knows_token, session_of
 from choreai.web.catalog_routes import CatalogStages, catalog_routes
-from choreai.web.classify import Classifier, ClipStages, classify_routes
-from choreai.web.guard import COOKIE, Guard, client_of, knows_token, session_of
+from choreai.web.errors import WebProblem, add_problem_handlers
 from choreai.web.limits import RequestRate, Slots
 from choreai.web.live import LiveStages, LiveViewer, hang_up
 from choreai.web.metrics import REGISTRY, REQUESTS
 from choreai.web.pages import page_routes
-from choreai.web.problem import WebProblem, add_problem_handlers
 from choreai.web.settings import WebSettings
+from choreai.web.upload_routes import Classifier, ClipStages, classify_routes
 
 logger = logging.getLogger(__name__)
 DESCRIPTION = """Style tags for dance: live, for uploads, and for a catalog of tagged videos.

@@ -9,8 +9,8 @@ from choreai.errors import ConfigError
 from choreai.search.expression import compile_expression
 from choreai.search.search import COLUMNS
 from choreai.web.catalog import Page
+from choreai.web.errors import WebProblem
 from choreai.web.media import send_object
-from choreai.web.problem import WebProblem
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="A video's `key`, as the search gives it.")]
 

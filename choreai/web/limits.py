@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from choreai.web.problem import WebProblem
+from choreai.web.errors import WebProblem
 
 MAX_CLIENTS_REMEMBERED = 10_000
 BURST_SECONDS = 4.0

@@ -23,10 +23,10 @@ from choreai.errors import MediaError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import Poses
 from choreai.tables.keypoints import KeypointRows
+from choreai.web.errors import WebProblem
 from choreai.web.limits import RequestRate
 from choreai.web.metrics import LIVE_SECONDS, PICTURES, VIEWERS
 from choreai.web.pose_sessions import LivePoses
-from choreai.web.problem import WebProblem
 from choreai.web.viewer import Viewer
 
 CLOCK = struct.Struct("<d")

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from choreai.storage import objects
-from choreai.web.problem import WebProblem
+from choreai.web.errors import WebProblem
 
 CHUNK_BYTES = 256 * 2**10
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
-from choreai.web.problem import WebProblem
+from choreai.web.errors import WebProblem
 
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -16,9 +16,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from choreai.web.clip_files import RESULT_NAMES, STATUS_NAME, UPLOAD_NAME, write_status
-from choreai.web.problem import WebProblem
+from choreai.web.errors import WebProblem
 from choreai.web.settings import WebSettings
+from choreai.web.upload_files import RESULT_NAMES, STATUS_NAME, UPLOAD_NAME, write_status
 
 logger = logging.getLogger(__name__)
 

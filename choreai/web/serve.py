@@ -58,8 +58,8 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, ma
     from ray import serve
 
     from choreai.web.app import make_app
-    from choreai.web.front import make_server
-    from choreai.web.stages import check_model, deploy
+    from choreai.web.deployments import check_model, deploy
+    from choreai.web.server import make_server
 
     check_model(settings)
     if max_viewers is None:

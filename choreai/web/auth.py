@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from choreai.web.errors import WebProblem
 from choreai.web.limits import RequestRate
-from choreai.web.problem import WebProblem
 from choreai.web.settings import is_loopback
 
 COOKIE = "choreai_session"

@@ -26,8 +26,8 @@ from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_set
 from choreai.storage import objects
 from choreai.tables.keypoints import KeypointRows
 from choreai.web.catalog_routes import CatalogMethod
+from choreai.web.errors import WebProblem
 from choreai.web.pose_sessions import LivePoses, PoseSessions
-from choreai.web.problem import WebProblem
 from choreai.web.settings import WebSettings
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ClipStage:
     """Processes uploads, one at a time; replaced by Ray Serve if one hangs."""
 
     def __init__(self, settings: WebSettings) -> None:
-        from choreai.web.clip import ClipLimits, ClipWorker
+        from choreai.web.upload_worker import ClipLimits, ClipWorker
 
         self._clips_folder, self._work_seconds = settings.clips_folder, settings.work_seconds
         estimator = build_estimator(settings.pose, read_file=objects.read_object, num_threads=2)

@@ -12,8 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from choreai.web.errors import MEDIA_TYPE, WebProblem
 from choreai.web.live import MAX_PICTURE_BYTES
-from choreai.web.problem import MEDIA_TYPE, WebProblem
 
 MAX_HEADER_BYTES = 16 * 2**10
 HEADER_SECONDS = 10.0

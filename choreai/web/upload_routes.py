@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from choreai.errors import MediaError
-from choreai.web.clip_files import RESULT_NAMES
-from choreai.web.guard import client_of
+from choreai.web.auth import client_of
+from choreai.web.errors import WebProblem
 from choreai.web.limits import Slots
 from choreai.web.metrics import UPLOADS
-from choreai.web.problem import WebProblem
 from choreai.web.settings import WebSettings
+from choreai.web.upload_files import RESULT_NAMES
 from choreai.web.uploads import Clips, ClipStatus, clean_name
 
 logger = logging.getLogger(__name__)

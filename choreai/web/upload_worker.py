@@ -21,8 +21,8 @@ from choreai.tables import schemas
 from choreai.tables.keypoints import KeypointRows
 from choreai.tables.pose_parts import VideoRows
 from choreai.video.decode import VideoInfo, VideoReader
-from choreai.web.clip_files import UPLOAD_NAME, write_status
 from choreai.web.judging import judge_rows, tag_json
+from choreai.web.upload_files import UPLOAD_NAME, write_status
 
 POSE_SHARE = 0.6
 """Of the work, about: the rest is drawing and encoding."""
