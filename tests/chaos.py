@@ -142,14 +142,14 @@ def extract(catalog: str, output: str, address: str) -> Any:
     """The job itself, with tiny workers: its summary."""
     from choreai.catalog.catalog import read_catalog
     from choreai.config import ExtractConfig, WorkerSettings
-    from jobs import extract_poses
+    from choreai.pipeline import extract
 
-    extract_poses.PoseWorker = TinyWorker  # type: ignore[misc]
+    extract.PoseWorker = TinyWorker  # type: ignore[misc]
     config = ExtractConfig(
         catalog, output, videos_per_shard=CLIPS_PER_SHARD, ray_address=address,
         workers=WorkerSettings(num_workers=NUM_NODES),
     )  # fmt: skip
-    return extract_poses.extract_poses(config, read_catalog(catalog), pose_id=FINGERPRINT)
+    return extract.extract_poses(config, read_catalog(catalog), pose_id=FINGERPRINT)
 
 
 def disturb(stage: Stage, fault: str, chance: random.Random, output: str) -> tuple[int, int]:

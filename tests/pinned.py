@@ -17,7 +17,7 @@ from torch import nn
 
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.shards import fingerprint, pending_videos, plan_shards, plan_tag_shards
-from choreai.cli import _COMMANDS
+from choreai.cli.main import _COMMANDS
 from choreai.config import ExtractConfig, TagConfig, TrainConfig
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, fingerprint_settings

@@ -18,6 +18,8 @@ import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 
+from choreai.cli.console import print_table
+from choreai.cli.demo import NUM_FOLDS, TRAIN_PER_STYLE, UNSEEN_SEED
 from choreai.demo.body import pose_skeleton
 from choreai.demo.choreography import BEATS_PER_MINUTE
 from choreai.demo.dancers import STYLES, Dancer
@@ -31,8 +33,6 @@ from choreai.style.predictions import mean_by_video
 from choreai.style.settings import TrainSettings
 from choreai.style.training.fit_state import FitState
 from choreai.style.training.fitting import Share, fit
-from jobs.console import print_table
-from jobs.demo import NUM_FOLDS, TRAIN_PER_STYLE, UNSEEN_SEED
 
 Array = npt.NDArray[np.float64]
 Draw = np.random.Generator

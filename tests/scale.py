@@ -73,13 +73,13 @@ def _videos_rows(known: pa.Table, schema: pa.Schema) -> pa.Table:
 def plan(folder: Path) -> bool:
     from choreai.catalog.shards import pending_videos, plan_shards
     from choreai.config import ExtractConfig
-    from jobs import extract_poses
+    from choreai.pipeline import extract
 
     started = time.monotonic()
     config = ExtractConfig(str(folder / "catalog.parquet"), str(folder / "out"))
-    catalog = extract_poses.open_catalog(config)
+    catalog = extract.open_catalog(config)
     read_seconds = time.monotonic() - started
-    known = extract_poses.known_videos(config.output, POSE_ID)
+    known = extract.known_videos(config.output, POSE_ID)
     pending = pending_videos(catalog, known, retry_quarantined=False)
     num_shards = sum(1 for _ in plan_shards(pending.videos, videos_per_shard=8, pose_fingerprint=POSE_ID))
     seconds, peak = time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

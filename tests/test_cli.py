@@ -21,7 +21,7 @@ COMMANDS = (
 
 def choreai(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from choreai.cli import run; run()", *arguments],
+        [sys.executable, "-c", "from choreai.cli.main import run; run()", *arguments],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
@@ -36,7 +36,7 @@ def test_every_command_explains_itself(command):
 def test_help_loads_none_of_the_heavy_libraries():
     code = (
         "import sys; sys.argv = ['choreai', 'extract', '--help']\n"
-        "from choreai.cli import run\n"
+        "from choreai.cli.main import run\n"
         "try: run()\nexcept SystemExit: pass\n"
         "heavy = {'ray', 'torch', 'mediapipe', 'cv2', 'av', 'pyarrow', 'matplotlib', 'sklearn', 'boto3'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
@@ -136,7 +136,7 @@ def test_the_readme_names_only_commands_and_flags_that_exist():
 
 def test_the_readme_names_only_files_that_exist():
     readme = (ROOT / "README.md").read_text()
-    for name in ("deploy/extract.toml", "deploy/train.toml", "deploy/tag.toml", "jobs/tag_catalog.py"):
+    for name in ("deploy/extract.toml", "deploy/train.toml", "deploy/tag.toml", "choreai/pipeline/tag.py"):
         assert name in readme
         assert (ROOT / name).exists()
     assert Path(ROOT / "CHANGELOG.md").exists()

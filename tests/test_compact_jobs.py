@@ -6,11 +6,11 @@ from tag_rows import tag_row, video_row, write_part
 
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.shards import pending_videos
+from choreai.pipeline.extract import known_videos
+from choreai.pipeline.tag import untagged_videos
 from choreai.storage import objects
 from choreai.tables import compact, schemas
 from choreai.tables.pose_parts import PosePartWriter, recover_videos_parts
-from jobs.extract_poses import known_videos
-from jobs.tag_catalog import untagged_videos
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from drivers import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from choreai.compact_command import compact_parser
+from choreai.cli.compact import compact_parser
+from choreai.cli.plan import plan_parser
+from choreai.cli.report import report_parser
+from choreai.cli.serve import serve_parser
 from choreai.config import ExtractConfig, TagConfig, extract_parser, load_config, tag_parser
-from choreai.plan_command import plan_parser
-from choreai.report_command import report_parser
-from choreai.serve_arguments import serve_parser
 from choreai.tables.compact import COMPACTED_TABLES
 
 DEPLOY = ROOT / "deploy"

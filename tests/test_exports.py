@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from tag_rows import tag_row, video_row, write_part, write_tags
 
-from choreai.cli import main
+from choreai.cli.main import main
 from choreai.errors import ConfigError
 from choreai.search.exports import export_lines
 from choreai.search.spreadsheet import neutralised, restored
@@ -109,7 +109,7 @@ def test_a_table_has_no_file(tmp_path):
 
 def test_a_reader_that_has_enough_ends_the_export_quietly(tmp_path):
     write_part(str(tmp_path), "tags", "lstm-a", "0", [tag_row(f"v{n}") for n in range(500)])
-    choreai = [sys.executable, "-c", "from choreai.cli import run; run()"]
+    choreai = [sys.executable, "-c", "from choreai.cli.main import run; run()"]
     search = subprocess.Popen(
         [*choreai, "search", "--output", str(tmp_path), "--format", "csv"],
         stdout=subprocess.PIPE,

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from drivers import ROOT
 
+from choreai.cli.serve import serve_parser
 from choreai.config import extract_parser, load_pose_settings, tag_parser
-from choreai.serve_arguments import serve_parser
 from choreai.web.serve import TOKEN_VARIABLE
 
 DEPLOY = ROOT / "deploy"
 SHARED_CRDS = ROOT.parent / "shared" / "data" / "kuberay_crds"
-JOBS = {"jobs.extract_poses": extract_parser, "jobs.tag_catalog": tag_parser}
+JOBS = {"choreai.pipeline.extract": extract_parser, "choreai.pipeline.tag": tag_parser}
 
 
 def strict(schema: Any) -> Any:

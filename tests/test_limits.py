@@ -13,9 +13,9 @@ from choreai.catalog.catalog import read_catalog
 from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimitError, VideoLimits
 from choreai.config import ExtractConfig, WorkerSettings
+from choreai.pipeline import extract
 from choreai.pose.settings import PoseSettings
 from choreai.tables.schemas import VIDEOS
-from jobs import extract_poses
 
 FINGERPRINT = "tiny"
 
@@ -55,12 +55,12 @@ def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_comp
     tmp_path, monkeypatch, trouble, error_class, words
 ):
     catalog = write_clips(tmp_path, [1, 2, trouble, 4, 5])
-    monkeypatch.setattr(extract_poses, "PoseWorker", TinyWorker)
+    monkeypatch.setattr(extract, "PoseWorker", TinyWorker)
     config = ExtractConfig(
         str(catalog), str(tmp_path / "out"), videos_per_shard=5,
         workers=WorkerSettings(num_workers=1, max_video_minutes=0.05, max_video_gib=0.25),
     )  # fmt: skip
-    summary = extract_poses.extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT)
+    summary = extract.extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT)
     assert dict(summary.statuses) == {"ok": 4, "quarantined": 1}
     assert summary.num_worker_deaths == 1  # the culprit was known: no second worker was spent on it
     bad = [row for row in read_whole(config.output, "videos").to_pylist() if row["status"] != "ok"]

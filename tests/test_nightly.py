@@ -21,12 +21,12 @@ from choreai.catalog.shards import Pending
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import ExtractConfig, TagConfig, TrainConfig, extract_parser, load_config, tag_parser, train_parser
 from choreai.errors import ConfigError
+from choreai.pipeline import extract, tag
+from choreai.pipeline.selection import choose, stop_at
 from choreai.since import moment_of
 from choreai.storage import objects
 from choreai.style.model import StyleModel
 from choreai.tables.reports import RunSummary, ShardReport
-from jobs import extract_poses, tag_catalog
-from jobs.tonight import choose, stop_at
 
 FINGERPRINT = "tiny"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -45,20 +45,20 @@ class ArmsTagWorker(TagWorker):
 
 @pytest.fixture(autouse=True)
 def tiny_jobs(monkeypatch):
-    monkeypatch.setattr(extract_poses, "PoseWorker", TinyWorker)
-    monkeypatch.setattr(extract_poses, "pose_fingerprint", lambda config: FINGERPRINT)
-    monkeypatch.setattr(tag_catalog, "TagWorker", ArmsTagWorker)
-    monkeypatch.setattr(tag_catalog, "load_model", arms_named)
+    monkeypatch.setattr(extract, "PoseWorker", TinyWorker)
+    monkeypatch.setattr(extract, "pose_fingerprint", lambda config: FINGERPRINT)
+    monkeypatch.setattr(tag, "TagWorker", ArmsTagWorker)
+    monkeypatch.setattr(tag, "load_model", arms_named)
 
 
 def extract(catalog: Path | str, output: Path | str, *flags: str) -> int:
     arguments = [str(catalog), "--output", str(output), "--num-workers", "1", *flags]
-    return extract_poses.run(extract_parser(None, "").parse_args(arguments))
+    return extract.run(extract_parser(None, "").parse_args(arguments))
 
 
 def tag(catalog: Path | str, output: Path | str, *flags: str, model: str = "m") -> int:
     arguments = [str(catalog), "--output", str(output), "--num-workers", "1", "--model", model, *flags]
-    return tag_catalog.run(tag_parser(None, "").parse_args(arguments))
+    return tag.run(tag_parser(None, "").parse_args(arguments))
 
 
 # --- what a run takes on ---
@@ -151,7 +151,7 @@ def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypat
 def test_poses_leave_a_share_of_the_time_budget_to_tagging():
     config = TagConfig("a", "b", max_hours=2.0)
     assert stop_at(config, started=100.0) == 7300.0
-    assert stop_at(config, started=100.0, share=tag_catalog.POSE_SHARE) == 100.0 + 0.9 * 7200
+    assert stop_at(config, started=100.0, share=tag.POSE_SHARE) == 100.0 + 0.9 * 7200
     assert stop_at(TagConfig("a", "b"), started=100.0) == float("inf")
 
 
@@ -177,7 +177,7 @@ def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
     )
     if tonight:
         summary.add(ShardReport("s", True, tonight, (), 0, 0, 0.0, 0, "w"))
-    assert extract_poses.exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
+    assert extract.exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
 
 
 # --- what is said beforehand ---
@@ -262,7 +262,7 @@ def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tm
     settings.write_text("[report]\nprice_per_hour = 3.0\n[workers]\nnum_workers = 8\n")
     parser = extract_parser(None, "")
     arguments = [str(catalog), "--output", output, "--config", str(settings), "--dry-run"]
-    assert extract_poses.run(parser.parse_args(arguments)) == 0
+    assert extract.run(parser.parse_args(arguments)) == 0
     found = said(capsys)
     # Three videos were posed in two hours of work, half of the four that were paid for: 80 minutes paid for each.
     assert found["hours of one worker"] == "5.3333"

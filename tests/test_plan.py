@@ -5,7 +5,7 @@ import json
 import pytest
 from tag_rows import video_row, write_lines, write_part
 
-from choreai.cli import main
+from choreai.cli.main import main
 from choreai.errors import ConfigError
 from choreai.operations.capacity import Node, Rates, measured_rates, need_for_catalog, need_for_stream
 from choreai.storage import objects

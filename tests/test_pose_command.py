@@ -12,18 +12,18 @@ from clips import write_clip
 from onnx import helper
 from tiny_onnx import constant_network, serialize
 
-from choreai import pose_command
+from choreai.cli.main import pose_run
+from choreai.cli.pose import pose_parser
 from choreai.errors import ConfigError, MediaError, TableError, WeightsError
 from choreai.formats.alphapose_json import read_alphapose_json
 from choreai.formats.alphapose_results import to_coco, to_openpose
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.estimator import Poses
 from choreai.pose.pipeline import TrackedPoses
-from choreai.pose_arguments import pose_parser
 
 
 def run(*flags: object) -> int:
-    return pose_command.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
+    return pose_run.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
 
 
 @pytest.fixture(scope="module")

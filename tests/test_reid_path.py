@@ -16,9 +16,10 @@ from onnx import helper
 from test_osnet import filled_state
 from tiny_onnx import constant_network, serialize
 
-from choreai import pose_command
 from choreai.catalog.catalog import read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
+from choreai.cli.main import pose_run
+from choreai.cli.pose import pose_parser
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose import build
@@ -30,7 +31,6 @@ from choreai.pose.pipeline import TrackedPoses, find_people
 from choreai.pose.reid import ReidSettings
 from choreai.pose.settings import PoseSettings, fingerprint_settings
 from choreai.pose.topdown import TopDownEstimator
-from choreai.pose_arguments import pose_parser
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.video.frame import Frame
@@ -291,7 +291,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(weights: Path, *flags: object) -> int:
     given = ["--checkpoint", weights / "pose.onnx", "--detector-checkpoint", weights / "detector.onnx", *flags]
     given += ["--reid-checkpoint", weights / "osnet.pth", "--preprocessing", "unit", "--gpus", "-1"]
-    return pose_command.run(pose_parser("choreai pose").parse_args([str(flag) for flag in given]))
+    return pose_run.run(pose_parser("choreai pose").parse_args([str(flag) for flag in given]))
 
 
 @pytest.mark.usefixtures("one_thread")

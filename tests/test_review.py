@@ -14,7 +14,7 @@ import pytest
 from clips import write_clip
 from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
 
-from choreai.cli import main
+from choreai.cli.main import main
 from choreai.operations.review import Candidate, choose_videos
 from choreai.operations.review_page import review_page
 from choreai.search.corrections import import_corrections, read_corrections

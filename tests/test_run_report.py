@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tag_rows import tag_row, video_row, write_part, write_tags
 
-from choreai.cli import main
+from choreai.cli.main import main
 from choreai.errors import ConfigError, TableError
 from choreai.operations.notify import message_of, post_webhook, publish_sns
 from choreai.operations.run_report import RunReport, make_run_report

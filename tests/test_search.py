@@ -5,7 +5,7 @@ import json
 import pytest
 from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
 
-from choreai.cli import main
+from choreai.cli.main import main
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.search import tag_database
 from choreai.search.corrections import import_corrections

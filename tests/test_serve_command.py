@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from choreai.cli import main
+from choreai.cli.main import main
+from choreai.cli.serve import serve_parser
 from choreai.errors import ConfigError
-from choreai.serve_arguments import serve_parser
 from choreai.web import serve
 
 

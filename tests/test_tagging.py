@@ -23,6 +23,7 @@ from choreai.demo.dancers import write_clip
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.reasons import StyleReference
+from choreai.pipeline.tag import print_summary
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import Inputs, windows_of
@@ -35,7 +36,6 @@ from choreai.tables.keypoints import KeypointRows
 from choreai.tables.reports import RunSummary
 from choreai.tables.schemas import UNKNOWN
 from choreai.visualize.timeline import style_color
-from jobs.tag_catalog import print_summary
 
 
 def still_xy(num_frames: int = 60) -> np.ndarray:

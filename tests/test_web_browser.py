@@ -36,7 +36,7 @@ from choreai.style.networks import build_network
 
 CLIP = Path(__file__).parents[2] / "shared" / "data" / "videos" / "choreai_afro8.mp4"
 AXE = os.environ.get("CHOREAI_AXE", "")
-CHOREAI = (sys.executable, "-c", "from choreai.cli import run; run()")
+CHOREAI = (sys.executable, "-c", "from choreai.cli.main import run; run()")
 STYLES = ("afro", "ballet", "salsa")
 SCREENSHOTS = os.environ.get("CHOREAI_SCREENSHOTS", "")
 """A folder for screenshots, for people to look at."""

@@ -4,9 +4,9 @@ import sys
 
 from tiny_poses import TinyWorker
 
-from jobs import extract_poses
+from choreai.pipeline import extract
 
 if __name__ == "__main__":
-    extract_poses.PoseWorker = TinyWorker  # type: ignore[misc]
-    extract_poses.pose_fingerprint = lambda config: "tiny"
-    sys.exit(extract_poses.main())
+    extract.PoseWorker = TinyWorker  # type: ignore[misc]
+    extract.pose_fingerprint = lambda config: "tiny"
+    sys.exit(extract.main())

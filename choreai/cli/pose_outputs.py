@@ -9,10 +9,10 @@ from typing import Literal, Self, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.cli.pose_inputs import PoseInput
 from choreai.errors import StorageError
 from choreai.formats.alphapose_results import ResultFormat, to_coco, to_openpose
 from choreai.pose.pipeline import TrackedPoses
-from choreai.pose_inputs import PoseInput
 from choreai.tables import schemas
 from choreai.tables.pose_parts import VideoRows
 

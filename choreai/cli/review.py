@@ -59,10 +59,10 @@ def _import(output: str, file_uri: str) -> int:
 
 
 def _make_page(output: str, arguments: argparse.Namespace) -> int:
+    from choreai.cli.search import catalog_labels
     from choreai.operations.review import choose_videos
     from choreai.operations.review_page import review_page
     from choreai.search.tag_database import open_tag_database
-    from choreai.search_command import catalog_labels
 
     labels = catalog_labels(arguments.catalog) if arguments.catalog else None
     with open_tag_database(output) as database:
@@ -82,10 +82,10 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
 
 def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
     """By video_id a JPEG with the skeletons, or why there is none."""
+    from choreai.cli.console import progress
     from choreai.tables import schemas
     from choreai.tables.keypoints import read_videos
     from choreai.visualize.stills import annotated_stills
-    from jobs.console import progress
 
     database.load_videos(["video_id", "content_id", "shard_id"])
     stills: dict[str, bytes | str] = {}

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable
 
 from choreai import __version__
-from choreai.compact_command import compact_parser
+from choreai.cli.compact import compact_parser
+from choreai.cli.plan import plan_parser
+from choreai.cli.pose import pose_parser
+from choreai.cli.report import report_parser
+from choreai.cli.review import review_parser
+from choreai.cli.search import search_parser
+from choreai.cli.serve import serve_parser
 from choreai.config import extract_parser, tag_parser, train_parser
-from choreai.plan_command import plan_parser
-from choreai.pose_arguments import pose_parser
-from choreai.report_command import report_parser
-from choreai.review_command import review_parser
-from choreai.search_command import search_parser
-from choreai.serve_arguments import serve_parser
 
 FORMATS = ("alphapose-json", "report-text", "parquet")
 DESCRIPTION = """\
@@ -140,19 +140,19 @@ def convert_keypoints(arguments: argparse.Namespace) -> int:
 
 # command -> (its parser, the function that takes what it parsed)
 _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
-    "demo": (demo_parser, "jobs.demo:run"),
-    "extract": (lambda prog: extract_parser(prog, EXTRACT), "jobs.extract_poses:run"),
-    "train": (lambda prog: train_parser(prog, TRAIN), "jobs.train_style:run"),
-    "tag": (lambda prog: tag_parser(prog, TAG), "jobs.tag_catalog:run"),
-    "pose": (pose_parser, "choreai.pose_command:run"),
+    "demo": (demo_parser, "choreai.cli.demo:run"),
+    "extract": (lambda prog: extract_parser(prog, EXTRACT), "choreai.pipeline.extract:run"),
+    "train": (lambda prog: train_parser(prog, TRAIN), "choreai.pipeline.train:run"),
+    "tag": (lambda prog: tag_parser(prog, TAG), "choreai.pipeline.tag:run"),
+    "pose": (pose_parser, "choreai.cli.pose_run:run"),
     "show": (show_parser, "choreai.style.explain.annotated_video:run"),
     "serve": (serve_parser, "choreai.web.serve:run"),
-    "convert": (convert_parser, "choreai.cli:convert_keypoints"),
-    "search": (search_parser, "choreai.search_command:run"),
-    "report": (report_parser, "choreai.report_command:run"),
-    "review": (review_parser, "choreai.review_command:run"),
-    "plan": (plan_parser, "choreai.plan_command:run"),
-    "compact": (compact_parser, "choreai.compact_command:run"),
+    "convert": (convert_parser, "choreai.cli.main:convert_keypoints"),
+    "search": (search_parser, "choreai.cli.search:run"),
+    "report": (report_parser, "choreai.cli.report:run"),
+    "review": (review_parser, "choreai.cli.review:run"),
+    "plan": (plan_parser, "choreai.cli.plan:run"),
+    "compact": (compact_parser, "choreai.cli.compact:run"),
 }
 
 
@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     words = parser.parse_args(argv)
     make_parser, target = _COMMANDS[words.command]
     arguments = make_parser(f"choreai {words.command}").parse_args(words.arguments)
-    from jobs.console import run_command
+    from choreai.cli.console import run_command
 
     module, _, function = target.partition(":")
     return run_command(getattr(importlib.import_module(module), function), arguments)

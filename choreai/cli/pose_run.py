@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from choreai.cli.pose_inputs import PoseInput, open_input
+from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
 from choreai.pose.build import build_topdown
 from choreai.pose.pipeline import TrackedPoses, find_poses, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
-from choreai.pose_inputs import PoseInput, open_input
-from choreai.pose_outputs import ResultFiles
 from choreai.storage import objects
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame

@@ -43,8 +43,8 @@ def plan_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from choreai.cli.console import print_table
     from choreai.operations.capacity import Node, need_for_catalog, need_for_stream
-    from jobs.console import print_table
 
     rates = _rates(arguments)
     node = Node(arguments.workers_per_node, arguments.price_per_hour, arguments.spot_price_per_hour)

@@ -79,7 +79,7 @@ def catalog_labels(catalog_uri: str) -> "pa.Table":
 
 def _show(found: "Iterator[pa.Table]", limit: int | None) -> int:
     """How many videos; shows them in a table."""
-    from jobs.console import print_table
+    from choreai.cli.console import print_table
 
     rows = [row for table in found for row in table.to_pylist()]
     shown = rows if limit is not None else rows[:SHOWN_AT_MOST]

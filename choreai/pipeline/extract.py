@@ -1,7 +1,7 @@
 """extract: a catalog of videos -> keypoint tables.
 
     choreai extract CATALOG --output OUT
-    ray job submit --working-dir . -- python jobs/extract_poses.py --config deploy/extract.toml
+    ray job submit --working-dir . -- python choreai/pipeline/extract.py --config deploy/extract.toml
 
 Only videos without a result for the same bytes and settings are processed. Kill it anywhere and run it again:
 it goes on where it stopped. Videos that cannot be used are listed in the videos table with their reason.
@@ -21,6 +21,8 @@ import pyarrow as pa
 
 from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
 from choreai.catalog.shards import KEY, Pending, PoseShard, fingerprint, pending_videos, plan_shards
+from choreai.cli.console import print_table, progress, run_command
+from choreai.cli.dry_run import print_dry_run
 from choreai.cluster.limits import VideoLimits
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
@@ -30,15 +32,7 @@ from choreai.config import ExtractConfig, extract_parser, load_config
 from choreai.operations.notify import message_of, post_webhook, publish_sns
 from choreai.operations.run_report import make_run_report
 from choreai.operations.run_report_page import write_run_report
-from choreai.pose.settings import build_estimator, fingerprint_settings
-from choreai.storage import objects
-from choreai.tables import schemas
-from choreai.tables.parts import live_parts, read_consistently
-from choreai.tables.pose_parts import recover_videos_parts
-from choreai.tables.reports import RunSummary, ShardReport, new_run_id
-from jobs.console import print_table, progress, run_command
-from jobs.dry_run import print_dry_run
-from jobs.tonight import (
+from choreai.pipeline.selection import (
     Tonight,
     choose,
     end_of_time,
@@ -48,6 +42,12 @@ from jobs.tonight import (
     tell_nothing_to_do,
     tell_what_is_left,
 )
+from choreai.pose.settings import build_estimator, fingerprint_settings
+from choreai.storage import objects
+from choreai.tables import schemas
+from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.pose_parts import recover_videos_parts
+from choreai.tables.reports import RunSummary, ShardReport, new_run_id
 
 logger = logging.getLogger(__name__)
 

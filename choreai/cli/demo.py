@@ -14,8 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from choreai.catalog.catalog import Catalog
+from choreai.cli.console import print_table, progress
 from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
+from choreai.pipeline import extract, tag, train
 from choreai.style.evaluation import baselines
 from choreai.style.examples import read_windows
 from choreai.style.explain import annotated_video
@@ -23,8 +25,6 @@ from choreai.style.training.dataset import Dataset
 from choreai.style.training.split import Folds
 from choreai.style.training.training import TrainedStyle, predictions_of
 from choreai.tables import schemas
-from jobs import extract_poses, tag_catalog, train_style
-from jobs.console import print_table, progress
 
 logger = logging.getLogger(__name__)
 
@@ -122,15 +122,15 @@ def run(arguments: argparse.Namespace) -> int:
         None,
         {"catalog": train_uri, "output": tables_uri, "training.seed": seed, "training.num_folds": NUM_FOLDS},
     )
-    catalog = extract_poses.open_catalog(train_config)
-    pose_id = extract_poses.pose_fingerprint(train_config)
-    extract_poses.extract_poses(train_config, catalog, pose_id=pose_id)
-    trained = train_style.train(train_config, train_style.find_labelled(train_config, catalog), pose_id=pose_id)
+    catalog = extract.open_catalog(train_config)
+    pose_id = extract.pose_fingerprint(train_config)
+    extract.extract_poses(train_config, catalog, pose_id=pose_id)
+    trained = train.train(train_config, train.find_labelled(train_config, catalog), pose_id=pose_id)
 
     tag_config = load_config(TagConfig, None, {"catalog": unseen_uri, "output": tables_uri, "model": trained.model_uri})
-    unseen = extract_poses.open_catalog(tag_config)
-    extract_poses.extract_poses(tag_config, unseen, pose_id=pose_id)
-    tag_catalog.tag_catalog(tag_config, unseen, pose_id=pose_id)
+    unseen = extract.open_catalog(tag_config)
+    extract.extract_poses(tag_config, unseen, pose_id=pose_id)
+    tag.tag_catalog(tag_config, unseen, pose_id=pose_id)
 
     tags = read_tags(tables_uri, trained.model.model_version, unseen.table)
     accuracy = print_result(tags, rivals_on_unseen(trained, (catalog, unseen), output=tables_uri, pose_id=pose_id))

@@ -9,15 +9,15 @@ import pyarrow.compute as pc
 
 from choreai.catalog.catalog import UNAVAILABLE, Catalog
 from choreai.catalog.shards import KEY, Pending, pending_videos
+from choreai.cli.console import print_table
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
 from choreai.operations.capacity import measured_rates
+from choreai.pipeline.selection import Tonight
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import live_parts, read_consistently
 from choreai.tables.runs import runs_backwards
-from jobs.console import print_table
-from jobs.tonight import Tonight
 
 logger = logging.getLogger(__name__)
 Rows = list[tuple[str, str]]

@@ -1,7 +1,7 @@
 """tag: a catalog of videos -> style tags, only for what has none from this model yet.
 
     choreai tag CATALOG --output OUT [--model OUT/models/MODEL]
-    ray job submit --working-dir . -- python jobs/tag_catalog.py --config deploy/tag.toml
+    ray job submit --working-dir . -- python choreai/pipeline/tag.py --config deploy/tag.toml
 
 Videos without poses get them first (as `choreai extract` does); tagging itself reads keypoint tables only. A
 second run does nothing and says so. `--dry-run` says beforehand what would be done, how long and for how much.
@@ -19,21 +19,16 @@ import pyarrow.compute as pc
 
 from choreai.catalog.catalog import Catalog
 from choreai.catalog.shards import KEY, TagShard, latest_attempts, plan_tag_shards
+from choreai.cli.console import print_table, progress, run_command
+from choreai.cli.dry_run import print_dry_run
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, num_workers_for
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig, load_config, tag_parser
 from choreai.errors import WeightsError
-from choreai.style.model import StyleModel, load_model, newest_model
-from choreai.tables import schemas
-from choreai.tables.pose_parts import recover_videos_parts
-from choreai.tables.reports import RunSummary, ShardReport, new_run_id
-from choreai.tables.schemas import UNKNOWN
-from jobs import extract_poses
-from jobs.console import print_table, progress, run_command
-from jobs.dry_run import print_dry_run
-from jobs.tonight import (
+from choreai.pipeline import extract
+from choreai.pipeline.selection import (
     Tonight,
     choose,
     end_of_time,
@@ -43,6 +38,11 @@ from jobs.tonight import (
     tell_nothing_to_do,
     tell_what_is_left,
 )
+from choreai.style.model import StyleModel, load_model, newest_model
+from choreai.tables import schemas
+from choreai.tables.pose_parts import recover_videos_parts
+from choreai.tables.reports import RunSummary, ShardReport, new_run_id
+from choreai.tables.schemas import UNKNOWN
 
 logger = logging.getLogger(__name__)
 TAG_WORKER = WorkerResources(num_cpus=1.0)  # the network is small: a GPU would wait for Parquet
@@ -178,14 +178,14 @@ def run(arguments: argparse.Namespace) -> int:
     settings = dict(vars(arguments))
     dry_run = settings.pop("dry_run")
     config = load_config(TagConfig, settings.pop("config"), settings)
-    catalog = extract_poses.open_catalog(config)
-    pose_id = extract_poses.pose_fingerprint(config)
+    catalog = extract.open_catalog(config)
+    pose_id = extract.pose_fingerprint(config)
     _, model = open_model(config, pose_id=pose_id)  # a wrong model should not cost a night of poses first
     tonight = Tonight(catalog, catalog)
     if dry_run or is_narrowed(config):
         if not dry_run:
             recover_videos_parts(config.output, pose_id)  # or what they hold would count as pending
-        pending = extract_poses.find_pending(config, catalog, pose_id=pose_id)
+        pending = extract.find_pending(config, catalog, pose_id=pose_id)
         untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
         tonight = choose(config, catalog, pending, also=untagged)
         if dry_run:
@@ -198,7 +198,7 @@ def _tag_tonight(config: TagConfig, tonight: Tonight, *, pose_id: str, started: 
     """The exit code of poses, tags and their report."""
     catalog = tonight.catalog
     poses_until = stop_at(config, started=started, share=POSE_SHARE)
-    extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id, until=poses_until)
+    extracted = extract.extract_poses(config, catalog, pose_id=pose_id, until=poses_until)
     tagged = tag_catalog(config, catalog, pose_id=pose_id, until=stop_at(config, started=started))
     if tagged.num_videos or extracted.num_videos or not is_narrowed(config):
         print_summary(config, tonight.whole, extracted, tagged)
@@ -208,8 +208,8 @@ def _tag_tonight(config: TagConfig, tonight: Tonight, *, pose_id: str, started: 
     left = num_left(extracted, catalog) + num_left(tagged, catalog)
     stopped = end_of_time(left, num_done=extracted.num_videos + tagged.num_videos)
     if tagged.num_videos or extracted.num_videos:
-        extract_poses.write_report(config, (tagged if tagged.num_videos else extracted).run_id)
-    return max(stopped, extract_poses.exit_code(extracted, config, tonight), 1 if tagged.num_failed else 0)
+        extract.write_report(config, (tagged if tagged.num_videos else extracted).run_id)
+    return max(stopped, extract.exit_code(extracted, config, tonight), 1 if tagged.num_failed else 0)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """train: the labelled videos of a catalog -> a style model with its metrics and report.
 
     choreai train CATALOG --output OUT
-    ray job submit --working-dir . -- python jobs/train_style.py --config deploy/train.toml
+    ray job submit --working-dir . -- python choreai/pipeline/train.py --config deploy/train.toml
 
 Videos without poses get them first (as `choreai extract` does). Each network is tested on videos whose groups it
 never saw. Started again with the same data and settings it resumes, or ends at once if it was done. With --sweep it
@@ -15,9 +15,11 @@ import warnings
 from dataclasses import dataclass
 
 from choreai.catalog.catalog import Catalog, Video
+from choreai.cli.console import Steps, print_table, progress, run_command
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig, load_config, train_parser
 from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.pipeline import extract
 from choreai.search.corrections import read_corrections
 from choreai.style.settings import TrainSettings, report_settings
 from choreai.style.taxonomy import check_parents
@@ -27,8 +29,6 @@ from choreai.style.training.labels import labelled_videos
 from choreai.style.training.split import divide_folds, find_labels
 from choreai.style.training.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.training.training import TrainedStyle, train_style
-from jobs import extract_poses
-from jobs.console import Steps, print_table, progress, run_command
 
 logger = logging.getLogger(__name__)
 
@@ -186,15 +186,15 @@ def run(arguments: argparse.Namespace) -> int:
     settings = dict(vars(arguments))
     kind = settings.pop("sweep")
     config = load_config(TrainConfig, settings.pop("config"), settings)
-    catalog = extract_poses.open_catalog(config)
+    catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
-    pose_id = extract_poses.pose_fingerprint(config)
-    extracted = extract_poses.extract_poses(config, catalog, pose_id=pose_id)
+    pose_id = extract.pose_fingerprint(config)
+    extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
     if kind is not None:
         print_sweep(sweep(config, labelled, pose_id=pose_id, kind=kind))
     else:
         print_summary(train(config, labelled, pose_id=pose_id))
-    return extract_poses.exit_code(extracted, config)
+    return extract.exit_code(extracted, config)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,9 +16,9 @@ def compact_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from choreai.cli.console import print_table
     from choreai.storage.uris import resolve_uri
     from choreai.tables.compact import compact
-    from jobs.console import print_table
 
     done = compact(resolve_uri(arguments.output, against="."))
     rows = [(f"{d.table}/{d.version}", str(d.num_parts_before), str(d.num_parts_after)) for d in done]

@@ -1,0 +1,1 @@
+"""The three jobs: extract, train and tag, importable and testable."""
