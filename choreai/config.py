@@ -1,18 +1,15 @@
 """The jobs' settings: one TOML file each, overridden by a few flags, checked before a cluster does any work."""
 
-import argparse
 import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from choreai.errors import ConfigError
 from choreai.pose.settings import PoseSettings
-from choreai.report_settings import ReportSettings
-from choreai.since import moment_of
 from choreai.storage.uris import resolve_uri
 from choreai.style.settings import LabelsFrom, TrainSettings
 from choreai.style.taxonomy import check_parents
@@ -21,6 +18,7 @@ ConfigT = TypeVar("ConfigT", bound="ExtractConfig")
 
 # Strict, so that "8" is not a number and a misspelt key is an error; read by pydantic in `load_config`.
 _STRICT = {"extra": "forbid", "strict": True}
+_MAX_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,28 @@ class WorkerSettings:
         for name in ("max_video_minutes", "max_video_gib"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """The [report] section: of the page `runs/<run id>/report.html` and the message at the end."""
+
+    __pydantic_config__ = _STRICT
+
+    reference_run: str = ""
+    """The run id that drift is measured against. Empty: the tagging run before."""
+    price_per_hour: float = 0.0
+    """Of one worker node, in `currency`; 0: not known, and no cost is stated."""
+    currency: str = "USD"
+    sns_topic_arn: str = ""
+    """An AWS SNS topic to tell when a run is done. A webhook's URL is a secret, so it is no setting: the jobs take
+    it from CHOREAI_WEBHOOK_URL."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.price_per_hour < float("inf"):
+            raise ValueError(f"price_per_hour must be 0 (not known) or more, got {self.price_per_hour:g}")
+        if self.sns_topic_arn and not self.sns_topic_arn.startswith("arn:"):
+            raise ValueError(f"sns_topic_arn must be an ARN (arn:aws:sns:...), got {self.sns_topic_arn!r}")
 
 
 @dataclass(frozen=True)
@@ -205,70 +225,23 @@ def _describe(error: Mapping[str, object]) -> str:
     return f"{name}: {error['msg']} (got {error['input']!r})"
 
 
-def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
-    """The flags every job has; their destinations are `load_config`'s override names."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3:// prefix")
-    parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix for tables, models and reports")
-    parser.add_argument("--config", metavar="FILE", help="TOML file with any setting; flags win over it")
-    parser.add_argument("--num-workers", dest="workers.num_workers", type=int, metavar="N",
-                        help="pose workers (default: as many as the cluster can hold)")  # fmt: skip
-    parser.add_argument("--num-gpus", dest="workers.num_gpus", type=float, metavar="G",
-                        help="GPUs per pose worker; a fraction shares one (default: 0)")  # fmt: skip
-    parser.add_argument("--frames-per-second", dest="pose.frames_per_second", type=float, metavar="F",
-                        help="frames sampled per second of video (default: 15)")  # fmt: skip
-    parser.add_argument("--videos-per-shard", type=int, metavar="N",
-                        help="videos per unit of work and retry (default: 8)")  # fmt: skip
-    parser.add_argument("--max-failed-fraction", type=float, metavar="X",
-                        help="exit with 1 if a larger share of the videos fails (default: 0.2)")  # fmt: skip
-    parser.add_argument("--retry-quarantined", action="store_true", default=None,
-                        help="try videos again that failed in an earlier run")  # fmt: skip
-    parser.add_argument("--ray-address", metavar="ADDRESS",
-                        help="Ray cluster (default: the one this job was submitted to, else a local one)")  # fmt: skip
-    return parser
+def moment_of(text: str, *, now: datetime) -> datetime:
+    """The moment that `text` names: an ISO date or time (UTC where it names no zone), or a number of days before `now`.
+
+    Raises ValueError.
+    """
+    try:
+        days = float(text)
+    except ValueError:
+        return _parsed(text)
+    if not 0 <= days <= _MAX_DAYS:  # 20261101 is no number of days, and no date as people write them
+        raise ValueError(f"since must be 0 to {_MAX_DAYS} days, or a date such as 2026-11-01, got {text!r}")
+    return now - timedelta(days=days)
 
 
-def extract_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
-    """The flags of a job that may be one of many nights."""
-    parser = _job_parser(prog, description)
-    parser.add_argument("--dry-run", action="store_true",
-                        help="say what would be done, how long and for how much; do nothing")  # fmt: skip
-    parser.add_argument("--limit", type=int, metavar="N", help="take on N videos at most, in the catalog's order")
-    parser.add_argument("--since", metavar="DATE|DAYS",
-                        help="only videos written since a date, or in the last so many days")  # fmt: skip
-    parser.add_argument("--max-hours", type=float, metavar="H",
-                        help="hand out no more work after so long; the next run goes on")  # fmt: skip
-    return parser
-
-
-def train_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
-    parser = _job_parser(prog, description)
-    parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
-    parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
-    parser.add_argument("--num-epochs", dest="training.num_epochs", type=int, metavar="N",
-                        help=f"most passes over the windows (default: {TrainSettings.num_epochs})")  # fmt: skip
-    parser.add_argument("--learning-rate", dest="training.learning_rate", type=float, metavar="X",
-                        help=f"at the start (default: {TrainSettings.learning_rate:g})")  # fmt: skip
-    parser.add_argument("--num-folds", dest="training.num_folds", type=int, metavar="N",
-                        help="networks trained, each tested on the videos it never saw "
-                        f"(default: {TrainSettings.num_folds})")  # fmt: skip
-    parser.add_argument("--when-one-group", dest="training.when_one_group", choices=["error", "blocks"],
-                        help="a style whose videos all come from one group: refuse (default), or divide them in time, "
-                        "which flatters the figures")  # fmt: skip
-    parser.add_argument("--labels-file", metavar="FILE",
-                        help="CSV of video_id, label and perhaps group, instead of the catalog's labels")  # fmt: skip
-    parser.add_argument("--labels-from", choices=["catalog", "folders"],
-                        help="folders: the name of the folder each video lies in is its label")  # fmt: skip
-    parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,
-                        help="train the report's LSTM on the same folds too, as a rival")  # fmt: skip
-    parser.add_argument("--sweep", choices=["learning-rate", "search"],
-                        help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
-    return parser
-
-
-def tag_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
-    parser = extract_parser(prog, description)
-    parser.add_argument("--model", metavar="URI", help="folder of a style model (default: the newest under OUTPUT)")
-    return parser
+def _parsed(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ValueError(f"since must be a date such as 2026-11-01, or a number of days, got {text!r}") from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -16,9 +16,9 @@ fail() {
 
 [[ $# -ge 2 ]] || fail "usage: deploy/submit.sh extract|train|tag FILE.toml [ADDRESS] [-- FLAGS OF THE JOB]"
 case $1 in
-    extract) script=choreai/pipeline/extract.py ;;
-    train) script=choreai/pipeline/train.py ;;
-    tag) script=choreai/pipeline/tag.py ;;
+    extract) script=jobs/extract_poses.py ;;
+    train) script=jobs/train_style.py ;;
+    tag) script=jobs/tag_catalog.py ;;
     *) fail "unknown job '$1'; extract, train or tag" ;;
 esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

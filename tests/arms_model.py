@@ -5,10 +5,10 @@ import numpy.typing as npt
 from moving_skeletons import FINGERPRINT, STYLES
 from torch import nn
 
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.windows import WindowSettings
 from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel, StyleModelConfig
-from choreai.tables.keypoints import KeypointRows
 
 FloatArray = npt.NDArray[np.float32]
 WINDOWS = WindowSettings(num_steps=24, window_seconds=2.0, stride_seconds=1.0, min_seconds=1.5, context_seconds=4.0)
@@ -47,12 +47,12 @@ def arms_model(**config: object) -> ArmsModel:
     )
 
 
-def rows_of(*tracks: FloatArray, starts: tuple[float, ...] = ()) -> KeypointRows:
+def rows_of(*tracks: FloatArray, starts: tuple[float, ...] = ()) -> KeypointSequence:
     """The rows of a video, 10 frames a second: a track for each (N, 17, 2), from its start on."""
     begins = starts or (0.0,) * len(tracks)
     counts = [len(xy) for xy in tracks]
     seconds = [begin + np.arange(n) / 10 for begin, n in zip(begins, counts, strict=True)]
-    return KeypointRows(
+    return KeypointSequence(
         frame_index=np.rint(np.concatenate(seconds) * 10).astype(np.int32),
         pts_seconds=np.concatenate(seconds).astype(np.float32),
         track_id=np.repeat(np.arange(len(tracks), dtype=np.int32), counts),

@@ -6,7 +6,7 @@ import pytest
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import MIRROR, NUM_KEYPOINTS
 from choreai.style.examples import Inputs
-from choreai.style.training.training import augment
+from choreai.style.training import augment
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from choreai.catalog.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video,
 from choreai.catalog.listings import MIN_WANTED
 from choreai.errors import CatalogError, StorageError
 from choreai.storage import s3
-from choreai.storage.objects import join_uri, put_object, stat_object
+from choreai.storage.objects import put_object, stat_object
+from choreai.storage.uris import join_uri
 
 ROWS: list[dict[str, str | None]] = [
     {"video_id": "007", "uri": "clips/a, b.mp4", "label": "breaking", "group": "Zoë"},

@@ -136,7 +136,7 @@ def test_the_readme_names_only_commands_and_flags_that_exist():
 
 def test_the_readme_names_only_files_that_exist():
     readme = (ROOT / "README.md").read_text()
-    for name in ("deploy/extract.toml", "deploy/train.toml", "deploy/tag.toml", "choreai/pipeline/tag.py"):
+    for name in ("deploy/extract.toml", "deploy/train.toml", "deploy/tag.toml", "jobs/tag_catalog.py"):
         assert name in readme
         assert (ROOT / name).exists()
     assert Path(ROOT / "CHANGELOG.md").exists()

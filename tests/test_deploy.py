@@ -17,10 +17,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from choreai.cli.compact import compact_parser
+from choreai.cli.flags import extract_parser, tag_parser
 from choreai.cli.plan import plan_parser
 from choreai.cli.report import report_parser
 from choreai.cli.serve import serve_parser
-from choreai.config import ExtractConfig, TagConfig, extract_parser, load_config, tag_parser
+from choreai.config import ExtractConfig, TagConfig, load_config
 from choreai.tables.compact import COMPACTED_TABLES
 
 DEPLOY = ROOT / "deploy"

@@ -9,13 +9,14 @@ import pytest
 import yaml
 from drivers import ROOT
 
+from choreai.cli.flags import extract_parser, tag_parser
 from choreai.cli.serve import serve_parser
-from choreai.config import extract_parser, load_pose_settings, tag_parser
+from choreai.config import load_pose_settings
 from choreai.web.serve import TOKEN_VARIABLE
 
 DEPLOY = ROOT / "deploy"
 SHARED_CRDS = ROOT.parent / "shared" / "data" / "kuberay_crds"
-JOBS = {"choreai.pipeline.extract": extract_parser, "choreai.pipeline.tag": tag_parser}
+JOBS = {"extract": extract_parser, "tag": tag_parser}
 
 
 def strict(schema: Any) -> Any:

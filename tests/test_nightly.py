@@ -18,12 +18,15 @@ from choreai.catalog import modified
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.modified import modified_at
 from choreai.catalog.shards import Pending
+from choreai.cli import extract as extract_command
+from choreai.cli import tag as tag_command
+from choreai.cli.flags import extract_parser, tag_parser, train_parser
 from choreai.cluster.tag_worker import TagWorker
-from choreai.config import ExtractConfig, TagConfig, TrainConfig, extract_parser, load_config, tag_parser, train_parser
+from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, moment_of
 from choreai.errors import ConfigError
-from choreai.pipeline import extract, tag
+from choreai.pipeline import extract as extract_job
+from choreai.pipeline import tag as tag_job
 from choreai.pipeline.selection import choose, stop_at
-from choreai.since import moment_of
 from choreai.storage import objects
 from choreai.style.model import StyleModel
 from choreai.tables.reports import RunSummary, ShardReport
@@ -45,20 +48,21 @@ class ArmsTagWorker(TagWorker):
 
 @pytest.fixture(autouse=True)
 def tiny_jobs(monkeypatch):
-    monkeypatch.setattr(extract, "PoseWorker", TinyWorker)
-    monkeypatch.setattr(extract, "pose_fingerprint", lambda config: FINGERPRINT)
-    monkeypatch.setattr(tag, "TagWorker", ArmsTagWorker)
-    monkeypatch.setattr(tag, "load_model", arms_named)
+    monkeypatch.setattr(extract_job, "PoseWorker", TinyWorker)
+    monkeypatch.setattr(extract_job, "pose_fingerprint", lambda config: FINGERPRINT)
+    monkeypatch.setattr(extract_command, "pose_fingerprint", lambda config: FINGERPRINT)
+    monkeypatch.setattr(tag_job, "TagWorker", ArmsTagWorker)
+    monkeypatch.setattr(tag_job, "load_model", arms_named)
 
 
 def extract(catalog: Path | str, output: Path | str, *flags: str) -> int:
     arguments = [str(catalog), "--output", str(output), "--num-workers", "1", *flags]
-    return extract.run(extract_parser(None, "").parse_args(arguments))
+    return extract_command.run(extract_parser(None).parse_args(arguments))
 
 
 def tag(catalog: Path | str, output: Path | str, *flags: str, model: str = "m") -> int:
     arguments = [str(catalog), "--output", str(output), "--num-workers", "1", "--model", model, *flags]
-    return tag.run(tag_parser(None, "").parse_args(arguments))
+    return tag_command.run(tag_parser(None).parse_args(arguments))
 
 
 # --- what a run takes on ---
@@ -96,7 +100,7 @@ def test_a_training_takes_all_of_its_videos():
     with pytest.raises(ConfigError, match="training needs all"):
         load_config(TrainConfig, None, {"catalog": "a", "output": "b", "limit": 5})
     with pytest.raises(SystemExit):
-        train_parser(None, "").parse_args(["catalog.csv", "--limit", "5"])
+        train_parser(None).parse_args(["catalog.csv", "--limit", "5"])
 
 
 def catalog_of(*uris: str) -> Catalog:
@@ -151,7 +155,7 @@ def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypat
 def test_poses_leave_a_share_of_the_time_budget_to_tagging():
     config = TagConfig("a", "b", max_hours=2.0)
     assert stop_at(config, started=100.0) == 7300.0
-    assert stop_at(config, started=100.0, share=tag.POSE_SHARE) == 100.0 + 0.9 * 7200
+    assert stop_at(config, started=100.0, share=tag_job.POSE_SHARE) == 100.0 + 0.9 * 7200
     assert stop_at(TagConfig("a", "b"), started=100.0) == float("inf")
 
 
@@ -177,7 +181,7 @@ def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
     )
     if tonight:
         summary.add(ShardReport("s", True, tonight, (), 0, 0, 0.0, 0, "w"))
-    assert extract.exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
+    assert extract_command.exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
 
 
 # --- what is said beforehand ---
@@ -260,9 +264,9 @@ def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tm
     run.write_manifest(output)
     settings = tmp_path / "job.toml"
     settings.write_text("[report]\nprice_per_hour = 3.0\n[workers]\nnum_workers = 8\n")
-    parser = extract_parser(None, "")
+    parser = extract_parser(None)
     arguments = [str(catalog), "--output", output, "--config", str(settings), "--dry-run"]
-    assert extract.run(parser.parse_args(arguments)) == 0
+    assert extract_command.run(parser.parse_args(arguments)) == 0
     found = said(capsys)
     # Three videos were posed in two hours of work, half of the four that were paid for: 80 minutes paid for each.
     assert found["hours of one worker"] == "5.3333"

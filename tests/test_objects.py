@@ -20,20 +20,16 @@ import pytest
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage import s3
 from choreai.storage.objects import (
-    ObjectInfo,
-    check_uri,
     delete_object,
     is_folder,
-    join_uri,
     list_objects,
     open_object,
-    parent_uri,
     put_if_absent,
     put_object,
     read_object,
-    resolve_uri,
     stat_object,
 )
+from choreai.storage.uris import ObjectInfo, check_uri, join_uri, parent_uri, resolve_uri
 
 AWKWARD_NAMES = ["a b.mp4", "50%20off.mp4", "what?.mp4", "#1.mp4", "ダンス/ña.mp4", "a+b&c=d.mp4", "it's.mp4"]
 

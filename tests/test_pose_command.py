@@ -12,7 +12,7 @@ from clips import write_clip
 from onnx import helper
 from tiny_onnx import constant_network, serialize
 
-from choreai.cli.main import pose_run
+from choreai.cli import pose_run
 from choreai.cli.pose import pose_parser
 from choreai.errors import ConfigError, MediaError, TableError, WeightsError
 from choreai.formats.alphapose_json import read_alphapose_json

@@ -18,7 +18,7 @@ from tiny_onnx import constant_network, serialize
 
 from choreai.catalog.catalog import read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
-from choreai.cli.main import pose_run
+from choreai.cli import pose_run
 from choreai.cli.pose import pose_parser
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.errors import ConfigError, WeightsError

@@ -28,7 +28,7 @@ from choreai.style.model import StyleModel, StyleModelConfig
 from choreai.style.networks import build_network
 from choreai.style.predictions import Predictions, read_predictions
 from choreai.style.training.fit_state import EpochResult
-from choreai.tables.keypoints import KeypointRows
+from choreai.tables.keypoints import sequence_of
 from choreai.visualize.stills import annotated_stills
 
 HOSTILE = '<script>alert("x")</script> & $\\frac{1}{2}$ |`_*'
@@ -274,7 +274,7 @@ def test_the_labels_of_many_styles_fit_into_the_picture() -> None:
 def test_stills_show_the_video_with_skeletons(tmp_path: Path) -> None:
     write_clip(tmp_path / "v.mp4", num_frames=40, frames_per_second=10, size_wh=(320, 240))
     xy = dancer_xy("clockwise", seed=1, num_frames=40) / 2
-    rows = KeypointRows.of(keypoint_rows("v", "c", xy))
+    rows = sequence_of(keypoint_rows("v", "c", xy))
     stills = annotated_stills(str(tmp_path / "v.mp4"), rows)
     assert stills is not None
     nobody = replace(rows, keypoint_scores=np.zeros_like(rows.keypoint_scores))
@@ -288,13 +288,13 @@ def test_stills_show_the_video_with_skeletons(tmp_path: Path) -> None:
 
 def test_a_video_in_which_nobody_is_seen_has_no_stills(tmp_path: Path) -> None:
     write_clip(tmp_path / "v.mp4")
-    rows = KeypointRows.of(keypoint_rows("v", "c", dancer_xy("clockwise", seed=1)))
+    rows = sequence_of(keypoint_rows("v", "c", dancer_xy("clockwise", seed=1)))
     late = replace(rows, pts_seconds=rows.pts_seconds + 100)
     assert annotated_stills(str(tmp_path / "v.mp4"), late) is None
 
 
 def test_stills_of_what_is_no_video_say_why(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(b"no video")
-    rows = KeypointRows.of(keypoint_rows("v", "c", dancer_xy("clockwise", seed=1)))
+    rows = sequence_of(keypoint_rows("v", "c", dancer_xy("clockwise", seed=1)))
     with pytest.raises(MediaError):
         annotated_stills(str(tmp_path / "v.mp4"), rows)

@@ -9,11 +9,11 @@ import pytest
 from tag_rows import tag_row, video_row, write_part, write_tags
 
 from choreai.cli.main import main
+from choreai.config import ReportSettings
 from choreai.errors import ConfigError, TableError
 from choreai.operations.notify import message_of, post_webhook, publish_sns
 from choreai.operations.run_report import RunReport, make_run_report
 from choreai.operations.run_report_page import run_report_page, write_run_report
-from choreai.report_settings import ReportSettings
 from choreai.storage import objects
 from choreai.tables.reports import RunSummary, ShardReport
 

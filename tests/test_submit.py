@@ -22,7 +22,7 @@ from choreai.config import ExtractConfig
 from choreai.demo.dancers import STYLES, write_clip
 from choreai.motion.windows import WindowSettings
 from choreai.pipeline.extract import pose_fingerprint
-from choreai.storage.objects import join_uri
+from choreai.storage.uris import join_uri
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
 from choreai.style.networks import build_network
 
@@ -119,7 +119,7 @@ def assert_read_in_one_line(output: Path) -> None:
 
 
 def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
-    done = submit(cluster, "choreai/pipeline/tag.py", "--config", str(tag_job))
+    done = submit(cluster, "jobs/tag_catalog.py", "--config", str(tag_job))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 videos need poses" in done.stdout
     tags = read_whole(str(tag_job.parent / "out"), "tags")
@@ -128,7 +128,7 @@ def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
     assert "styles in this catalog" in done.stdout
     assert_read_in_one_line(tag_job.parent / "out")
 
-    again = submit(cluster, "choreai/pipeline/tag.py", "--config", str(tag_job))
+    again = submit(cluster, "jobs/tag_catalog.py", "--config", str(tag_job))
     assert again.returncode == 0, again.stdout + again.stderr
     assert "nothing to do: 3 of 3 videos are tagged" in again.stdout
 
@@ -136,6 +136,6 @@ def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
 def test_a_submitted_job_with_a_wrong_setting_fails_and_names_it(cluster, tag_job, tmp_path):
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(tag_job.read_text() + "videos_per_shart = 3\n")
-    failed = submit(cluster, "choreai/pipeline/tag.py", "--config", str(wrong))
+    failed = submit(cluster, "jobs/tag_catalog.py", "--config", str(wrong))
     assert failed.returncode != 0
     assert "unknown key 'videos_per_shart'" in failed.stdout

@@ -89,7 +89,7 @@ def test_a_submission_follows_its_job_through_lost_connections_to_its_exit_code(
     assert done.returncode == code, done.stderr
     submitted, *followed = (fakes / "calls").read_text().splitlines()
     assert submitted.startswith("job submit --address http://head:8265 --submission-id extract-")
-    assert submitted.endswith("-- python choreai/pipeline/extract.py --config deploy/job.toml --num-workers 16")
+    assert submitted.endswith("-- python jobs/extract_poses.py --config deploy/job.toml --num-workers 16")
     assert len(followed) == len(states.split())
 
 

@@ -16,6 +16,7 @@ from tag_rows import tag_row, write_lines, write_tags
 
 from choreai.catalog.catalog import Video, read_catalog
 from choreai.catalog.shards import TagShard
+from choreai.cli.tag import print_summary
 from choreai.cluster import tag_worker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
@@ -23,16 +24,17 @@ from choreai.demo.dancers import write_clip
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.reasons import StyleReference
-from choreai.pipeline.tag import print_summary
+from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import Inputs, windows_of
-from choreai.style.explain.annotated_video import PosedVideo, annotate
+from choreai.style.explain.annotated_video import annotate
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.novelty import Novelty
 from choreai.style.tagging import VideoTag, mean_kinematics, tag_video
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows
+from choreai.tables.keypoints import sequence_of
+from choreai.tables.posed_video import PosedVideo
 from choreai.tables.reports import RunSummary
 from choreai.tables.schemas import UNKNOWN
 from choreai.visualize.timeline import style_color
@@ -43,7 +45,7 @@ def still_xy(num_frames: int = 60) -> np.ndarray:
     return np.repeat(dancer_xy("clockwise", seed=1)[:1], num_frames, axis=0)
 
 
-def tag_of(rows: KeypointRows, model: ArmsModel | None = None) -> VideoTag:
+def tag_of(rows: KeypointSequence, model: ArmsModel | None = None) -> VideoTag:
     model = arms_model() if model is None else model
     tag = tag_video(model, windows_of(rows, WINDOWS), measure_dancers(rows))
     assert tag is not None
@@ -382,8 +384,8 @@ def test_coordinates_in_space_come_back_nan_where_a_row_has_none(tmp_path: Path)
     table = keypoint_rows("v", "c", dancer_xy("counter", seed=1, num_frames=4))
     place = schemas.KEYPOINTS.get_field_index("keypoints_xyz")
 
-    def with_xyz(values: list[list[float] | None]) -> KeypointRows:
-        return KeypointRows.of(
+    def with_xyz(values: list[list[float] | None]) -> KeypointSequence:
+        return sequence_of(
             table.set_column(place, schemas.KEYPOINTS.field(place), pa.array(values, pa.list_(pa.float32())))
         )
 

@@ -8,8 +8,8 @@ import pytest
 from moving_skeletons import dancer_xy
 
 from choreai.motion.course import course_of
+from choreai.motion.sequence import KeypointSequence
 from choreai.style.explain.movement_figure import draw_movement, save_figure
-from choreai.tables.keypoints import KeypointRows
 from choreai.visualize.draw import draw_label, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color
 from choreai.visualize.trails import draw_trails
@@ -74,9 +74,9 @@ def test_a_full_hd_frame_with_three_dancers_is_drawn_more_than_sixty_times_a_sec
     assert per_second > 60
 
 
-def _rows(xy: np.ndarray, *, frames_per_second: float = 8.0) -> KeypointRows:
+def _rows(xy: np.ndarray, *, frames_per_second: float = 8.0) -> KeypointSequence:
     num = len(xy)
-    return KeypointRows(
+    return KeypointSequence(
         frame_index=np.arange(num, dtype=np.int32),
         pts_seconds=(np.arange(num) / frames_per_second).astype(np.float32),
         track_id=np.zeros(num, np.int32),
@@ -86,7 +86,7 @@ def _rows(xy: np.ndarray, *, frames_per_second: float = 8.0) -> KeypointRows:
     )
 
 
-def _bouncing(*, beats_per_minute: float, torsos: float, seconds: float = 12.0) -> KeypointRows:
+def _bouncing(*, beats_per_minute: float, torsos: float, seconds: float = 12.0) -> KeypointSequence:
     """A dancer whose whole body goes up and down by `torsos`, 8 samples a second."""
     still = dancer_xy("clockwise", seed=0, num_frames=1)[0]
     times = np.arange(0, seconds, 1 / 8)

@@ -22,7 +22,7 @@ from web_server import RunningServer, connect_live, receive, running_server, tim
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
-from choreai.web import server
+from choreai.web import server as web_server
 from choreai.web.upload_files import RESULT_NAMES
 
 HOSTILE = 200
@@ -34,12 +34,12 @@ POST = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[RunningServer]:
-    patient = server.HEADER_SECONDS
-    server.HEADER_SECONDS = 1.0
+    patient = web_server.HEADER_SECONDS
+    web_server.HEADER_SECONDS = 1.0
     settings = {"max_viewers": 100, "max_viewers_per_client": 100, "max_uploads": 50, "max_uploads_per_client": 50}
     with running_server(tmp_path_factory.mktemp("web"), **settings) as running:
         yield running
-    server.HEADER_SECONDS = patient
+    web_server.HEADER_SECONDS = patient
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_request_whose_headers_never_end_is_hung_up_on_and_holds_up_nobody(ser
     for client in slow:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
     started = time.monotonic()
-    while time.monotonic() - started < 2 * server.HEADER_SECONDS and any(_is_open(client) for client in slow):
+    while time.monotonic() - started < 2 * web_server.HEADER_SECONDS and any(_is_open(client) for client in slow):
         for client in slow:
             with suppress(OSError):
                 client.sendall(b"X-More: a\r\n")  # a byte now and then buys no time
@@ -205,11 +205,11 @@ def test_a_request_whose_headers_never_end_is_hung_up_on_and_holds_up_nobody(ser
 def test_a_connection_that_goes_on_is_not_hung_up_on(server):
     with requests.Session() as session:
         session.get(server.url + "/health", timeout=5)
-        time.sleep(1.5 * server.HEADER_SECONDS)
+        time.sleep(1.5 * web_server.HEADER_SECONDS)
         answer = session.get(server.url + "/health", timeout=5)
     assert answer.status_code == 200
     with connect_live(server) as viewer:
-        time.sleep(1.5 * server.HEADER_SECONDS)
+        time.sleep(1.5 * web_server.HEADER_SECONDS)
         viewer.send(b"still here")
         assert receive(viewer)["type"] == "problem"
 

@@ -15,13 +15,14 @@ from choreai.catalog.catalog import Video
 from choreai.catalog.shards import PoseShard, TagShard, fingerprint
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
 from choreai.style.model import StyleModel, StyleModelConfig, load_model, save_model
 from choreai.style.networks import build_network
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows
+from choreai.tables.keypoints import sequence_of
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "data" / "videos"
 CLIPS = ["choreai_afro8", "danzip_ballet", "danzip_belly_dancing", "serbian_cucanj1", "tjysdsg_demo"]
@@ -84,7 +85,7 @@ def test_an_upload_has_the_keypoints_and_the_tag_that_the_jobs_give(name, server
     wait_until(is_over, f"{name}", seconds=120)
     assert status["state"] == "done", status
     download = requests.get(f"{server.url}/v1/videos/{status['video_id']}/keypoints.parquet", timeout=30)
-    by_web = KeypointRows.of(pq.read_table(io.BytesIO(download.content)))
+    by_web = sequence_of(pq.read_table(io.BytesIO(download.content)))
     for column, expected in asdict(by_jobs).items():
         np.testing.assert_array_equal(getattr(by_web, column), expected, err_msg=column)
 
@@ -101,7 +102,7 @@ def test_an_upload_has_the_keypoints_and_the_tag_that_the_jobs_give(name, server
     assert tag["kinematics"]["hands_speed_mean"] == pytest.approx(tags_row["kinematics"]["hands_speed_mean"], abs=1e-4)
 
 
-def _by_jobs(uri: str, output: str, model_uri: str, pose_id: str) -> tuple[KeypointRows, dict]:
+def _by_jobs(uri: str, output: str, model_uri: str, pose_id: str) -> tuple[KeypointSequence, dict]:
     """The keypoints and the tags row that the workers of the jobs leave in their tables."""
     info = objects.stat_object(uri)
     assert info is not None
@@ -113,7 +114,7 @@ def _by_jobs(uri: str, output: str, model_uri: str, pose_id: str) -> tuple[Keypo
     tags = TagWorker(output, model_uri=model_uri, pose_fingerprint=pose_id, run_id="run")
     tags.setup()
     tags.process(TagShard("tags", shard.shard_id, (video,)))
-    rows = KeypointRows.of(
+    rows = sequence_of(
         schemas.read_part(schemas.part_uri(output, "keypoints", pose_id, shard.shard_id), schemas.KEYPOINTS)
     )
     (part,) = schemas.list_parts(output, "tags", load_model(model_uri).model_version)

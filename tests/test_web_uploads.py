@@ -16,7 +16,7 @@ from clips import numbered, write_clip
 from web_server import DancerEstimator, RunningServer, running_server, wait_until
 
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows
+from choreai.tables.keypoints import sequence_of
 from choreai.video.decode import VideoReader
 from choreai.web.settings import WebSettings
 from choreai.web.upload_files import RESULT_NAMES
@@ -81,7 +81,7 @@ def test_the_keypoints_can_be_downloaded_as_the_table_that_the_jobs_write(server
     data = requests.get(f"{server.url}/v1/videos/{status['video_id']}/keypoints.parquet", timeout=10).content
     table = pq.read_table(io.BytesIO(data))
     schemas.check_schema(table.schema, schemas.KEYPOINTS, uri="download")
-    rows = KeypointRows.of(table)
+    rows = sequence_of(table)
     assert len(rows) == 50
     np.testing.assert_array_equal(rows.keypoints_xy, DancerEstimator()._poses[:50])
 

@@ -22,9 +22,9 @@ from arms_model import arms_model
 from moving_skeletons import dancer_xy
 from websockets.sync.client import ClientConnection, connect
 
+from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.style.model import StyleModel
-from choreai.tables.keypoints import KeypointRows
 from choreai.video.frame import Frame
 from choreai.web.app import make_app
 from choreai.web.catalog import CatalogBrowser
@@ -102,7 +102,7 @@ class LocalStages:
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pose_thread, work)
 
-    async def judge(self, rows: KeypointRows) -> dict[str, Any] | None:
+    async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None:
         return await asyncio.to_thread(judge_rows, rows, self._model)
 
     async def describe(self) -> dict[str, Any]:

@@ -18,14 +18,8 @@ from choreai.catalog.fast_csv import read_plain_csv
 from choreai.catalog.listings import listed_content_ids
 from choreai.catalog.rows import COLUMNS, CatalogRows, read_rows
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
-from choreai.storage.objects import (
-    check_uri,
-    join_uri,
-    parent_uri,
-    resolve_uri,
-    stat_object,
-    without_secrets,
-)
+from choreai.storage.objects import stat_object
+from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, without_secrets
 
 CATALOG_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 UNAVAILABLE = "unavailable: "

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import ObjectUnusableError
-from choreai.storage.objects import ObjectInfo, list_objects
+from choreai.storage.objects import list_objects
+from choreai.storage.uris import ObjectInfo
 
 MIN_WANTED = 200
 """A page of a listing holds 1,000 objects; for fewer than this in one folder, asking for each is as quick."""

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import CatalogError
-from choreai.storage.objects import is_folder, join_uri, list_objects, open_object, resolve_uri, stat_object
+from choreai.storage.objects import is_folder, list_objects, open_object, stat_object
+from choreai.storage.uris import join_uri, resolve_uri
 
 COLUMNS = ("video_id", "uri", "label", "group", "content_id")
 VIDEO_EXTENSIONS = (

@@ -6,33 +6,20 @@ On a terminal the bar moves; in a log file (`ray job logs`) a line is written no
 import argparse
 import logging
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from choreai.cluster.session import disconnect
 from choreai.errors import CatalogError, ChoreaiError, ChoreaiWarning, ConfigError, MediaError, TableError, WeightsError
+from choreai.pipeline.progress import console
 
 logger = logging.getLogger(__name__)
-console = Console(stderr=True)
-LOG_EVERY_SECONDS = 15.0
 WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
 
 
@@ -84,55 +71,6 @@ def _log_warning(
     """Our own warnings as log lines, without the place in the code; other libraries' are for developers."""
     if issubclass(category, ChoreaiWarning):
         logger.warning("%s", message)
-
-
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed * 60:.1f}/min" if task.speed else "")
-
-
-@dataclass
-class Steps:
-    """Counts finished things of one long piece of work."""
-
-    what: str
-    total: int
-    _on_advance: Callable[[int], None]
-    done: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-        self._on_advance(count)
-
-
-@contextmanager
-def progress(what: str, total: int) -> Iterator[Steps]:
-    """Progress of `total` things, named `what`."""
-    if console.is_terminal:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, speed_estimate_period=120.0) as bar:
-            task = bar.add_task(what, total=total)
-            yield Steps(what, total, lambda count: bar.advance(task, count))
-        return
-    last_line = time.monotonic()
-
-    def log_now_and_then(_count: int) -> None:
-        nonlocal last_line
-        if time.monotonic() - last_line >= LOG_EVERY_SECONDS:
-            last_line = time.monotonic()
-            rate = steps.done / max(last_line - steps.started, 1e-9)
-            left = (steps.total - steps.done) / max(rate, 1e-9)
-            logger.info("%s: %d of %d, %.1f/min, %.0f s left", what, steps.done, total, rate * 60, left)
-
-    steps = Steps(what, total, log_now_and_then)
-    yield steps
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str, ...] = ()) -> None:

@@ -14,17 +14,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from choreai.catalog.catalog import Catalog
-from choreai.cli.console import print_table, progress
+from choreai.cli.console import print_table
 from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
 from choreai.pipeline import extract, tag, train
+from choreai.pipeline.progress import progress
 from choreai.style.evaluation import baselines
 from choreai.style.examples import read_windows
-from choreai.style.explain import annotated_video
+from choreai.style.explain.annotated_video import annotate, judge_style
 from choreai.style.training.dataset import Dataset
 from choreai.style.training.split import Folds
 from choreai.style.training.training import TrainedStyle, predictions_of
 from choreai.tables import schemas
+from choreai.tables.posed_video import find_in_tables
 
 logger = logging.getLogger(__name__)
 
@@ -134,10 +136,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     tags = read_tags(tables_uri, trained.model.model_version, unseen.table)
     accuracy = print_result(tags, rivals_on_unseen(trained, (catalog, unseen), output=tables_uri, pose_id=pose_id))
-    video = annotated_video.find_in_tables(str(tags[0]["video_id"]), tables_uri, pose_id)
+    video = find_in_tables(str(tags[0]["video_id"]), tables_uri, pose_id)
     assert video is not None, "a tagged video is in the tables"
-    judged = annotated_video.judge_style(video.rows, trained.model)
-    picture = annotated_video.annotate(video, tag=judged.text, details=judged.tag, folder=output)
+    judged = judge_style(video.rows, trained.model)
+    picture = annotate(video, tag=judged.text, details=judged.tag, folder=output)
     print(f"annotated video: {picture.video}")
     print(f"contact sheet:   {picture.sheet}")
     print(f"report and model: {trained.model_uri}/report.html")

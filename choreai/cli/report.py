@@ -2,7 +2,7 @@
 
 import argparse
 
-from choreai.report_settings import ReportSettings
+from choreai.config import ReportSettings
 
 REPORT = """\
 Make the page of a run, runs/RUN/report.html: what was done, changed, failed and drifted, and what it cost. The

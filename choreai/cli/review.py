@@ -82,7 +82,7 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
 
 def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
     """By video_id a JPEG with the skeletons, or why there is none."""
-    from choreai.cli.console import progress
+    from choreai.pipeline.progress import progress
     from choreai.tables import schemas
     from choreai.tables.keypoints import read_videos
     from choreai.visualize.stills import annotated_stills

@@ -19,13 +19,14 @@ import pyarrow as pa
 from choreai.catalog.catalog import Video
 from choreai.catalog.shards import TagShard
 from choreai.errors import ConfigError
+from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model
 from choreai.style.tagging import Moment, tag_video
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows, read_contents, read_videos
+from choreai.tables.keypoints import read_contents, read_videos
 from choreai.tables.reports import ShardReport
 
 Row = dict[str, object]
@@ -102,7 +103,7 @@ class TagWorker:
         _commit(uri, rows, schemas.KINEMATICS)
         return measured
 
-    def _tag(self, video: Video, keypoints: KeypointRows, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
+    def _tag(self, video: Video, keypoints: KeypointSequence, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
         """One video's tags row."""
         tag = tag_video(model, windows_of(keypoints, model.config.windows), dancers)
         if tag is None:

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from choreai.config import ReportSettings
 from choreai.operations.drift import Drift, drift_of_counts, drift_of_values
-from choreai.report_settings import ReportSettings
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.tables.runs import Night, find_night
 

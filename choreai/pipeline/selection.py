@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from choreai.catalog.catalog import UNAVAILABLE, Catalog
 from choreai.catalog.modified import modified_at
 from choreai.catalog.shards import Pending
-from choreai.config import ExtractConfig
-from choreai.since import moment_of
+from choreai.config import ExtractConfig, moment_of
 from choreai.tables.reports import RunSummary
 
 logger = logging.getLogger(__name__)

@@ -1,25 +1,19 @@
-"""train: the labelled videos of a catalog -> a style model with its metrics and report.
-
-    choreai train CATALOG --output OUT
-    ray job submit --working-dir . -- python choreai/pipeline/train.py --config deploy/train.toml
+"""The training job: the labelled videos of a catalog -> a style model with its metrics and report.
 
 Videos without poses get them first (as `choreai extract` does). Each network is tested on videos whose groups it
 never saw. Started again with the same data and settings it resumes, or ends at once if it was done. With --sweep it
 makes no model, but tries settings on Ray Tune.
 """
 
-import argparse
 import logging
-import sys
 import warnings
 from dataclasses import dataclass
 
 from choreai.catalog.catalog import Catalog, Video
-from choreai.cli.console import Steps, print_table, progress, run_command
 from choreai.cluster.session import connect
-from choreai.config import TrainConfig, load_config, train_parser
+from choreai.config import TrainConfig
 from choreai.errors import ChoreaiWarning, ConfigError
-from choreai.pipeline import extract
+from choreai.pipeline.progress import Steps, progress
 from choreai.search.corrections import read_corrections
 from choreai.style.settings import TrainSettings, report_settings
 from choreai.style.taxonomy import check_parents
@@ -107,49 +101,6 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
         )
 
 
-def print_summary(trained: TrainedStyle) -> None:
-    """Figures of videos that the judging network never saw, beside rivals', and where everything lies."""
-    metrics, data = trained.metrics, trained.data
-    print_table(
-        f"videos, {data.split}",
-        [
-            (style.label, str(style.num), *(f"{e.value:.2f}" for e in (style.precision, style.recall, style.f1)))
-            for style in metrics.videos.classes
-        ],
-        header=("style", "videos", "precision", "recall", "F1"),
-    )
-    cards = [
-        ("this model", metrics.videos),
-        *((rival.name.replace("_", " "), rival.videos) for rival in metrics.rivals),
-    ]
-    print_table(
-        f"each network on the videos it never saw; 95 % intervals over {metrics.intervals_over}",
-        [
-            (name, *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" for e in (card.accuracy, card.macro_f1)))
-            for name, card in cards
-        ],
-        header=("", "accuracy", "mean F1"),
-    )
-    calibration = metrics.calibration
-    print_table(
-        "train",
-        [
-            ("expected calibration error", f"{metrics.videos.ece:.3f} (by chance {metrics.videos.ece_by_chance:.3f})"),
-            ('"unknown" below a score of', f"{calibration.unknown_below:.2f}"),
-            ("share of videos tagged, of those right", _shares(trained)),
-            ("videos, windows", f"{data.num_videos}, {data.num_windows}"),
-            ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
-            ("model and report", f"{trained.model_uri}/report.html"),
-        ],
-    )
-
-
-def _shares(trained: TrainedStyle) -> str:
-    refusals = trained.metrics.refusals
-    share = refusals.num_tagged / trained.data.num_videos
-    return f"{share:.2f}, {'-' if refusals.precision is None else f'{refusals.precision:.2f}'}"
-
-
 def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: SweepKind) -> SweepResult:
     """What the trials came to, on the labelled videos' poses under `config.output`."""
     connect(config.ray_address)
@@ -162,44 +113,3 @@ def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: Swe
         output_uri=config.output,
         use_gpu=config.workers.num_gpus > 0,
     )
-
-
-def print_sweep(result: SweepResult) -> None:
-    print_table(
-        f"{result.kind}, judged by validation loss alone",
-        [
-            (
-                ", ".join(f"{name} = {value:g}" for name, value in trial.changes.items()),
-                f"{trial.validation_loss:.3f}",
-                f"{trial.validation_accuracy:.3f}",
-                str(trial.num_epochs),
-            )
-            for trial in result.trials
-        ],
-        header=("settings", "loss", "accuracy", "epochs"),
-    )
-    print(f"figure and all trials: {result.folder_uri}")
-    print(f"the best, for the job file:\n\n{result.best_toml()}")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    settings = dict(vars(arguments))
-    kind = settings.pop("sweep")
-    config = load_config(TrainConfig, settings.pop("config"), settings)
-    catalog = extract.open_catalog(config)
-    labelled = find_labelled(config, catalog)
-    pose_id = extract.pose_fingerprint(config)
-    extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
-    if kind is not None:
-        print_sweep(sweep(config, labelled, pose_id=pose_id, kind=kind))
-    else:
-        print_summary(train(config, labelled, pose_id=pose_id))
-    return extract.exit_code(extracted, config)
-
-
-def main(argv: list[str] | None = None) -> int:
-    return run_command(run, train_parser(None, __doc__ or "").parse_args(argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

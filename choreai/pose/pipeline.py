@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
@@ -67,3 +68,18 @@ def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame
             batch = []
     if batch:
         yield batch
+
+
+def to_sequence(people: Iterable[TrackedPoses]) -> KeypointSequence:
+    """Return the tracked people of one video's frames as the sequence that a keypoint table would hold."""
+    return KeypointSequence.from_frames(
+        (
+            frame.frame_index,
+            frame.pts_seconds,
+            frame.track_ids,
+            frame.poses.keypoints_xy,
+            frame.poses.keypoint_scores,
+            frame.poses.keypoints_xyz,
+        )
+        for frame in people
+    )

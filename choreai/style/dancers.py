@@ -6,7 +6,7 @@ import numpy as np
 
 from choreai.motion.kinematics import Kinematics, measure_kinematics
 from choreai.motion.prominence import prominence_by_track
-from choreai.tables.keypoints import KeypointRows
+from choreai.motion.sequence import KeypointSequence
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Dancer:
     """Whether nobody in the video is more prominent: one of its people is."""
 
 
-def measure_dancers(rows: KeypointRows) -> tuple[Dancer, ...]:
+def measure_dancers(rows: KeypointSequence) -> tuple[Dancer, ...]:
     """The people of one video by track id; one of them is the main dancer, if there is anybody."""
     prominence = prominence_by_track(
         pts_seconds=rows.pts_seconds, track_id=rows.track_id, keypoints_xy=rows.keypoints_xy
@@ -30,7 +30,7 @@ def measure_dancers(rows: KeypointRows) -> tuple[Dancer, ...]:
     return tuple(_measure(rows, track, is_main=track == main) for track in prominence)
 
 
-def _measure(rows: KeypointRows, track_id: int, *, is_main: bool) -> Dancer:
+def _measure(rows: KeypointSequence, track_id: int, *, is_main: bool) -> Dancer:
     mine = np.flatnonzero(rows.track_id == track_id)
     seconds = rows.pts_seconds[mine]
     kinematics = measure_kinematics(

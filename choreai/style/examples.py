@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows, read_videos
+from choreai.tables.keypoints import read_videos
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -112,7 +113,7 @@ class Examples:
         return digest.hexdigest()[:16]
 
 
-def windows_of(rows: KeypointRows, settings: WindowSettings) -> Windows:
+def windows_of(rows: KeypointSequence, settings: WindowSettings) -> Windows:
     """The windows of one video's rows."""
     return cut_windows(
         pts_seconds=rows.pts_seconds,

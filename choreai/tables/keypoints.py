@@ -1,7 +1,6 @@
 """Keypoint tables read back as arrays, one video at a time."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.errors import TableError
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.tables import schemas
 
@@ -17,61 +17,35 @@ _ARRAYS = ["frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_s
 _COLUMNS = ["video_id", "content_id", *_ARRAYS, "keypoints_xyz"]
 
 
-@dataclass(frozen=True, eq=False)
-class KeypointRows:
-    """One video's N person-frames, sorted by (track_id, frame_index)."""
-
-    frame_index: npt.NDArray[np.int32]
-    """(N,)."""
-    pts_seconds: FloatArray
-    """(N,)."""
-    track_id: npt.NDArray[np.int32]
-    """(N,)."""
-    keypoints_xy: FloatArray
-    """(N, 17, 2) original-frame pixels."""
-    keypoint_scores: FloatArray
-    """(N, 17)."""
-    keypoints_xyz: FloatArray | None = None
-    """(N, 17, 3) metres from between the hips, y down, NaN in rows without; None where no row has any."""
-
-    def __len__(self) -> int:
-        return len(self.frame_index)
-
-    def num_not_finite(self) -> int:
-        """How many rows have NaN or infinite coordinates or scores."""
-        finite = np.isfinite(self.keypoints_xy).all(axis=(1, 2)) & np.isfinite(self.keypoint_scores).all(axis=1)
-        return int((~finite).sum())
-
-    @classmethod
-    def of(cls, table: pa.Table) -> "KeypointRows":
-        """The rows of one video's table (columns of the keypoints schema), put in order."""
-        columns = {name: _array(table.column(name)) for name in _ARRAYS}
-        order = np.lexsort((columns["frame_index"], columns["track_id"]))
-        xyz = _xyz(table.column("keypoints_xyz"))
-        return cls(
-            frame_index=columns["frame_index"][order],
-            pts_seconds=columns["pts_seconds"][order],
-            track_id=columns["track_id"][order],
-            keypoints_xy=columns["keypoints_xy"].reshape(-1, NUM_KEYPOINTS, 2)[order],
-            keypoint_scores=columns["keypoint_scores"].reshape(-1, NUM_KEYPOINTS)[order],
-            keypoints_xyz=None if xyz is None else xyz[order],
-        )
+def sequence_of(table: pa.Table) -> KeypointSequence:
+    """Return the keypoints of one video's table (columns of the keypoints schema), put in order."""
+    columns = {name: _array(table.column(name)) for name in _ARRAYS}
+    order = np.lexsort((columns["frame_index"], columns["track_id"]))
+    xyz = _xyz(table.column("keypoints_xyz"))
+    return KeypointSequence(
+        frame_index=columns["frame_index"][order],
+        pts_seconds=columns["pts_seconds"][order],
+        track_id=columns["track_id"][order],
+        keypoints_xy=columns["keypoints_xy"].reshape(-1, NUM_KEYPOINTS, 2)[order],
+        keypoint_scores=columns["keypoint_scores"].reshape(-1, NUM_KEYPOINTS)[order],
+        keypoints_xyz=None if xyz is None else xyz[order],
+    )
 
 
-def read_videos(part_uri: str, content_ids: Mapping[str, str]) -> Iterator[tuple[str, KeypointRows]]:
+def read_videos(part_uri: str, content_ids: Mapping[str, str]) -> Iterator[tuple[str, KeypointSequence]]:
     """(video_id, rows) of each video of a keypoints part that is in `content_ids` with that content.
 
     `content_ids` is by video_id. One video is in memory at a time.
     """
     for video_id, table in _videos(part_uri, pa.array(sorted(content_ids), pa.string())):
-        yield video_id, KeypointRows.of(table.filter(pc.equal(table["content_id"], content_ids[video_id])))
+        yield video_id, sequence_of(table.filter(pc.equal(table["content_id"], content_ids[video_id])))
 
 
-def read_contents(part_uri: str) -> Iterator[tuple[str, str, KeypointRows]]:
+def read_contents(part_uri: str) -> Iterator[tuple[str, str, KeypointSequence]]:
     """(video_id, content_id, rows) of each video of a keypoints part. One video is in memory at a time."""
     for video_id, table in _videos(part_uri, None):
         for content_id in pc.unique(table["content_id"]).to_pylist():
-            yield video_id, content_id, KeypointRows.of(table.filter(pc.equal(table["content_id"], content_id)))
+            yield video_id, content_id, sequence_of(table.filter(pc.equal(table["content_id"], content_id)))
 
 
 def _videos(part_uri: str, wanted: pa.Array | None) -> Iterator[tuple[str, pa.Table]]:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
-from choreai.tables.keypoints import KeypointRows
 from choreai.video.decode import VideoReader
 from choreai.visualize.draw import contact_sheet, draw_people
 
@@ -19,7 +19,7 @@ SAMPLES_PER_SECOND = 8.0
 JPEG_QUALITY = 70
 
 
-def annotated_stills(uri: str, rows: KeypointRows) -> bytes | None:
+def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
     """A JPEG of NUM_STILLS frames side by side, evenly over the time in which somebody is in view.
 
     None where nobody is in the first MAX_SECONDS. Raises MediaError or StorageError where the video cannot be read.
@@ -38,7 +38,7 @@ def annotated_stills(uri: str, rows: KeypointRows) -> bytes | None:
     return _jpeg(contact_sheet(stills, columns=NUM_STILLS, cell_width=STILL_WIDTH)) if stills else None
 
 
-def _annotated(image: npt.NDArray[np.uint8], rows: KeypointRows, seconds: float) -> npt.NDArray[np.uint8]:
+def _annotated(image: npt.NDArray[np.uint8], rows: KeypointSequence, seconds: float) -> npt.NDArray[np.uint8]:
     """A copy with everybody who was seen within half a sample of `seconds`."""
     near = np.flatnonzero(np.abs(rows.pts_seconds - seconds) <= 0.5 / SAMPLES_PER_SECOND)
     track_ids, first = np.unique(rows.track_id[near], return_index=True)

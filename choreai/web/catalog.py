@@ -23,13 +23,14 @@ import numpy as np
 from PIL import Image
 
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
+from choreai.motion.sequence import KeypointSequence
 from choreai.search.corrections import import_corrections
 from choreai.search.expression import compile_expression
 from choreai.search.search import COLUMNS, MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows, read_videos
+from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.video.decode import VideoReader
 from choreai.visualize.draw import draw_people
 
@@ -202,7 +203,7 @@ class CatalogBrowser:
         row = self._row(key, ["video_id", "uri", "content_id", "pose_fingerprint"])
         return None if row is None else _Place(**row)
 
-    def _keypoint_rows(self, place: _Place) -> KeypointRows:
+    def _keypoint_rows(self, place: _Place) -> KeypointSequence:
         with self._lock:
             database = self._refreshed()
             shards = [] if database is None else database.rows(
@@ -213,7 +214,7 @@ class CatalogBrowser:
             part = schemas.part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
             for _, rows in read_videos(part, {place.video_id: place.content_id}):
                 return rows
-        return KeypointRows.of(schemas.KEYPOINTS.empty_table())
+        return sequence_of(schemas.KEYPOINTS.empty_table())
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:
@@ -226,7 +227,7 @@ def _details(part: str, row_in_part: int) -> dict[str, Any]:
     raise TableError(f"{part}: it has fewer rows than when it was read; start the server again")
 
 
-def _draw_still(uri: str, rows: KeypointRows) -> bytes:
+def _draw_still(uri: str, rows: KeypointSequence) -> bytes:
     """A JPEG of the moment in the middle of the first seconds in which somebody is seen."""
     times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_STILL_SECONDS])
     wanted = float(times[len(times) // 2]) if len(times) else 0.0

@@ -21,10 +21,10 @@ from ray.serve.handle import DeploymentHandle
 
 from choreai.catalog.shards import fingerprint
 from choreai.errors import ConfigError, MediaError
+from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
-from choreai.tables.keypoints import KeypointRows
 from choreai.web.catalog_routes import CatalogMethod
 from choreai.web.errors import WebProblem
 from choreai.web.pose_sessions import LivePoses, PoseSessions
@@ -79,7 +79,7 @@ class StyleStage:
         self._model = _load_model(settings)
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0.02)
-    async def judge(self, rows: list[KeypointRows]) -> list[dict[str, Any] | None]:
+    async def judge(self, rows: list[KeypointSequence]) -> list[dict[str, Any] | None]:
         from choreai.web.judging import judge_all
 
         return await asyncio.to_thread(judge_all, rows, self._model)
@@ -177,7 +177,7 @@ class Stages:
     async def end(self, session_id: str) -> None:
         await _answer(self.pose.options(session_id=session_id).end.remote(session_id))
 
-    async def judge(self, rows: KeypointRows) -> dict[str, Any] | None:
+    async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None:
         return await _answer(self.style.judge.remote(rows))
 
     async def describe(self) -> dict[str, Any]:

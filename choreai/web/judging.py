@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.motion.kinematics import Kinematics
+from choreai.motion.sequence import KeypointSequence
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import Inputs, windows_of
 from choreai.style.model import StyleModel
 from choreai.style.tagging import Moment, VideoTag, tag_video
-from choreai.tables.keypoints import KeypointRows
 
 FloatArray = npt.NDArray[np.float32]
 
 
-def judge_rows(rows: KeypointRows, model: StyleModel | None) -> dict[str, Any] | None:
+def judge_rows(rows: KeypointSequence, model: StyleModel | None) -> dict[str, Any] | None:
     """The tag of one video's or viewer's rows; None where nobody has been in view for long enough.
 
     Without a model the style is None, and only the kinematics are told.
@@ -26,7 +26,7 @@ def judge_rows(rows: KeypointRows, model: StyleModel | None) -> dict[str, Any] |
     return judge_all([rows], model)[0]
 
 
-def judge_all(videos: Sequence[KeypointRows], model: StyleModel | None) -> list[dict[str, Any] | None]:
+def judge_all(videos: Sequence[KeypointSequence], model: StyleModel | None) -> list[dict[str, Any] | None]:
     """`judge_rows` of each; the networks see the windows of all of them at once."""
     dancers = [measure_dancers(rows) for rows in videos]
     if model is None:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from choreai.errors import MediaError
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import Poses
-from choreai.tables.keypoints import KeypointRows
 from choreai.web.errors import WebProblem
 from choreai.web.limits import RequestRate
 from choreai.web.metrics import LIVE_SECONDS, PICTURES, VIEWERS
@@ -47,7 +47,7 @@ class LiveStages(Protocol):
 
     async def estimate(self, session_id: str, picture: bytes, *, pts_seconds: float) -> LivePoses: ...
 
-    async def judge(self, rows: KeypointRows) -> dict[str, Any] | None: ...
+    async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None: ...
 
     async def end(self, session_id: str) -> None: ...
 

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import find_people
-from choreai.style.explain.annotated_video import PosedVideo, annotate, judge_style
+from choreai.style.explain.annotated_video import annotate, judge_style
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows
+from choreai.tables.keypoints import sequence_of
 from choreai.tables.pose_parts import VideoRows
+from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.web.judging import judge_rows, tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
@@ -64,7 +65,7 @@ class ClipWorker:
         none, named `name` and never by its path."""
         deadline = time.monotonic() + self._limits.work_seconds
         table, info = self._find_poses(folder, name, deadline)
-        rows = KeypointRows.of(table)
+        rows = sequence_of(table)
         judged = judge_style(rows, self._model)
         tag = judge_rows(rows, None) if self._model is None else judged.tag and tag_json(judged.tag)
         keypoints = table.replace_schema_metadata(

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
-from choreai.tables.keypoints import KeypointRows
 
 HORIZON_SECONDS = 10.0
 """As long as the context in which a style model sees a window: what is judged is the last ten seconds."""
@@ -54,7 +54,7 @@ class Viewer:
             self._num_rows -= len(self._seen.popleft().track_ids)
         return track_ids
 
-    def rows(self) -> KeypointRows:
+    def rows(self) -> KeypointSequence:
         """What was seen of the last seconds, as a keypoint table would hold it; time counts from the first of them, for
         a table's float32 would lose milliseconds within hours."""
         start = self._seen[0].pts_seconds if self._seen else 0.0
@@ -64,7 +64,7 @@ class Viewer:
         order = np.lexsort((frame_index, track_id))
         xyz = [seen.poses.keypoints_xyz for seen in self._seen]
         known = [points for points in xyz if points is not None]
-        return KeypointRows(
+        return KeypointSequence(
             frame_index=frame_index[order],
             pts_seconds=np.repeat(np.array([s.pts_seconds - start for s in self._seen], np.float32), counts)[order],
             track_id=track_id[order],

@@ -13,6 +13,7 @@ from typing import Any
 
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError, StorageError
+from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
 from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.claims import limits
@@ -22,7 +23,7 @@ from choreai.style.model import StyleModel
 from choreai.style.predictions import Predictions, write_predictions
 from choreai.style.training.fit_state import EpochResult
 from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows, read_videos
+from choreai.tables.keypoints import read_videos
 from choreai.visualize.stills import annotated_stills
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _worst_entries(worst: Sequence[WorstVideo], sources: VideoSources) -> list[_
     return [_worst_entry(w, videos.get(w.video_id), rows.get(w.video_id)) for w in worst]
 
 
-def _worst_entry(worst: WorstVideo, video: Video | None, rows: KeypointRows | None) -> _WorstEntry:
+def _worst_entry(worst: WorstVideo, video: Video | None, rows: KeypointSequence | None) -> _WorstEntry:
     if video is None or rows is None:
         return _WorstEntry(worst, why_none="its keypoints are not in the tables")
     try:
@@ -136,10 +137,10 @@ def _worst_entry(worst: WorstVideo, video: Video | None, rows: KeypointRows | No
     return _WorstEntry(worst, stills=f"data:image/jpeg;base64,{base64.b64encode(stills).decode()}")
 
 
-def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, KeypointRows]:
+def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, KeypointSequence]:
     """The videos' rows, of those that the tables have."""
     content_ids = {video.video_id: video.content_id for video in videos}
-    found: dict[str, KeypointRows] = {}
+    found: dict[str, KeypointSequence] = {}
     for uri in schemas.list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
         if len(found) == len(content_ids):
             break
@@ -151,7 +152,7 @@ def _render(template: str, page: _Page) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("choreai.style"),
+        loader=PackageLoader("choreai.style.evaluation"),
         autoescape=template.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,

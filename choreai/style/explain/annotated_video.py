@@ -4,31 +4,21 @@ Poses come from the keypoint tables if the jobs have made them, else they are es
 code.
 """
 
-import argparse
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
-from choreai.catalog.shards import fingerprint, latest_attempts
-from choreai.config import load_pose_settings
-from choreai.errors import ConfigError, MediaError
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.pose.pipeline import TrackedPoses, find_people
-from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
 from choreai.style.examples import windows_of
-from choreai.style.explain.movement_figure import draw_movement, save_figure
-from choreai.style.explain.reasons import reasons_png, why_text
-from choreai.style.model import StyleModel, load_model, newest_model
+from choreai.style.model import StyleModel
 from choreai.style.tagging import VideoTag, tag_video
-from choreai.tables import schemas
-from choreai.tables.keypoints import KeypointRows, read_videos
+from choreai.tables.posed_video import PosedVideo
 from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.video.encode import VideoWriter, write_png
@@ -58,19 +48,10 @@ class Annotated:
     """What is written on them: style and score, or why there is none."""
 
 
-@dataclass(frozen=True, eq=False)
-class PosedVideo:
-    """A video and its poses."""
-
-    name: str
-    uri: str
-    rows: KeypointRows
-
-
 class _Skeletons:
     """Where everybody is at any time: tracks interpolated between their samples."""
 
-    def __init__(self, rows: KeypointRows) -> None:
+    def __init__(self, rows: KeypointSequence) -> None:
         self._tracks = [
             (int(track), rows.pts_seconds[mine], rows.keypoints_xy[mine], rows.keypoint_scores[mine])
             for track in np.unique(rows.track_id)
@@ -132,7 +113,7 @@ class Judged:
     tag: VideoTag | None = None
 
 
-def judge_style(rows: KeypointRows, model: StyleModel | None) -> Judged:
+def judge_style(rows: KeypointSequence, model: StyleModel | None) -> Judged:
     """Style and score of a video, or why there is none."""
     if model is None:
         return Judged("no style model")
@@ -171,7 +152,7 @@ def annotate(video: PosedVideo, *, tag: str, folder: Path, details: VideoTag | N
 class _Drawing:
     """Draws on frames what is known of their video."""
 
-    def __init__(self, rows: KeypointRows, text: str, details: VideoTag | None, info: VideoInfo) -> None:
+    def __init__(self, rows: KeypointSequence, text: str, details: VideoTag | None, info: VideoInfo) -> None:
         self._text = text
         self._skeletons = _Skeletons(rows)
         self._segments = details.segments if details is not None else ()
@@ -219,91 +200,10 @@ def _timeline(tag: VideoTag, info: VideoInfo) -> Timeline:
     )
 
 
-def _still_times(rows: KeypointRows, duration_seconds: float | None) -> npt.NDArray[np.float64]:
+def _still_times(rows: KeypointSequence, duration_seconds: float | None) -> npt.NDArray[np.float64]:
     """Evenly over the time in which somebody is in view; over the whole video if nobody is."""
     if len(rows):
         start, stop = float(rows.pts_seconds.min()), float(rows.pts_seconds.max())
     else:
         start, stop = 0.0, duration_seconds or 0.0
     return np.linspace(start, stop, SHEET_STILLS, endpoint=False)
-
-
-def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
-    """The video's poses: from the tables under `output` if they have it, else estimated now."""
-    estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
-    if output:
-        pose_id = fingerprint(fingerprint_settings(settings, estimator))
-        known = find_in_tables(video, output, pose_id)
-        if known:
-            return known
-    if objects.stat_object(video) is None:
-        where = f" and no video of that id or URI in the tables under {output}" if output else ""
-        raise ConfigError(f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id")
-    logger.info("estimating the poses of %s now", video)
-    name = Path(video).stem
-    with objects.open_object(video) as file, VideoReader(file, uri=video, num_threads=2) as reader:
-        people = find_people(reader.sample(frames_per_second=settings.frames_per_second), estimator)
-        return PosedVideo(name, video, _gather(people))
-
-
-def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
-    """The video of this id or URI with its poses, if the tables under `output` have it.
-
-    Raises MediaError if it was quarantined.
-    """
-    columns = ["video_id", "uri", "content_id", "status", "stage", "reason", "attempts", "shard_id"]
-    videos = latest_attempts(schemas.read_all(output, "videos", pose_id, schemas.VIDEOS, columns=columns))
-    found = videos.filter(pc.or_(pc.equal(videos["video_id"], video), pc.equal(videos["uri"], video))).to_pylist()
-    if not found:
-        return None
-    row = found[-1]
-    if row["status"] == "quarantined":
-        raise MediaError(row["uri"], f"quarantined at {row['stage']}: {row['reason']}")
-    part = schemas.part_uri(output, "keypoints", pose_id, row["shard_id"])
-    rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], _gather([]))
-    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows)
-
-
-def _gather(people: Iterable[TrackedPoses]) -> KeypointRows:
-    """Tracked poses as the rows a keypoint table would hold."""
-    frames = list(people)
-    with_people = [frame.poses.keypoints_xyz for frame in frames if len(frame.track_ids)]
-    xyz = [array for array in with_people if array is not None]
-    counts = [len(frame.track_ids) for frame in frames]
-    return KeypointRows(
-        frame_index=np.repeat(np.array([frame.frame_index for frame in frames], np.int32), counts),
-        pts_seconds=np.repeat(np.array([frame.pts_seconds for frame in frames], np.float32), counts),
-        track_id=np.concatenate([np.zeros(0, np.int32), *(frame.track_ids for frame in frames)]),
-        keypoints_xy=np.concatenate(
-            [np.zeros((0, NUM_KEYPOINTS, 2), np.float32), *(frame.poses.keypoints_xy for frame in frames)]
-        ),
-        keypoint_scores=np.concatenate(
-            [np.zeros((0, NUM_KEYPOINTS), np.float32), *(frame.poses.keypoint_scores for frame in frames)]
-        ),
-        keypoints_xyz=np.concatenate(xyz) if xyz and len(xyz) == len(with_people) else None,
-    )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    pose = load_pose_settings(arguments.config)
-    model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
-    model = load_model(model_uri) if model_uri else None
-    source = _find(arguments.video, arguments.output, pose)
-    judged = judge_style(source.rows, model)
-    folder = Path(arguments.to)
-    annotated = annotate(source, tag=judged.text, details=judged.tag, folder=folder)
-    print(f"{source.name}: {judged.text}")
-    print(f"video: {annotated.video}")
-    print(f"contact sheet: {annotated.sheet}")
-    figure = draw_movement(source.rows, judged.tag)
-    if figure is not None:
-        for suffix in ("png", "svg"):
-            save_figure(figure, folder / f"{source.name}.movement.{suffix}")
-        print(f"movement over time: {folder / source.name}.movement.png, .svg")
-    if arguments.why and judged.tag is not None:
-        print(why_text(judged.tag))
-        if judged.tag.reasons:
-            picture = folder / f"{source.name}.why.png"
-            picture.write_bytes(reasons_png(judged.tag.reasons, style=judged.tag.verdict.best_style))
-            print(f"reasons: {picture}")
-    return 0

@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from choreai.motion.course import Course, course_of
+from choreai.motion.sequence import KeypointSequence
 from choreai.style.dancers import measure_dancers
 from choreai.style.evaluation.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
 from choreai.style.tagging import VideoTag
-from choreai.tables.keypoints import KeypointRows
 from choreai.visualize.timeline import style_color
 
 WIDTH, PANEL_HEIGHT = 7.2, 1.35
 
 
-def draw_movement(rows: KeypointRows, tag: VideoTag | None) -> Figure | None:
+def draw_movement(rows: KeypointSequence, tag: VideoTag | None) -> Figure | None:
     """The main dancer's movement over time, and the dancer's styles with a `tag`; None where nobody was seen."""
     main = next((dancer.track_id for dancer in measure_dancers(rows) if dancer.is_main), None)
     if main is None:

@@ -63,8 +63,8 @@ def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ..
     classes = tuple(sorted(num_videos)) if not labels else tuple(labels)
     if schemas.UNKNOWN in classes:
         raise TableError(
-            f'{num_videos[schemas.UNKNOWN]} videos have the label "{schemas.UNKNOWN}", which is the tag of what a model '
-            "is unsure of; leave them out, or name their style"
+            f'{num_videos[schemas.UNKNOWN]} videos have the label "{schemas.UNKNOWN}", which is the tag of what a '
+            "model is unsure of; leave them out, or name their style"
         )
     if len(classes) < 2:
         raise TableError(f"training needs two classes or more, but the catalog has {list(classes)}; add another style")

@@ -1,8 +1,8 @@
 """Training a style model: keypoint tables and labels in, a model folder out.
 
 The driver cuts the windows, divides the videos into folds, has the workers train a network for each
-(`choreai.style.training.distributed`), and judges each network on the fold it never saw. From these out-of-fold predictions
-come the temperature, the threshold of "unknown" and all metrics; the networks together are the model.
+(`choreai.style.training.distributed`), and judges each network on the fold it never saw. From these out-of-fold
+predictions come the temperature, the threshold of "unknown" and all metrics; the networks together are the model.
 """
 
 import dataclasses

@@ -1,0 +1,105 @@
+"""The flags of extract, train and tag; their destinations are `choreai.config.load_config`'s override names."""
+
+import argparse
+
+from choreai.style.settings import TrainSettings
+
+EXTRACT = """\
+Estimate the poses of every video of a catalog that has none yet, into Parquet keypoint tables.
+
+  choreai extract videos/ --output out
+  choreai extract s3://bucket/catalog.csv --output s3://bucket/dance --config deploy/extract.toml
+
+Kill it anywhere and run it again: it goes on where it stopped."""
+
+TRAIN = """\
+Train a style classifier on the labelled videos of a catalog (columns video_id, uri, label, group). Videos of one
+group (a dancer, a source) never stand on both sides of the train/test split. Poses that are missing are
+extracted first.
+
+  choreai train catalog.csv --output out"""
+
+TAG = """\
+Tag every video of a catalog that has no tag from this model yet. Poses that are missing are extracted first.
+
+  choreai tag videos/ --output out
+  choreai tag s3://bucket/uploads/ --output s3://bucket/dance --model s3://bucket/dance/models/lstm-0123456789ab"""
+
+
+def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+    """The flags every job has; their destinations are `load_config`'s override names."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3:// prefix")
+    parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix for tables, models and reports")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any setting; flags win over it")
+    parser.add_argument("--num-workers", dest="workers.num_workers", type=int, metavar="N",
+                        help="pose workers (default: as many as the cluster can hold)")  # fmt: skip
+    parser.add_argument("--num-gpus", dest="workers.num_gpus", type=float, metavar="G",
+                        help="GPUs per pose worker; a fraction shares one (default: 0)")  # fmt: skip
+    parser.add_argument("--frames-per-second", dest="pose.frames_per_second", type=float, metavar="F",
+                        help="frames sampled per second of video (default: 15)")  # fmt: skip
+    parser.add_argument("--videos-per-shard", type=int, metavar="N",
+                        help="videos per unit of work and retry (default: 8)")  # fmt: skip
+    parser.add_argument("--max-failed-fraction", type=float, metavar="X",
+                        help="exit with 1 if a larger share of the videos fails (default: 0.2)")  # fmt: skip
+    parser.add_argument("--retry-quarantined", action="store_true", default=None,
+                        help="try videos again that failed in an earlier run")  # fmt: skip
+    parser.add_argument("--ray-address", metavar="ADDRESS",
+                        help="Ray cluster (default: the one this job was submitted to, else a local one)")  # fmt: skip
+    return parser
+
+
+def extract_parser(prog: str | None, description: str = EXTRACT) -> argparse.ArgumentParser:
+    """The flags of a job that may be one of many nights."""
+    parser = _job_parser(prog, description)
+    parser.add_argument("--dry-run", action="store_true",
+                        help="say what would be done, how long and for how much; do nothing")  # fmt: skip
+    parser.add_argument("--limit", type=int, metavar="N", help="take on N videos at most, in the catalog's order")
+    parser.add_argument("--since", metavar="DATE|DAYS",
+                        help="only videos written since a date, or in the last so many days")  # fmt: skip
+    parser.add_argument("--max-hours", type=float, metavar="H",
+                        help="hand out no more work after so long; the next run goes on")  # fmt: skip
+    return parser
+
+
+def train_parser(prog: str | None, description: str = TRAIN) -> argparse.ArgumentParser:
+    parser = _job_parser(prog, description)
+    parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
+    parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
+    parser.add_argument("--num-epochs", dest="training.num_epochs", type=int, metavar="N",
+                        help=f"most passes over the windows (default: {TrainSettings.num_epochs})")  # fmt: skip
+    parser.add_argument("--learning-rate", dest="training.learning_rate", type=float, metavar="X",
+                        help=f"at the start (default: {TrainSettings.learning_rate:g})")  # fmt: skip
+    parser.add_argument("--num-folds", dest="training.num_folds", type=int, metavar="N",
+                        help="networks trained, each tested on the videos it never saw "
+                        f"(default: {TrainSettings.num_folds})")  # fmt: skip
+    parser.add_argument("--when-one-group", dest="training.when_one_group", choices=["error", "blocks"],
+                        help="a style whose videos all come from one group: refuse (default), or divide them in time, "
+                        "which flatters the figures")  # fmt: skip
+    parser.add_argument("--labels-file", metavar="FILE",
+                        help="CSV of video_id, label and perhaps group, instead of the catalog's labels")  # fmt: skip
+    parser.add_argument("--labels-from", choices=["catalog", "folders"],
+                        help="folders: the name of the folder each video lies in is its label")  # fmt: skip
+    parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,
+                        help="train the report's LSTM on the same folds too, as a rival")  # fmt: skip
+    parser.add_argument("--sweep", choices=["learning-rate", "search"],
+                        help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
+    return parser
+
+
+def tag_parser(prog: str | None, description: str = TAG) -> argparse.ArgumentParser:
+    parser = extract_parser(prog, description)
+    parser.add_argument("--model", metavar="URI", help="folder of a style model (default: the newest under OUTPUT)")
+    return parser
+
+
+def demo_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Make synthetic dancers, train on them, and tag dancers the model never saw: about 5 minutes.",
+    )
+    parser.add_argument("--output", metavar="FOLDER", default="demo-output", help="default: demo-output")
+    parser.add_argument("--seed", type=int, default=0, help="other dancers (default: 0)")
+    return parser

@@ -1,0 +1,20 @@
+"""The flags of `choreai show`."""
+
+import argparse
+
+SHOW = """\
+Draw skeletons and style on one video: an annotated mp4 and a contact sheet PNG.
+
+  choreai show dance.mp4                     estimates the poses now
+  choreai show VIDEO_ID --output out         takes poses from the tables, and the newest model's style"""
+
+
+def show_parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=SHOW, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", help="a path, an s3:// URI, or the id of a video in the tables under --output")
+    parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix of the jobs' tables and models")
+    parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
+    parser.add_argument("--to", metavar="FOLDER", default=".", help="where the files go (default: here)")
+    parser.add_argument("--config", metavar="FILE", help="the TOML file of the job, for its [pose] settings")
+    parser.add_argument("--why", action="store_true", help="say what speaks for the style, in words and in a picture")
+    return parser

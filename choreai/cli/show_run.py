@@ -1,0 +1,66 @@
+"""show: one video with its skeletons and style drawn on it, as an mp4 and a contact sheet.
+
+Poses come from the keypoint tables if the jobs have made them, else they are estimated on the spot by the same code.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from choreai.catalog.shards import fingerprint
+from choreai.config import load_pose_settings
+from choreai.errors import ConfigError
+from choreai.pose.pipeline import find_people, to_sequence
+from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
+from choreai.storage import objects
+from choreai.style.explain.annotated_video import annotate, judge_style
+from choreai.style.explain.movement_figure import draw_movement, save_figure
+from choreai.style.explain.reasons import reasons_png, why_text
+from choreai.style.model import load_model, newest_model
+from choreai.tables.posed_video import PosedVideo, find_in_tables
+from choreai.video.decode import VideoReader
+
+logger = logging.getLogger(__name__)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    pose = load_pose_settings(arguments.config)
+    model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
+    model = load_model(model_uri) if model_uri else None
+    source = _find(arguments.video, arguments.output, pose)
+    judged = judge_style(source.rows, model)
+    folder = Path(arguments.to)
+    annotated = annotate(source, tag=judged.text, details=judged.tag, folder=folder)
+    print(f"{source.name}: {judged.text}")
+    print(f"video: {annotated.video}")
+    print(f"contact sheet: {annotated.sheet}")
+    figure = draw_movement(source.rows, judged.tag)
+    if figure is not None:
+        for suffix in ("png", "svg"):
+            save_figure(figure, folder / f"{source.name}.movement.{suffix}")
+        print(f"movement over time: {folder / source.name}.movement.png, .svg")
+    if arguments.why and judged.tag is not None:
+        print(why_text(judged.tag))
+        if judged.tag.reasons:
+            picture = folder / f"{source.name}.why.png"
+            picture.write_bytes(reasons_png(judged.tag.reasons, style=judged.tag.verdict.best_style))
+            print(f"reasons: {picture}")
+    return 0
+
+
+def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
+    """The video's poses: from the tables under `output` if they have it, else estimated now."""
+    estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
+    if output:
+        pose_id = fingerprint(fingerprint_settings(settings, estimator))
+        known = find_in_tables(video, output, pose_id)
+        if known:
+            return known
+    if objects.stat_object(video) is None:
+        where = f" and no video of that id or URI in the tables under {output}" if output else ""
+        raise ConfigError(f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id")
+    logger.info("estimating the poses of %s now", video)
+    name = Path(video).stem
+    with objects.open_object(video) as file, VideoReader(file, uri=video, num_threads=2) as reader:
+        people = find_people(reader.sample(frames_per_second=settings.frames_per_second), estimator)
+        return PosedVideo(name, video, to_sequence(people))

@@ -1,0 +1,90 @@
+"""train: what the job shows, and its exit code."""
+
+import argparse
+import logging
+
+from choreai.cli.console import print_table
+from choreai.cli.extract import exit_code
+from choreai.config import TrainConfig, load_config
+from choreai.pipeline import extract
+from choreai.pipeline.train import find_labelled, sweep, train
+from choreai.style.training.sweep import SweepResult
+from choreai.style.training.training import TrainedStyle
+
+logger = logging.getLogger(__name__)
+
+
+def print_summary(trained: TrainedStyle) -> None:
+    """Figures of videos that the judging network never saw, beside rivals', and where everything lies."""
+    metrics, data = trained.metrics, trained.data
+    print_table(
+        f"videos, {data.split}",
+        [
+            (style.label, str(style.num), *(f"{e.value:.2f}" for e in (style.precision, style.recall, style.f1)))
+            for style in metrics.videos.classes
+        ],
+        header=("style", "videos", "precision", "recall", "F1"),
+    )
+    cards = [
+        ("this model", metrics.videos),
+        *((rival.name.replace("_", " "), rival.videos) for rival in metrics.rivals),
+    ]
+    print_table(
+        f"each network on the videos it never saw; 95 % intervals over {metrics.intervals_over}",
+        [
+            (name, *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" for e in (card.accuracy, card.macro_f1)))
+            for name, card in cards
+        ],
+        header=("", "accuracy", "mean F1"),
+    )
+    calibration = metrics.calibration
+    print_table(
+        "train",
+        [
+            ("expected calibration error", f"{metrics.videos.ece:.3f} (by chance {metrics.videos.ece_by_chance:.3f})"),
+            ('"unknown" below a score of', f"{calibration.unknown_below:.2f}"),
+            ("share of videos tagged, of those right", _shares(trained)),
+            ("videos, windows", f"{data.num_videos}, {data.num_windows}"),
+            ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
+            ("model and report", f"{trained.model_uri}/report.html"),
+        ],
+    )
+
+
+def _shares(trained: TrainedStyle) -> str:
+    refusals = trained.metrics.refusals
+    share = refusals.num_tagged / trained.data.num_videos
+    return f"{share:.2f}, {'-' if refusals.precision is None else f'{refusals.precision:.2f}'}"
+
+
+def print_sweep(result: SweepResult) -> None:
+    print_table(
+        f"{result.kind}, judged by validation loss alone",
+        [
+            (
+                ", ".join(f"{name} = {value:g}" for name, value in trial.changes.items()),
+                f"{trial.validation_loss:.3f}",
+                f"{trial.validation_accuracy:.3f}",
+                str(trial.num_epochs),
+            )
+            for trial in result.trials
+        ],
+        header=("settings", "loss", "accuracy", "epochs"),
+    )
+    print(f"figure and all trials: {result.folder_uri}")
+    print(f"the best, for the job file:\n\n{result.best_toml()}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = dict(vars(arguments))
+    kind = settings.pop("sweep")
+    config = load_config(TrainConfig, settings.pop("config"), settings)
+    catalog = extract.open_catalog(config)
+    labelled = find_labelled(config, catalog)
+    pose_id = extract.pose_fingerprint(config)
+    extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
+    if kind is not None:
+        print_sweep(sweep(config, labelled, pose_id=pose_id, kind=kind))
+    else:
+        print_summary(train(config, labelled, pose_id=pose_id))
+    return exit_code(extracted, config)

@@ -1,0 +1,176 @@
+"""Keypoint sequences: one video's or one track's keypoints over time, as one thing that checks itself.
+
+What windows, kinematics, prominence, drawing and tagging take; `choreai.tables.keypoints` reads it from Parquet.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from choreai.motion.skeleton import NUM_KEYPOINTS
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
+FramePeople = tuple[int, float, IntArray, FloatArray, FloatArray, FloatArray | None]
+"""One frame's P people: frame_index, pts_seconds, track_id (P,), keypoints_xy (P, 17, 2), keypoint_scores (P, 17),
+keypoints_xyz (P, 17, 3) or None."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointSequence:
+    """The keypoints of one video's people over time: N person-frames, sorted by (track_id, frame_index).
+
+    Raises ValueError for arrays that do not fit each other or are not in that order.
+    """
+
+    frame_index: IntArray
+    """(N,) index of the frame in the video, from 0."""
+    pts_seconds: FloatArray
+    """(N,) presentation time, from the video's first frame."""
+    track_id: IntArray
+    """(N,) who it is, from 0."""
+    keypoints_xy: FloatArray
+    """(N, 17, 2) pixels of the upright original frame, x right, y down; COCO-17 order."""
+    keypoint_scores: FloatArray
+    """(N, 17)."""
+    keypoints_xyz: FloatArray | None = None
+    """(N, 17, 3) metres from between the hips, y down, NaN in rows without; None where no row has any."""
+
+    def __post_init__(self) -> None:
+        num_rows = len(self.frame_index)
+        expected: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            "frame_index": ((num_rows,), np.int32),
+            "pts_seconds": ((num_rows,), np.float32),
+            "track_id": ((num_rows,), np.int32),
+            "keypoints_xy": ((num_rows, NUM_KEYPOINTS, 2), np.float32),
+            "keypoint_scores": ((num_rows, NUM_KEYPOINTS), np.float32),
+            "keypoints_xyz": ((num_rows, NUM_KEYPOINTS, 3), np.float32),
+        }
+        for name, (shape, dtype) in expected.items():
+            array = getattr(self, name)
+            if array is not None and (array.shape != shape or array.dtype != dtype):
+                raise ValueError(f"{name} must be {shape} {dtype.__name__}, got {array.shape} {array.dtype}")
+        steps = np.diff(self.track_id), np.diff(self.frame_index)
+        if not np.all((steps[0] > 0) | ((steps[0] == 0) & (steps[1] > 0))):
+            raise ValueError("rows must be sorted by track_id and frame_index, and a track be in each frame once")
+
+    @classmethod
+    def empty(cls) -> "KeypointSequence":
+        """Return the sequence of a video with nobody in view."""
+        return cls.from_frames([])
+
+    @classmethod
+    def from_frames(cls, frames: Iterable[FramePeople]) -> "KeypointSequence":
+        """Return the sequence of a video's people, given frame by frame.
+
+        It has 3D where every frame with people has.
+        """
+        rows = [frame for frame in frames if len(frame[2])]
+        counts = [len(frame[2]) for frame in rows]
+        track_id = np.concatenate([np.zeros(0, np.int32), *(frame[2] for frame in rows)])
+        frame_index = np.repeat(np.array([frame[0] for frame in rows], np.int32), counts)
+        order = np.lexsort((frame_index, track_id))
+        xyz = [frame[5] for frame in rows if frame[5] is not None]
+        return cls(
+            frame_index=frame_index[order],
+            pts_seconds=np.repeat(np.array([frame[1] for frame in rows], np.float32), counts)[order],
+            track_id=track_id[order],
+            keypoints_xy=_stack([frame[3] for frame in rows], (NUM_KEYPOINTS, 2))[order],
+            keypoint_scores=_stack([frame[4] for frame in rows], (NUM_KEYPOINTS,))[order],
+            keypoints_xyz=np.concatenate(xyz)[order] if xyz and len(xyz) == len(rows) else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+    @property
+    def track_ids(self) -> list[int]:
+        """The ids of the people in view at any time, rising."""
+        return [int(track) for track in np.unique(self.track_id)]
+
+    def track(self, track_id: int) -> "KeypointSequence":
+        """Return one person's rows; none if nobody has this id."""
+        start, stop = np.searchsorted(self.track_id, [track_id, track_id + 1])
+        return self._take(slice(int(start), int(stop)))
+
+    def tracks(self) -> Iterator[tuple[int, "KeypointSequence"]]:
+        """Yield (track_id, that person's rows), ids rising."""
+        for track_id in self.track_ids:
+            yield track_id, self.track(track_id)
+
+    def between(self, start_seconds: float, stop_seconds: float) -> "KeypointSequence":
+        """Return the rows with presentation times in [start_seconds, stop_seconds)."""
+        return self._take((self.pts_seconds >= start_seconds) & (self.pts_seconds < stop_seconds))
+
+    def resampled(self, frames_per_second: float, *, max_gap_seconds: float = 0.5) -> "KeypointSequence":
+        """Return every track at a steady rate: linear between neighbouring samples, nothing across longer gaps.
+
+        Times are multiples of 1 / frames_per_second, and `frame_index` counts them. Keypoints with a NaN neighbour are
+        NaN; scores are the lower of both neighbours'. Raises ValueError for a rate that is not positive.
+        """
+        if not 0 < frames_per_second < float("inf"):
+            raise ValueError(f"frames_per_second must be positive, got {frames_per_second:g}")
+        parts = [_resample(rows, frames_per_second, max_gap_seconds) for _, rows in self.tracks()]
+        return _concatenate(parts) if parts else self
+
+    def num_not_finite(self) -> int:
+        """Return how many rows have NaN or infinite coordinates or scores."""
+        finite = np.isfinite(self.keypoints_xy).all(axis=(1, 2)) & np.isfinite(self.keypoint_scores).all(axis=1)
+        return int((~finite).sum())
+
+    def _take(self, rows: slice | npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "KeypointSequence":
+        return KeypointSequence(
+            self.frame_index[rows],
+            self.pts_seconds[rows],
+            self.track_id[rows],
+            self.keypoints_xy[rows],
+            self.keypoint_scores[rows],
+            None if self.keypoints_xyz is None else self.keypoints_xyz[rows],
+        )
+
+
+def _stack(arrays: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
+    return np.concatenate([np.zeros((0, *shape), np.float32), *arrays])
+
+
+def _concatenate(parts: Sequence[KeypointSequence]) -> KeypointSequence:
+    """Join sequences of rising track ids."""
+    xyz = [part.keypoints_xyz for part in parts if part.keypoints_xyz is not None]
+    return KeypointSequence(
+        np.concatenate([part.frame_index for part in parts]),
+        np.concatenate([part.pts_seconds for part in parts]),
+        np.concatenate([part.track_id for part in parts]),
+        np.concatenate([part.keypoints_xy for part in parts]),
+        np.concatenate([part.keypoint_scores for part in parts]),
+        np.concatenate(xyz) if len(xyz) == len(parts) else None,
+    )
+
+
+def _resample(rows: KeypointSequence, frames_per_second: float, max_gap_seconds: float) -> KeypointSequence:
+    """One track at a steady rate."""
+    known = rows.pts_seconds.astype(np.float64)
+    first = int(np.ceil(known[0] * frames_per_second - 1e-6))
+    last = int(np.floor(known[-1] * frames_per_second + 1e-6))
+    index = np.arange(first, last + 1)
+    wanted = np.clip(index / frames_per_second, known[0], known[-1])
+    after = np.searchsorted(known, wanted, side="left")
+    before = np.where(known[after] - wanted < 1e-9, after, np.maximum(after - 1, 0))
+    spans = known[after] - known[before]
+    inside = spans <= max_gap_seconds
+    index, wanted, before, after, spans = (array[inside] for array in (index, wanted, before, after, spans))
+    share = np.divide(wanted - known[before], spans, out=np.zeros_like(wanted), where=spans > 0)
+
+    def blend(values: FloatArray) -> FloatArray:
+        weight = share[:, None, None]
+        return ((1 - weight) * values[before] + weight * values[after]).astype(np.float32)
+
+    return KeypointSequence(
+        index.astype(np.int32),
+        (index / frames_per_second).astype(np.float32),
+        np.full(len(index), rows.track_id[0], np.int32),
+        blend(rows.keypoints_xy),
+        np.minimum(rows.keypoint_scores[before], rows.keypoint_scores[after]),
+        None if rows.keypoints_xyz is None else blend(rows.keypoints_xyz),
+    )

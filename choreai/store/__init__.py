@@ -1,1 +1,0 @@
-"""Object storage, catalogs, shards and tables: everything that survives a run."""

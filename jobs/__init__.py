@@ -1,1 +1,0 @@
-"""One file, one job that `ray job submit` can run: wiring only."""
