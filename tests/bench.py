@@ -20,8 +20,9 @@ from choreai.cluster.pool import WorkerPool, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.session import connect, disconnect
 from choreai.demo.dancers import write_catalog, write_clip
+from choreai.pose.build import build_estimator
 from choreai.pose.pipeline import find_people
-from choreai.pose.settings import PoseSettings, build_estimator
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.video.decode import VideoReader

@@ -16,11 +16,12 @@ import torch
 from torch import nn
 
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
-from choreai.catalog.shards import fingerprint, pending_videos, plan_shards, plan_tag_shards
+from choreai.catalog.shards import pending_videos, plan_shards, plan_tag_shards
 from choreai.cli.main import _COMMANDS
 from choreai.config import ExtractConfig, TagConfig, TrainConfig
 from choreai.motion.windows import WindowSettings
-from choreai.pose.settings import PoseSettings, fingerprint_settings
+from choreai.pose.build import pose_fingerprint
+from choreai.pose.settings import PoseSettings
 from choreai.style.model import StyleModel, StyleModelConfig
 from choreai.tables import schemas
 
@@ -52,7 +53,7 @@ def pose_fingerprints() -> dict[str, str]:
         "top-down": (PoseSettings(**alphapose), fixed),
         "top-down with re-ID": (PoseSettings(**alphapose, reid_checkpoint="osnet.pth"), fixed),
     }
-    return {name: fingerprint(fingerprint_settings(*case)) for name, case in cases.items()}
+    return {name: pose_fingerprint(*case) for name, case in cases.items()}
 
 
 def shard_ids() -> dict[str, list[str]]:

@@ -22,14 +22,15 @@ from choreai.cli import pose_run
 from choreai.cli.pose import pose_parser
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.errors import ConfigError, WeightsError
-from choreai.pose import build
-from choreai.pose.build import build_topdown
+from choreai.pose import build_topdown as topdown_build
+from choreai.pose.build import fingerprint_settings
+from choreai.pose.build_topdown import build_topdown
 from choreai.pose.crops import CropSettings, crop_people, pad_boxes
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.osnet import OSNet
 from choreai.pose.pipeline import TrackedPoses, find_people
 from choreai.pose.reid import ReidSettings
-from choreai.pose.settings import PoseSettings, fingerprint_settings
+from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.tables import schemas
@@ -205,7 +206,7 @@ def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_p
                    paint=lambda number: painted(dance(number)))  # fmt: skip
     catalog = tmp_path / "catalog.csv"
     catalog.write_text("\n".join(["video_id,uri", *(f"{name},{tmp_path / name}.mp4" for name in names)]))
-    monkeypatch.setattr(build, "_load_detector", lambda *_: ColorDetector())
+    monkeypatch.setattr(topdown_build, "_load_detector", lambda *_: ColorDetector())
     pending = pending_videos(
         with_content_ids(read_catalog(str(catalog))), schemas.VIDEOS.empty_table(), retry_quarantined=False
     )
@@ -254,7 +255,7 @@ def test_yolov3_must_be_surer_of_people_who_are_tracked_by_looks(
         asked.append(min_score)
         return ColorDetector()
 
-    monkeypatch.setattr(build, "load_yolov3", load)
+    monkeypatch.setattr(topdown_build, "load_yolov3", load)
     (tmp_path / "yolov3-spp.weights").write_bytes(b"-")
     settings = replace(settings_of(weights, reid=reid), detector_checkpoint=str(tmp_path / "yolov3-spp.weights"))
     for given in (0.0, 0.2):
@@ -296,7 +297,7 @@ def run(weights: Path, *flags: object) -> int:
 
 @pytest.mark.usefixtures("one_thread")
 def test_the_pose_command_tracks_by_looks_where_weights_are_given(weights: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(build, "_load_detector", lambda *_: ColorDetector())
+    monkeypatch.setattr(topdown_build, "_load_detector", lambda *_: ColorDetector())
     clip = tmp_path / "clip.mp4"
     write_clip(
         clip,

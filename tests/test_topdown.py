@@ -20,14 +20,15 @@ from choreai.pose import topdown
 from choreai.pose.alphapose.architecture import PoseArchitecture
 from choreai.pose.alphapose.checkpoint import PoseNetwork, build_network
 from choreai.pose.alphapose.crop_network import AlphaPoseNetwork, bucket_for
-from choreai.pose.build import build_topdown
+from choreai.pose.build import build_estimator, fingerprint_settings
+from choreai.pose.build_topdown import build_topdown
 from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import CropSettings
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.estimator import Poses
 from choreai.pose.nms import HEATMAP_CONSTANTS
 from choreai.pose.pipeline import find_people, find_poses
-from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
+from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.tables import schemas

@@ -27,9 +27,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from web_server import wait_until
 
-from choreai.catalog.shards import fingerprint
 from choreai.motion.windows import WindowSettings
-from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
+from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
 from choreai.style.networks import build_network
@@ -67,7 +67,7 @@ def model_uri(tmp_path_factory) -> str:
     networks = [build_network("report", num_labels=len(STYLES), hidden_size=16, dropout=0.0) for _ in range(2)]
     config = StyleModelConfig(
         labels=STYLES,
-        pose_fingerprint=fingerprint(fingerprint_settings(settings, estimator)),
+        pose_fingerprint=pose_fingerprint(settings, estimator),
         windows=WindowSettings(),
         network="report",
         hidden_size=16,

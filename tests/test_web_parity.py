@@ -12,12 +12,13 @@ import torch
 from web_server import running_server, wait_until
 
 from choreai.catalog.catalog import Video
-from choreai.catalog.shards import PoseShard, TagShard, fingerprint
+from choreai.catalog.shards import PoseShard, TagShard
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.windows import WindowSettings
-from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
+from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.model import StyleModel, StyleModelConfig, load_model, save_model
 from choreai.style.networks import build_network
@@ -36,7 +37,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pose_id() -> str:
-    return fingerprint(fingerprint_settings(SETTINGS, build_estimator(SETTINGS, read_file=objects.read_object)))
+    return pose_fingerprint(SETTINGS, build_estimator(SETTINGS, read_file=objects.read_object))
 
 
 @pytest.fixture(scope="module")

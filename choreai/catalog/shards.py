@@ -4,9 +4,7 @@ A shard is the unit of retry and of output. Its id hashes what it holds, so the 
 name, whoever plans it.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.catalog.catalog import Catalog, Video
+from choreai.fingerprint import fingerprint
 
 KEY = ["video_id", "content_id"]
 _KEYS_AT_ONCE = 1 << 20
-
-
-def fingerprint(settings: Mapping[str, object]) -> str:
-    """16 hex digits that change when any setting does (SHA-256 over its sorted JSON)."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

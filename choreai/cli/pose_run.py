@@ -19,7 +19,7 @@ import numpy.typing as npt
 from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
-from choreai.pose.build import build_topdown
+from choreai.pose.build_topdown import build_topdown
 from choreai.pose.pipeline import TrackedPoses, find_poses, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator

@@ -7,11 +7,11 @@ import argparse
 import logging
 from pathlib import Path
 
-from choreai.catalog.shards import fingerprint
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
+from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.pipeline import find_people, to_sequence
-from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.explain.annotated_video import annotate, judge_style
 from choreai.style.explain.movement_figure import draw_movement, save_figure
@@ -52,7 +52,7 @@ def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
     """The video's poses: from the tables under `output` if they have it, else estimated now."""
     estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     if output:
-        pose_id = fingerprint(fingerprint_settings(settings, estimator))
+        pose_id = pose_fingerprint(settings, estimator)
         known = find_in_tables(video, output, pose_id)
         if known:
             return known

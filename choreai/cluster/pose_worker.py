@@ -24,9 +24,10 @@ from choreai.errors import (
     StorageError,
     WeightsError,
 )
+from choreai.pose.build import build_estimator
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, find_people
-from choreai.pose.settings import PoseSettings, build_estimator
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 from choreai.tables.reports import ShardReport

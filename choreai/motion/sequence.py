@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from choreai.motion.skeleton import NUM_KEYPOINTS
 
+KEYPOINTS_VERSION = 1
+"""Of what the arrays mean: part of the pose fingerprint and of the tables, so a new version means new tables."""
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 FramePeople = tuple[int, float, IntArray, FloatArray, FloatArray, FloatArray | None]

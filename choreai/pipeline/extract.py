@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 import pyarrow as pa
 
 from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
-from choreai.catalog.shards import KEY, Pending, PoseShard, fingerprint, pending_videos, plan_shards
+from choreai.catalog.shards import KEY, Pending, PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimits
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
@@ -21,7 +21,8 @@ from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
 from choreai.cluster.session import connect, num_workers_for
 from choreai.config import ExtractConfig
 from choreai.pipeline.progress import progress
-from choreai.pose.settings import build_estimator, fingerprint_settings
+from choreai.pose import build
+from choreai.pose.build import build_estimator
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.parts import live_parts, read_consistently
@@ -35,7 +36,7 @@ def pose_fingerprint(config: ExtractConfig) -> str:
     """What names the keypoint tables that `config` makes."""
     # Loaded on the driver's CPU: wrong weights stop the job here, before any worker starts.
     estimator = build_estimator(replace(config.pose, device="cpu"), read_file=objects.read_object)
-    return fingerprint(fingerprint_settings(config.pose, estimator))
+    return build.pose_fingerprint(config.pose, estimator)
 
 
 def open_catalog(config: ExtractConfig) -> Catalog:

@@ -1,10 +1,8 @@
 """What decides which keypoints come out: the [pose] section of a job file, and the estimator it names."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
-
-from choreai.pose.estimator import PoseEstimator
 
 ReadFile = Callable[[str], bytes]
 """All bytes of a path or URI; raises StorageError. Who builds an estimator knows where files are."""
@@ -78,36 +76,3 @@ class PoseSettings:
         for name, value in default.items():
             if getattr(self, name) != value:
                 raise ValueError(f"{name} is for AlphaPose checkpoints, and {self.checkpoint} is none; leave it out")
-
-
-def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads: int = 1) -> PoseEstimator:
-    """The estimator that `settings` names, its weights loaded, computing with `num_threads` of the CPU.
-
-    Raises ConfigError if it cannot run here, WeightsError if its files are missing or not what they should be.
-    """
-    if settings.estimator == "mediapipe":
-        from choreai.pose.mediapipe import MediaPipeEstimator
-
-        return MediaPipeEstimator()
-    from choreai.pose.build import build_topdown
-
-    return build_topdown(settings, read_file=read_file, num_threads=num_threads)
-
-
-def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> dict[str, str | int | float | bool]:
-    """All that changes keypoints, ready to be hashed; tracking and table versions included."""
-    from choreai.pose.reid import REID_TRACKER_VERSION, ReidSettings
-    from choreai.pose.tracking import TRACKER_VERSION
-    from choreai.tables.schemas import SCHEMA_VERSION
-
-    tracking: dict[str, str | int | float | bool] = {"tracker_version": TRACKER_VERSION}
-    if settings.reid_checkpoint:
-        tracking = {f"reid.{name}": value for name, value in asdict(ReidSettings()).items()}
-        tracking["reid.tracker_version"] = REID_TRACKER_VERSION
-
-    return {
-        **{f"estimator.{name}": value for name, value in estimator.settings().items()},
-        "frames_per_second": settings.frames_per_second,
-        **tracking,
-        "schema_version": SCHEMA_VERSION,
-    }

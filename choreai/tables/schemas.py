@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
+from choreai.motion.sequence import KEYPOINTS_VERSION
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
 from choreai.tables.parts import live_parts, read_consistently
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = KEYPOINTS_VERSION
 """Of the keypoint and video tables, and part of the pose fingerprint: a new version means new tables beside the old."""
 TAGS_VERSION = 2
 KINEMATICS_VERSION = 1

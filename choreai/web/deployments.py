@@ -19,11 +19,11 @@ from ray.serve import RunTarget
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from choreai.catalog.shards import fingerprint
 from choreai.errors import ConfigError, MediaError
 from choreai.motion.sequence import KeypointSequence
+from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.settings import PoseSettings, build_estimator, fingerprint_settings
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.web.catalog_routes import CatalogMethod
 from choreai.web.errors import WebProblem
@@ -103,7 +103,7 @@ class ClipStage:
             estimator,
             _load_model(settings),
             frames_per_second=settings.pose.frames_per_second,
-            pose_fingerprint=fingerprint(fingerprint_settings(settings.pose, estimator)),
+            pose_fingerprint=pose_fingerprint(settings.pose, estimator),
             limits=ClipLimits(
                 max_seconds=settings.max_upload_seconds,
                 max_pixels=settings.max_upload_pixels,
@@ -153,7 +153,7 @@ def check_model(settings: WebSettings) -> None:
     if model is None:
         return
     estimator = build_estimator(settings.pose, read_file=objects.read_object)
-    pose_id = fingerprint(fingerprint_settings(settings.pose, estimator))
+    pose_id = pose_fingerprint(settings.pose, estimator)
     if model.config.pose_fingerprint != pose_id:
         raise ConfigError(
             f"{settings.model}: this model was trained on keypoints {model.config.pose_fingerprint}, and the [pose] "

@@ -1,0 +1,11 @@
+"""Fingerprints: short names that change when any setting does."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+
+def fingerprint(settings: Mapping[str, object]) -> str:
+    """16 hex digits that change when any setting does (SHA-256 over its sorted JSON)."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

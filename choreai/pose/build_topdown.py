@@ -1,0 +1,151 @@
+"""A top-down estimator put together from the files that the settings name."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, WeightsError
+from choreai.pose.alphapose.checkpoint import load_pose_network
+from choreai.pose.alphapose.config import read_pose_config
+from choreai.pose.alphapose.crop_network import AlphaPoseNetwork
+from choreai.pose.crop_keypoints import CropPoseNetwork
+from choreai.pose.detectors.detector import PersonDetector
+from choreai.pose.detectors.onnx_detector import load_onnx_detector
+from choreai.pose.detectors.yolov3 import load_yolov3
+from choreai.pose.detectors.yolox import load_yolox
+from choreai.pose.nms import HEATMAP_CONSTANTS, SuppressionConstants
+from choreai.pose.onnx_pose import OnnxPose
+from choreai.pose.osnet import ReidNetwork, load_reid_network
+from choreai.pose.settings import PoseSettings, ReadFile
+from choreai.pose.topdown import TopDownEstimator
+
+logger = logging.getLogger(__name__)
+
+DETECT_BATCH = {"cpu": 8, "cuda": 32}
+POSE_BATCH = {"cpu": 8, "cuda": 64}
+
+
+@dataclass(frozen=True, eq=False)
+class _Machine:
+    """What this process computes with."""
+
+    device: torch.device
+    num_threads: int
+    read_file: ReadFile
+
+
+def build_topdown(
+    settings: PoseSettings, *, read_file: ReadFile, num_threads: int, detector: PersonDetector | None = None
+) -> TopDownEstimator:
+    """The estimator; `detector` stands in for the one that the settings name.
+
+    Sets PyTorch's threads in this process. Raises ConfigError and WeightsError.
+    """
+    torch.set_num_threads(num_threads)
+    machine = _Machine(_choose_device(settings.device), num_threads, read_file)
+    network, constants = _load_network(settings, machine)
+    return TopDownEstimator(
+        detector or _load_detector(settings, machine),
+        network,
+        constants=constants,
+        reid=_load_reid(settings, machine),
+        device=machine.device,
+        frame_batch=settings.detect_batch or DETECT_BATCH[machine.device.type],
+        crop_batch=_pose_batch(settings, machine),
+        min_box_area=settings.min_box_area,
+    )
+
+
+def _choose_device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            'device = "cuda", but this process sees no GPU; give each worker one (num_gpus), check that PyTorch is '
+            'the CUDA build, or set device = "cpu"'
+        )
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _pose_batch(settings: PoseSettings, machine: _Machine) -> int:
+    return settings.pose_batch or POSE_BATCH[machine.device.type]
+
+
+def _load_network(settings: PoseSettings, machine: _Machine) -> tuple[CropPoseNetwork, SuppressionConstants]:
+    data = _read("checkpoint", settings.checkpoint, machine.read_file)
+    try:
+        if settings.checkpoint.lower().endswith(".onnx"):
+            device = _onnx_device(settings.device, machine.device)
+            onnx = OnnxPose(data, preprocessing=settings.preprocessing, num_threads=machine.num_threads, device=device)
+            return onnx, HEATMAP_CONSTANTS
+        config = settings.config
+        described = read_pose_config(_read("config", config, machine.read_file)) if config else None
+        network = AlphaPoseNetwork(
+            load_pose_network(data, config=described),
+            device=machine.device,
+            largest_batch=_pose_batch(settings, machine),
+            precision=settings.precision,
+            compiled=settings.compile,
+            flip=settings.flip,
+        )
+    except WeightsError as exc:
+        raise WeightsError(f"{settings.checkpoint}: {exc}") from exc
+    return network, network.constants
+
+
+def _load_detector(settings: PoseSettings, machine: _Machine) -> PersonDetector:
+    uri = settings.detector_checkpoint
+    if not uri:
+        raise ConfigError("a person detector is needed; give detector_checkpoint, the path or s3:// URI of the file")
+    data = _read("detector_checkpoint", uri, machine.read_file)
+    batch = settings.detect_batch or DETECT_BATCH[machine.device.type]
+    kind = uri.lower().rpartition(".")[2]
+    min_score = settings.min_box_score or (0.3 if kind == "weights" and settings.reid_checkpoint else 0.1)
+    try:
+        match kind:
+            case "onnx":
+                return load_onnx_detector(
+                    data,
+                    num_threads=machine.num_threads,
+                    device=_onnx_device(settings.device, machine.device),
+                    min_score=min_score,
+                    batch_size=batch,
+                )
+            case "weights":
+                return load_yolov3(data, device=machine.device, min_score=min_score, batch_size=batch)
+            case _:
+                return load_yolox(data, device=machine.device, min_score=min_score, batch_size=batch)
+    except WeightsError as exc:
+        raise WeightsError(f"{uri}: {exc}") from exc
+
+
+def _load_reid(settings: PoseSettings, machine: _Machine) -> ReidNetwork | None:
+    if not settings.reid_checkpoint:
+        return None
+    data = _read("reid_checkpoint", settings.reid_checkpoint, machine.read_file)
+    try:
+        loaded = load_reid_network(data)
+    except WeightsError as exc:
+        raise WeightsError(f"{settings.reid_checkpoint}: {exc}") from exc
+    return replace(loaded, module=loaded.module.to(machine.device))
+
+
+def _onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:
+    """Where onnxruntime computes: its GPU build is a package of its own, which may not be there."""
+    if device.type == "cpu":
+        return "cpu"
+    if wanted == "cuda":
+        return "cuda"
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return "cuda"
+    logger.warning("this onnxruntime cannot use the GPU; .onnx networks run on the CPU (install onnxruntime-gpu)")
+    return "cpu"
+
+
+def _read(name: str, uri: str, read_file: ReadFile) -> bytes:
+    try:
+        return read_file(uri)
+    except (ObjectMissingError, ObjectUnusableError) as exc:
+        raise WeightsError(f"{name}: {exc}") from exc
