@@ -20,6 +20,7 @@ from choreai.cli.review import review_parser
 from choreai.cli.search import search_parser
 from choreai.cli.serve import serve_parser
 from choreai.cli.show import show_parser
+from choreai.cli.weights import weights_parser
 
 DESCRIPTION = """\
 Objective style tags for catalogs of dance videos.
@@ -38,6 +39,7 @@ Objective style tags for catalogs of dance videos.
   choreai report     what a night did, changed, failed and cost, as a page
   choreai plan       workers, hours and money for a catalog or a stream of uploads
   choreai compact    many small Parquet parts become few
+  choreai weights    fetch, list, verify and mirror the weights of detectors and pose networks
 
 A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and group for training), a folder of
 videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again to resume), 2 wrong input.
@@ -59,6 +61,7 @@ _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "review": (review_parser, "choreai.cli.review:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
+    "weights": (weights_parser, "choreai.cli.weights:run"),
 }
 
 

@@ -1,0 +1,261 @@
+"""weights: the detector, pose and re-ID files that choreai recommends: listed, fetched, verified, mirrored."""
+
+import argparse
+import logging
+import os
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from choreai.errors import StorageError, WeightsError
+
+if TYPE_CHECKING:
+    from choreai.weights.cache import Cache
+    from choreai.weights.catalogue import Catalogue, WeightsFile
+    from choreai.weights.download import OnProgress
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = """\
+Get the weights that choreai recommends: person detectors, pose networks,
+re-identification. Only `fetch` and `mirror` use a network.
+
+  choreai weights list                    what there is, on what terms, what is here
+  choreai weights list rtmpose-s          everything about one
+  choreai weights fetch crowd-cpu         a set: a detector and a pose network
+  choreai weights verify                  read every file here again, compare hashes
+
+A cut download is resumed by the same command. For machines without a network,
+once from one that has it:
+
+  choreai weights mirror s3://bucket/weights
+  choreai weights fetch crowd-cpu --mirror s3://bucket/weights
+
+Files lie by hash under $CHOREAI_WEIGHTS (default: ~/.cache/choreai/weights). One
+with another hash than the catalogue's is refused. Exit codes: 0 done, 1 not
+reached, no space or damaged (run again to resume), 2 wrong bytes or input."""
+
+LIST_FOOTER = """
+The licence is the code's. The data that weights were trained on have terms of
+their own: `choreai weights list NAME` has them. `choreai weights fetch NAME`
+gets a file or a set."""
+
+_WIDTH = 80
+
+
+def weights_parser(prog: str | None) -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=prog, description=WEIGHTS, formatter_class=raw)
+    commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--cache", metavar="FOLDER", help="where files are kept (default: $CHOREAI_WEIGHTS)")
+    common.add_argument("--catalogue", metavar="FILE", help="a TOML file of the same form as choreai's own")
+
+    def add(name: str, words: str, names: str, count: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[common], help=words, description=f"{words.capitalize()}.")
+        command.add_argument("names", nargs=count, metavar="NAME", help=names)
+        return command
+
+    add("list", "what there is, with size, terms and accuracy, and what is here", "tell everything about these", "*")
+    fetch = add("fetch", "bring weights here and check them", "weights, or a set such as crowd-cpu", "+")
+    fetch.add_argument("--mirror", metavar="URI",
+                       help="a folder, s3:// prefix or http:// address to fetch from instead of the official ones "
+                       "(default: $CHOREAI_WEIGHTS_MIRROR)")  # fmt: skip
+    verify = add("verify", "read files again and compare their hashes", "default: all that are here", "*")
+    verify.add_argument("--mirror", metavar="URI", help="verify this folder or s3:// prefix instead")
+    mirror = commands.add_parser("mirror", parents=[common], help="copy what is here to a folder or s3:// prefix",
+                                 description="Copy what is here to a folder or s3:// prefix.")  # fmt: skip
+    mirror.add_argument("target", metavar="URI", help="a folder or an s3:// prefix")
+    mirror.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from choreai.weights.cache import Cache, default_folder
+    from choreai.weights.catalogue import read_catalogue
+
+    folder = default_folder({"CHOREAI_WEIGHTS": arguments.cache} if arguments.cache else os.environ)
+    cache, catalogue = Cache(folder), read_catalogue(arguments.catalogue)
+    if arguments.what == "list":
+        return _list(catalogue, cache, arguments.names)
+    if arguments.what == "fetch":
+        return _fetch(catalogue.expand(arguments.names), cache, arguments.mirror)
+    if arguments.what == "verify":
+        return _verify(catalogue, cache, arguments.names, arguments.mirror)
+    return _mirror(catalogue, cache, arguments.names, arguments.target)
+
+
+def _list(catalogue: "Catalogue", cache: "Cache", names: Sequence[str]) -> int:
+    if names:
+        print("\n\n".join(_details(entry, cache) for entry in catalogue.expand(names)))
+        return 0
+    header = ("name", "kind", "MB", "here", "licence", "trained on", "accuracy")
+    _print_columns([header, *(_row(entry, cache) for entry in catalogue.weights.values())])
+    if catalogue.sets:
+        print()
+        _print_columns([("set", "files", "MB", "here"), *(_set_row(name, catalogue, cache) for name in catalogue.sets)])
+    print(LIST_FOOTER)
+    return 0
+
+
+def _row(entry: "WeightsFile", cache: "Cache") -> tuple[str, ...]:
+    here = "yes" if cache.find(entry) else "-"
+    return (entry.name, entry.kind, _megabytes(entry.num_bytes), here, entry.licence, entry.data.name, entry.accuracy)
+
+
+def _set_row(name: str, catalogue: "Catalogue", cache: "Cache") -> tuple[str, ...]:
+    entries = catalogue.expand([name])
+    num_here = sum(cache.find(entry) is not None for entry in entries)
+    sizes = [entry.num_bytes for entry in entries]
+    files = ", ".join(entry.name for entry in entries)
+    return (name, files, _megabytes(sum(sizes) if all(sizes) else 0), f"{num_here} of {len(entries)}")
+
+
+def _details(entry: "WeightsFile", cache: "Cache") -> str:
+    path = cache.find(entry)
+    height, width = entry.input_hw
+    rows = [
+        ("kind", entry.kind),
+        ("here", str(path) if path else f"no; `choreai weights fetch {entry.name}` gets it"),
+        ("size", _size(entry)),
+        ("sha256", entry.sha256),
+        ("vouched by", _vouchers(entry, cache)),
+        ("licence", f"{entry.licence} (code)"),
+        ("trained on", entry.data.terms),
+        ("accuracy", f"{entry.accuracy} on {entry.measured_on}, as published"),
+        ("input", f"{height} x {width}; {entry.preprocessing}"),
+        ("address", entry.url),
+    ]
+    return "\n".join([entry.name, *(_indented(label, text) for label, text in rows)])
+
+
+def _size(entry: "WeightsFile") -> str:
+    size = f"{entry.num_bytes:,} bytes" if entry.num_bytes else "not published"
+    if not entry.zip_member:
+        return size
+    of_zip = f" of {entry.download_num_bytes:,} bytes" if entry.download_num_bytes else ""
+    return f"{size}; it is {entry.zip_member} in a zip{of_zip}"
+
+
+def _vouchers(entry: "WeightsFile", cache: "Cache") -> str:
+    if entry.vouchers > 1:
+        return f"{entry.vouchers} public repositories or more"
+    if cache.confirmed_from(entry):
+        return "one public repository, and confirmed here from the official address"
+    return "one public repository; the first fetch from the official address confirms it"
+
+
+def _indented(label: str, text: str) -> str:
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=f"  {label:<11} ", subsequent_indent=" " * 14,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _fetch(entries: "Sequence[WeightsFile]", cache: "Cache", mirror: str | None) -> int:
+    """One file that cannot be had does not keep the others away; the worst of them decides the exit code."""
+    from choreai.weights.fetch import default_mirror, fetch
+
+    code = 0
+    for entry in entries:
+        try:
+            with _progress(entry) as on_progress:
+                source = default_mirror() if mirror is None else mirror
+                done = fetch(entry, cache, mirror=source, on_progress=on_progress)
+        except (WeightsError, StorageError) as exc:
+            logger.error("%s", exc)
+            code = max(code, 2 if isinstance(exc, WeightsError) else 1)
+            continue
+        if not done.was_there:
+            logger.info("%s: code under %s; trained on: %s", entry.name, entry.licence, entry.data.terms)
+        print(f"{entry.name}: {done.path}{' (was here)' if done.was_there else ''}")
+    return code
+
+
+@contextmanager
+def _progress(entry: "WeightsFile") -> "Iterator[OnProgress]":
+    """A bar on a terminal, a line now and then elsewhere; both on standard error."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from choreai.cli.console import console
+
+    if not console.is_terminal:
+        yield _logged_progress(entry.name)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(entry.name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _logged_progress(name: str) -> "Callable[[int, int | None], None]":
+    import time
+
+    from choreai.cli.console import LOG_EVERY_SECONDS
+
+    last = time.monotonic()
+
+    def log_now_and_then(done: int, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY_SECONDS:
+            last = time.monotonic()
+            logger.info("%s: %s of %s MB", name, _megabytes(done), _megabytes(total or 0))
+
+    return log_now_and_then
+
+
+def _verify(catalogue: "Catalogue", cache: "Cache", names: Sequence[str], mirror: str | None) -> int:
+    """1 if a file is damaged, or one that was named is missing."""
+    from choreai.weights.cache import sha256_of
+    from choreai.weights.mirror import hash_in_mirror, resolve_mirror
+
+    place = resolve_mirror(mirror) if mirror else str(cache.folder)
+    code, num_there = 0, 0
+    for entry in catalogue.expand(names or catalogue.weights):
+        path = cache.path_of(entry)
+        found = hash_in_mirror(entry, place) if mirror else sha256_of(path) if path.is_file() else None
+        if found is None:
+            if names:
+                print(f"{entry.name}: missing in {place}")
+                code = 1
+            continue
+        num_there += 1
+        if found == entry.sha256:
+            print(f"{entry.name}: good")
+        else:
+            remedy = "delete it and mirror again" if mirror else f"`choreai weights fetch {entry.name}` replaces it"
+            print(f"{entry.name}: damaged; sha256 {found}, expected {entry.sha256}; {remedy}")
+            code = 1
+    if not num_there:
+        print(f"no weights in {place}")
+    return code
+
+
+def _mirror(catalogue: "Catalogue", cache: "Cache", names: Sequence[str], target: str) -> int:
+    from choreai.weights.mirror import copy_to_mirror, resolve_mirror, write_index
+
+    target = resolve_mirror(target)
+    entries = catalogue.expand(names) if names else [e for e in catalogue.weights.values() if cache.find(e)]
+    if not entries:
+        raise WeightsError(f"there are no weights in {cache.folder} to mirror; `choreai weights fetch crowd-cpu` first")
+    for done in copy_to_mirror(entries, cache, target):
+        print(f"{done.entry.name}: {done.uri}{' (was there)' if done.was_there else ''}")
+    print(f"index: {write_index(catalogue, target)}")
+    return 0
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows under a header; the column MB to the right."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if name == "MB" else cell.ljust(width)
+            for name, cell, width in zip(rows[0], row, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f}" if num_bytes else "?"
