@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 WEIGHTS = """\
 Get the weights that choreai recommends: person detectors, pose networks,
-re-identification. Only `fetch` and `mirror` use a network.
+re-identification. Only `fetch` and mirrors use a network.
 
-  choreai weights list                    what there is, on what terms, what is here
-  choreai weights list rtmpose-s          everything about one
-  choreai weights fetch crowd-cpu         a set: a detector and a pose network
-  choreai weights verify                  read every file here again, compare hashes
+  choreai weights list               what there is, on what terms, what is here
+  choreai weights list rtmpose-s     everything about one
+  choreai weights fetch crowd-cpu    a set: a detector and a pose network
+  choreai weights verify             read every file here again, compare hashes
 
 A cut download is resumed by the same command. For machines without a network,
 once from one that has it:
@@ -32,9 +32,9 @@ once from one that has it:
   choreai weights mirror s3://bucket/weights
   choreai weights fetch crowd-cpu --mirror s3://bucket/weights
 
-Files lie by hash under $CHOREAI_WEIGHTS (default: ~/.cache/choreai/weights). One
-with another hash than the catalogue's is refused. Exit codes: 0 done, 1 not
-reached, no space or damaged (run again to resume), 2 wrong bytes or input."""
+Files lie by hash under $CHOREAI_WEIGHTS (default: ~/.cache/choreai/weights). A
+file with another hash than the catalogue's is refused. Exit codes: 0 done,
+1 not reached, no space or damaged (run again to resume), 2 wrong bytes or input."""
 
 LIST_FOOTER = """
 The licence is the code's. The data that weights were trained on have terms of
