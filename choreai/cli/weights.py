@@ -34,7 +34,8 @@ once from one that has it:
 
 Files lie by hash under $CHOREAI_WEIGHTS (default: ~/.cache/choreai/weights). A
 file with another hash than the catalogue's is refused. Exit codes: 0 done,
-1 not reached, no space or damaged (run again to resume), 2 wrong bytes or input."""
+1 not reached, no space or damaged (run again to resume), 2 wrong bytes or
+input."""
 
 LIST_FOOTER = """
 The licence is the code's. The data that weights were trained on have terms of

@@ -23,13 +23,14 @@ def unpack_member(archive: Path, member: str, to: Path, *, num_bytes: int = 0) -
     try:
         with zipfile.ZipFile(archive) as content:
             info = _find(content, member)
-            if num_bytes and info.file_size != num_bytes:
+            if info.file_size > _MAX_BYTES or (num_bytes and info.file_size != num_bytes):
+                expected = f"{num_bytes:,}" if num_bytes else "fewer"
                 raise WeightsError(
-                    f"{info.filename} in the zip has {info.file_size:,} bytes, the catalogue says {num_bytes:,}"
+                    f"{info.filename} in the zip has {info.file_size:,} bytes, {expected} are expected; nothing was kept"
                 )
-            _copy(content, info, to, limit=num_bytes or _MAX_BYTES)
+            _copy(content, info, to)
     except _BROKEN as exc:
-        raise WeightsError(f"the download is no zip that can be read ({exc}); fetch it again") from exc
+        raise WeightsError(f"the download is no zip that can be read ({exc}); nothing was kept") from exc
 
 
 def _find(content: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
@@ -40,14 +41,11 @@ def _find(content: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
     return found[0]
 
 
-def _copy(content: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path, *, limit: int) -> None:
-    done = 0
+def _copy(content: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path) -> None:
+    """Whatever the data would unpack to, zipfile stops at the size that the header says."""
     with os_errors(to):
         target = to.open("wb", buffering=0)
     with content.open(info) as source, target:
         while chunk := source.read(_CHUNK_BYTES):
-            done += len(chunk)
-            if done > limit:  # its header may say what it likes
-                raise WeightsError(f"{info.filename} in the zip is larger than {limit:,} bytes; it is not unpacked")
             with os_errors(to):
                 write_all(target.fileno(), chunk)
