@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from drivers import ROOT
 from weights_server import entry_settings, made_bytes, sha256, write_catalogue
+
+from choreai.cli.weights import weights_parser
+from choreai.weights import read_catalogue
 
 DATA, WRONG = made_bytes(5_000), made_bytes(5_000, seed=1)
 
@@ -110,3 +115,30 @@ def test_a_mistake_exits_with_2_and_says_what_to_do(arguments, words, catalogue,
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---- docs/weights.md ----
+
+
+def test_the_page_names_the_sets_and_commands_there_are():
+    lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:5]] for line in lines if line.startswith("| `crowd")]
+    catalogue = read_catalogue()
+    for name, detector, pose, megabytes in rows:
+        assert catalogue.sets[name] == (detector, pose)
+        assert int(megabytes) == round(sum(entry.num_bytes for entry in catalogue.expand([name])) / 1e6)
+    assert {row[0] for row in rows} == set(catalogue.sets)
+    commands = [line.split("#")[0].split()[3:] for line in lines if line.startswith("$ choreai weights ")]
+    assert {words[0] for words in commands} == {"list", "fetch", "verify", "mirror"}
+    for words in commands:
+        arguments = weights_parser("choreai weights").parse_args(words)
+        assert catalogue.expand(arguments.names) or not arguments.names
+
+
+def test_the_page_has_every_file_with_its_licence_and_data():
+    lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
+    terms = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines if line.count("|") == 5]
+    for entry in read_catalogue().weights.values():
+        (row,) = [row for row in terms if row[0].startswith("`") and fnmatch(entry.name, row[0].strip("`"))]
+        assert row[1] == entry.licence
+        assert all(word in entry.data.terms for word in row[2].split(", "))

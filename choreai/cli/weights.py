@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -179,7 +180,7 @@ def _progress(entry: "WeightsFile") -> "Iterator[OnProgress]":
     """A bar on a terminal, a line now and then elsewhere; both on standard error."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from choreai.cli.console import console
+    from choreai.pipeline.progress import console
 
     if not console.is_terminal:
         yield _logged_progress(entry.name)
@@ -192,9 +193,7 @@ def _progress(entry: "WeightsFile") -> "Iterator[OnProgress]":
 
 
 def _logged_progress(name: str) -> "Callable[[int, int | None], None]":
-    import time
-
-    from choreai.cli.console import LOG_EVERY_SECONDS
+    from choreai.pipeline.progress import LOG_EVERY_SECONDS
 
     last = time.monotonic()
 

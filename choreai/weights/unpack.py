@@ -25,9 +25,8 @@ def unpack_member(archive: Path, member: str, to: Path, *, num_bytes: int = 0) -
             info = _find(content, member)
             if info.file_size > _MAX_BYTES or (num_bytes and info.file_size != num_bytes):
                 expected = f"{num_bytes:,}" if num_bytes else "fewer"
-                raise WeightsError(
-                    f"{info.filename} in the zip has {info.file_size:,} bytes, {expected} are expected; nothing was kept"
-                )
+                found = f"{info.filename} in the zip has {info.file_size:,} bytes"
+                raise WeightsError(f"{found}, {expected} are expected; nothing was kept")
             _copy(content, info, to)
     except _BROKEN as exc:
         raise WeightsError(f"the download is no zip that can be read ({exc}); nothing was kept") from exc
