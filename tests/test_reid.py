@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from choreai.pose.estimator import FloatArray, Poses
+from choreai.arrays import FloatArray
+from choreai.pose.estimator import Poses
 from choreai.pose.reid import ReidSettings, ReidTracker
 
 STEP_SECONDS = 1 / 8

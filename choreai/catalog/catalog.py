@@ -9,10 +9,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.arrays import BoolArray, IntArray
 from choreai.catalog.allowed_roots import is_outside
 from choreai.catalog.fast_csv import read_plain_csv
 from choreai.catalog.listings import listed_content_ids
@@ -71,7 +71,7 @@ class Catalog:
                     raise ValueError(f"{row['video_id']!r} has no content id; call with_content_ids first")
                 yield Video(**row)
 
-    def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Catalog":
+    def select(self, rows: BoolArray | IntArray) -> "Catalog":
         """The catalog of some rows: a mask over all of them, or their indices in the order wanted."""
         chosen = self.table.filter if rows.dtype == np.bool_ else self.table.take
         return Catalog(self.uri, chosen(pa.array(rows)))
@@ -252,5 +252,5 @@ def _first(mask: pa.ChunkedArray) -> int | None:
     return None if index < 0 else index
 
 
-def _indices(mask: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def _indices(mask: pa.Array | pa.ChunkedArray) -> IntArray:
     return np.flatnonzero(mask.to_numpy(zero_copy_only=False) if isinstance(mask, pa.Array) else mask.to_numpy())

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.arrays import BoolArray, Int32Array
 from choreai.catalog.catalog import Catalog, Video
 from choreai.fingerprint import fingerprint
 
@@ -94,8 +95,8 @@ class _LatestAttempts:
 
     first: npt.NDArray[np.uint64]
     second: npt.NDArray[np.uint64]
-    attempts: npt.NDArray[np.int32]
-    quarantined: npt.NDArray[np.bool_]
+    attempts: Int32Array
+    quarantined: BoolArray
 
     @classmethod
     def of(cls, known: pa.Table | pa.RecordBatchReader) -> "_LatestAttempts":
@@ -109,7 +110,7 @@ class _LatestAttempts:
             columns = {name: column[is_last] for name, column in columns.items()}
         return cls(**columns)
 
-    def look_up(self, keys: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    def look_up(self, keys: pa.Table) -> tuple[Int32Array, BoolArray]:
         """For each row of `keys` its attempts so far (0: none), and whether the last of them failed."""
         tried, failed = np.zeros(len(keys), np.int32), np.zeros(len(keys), np.bool_)
         if not len(self.first):

@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import ImageArray
 from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
@@ -150,7 +150,7 @@ class _Pictures:
             _write_image(self._folder / self._source.image_id(frame.frame_index), frame.image)
 
 
-def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
+def _write_image(path: Path, image: ImageArray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_written = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

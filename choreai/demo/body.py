@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from choreai.arrays import Float64Array
 
 LEFT, RIGHT = 0, 1
 SIDES = ("left", "right")
@@ -82,7 +82,7 @@ class Body:
         return self.upper_arm + self.forearm
 
     @property
-    def head_radii(self) -> Array:
+    def head_radii(self) -> Float64Array:
         """(3,): half width, half height, half depth."""
         return np.array([0.046, 0.066, 0.056]) * self.height * self.head
 
@@ -96,33 +96,33 @@ class Pose:
     from the point under the dancer.
     """
 
-    travel: Array
+    travel: Float64Array
     """(F, 2) x and z of the dancer on the floor, metres."""
-    facing: Array
+    facing: Float64Array
     """(F,) yaw of the whole body."""
-    drop: Array
+    drop: Float64Array
     """(F,) pelvis below standing height, in leg lengths; negative in a jump."""
-    sway: Array
+    sway: Float64Array
     """(F, 2) pelvis to the left and to the front, in leg lengths."""
-    pelvis: Array
+    pelvis: Float64Array
     """(F, 3) yaw, pitch, roll."""
-    chest: Array
+    chest: Float64Array
     """(F, 3) relative to the pelvis; pitch > 0 bows forward."""
-    head: Array
+    head: Float64Array
     """(F, 3) relative to the chest."""
-    shoulders: Array
+    shoulders: Float64Array
     """(F, 2) lift, 1 = a strong shrug."""
-    hands: Array
+    hands: Float64Array
     """(F, 2, 3) outward, up, forward."""
-    elbows: Array
+    elbows: Float64Array
     """(F, 2, 3) the direction to which the elbow points."""
-    feet: Array
+    feet: Float64Array
     """(F, 2, 3) outward, up, forward."""
-    toes_out: Array
+    toes_out: Float64Array
     """(F, 2) yaw of the foot, outward."""
-    toes_down: Array
+    toes_down: Float64Array
     """(F, 2) pitch of the foot; the heel rises and the ball stays down."""
-    knees_out: Array
+    knees_out: Float64Array
     """(F, 2) yaw of the knee beyond that of the foot."""
 
     @classmethod
@@ -146,9 +146,9 @@ class Pose:
             knees_out=np.zeros((num_frames, 2)),
         )
 
-    def blended(self, other: "Pose", weight: Array) -> "Pose":
+    def blended(self, other: "Pose", weight: Float64Array) -> "Pose":
         """This pose where `weight` (F,) is 0, `other` where it is 1."""
-        mixed: dict[str, Array] = {}
+        mixed: dict[str, Float64Array] = {}
         for field in fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
             mixed[field.name] = mine + (theirs - mine) * weight.reshape(-1, *[1] * (mine.ndim - 1))
@@ -164,12 +164,12 @@ class Pose:
 class Bone:
     """A rigid set of axes in every frame; mesh vertices hang on it."""
 
-    origin: Array
+    origin: Float64Array
     """(F, 3)."""
-    axes: Array
+    axes: Float64Array
     """(F, 3, 3), columns are the bone's x, y (along the limb) and z in world coordinates."""
 
-    def point(self, xyz: npt.ArrayLike) -> Array:
+    def point(self, xyz: npt.ArrayLike) -> Float64Array:
         """(F, 3): a point given in the bone's own axes."""
         return self.origin + self.axes @ np.asarray(xyz, np.float64)
 
@@ -178,14 +178,14 @@ class Bone:
 class Skeleton:
     """The posed body."""
 
-    keypoints_xyz: Array
+    keypoints_xyz: Float64Array
     """(F, 17, 3) COCO-17 order, world metres."""
     bones: dict[str, Bone]
     """`spine_0` ... `spine_13`, `neck`, `head`, and for each side `shoulder`, `upper_arm`, `forearm`, `thigh`,
     `shank`, `foot`, as in `left_foot`."""
 
 
-def rotation(angles: npt.ArrayLike) -> Array:
+def rotation(angles: npt.ArrayLike) -> Float64Array:
     """(..., 3, 3): about y by the yaw, after x by the pitch, after z by the roll, of `angles` (..., 3)."""
     cy, cp, cr = np.moveaxis(np.cos(angles), -1, 0)
     sy, sp, sr = np.moveaxis(np.sin(angles), -1, 0)
@@ -216,34 +216,34 @@ def pose_skeleton(body: Body, pose: Pose) -> Skeleton:
     return Skeleton(np.stack(face + pairs, 1), bones)
 
 
-def _yaw(angle: Array) -> Array:
+def _yaw(angle: Float64Array) -> Float64Array:
     return np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1)
 
 
-def _unit(vectors: Array) -> Array:
+def _unit(vectors: Float64Array) -> Float64Array:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _dot(a: Array, b: Array) -> Array:
+def _dot(a: Float64Array, b: Float64Array) -> Float64Array:
     return np.sum(a * b, axis=-1, keepdims=True)
 
 
-def _turned(axes: Array, xyz: Array) -> Array:
+def _turned(axes: Float64Array, xyz: Float64Array) -> Float64Array:
     return (axes @ xyz[..., None])[..., 0]
 
 
-def _mirrored(xyz: Array, side: int) -> Array:
+def _mirrored(xyz: Float64Array, side: int) -> Float64Array:
     return xyz * np.array([OUTWARD[side], 1.0, 1.0])
 
 
-def _aimed(origin: Array, direction: Array, forward: Array) -> Bone:
+def _aimed(origin: Float64Array, direction: Float64Array, forward: Float64Array) -> Bone:
     """A bone whose y runs along `direction` and whose z lies as near to `forward` as it can."""
     y = _unit(direction)
     z = _unit(forward - y * _dot(y, forward))
     return Bone(origin, np.stack([np.cross(y, z), y, z], -1))
 
 
-def _ankle_position(body: Body, pose: Pose, whole: Array, side: int) -> Array:
+def _ankle_position(body: Body, pose: Pose, whole: Float64Array, side: int) -> Float64Array:
     """Where the pose wants the ankle: over the sole, or higher while only the ball of the foot is down."""
     down = pose.toes_down[:, side]
     above_floor = body.ankle_height * np.cos(down) + BALL_OF_FOOT * body.height * np.maximum(np.sin(down), 0)
@@ -254,7 +254,7 @@ def _ankle_position(body: Body, pose: Pose, whole: Array, side: int) -> Array:
     return ankle
 
 
-def _pelvis_position(body: Body, pose: Pose, whole: Array) -> Array:
+def _pelvis_position(body: Body, pose: Pose, whole: Float64Array) -> Float64Array:
     """Over the feet at the height the pose asks for, or lower if the standing leg could not reach the floor."""
     sway = np.stack([pose.sway[:, 0], np.zeros(len(whole)), pose.sway[:, 1]], -1) * body.leg
     position = _turned(whole, sway)
@@ -273,7 +273,7 @@ def _pelvis_position(body: Body, pose: Pose, whole: Array) -> Array:
     return position
 
 
-def _spine(body: Body, pelvis: Bone, waist: Array, half_bent: Array, chest: Bone) -> dict[str, Bone]:
+def _spine(body: Body, pelvis: Bone, waist: Float64Array, half_bent: Float64Array, chest: Bone) -> dict[str, Bone]:
     """One bone a ring of the torso, bending from pelvis over waist to chest."""
     bones = {}
     for index, level in enumerate(SPINE_LEVELS):
@@ -300,7 +300,7 @@ def _neck_and_head(body: Body, pose: Pose, chest: Bone) -> dict[str, Bone]:
 class _Limb:
     """An arm or a leg."""
 
-    keypoints: tuple[Array, Array, Array]
+    keypoints: tuple[Float64Array, Float64Array, Float64Array]
     """Start, middle and end, (F, 3) each."""
     bones: dict[str, Bone]
 
@@ -309,13 +309,13 @@ class _Limb:
 class _Reach:
     """Two bones from a fixed start towards a target; (F, 3) each."""
 
-    middle: Array
-    end: Array
-    bend: Array
+    middle: Float64Array
+    end: Float64Array
+    bend: Float64Array
     """Unit vector from the straight line towards the middle."""
 
 
-def _reach(start: Array, target: Array, towards: Array, *, upper: float, lower: float) -> _Reach:
+def _reach(start: Float64Array, target: Float64Array, towards: Float64Array, *, upper: float, lower: float) -> _Reach:
     """Closed-form inverse kinematics (law of cosines); a target out of reach is approached as far as it goes."""
     line = target - start
     direction = _unit(line)
@@ -341,7 +341,7 @@ def _arm(body: Body, pose: Pose, chest: Bone, side: int) -> _Limb:
     return _Limb((shoulder, arm.middle, arm.end), bones)
 
 
-def _leg(body: Body, pose: Pose, whole: Array, pelvis: Bone, side: int) -> _Limb:
+def _leg(body: Body, pose: Pose, whole: Float64Array, pelvis: Bone, side: int) -> _Limb:
     sign = OUTWARD[side]
     hip = pelvis.point([sign * body.half_hips, 0, 0])
     turn = sign * pose.toes_out[:, side]

@@ -5,7 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from choreai.demo.body import Array, Body, Pose, Skeleton, pose_skeleton
+from choreai.arrays import Float64Array
+from choreai.demo.body import Body, Pose, Skeleton, pose_skeleton
 from choreai.demo.manner import Manner
 from choreai.demo.moves import COMMON_MOVES, STYLES_BY_NAME, Move, eased
 
@@ -36,7 +37,7 @@ class Choreography:
     """Danced in turn, from the first again after the last."""
     beats_per_minute: float
     first_beat: float
-    wander: Array
+    wander: Float64Array
     """(3, 3) amplitude in metres, frequency in Hz and phase of three slow drifts along x."""
 
     @classmethod
@@ -51,7 +52,7 @@ class Choreography:
             wander=rng.uniform([0.005, 0.10, 0.0], [0.025, 0.35, 2 * np.pi], (3, 3)),
         )
 
-    def pose(self, seconds: Array, body: Body) -> Pose:
+    def pose(self, seconds: Float64Array, body: Body) -> Pose:
         """The pose of `body` at each of the times `seconds` (F,), which must rise."""
         beat = self.first_beat + seconds * self.beats_per_minute / 60
         starts = self._starts(until=beat[-1])
@@ -61,13 +62,13 @@ class Choreography:
         pose.travel[:, 0] += np.sin(2 * np.pi * frequency * seconds[:, None] + phase) @ amplitude
         return _levelled(pose, seconds, body, self.manner)
 
-    def _starts(self, *, until: float) -> Array:
+    def _starts(self, *, until: float) -> Float64Array:
         """The beats at which the moves begin, from 0 to the first one after `until`."""
         lengths = [COMMON_MOVE_BEATS if move in COMMON_MOVES else MOVE_BEATS for move in self.moves]
         num_rounds = int(until // sum(lengths)) + 1
         return np.concatenate([[0.0], np.cumsum(lengths * num_rounds)])
 
-    def _move(self, number: int, beat: Array, starts: Array) -> Pose:
+    def _move(self, number: int, beat: Float64Array, starts: Float64Array) -> Pose:
         """The `number`-th move of the dance, blended in from the one before."""
         before = max(number - 1, 0)
         current = self.moves[number % len(self.moves)](self.manner, beat, beat - starts[number])
@@ -87,7 +88,7 @@ def _draw_moves(own: tuple[Move, ...], rng: np.random.Generator) -> tuple[Move, 
     return tuple(moves)
 
 
-def _levelled(pose: Pose, seconds: Array, body: Body, manner: Manner) -> Pose:
+def _levelled(pose: Pose, seconds: Float64Array, body: Body, manner: Manner) -> Pose:
     """The pose with every part of the body as lively as the manner wants it, whatever the style.
 
     As loudness is levelled between songs: what is left to tell styles apart is the shape of the movement.
@@ -102,7 +103,7 @@ def _levelled(pose: Pose, seconds: Array, body: Body, manner: Manner) -> Pose:
     return _scaled(pose, manner, scale)
 
 
-def _part_speeds(skeleton: Skeleton, seconds: Array, height: float) -> dict[str, float]:
+def _part_speeds(skeleton: Skeleton, seconds: Float64Array, height: float) -> dict[str, float]:
     """Mean speed of each part in the picture plane, in body heights a second."""
     xy = skeleton.keypoints_xyz[..., :2] / height
     hips, shoulders = xy[:, 11:13].mean(1, keepdims=True), xy[:, 5:7].mean(1, keepdims=True)
@@ -122,7 +123,7 @@ def _scaled(pose: Pose, manner: Manner, scale: dict[str, float]) -> Pose:
     """The pose with each part's movement made larger or smaller around its mean; for the hands around their home,
     for the feet around the stance."""
 
-    def around_mean(channel: Array, part: str) -> Array:
+    def around_mean(channel: Float64Array, part: str) -> Float64Array:
         return channel.mean(0) + (channel - channel.mean(0)) * scale[part]
 
     stance = np.array([manner.stance, 0, 0])

@@ -16,19 +16,17 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from choreai.demo.body import Array, Body, Skeleton, pose_skeleton
+from choreai.arrays import Float64Array, FloatArray, ImageArray
+from choreai.demo.body import Body, Skeleton, pose_skeleton
 from choreai.demo.choreography import Choreography
 from choreai.demo.look import Look
 from choreai.demo.manner import Manner
 from choreai.demo.mesh import build_mesh
 from choreai.demo.moves import STYLES_BY_NAME
 from choreai.demo.render import render_frames
-from choreai.demo.scene import Camera, Image, Scene
+from choreai.demo.scene import Camera, Scene
 from choreai.errors import StorageError
-
-FloatArray = npt.NDArray[np.float32]
 
 STYLES: tuple[str, ...] = tuple(STYLES_BY_NAME)
 
@@ -87,7 +85,7 @@ class Dancer:
         """The studio, seen by that camera."""
         return Scene.draw(np.random.default_rng([self.seed, _SCENE]), self.camera(size_wh), self.look)
 
-    def skeleton(self, seconds: Array) -> Skeleton:
+    def skeleton(self, seconds: Float64Array) -> Skeleton:
         """The dance at each of the times `seconds` (F,), which must rise."""
         return pose_skeleton(self.body, self.choreography.pose(seconds, self.body))
 
@@ -223,7 +221,7 @@ def _write_table(path: Path, dancers: list[Dancer]) -> Path:
     return path
 
 
-def _frame_times(duration_seconds: float, frames_per_second: int) -> Array:
+def _frame_times(duration_seconds: float, frames_per_second: int) -> Float64Array:
     """(F,) seconds. Raises ValueError for a clip of fewer than two frames."""
     num_frames = round(duration_seconds * frames_per_second)
     if num_frames < 2:
@@ -237,7 +235,7 @@ def _in_pixels(skeleton: Skeleton, camera: Camera) -> FloatArray:
     return camera.view(skeleton.keypoints_xyz)[..., :2].astype(np.float32)
 
 
-def _encode(path: Path, frames: Iterable[Image], *, frames_per_second: int, size_wh: tuple[int, int]) -> None:
+def _encode(path: Path, frames: Iterable[ImageArray], *, frames_per_second: int, size_wh: tuple[int, int]) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         # One thread: the bytes must not depend on the machine, and processes share the cores already.
         stream = container.add_stream("libx264", rate=frames_per_second)

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from choreai.demo.body import Array
+from choreai.arrays import Float64Array
 
 SKIN_TONES = ((241, 194, 160), (224, 172, 130), (198, 134, 95), (150, 95, 65), (112, 72, 50), (88, 58, 44))
 """RGB, light to dark."""
@@ -65,12 +65,12 @@ class Look:
         )
 
     @property
-    def skin(self) -> Array:
+    def skin(self) -> Float64Array:
         """(3,) RGB."""
         return np.array(SKIN_TONES[self.skin_tone], np.float64)
 
 
-def _draw_cloth(rng: np.random.Generator, *, avoid: tuple[Array, ...]) -> tuple[float, float, float]:
+def _draw_cloth(rng: np.random.Generator, *, avoid: tuple[Float64Array, ...]) -> tuple[float, float, float]:
     """A fabric colour that stands out from all of `avoid`."""
     while True:
         red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.10, 0.75), rng.uniform(0.25, 0.95))

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from choreai.demo.body import Array
+from choreai.arrays import Float64Array
 
 SPEEDS = {
     "hips": (0.06, 0.15),
@@ -35,13 +35,13 @@ class Manner:
     """Half the distance between the feet, in body heights."""
     facing: float
     """Yaw from the camera, radians."""
-    home: Array
+    home: Float64Array
     """(3,) where the hands are on average: outward, up, forward."""
-    elbows: Array
+    elbows: Float64Array
     """(3,) where the elbows point."""
     lead: int
     """The side that starts, LEFT or RIGHT."""
-    taste: Array
+    taste: Float64Array
     """(8,) uniform numbers in [0, 1): the moves' small choices."""
     liveliness: dict[str, float]
     """By part of the body, see SPEEDS."""

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from choreai.demo.body import OUTWARD, SIDES, SPINE_LEVELS, Array, Body, Skeleton, rotation
+from choreai.arrays import Float64Array, FloatArray, Int32Array
+from choreai.demo.body import OUTWARD, SIDES, SPINE_LEVELS, Body, Skeleton, rotation
 from choreai.demo.look import SLEEVES, TROUSERS, Look
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int32]
 
 _DOME = np.array([0.05, 0.60, 0.90])
 """Ring radii of a rounded end, outermost first."""
@@ -26,9 +24,9 @@ class Part:
 
     bones: tuple[str, ...]
     """The bone of each ring."""
-    rings: Array
+    rings: Float64Array
     """(R, M, 3) vertices in the axes of their ring's bone; rings rise along y and turn from x to z."""
-    colours: Array
+    colours: Float64Array
     """(R - 1, 3) RGB of the strips between rings."""
     layer: float = 0.0
     """Metres by which it counts as nearer when painted: what lies on a surface must cover it."""
@@ -38,9 +36,9 @@ class Part:
 class Mesh:
     """All parts of one dancer: V vertices, Q quads."""
 
-    vertices: dict[str, Array]
+    vertices: dict[str, Float64Array]
     """(n, 3) by bone, in the bone's axes; V in all, in this order."""
-    quads: IntArray
+    quads: Int32Array
     """(Q, 4) vertex numbers, counterclockwise seen from outside."""
     colours: FloatArray
     """(Q, 3) RGB."""
@@ -94,9 +92,9 @@ def _joined(parts: Iterable[Part]) -> Mesh:
 
 def _tube(
     bones: str | Sequence[str],
-    centres: Array,
-    radii_x: Array,
-    radii_z: Array,
+    centres: Float64Array,
+    radii_x: Float64Array,
+    radii_z: Float64Array,
     colours: npt.ArrayLike,
     *,
     num_sides: int,
@@ -114,8 +112,8 @@ def _tube(
 
 def _limb(
     bone: str,
-    y: Array,
-    radii: Array,
+    y: Float64Array,
+    radii: Float64Array,
     colours: npt.ArrayLike,
     *,
     num_sides: int,
@@ -134,10 +132,10 @@ def _limb(
 def _ellipsoid(
     bone: str,
     centre: npt.ArrayLike,
-    radii: Array,
+    radii: Float64Array,
     colour: npt.ArrayLike,
     *,
-    turn: Array | None = None,
+    turn: Float64Array | None = None,
     num_rings: int = 5,
     num_sides: int = 8,
     lowest: float = -np.pi / 2,
@@ -154,7 +152,7 @@ def _ellipsoid(
     return Part(part.bones, rings + np.asarray(centre, np.float64), part.colours, layer)
 
 
-def _mixed(a: npt.ArrayLike, b: npt.ArrayLike, share_of_b: float) -> Array:
+def _mixed(a: npt.ArrayLike, b: npt.ArrayLike, share_of_b: float) -> Float64Array:
     """Between two colours."""
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return first + (second - first) * share_of_b
@@ -241,7 +239,7 @@ def _hair(body: Body, look: Look) -> list[Part]:
     return parts
 
 
-def _clothed(reach: float, y: Array, cloth: npt.ArrayLike, skin: Array) -> Array:
+def _clothed(reach: float, y: Float64Array, cloth: npt.ArrayLike, skin: Float64Array) -> Float64Array:
     """(n - 1, 3): cloth on the strips between the shares `y` (n,) of the limb up to `reach`, skin beyond."""
     middle = (y[:-1] + y[1:]) / 2
     return np.where((middle < reach)[:, None], np.asarray(cloth, np.float64), skin)
@@ -299,7 +297,7 @@ def _shoe(body: Body, look: Look, name: str) -> list[Part]:
     sole_height = np.full_like(along, 0.006 * height)
     lying = rotation((0, np.pi / 2, 0))  # y of the tube to z of the foot, its z down
 
-    def lofted(width: Array, thickness: Array, colour: npt.ArrayLike) -> Part:
+    def lofted(width: Float64Array, thickness: Float64Array, colour: npt.ArrayLike) -> Part:
         centres = np.stack([0 * along, along, body.ankle_height - thickness], -1)
         part = _tube(bone, centres, width, thickness, colour, num_sides=10, squareness=2.6)
         return Part(part.bones, np.einsum("ij,rmj->rmi", lying, part.rings), part.colours)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreai.demo.body import LEFT, OUTWARD, PITCH, RIGHT, ROLL, YAW, Array, Pose
+from choreai.arrays import Float64Array
+from choreai.demo.body import LEFT, OUTWARD, PITCH, RIGHT, ROLL, YAW, Pose
 from choreai.demo.manner import Manner
 
-Move = Callable[[Manner, Array, Array], Pose]
+Move = Callable[[Manner, Float64Array, Float64Array], Pose]
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Style:
     """How long a change of move takes."""
 
 
-def eased(x: Array) -> Array:
+def eased(x: Float64Array) -> Float64Array:
     """0 up to x = 0, 1 from x = 1, an even ease between (smoothstep)."""
     inside = np.clip(x, 0, 1)
     return inside * inside * (3 - 2 * inside)
 
 
-def _keyed(beat: Array, values: Array, *, hold: float, attack: float) -> Array:
+def _keyed(beat: Float64Array, values: Float64Array, *, hold: float, attack: float) -> Float64Array:
     """(F, ...): the `values` (K, ...) in turn, each for `hold` beats and reached within `attack` beats."""
     index = np.floor(beat / hold).astype(int)
     weight = eased((beat - index * hold) / attack).reshape(-1, *[1] * (values.ndim - 1))
@@ -42,17 +43,17 @@ def _keyed(beat: Array, values: Array, *, hold: float, attack: float) -> Array:
     return previous + (current - previous) * weight
 
 
-def _vector(*parts: Array | float) -> Array:
+def _vector(*parts: Float64Array | float) -> Float64Array:
     """(F, 3) from three numbers or (F,) arrays."""
     return np.stack(np.broadcast_arrays(*parts), -1).astype(np.float64)
 
 
-def _step(beat: Array, side: int) -> Array:
+def _step(beat: Float64Array, side: int) -> Float64Array:
     """0 to 1 and back in the beats that belong to `side`, 0 in the others."""
     return np.maximum(np.sin(np.pi * (beat + side)), 0)
 
 
-def _at_home(m: Manner, beat: Array) -> Pose:
+def _at_home(m: Manner, beat: Float64Array) -> Pose:
     pose = Pose.standing(len(beat))
     pose.facing += m.facing
     pose.hands[:] = m.home
@@ -68,14 +69,14 @@ def _at_home(m: Manner, beat: Array) -> Pose:
 # --- moves of every style ---
 
 
-def _plain_groove(m: Manner, beat: Array) -> Pose:
+def _plain_groove(m: Manner, beat: Float64Array) -> Pose:
     pose = _at_home(m, beat)
     pose.drop += 0.05 * m.taste[0] * (0.5 + 0.5 * np.cos(2 * np.pi * beat))
     pose.sway[:, 0] += 0.06 * m.taste[1] * np.sin(np.pi * beat)
     return pose
 
 
-def walk_in_place(m: Manner, beat: Array, since: Array) -> Pose:
+def walk_in_place(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     pose = _plain_groove(m, beat)
     swing = 0.15 * np.sin(np.pi * beat)
     for side in (LEFT, RIGHT):
@@ -85,7 +86,7 @@ def walk_in_place(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def side_to_side(m: Manner, beat: Array, since: Array) -> Pose:
+def side_to_side(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     pose = _plain_groove(m, beat)
     pose.travel[:, 0] += 0.10 * np.sin(np.pi * beat / 2)
     for side in (LEFT, RIGHT):
@@ -93,14 +94,14 @@ def side_to_side(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def open_arms(m: Manner, beat: Array, since: Array) -> Pose:
+def open_arms(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     pose = _plain_groove(m, beat)
     opened = (0.5 - 0.5 * np.cos(np.pi * beat / 2))[:, None, None]
     pose.hands += opened * (np.array([0.60, 0.55, 0.20]) - m.home)
     return pose
 
 
-def hands_on_hips(m: Manner, beat: Array, since: Array) -> Pose:
+def hands_on_hips(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """A breather: the weight goes from one foot to the other."""
     pose = _plain_groove(m, beat)
     pose.hands[:] = (0.15, -0.55, 0.15)
@@ -115,7 +116,7 @@ COMMON_MOVES: tuple[Move, ...] = (walk_in_place, side_to_side, open_arms, hands_
 # --- afrobeat: hips circle, everything bounces twice a beat, feet work ---
 
 
-def _afrobeat_groove(m: Manner, beat: Array) -> Pose:
+def _afrobeat_groove(m: Manner, beat: Float64Array) -> Pose:
     pose = _at_home(m, beat)
     swing, double = np.sin(np.pi * beat), np.cos(2 * np.pi * beat)
     pose.drop += 0.07 * (0.5 + 0.5 * double)
@@ -135,7 +136,7 @@ def _afrobeat_groove(m: Manner, beat: Array) -> Pose:
     return pose
 
 
-def azonto(m: Manner, beat: Array, since: Array) -> Pose:
+def azonto(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """One foot twists on its ball while the arms drive up and down by turns."""
     pose = _afrobeat_groove(m, beat)
     twist, drive, lead = np.sin(2 * np.pi * beat), np.sin(np.pi * beat), m.lead
@@ -148,7 +149,7 @@ def azonto(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def shaku(m: Manner, beat: Array, since: Array) -> Pose:
+def shaku(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """Crossed wrists swing like a bell over quick little steps."""
     pose = _afrobeat_groove(m, beat)
     swing = np.sin(np.pi * beat)
@@ -160,7 +161,7 @@ def shaku(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def legwork(m: Manner, beat: Array, since: Array) -> Pose:
+def legwork(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """Knees lift in turn and the same side's arm goes up with them."""
     pose = _afrobeat_groove(m, beat)
     for side in (LEFT, RIGHT):
@@ -172,7 +173,7 @@ def legwork(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def low_hips(m: Manner, beat: Array, since: Array) -> Pose:
+def low_hips(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """The pelvis draws circles low over wide feet, the arms tip like scales."""
     pose = _afrobeat_groove(m, beat)
     swing, circle = np.sin(np.pi * beat), np.cos(np.pi * beat)
@@ -184,7 +185,7 @@ def low_hips(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def swirl(m: Manner, beat: Array, since: Array) -> Pose:
+def swirl(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """One arm swings a cloth overhead for two beats, then the other."""
     pose = _afrobeat_groove(m, beat)
     turn = 2 * np.pi * beat
@@ -203,7 +204,7 @@ _PORT_DE_BRAS = np.array([(0.15, -0.70, 0.40), (0.35, 0.05, 0.40), (0.15, 0.80, 
 """Where the arms go, both alike: low, opening, overhead (fifth), opening."""
 
 
-def _classical_groove(m: Manner, beat: Array) -> Pose:
+def _classical_groove(m: Manner, beat: Float64Array) -> Pose:
     pose = _at_home(m, beat)
     slow = np.pi * beat / 4
     pose.drop += 0.03 * np.sin(2 * slow)
@@ -219,7 +220,7 @@ def _classical_groove(m: Manner, beat: Array) -> Pose:
     return pose
 
 
-def plie(m: Manner, beat: Array, since: Array) -> Pose:
+def plie(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """The knees open and bend deep in two beats, then stretch, perhaps up to the balls of the feet."""
     pose = _classical_groove(m, beat)
     wave = np.cos(np.pi * beat / 2)
@@ -229,7 +230,7 @@ def plie(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def tendu(m: Manner, beat: Array, since: Array) -> Pose:
+def tendu(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """One leg in turn slides out with a stretched foot and returns."""
     pose = _classical_groove(m, beat)
     out = np.sin(np.pi * (beat % 4) / 4) ** 0.8
@@ -242,7 +243,7 @@ def tendu(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def adage(m: Manner, beat: Array, since: Array) -> Pose:
+def adage(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """One leg unfolds high to the side, the front or the back (arabesque) and sinks."""
     pose = _classical_groove(m, beat)
     up, lead = np.sin(np.pi * np.clip(since / 3, 0, 1)) ** 1.2, m.lead
@@ -260,7 +261,7 @@ def adage(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def passe(m: Manner, beat: Array, since: Array) -> Pose:
+def passe(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """One foot is drawn up to the other knee in turn, standing high on the ball of the other foot."""
     pose = _classical_groove(m, beat)
     up = np.sin(np.pi * (beat % 2) / 2) ** 0.8
@@ -275,7 +276,7 @@ def passe(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def saute(m: Manner, beat: Array, since: Array) -> Pose:
+def saute(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """A jump with stretched legs every two beats, out of a plié and into one."""
     pose = _classical_groove(m, beat)
     at = (beat % 2) / 2
@@ -294,14 +295,14 @@ _CLOSE = np.array([(-0.15, -0.05, 0.55), (-0.05, -0.15, 0.50), (0.0, 0.05, 0.60)
 """Where the hands hit, both alike."""
 
 
-def _hit_hands(m: Manner, beat: Array, *, hold: float) -> Array:
+def _hit_hands(m: Manner, beat: Float64Array, *, hold: float) -> Float64Array:
     """(F, 1, 3): hands that snap from hit to hit, wide and close in turn."""
     wide, close = np.roll(_WIDE, int(3 * m.taste[1]), axis=0), np.roll(_CLOSE, int(3 * m.taste[2]), axis=0)
     turns = np.stack([wide, close], 1).reshape(-1, 3)
     return _keyed(beat, turns, hold=hold, attack=0.25)[:, None]
 
 
-def _hiphop_groove(m: Manner, beat: Array) -> Pose:
+def _hiphop_groove(m: Manner, beat: Float64Array) -> Pose:
     pose = _at_home(m, beat)
     down = (0.5 + 0.5 * np.cos(2 * np.pi * beat)) ** 1.5
     pose.drop += 0.085 * down
@@ -318,7 +319,7 @@ def _hiphop_groove(m: Manner, beat: Array) -> Pose:
     return pose
 
 
-def hits(m: Manner, beat: Array, since: Array) -> Pose:
+def hits(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """An arm picture on every beat, snapped into and held, wide and close in turn."""
     pose = _hiphop_groove(m, beat)
     punch = np.exp(-5 * (beat % 1))
@@ -330,7 +331,7 @@ def hits(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def two_step(m: Manner, beat: Array, since: Array) -> Pose:
+def two_step(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """A quick step to one side, a hold, a quick step back; the arms open with every step."""
     pose = _hiphop_groove(m, beat)
     there = _keyed(beat, np.array([1.0, -1.0]), hold=1.0, attack=0.55)
@@ -344,7 +345,7 @@ def two_step(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def criss_cross(m: Manner, beat: Array, since: Array) -> Pose:
+def criss_cross(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """The feet jump apart and together, the arms with them."""
     pose = _hiphop_groove(m, beat)
     apart = _keyed(beat, np.array([1.0, 0.0]), hold=1.0, attack=0.4)
@@ -355,7 +356,7 @@ def criss_cross(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def pop(m: Manner, beat: Array, since: Array) -> Pose:
+def pop(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """The chest pops twice a beat under arms that change picture every second beat."""
     pose = _hiphop_groove(m, beat)
     kick = np.exp(-5 * ((2 * beat) % 1))
@@ -367,7 +368,7 @@ def pop(m: Manner, beat: Array, since: Array) -> Pose:
     return pose
 
 
-def body_roll(m: Manner, beat: Array, since: Array) -> Pose:
+def body_roll(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """A wave runs through chest and pelvis while the arms close and open."""
     pose = _hiphop_groove(m, beat)
     turn = np.pi * beat

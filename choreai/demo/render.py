@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from choreai.demo.body import Array, Skeleton
-from choreai.demo.mesh import FloatArray, Mesh
-from choreai.demo.scene import Image, Scene
+from choreai.arrays import Float64Array, FloatArray, ImageArray
+from choreai.demo.body import Skeleton
+from choreai.demo.mesh import Mesh
+from choreai.demo.scene import Scene
 from choreai.motion.skeleton import EDGES
 
 OVERSAMPLING = 2
@@ -18,7 +18,7 @@ SHADOW_SCALE = 4
 """Shadows are drawn this much smaller: they are soft anyway."""
 
 
-def render_frames(mesh: Mesh, skeleton: Skeleton, scene: Scene) -> Iterator[Image]:
+def render_frames(mesh: Mesh, skeleton: Skeleton, scene: Scene) -> Iterator[ImageArray]:
     """The F frames, (H, W, 3) RGB each."""
     vertices_xyz = mesh.posed(skeleton)
     vertices_view = scene.camera.view(vertices_xyz).astype(np.float32)
@@ -29,7 +29,7 @@ def render_frames(mesh: Mesh, skeleton: Skeleton, scene: Scene) -> Iterator[Imag
         yield image
 
 
-def _cast_shadow(image: Image, keypoints_xyz: Array, scene: Scene) -> None:
+def _cast_shadow(image: ImageArray, keypoints_xyz: Float64Array, scene: Scene) -> None:
     """Darken the floor of `image` where the body's segments keep the light away."""
     height, width = image.shape[:2]
     on_floor = keypoints_xyz - scene.light * (keypoints_xyz[:, 1:2] / scene.light[1])
@@ -50,7 +50,7 @@ def _cast_shadow(image: Image, keypoints_xyz: Array, scene: Scene) -> None:
         cv2.multiply(image[area], cv2.merge([kept, kept, kept]), dst=image[area], scale=1 / 255)
 
 
-def _paint(image: Image, mesh: Mesh, xyz: FloatArray, view: FloatArray, scene: Scene) -> None:
+def _paint(image: ImageArray, mesh: Mesh, xyz: FloatArray, view: FloatArray, scene: Scene) -> None:
     """Draw the dancer into `image`, within the box that the dancer fills."""
     height, width = image.shape[:2]
     left, top = np.maximum(np.floor(view[:, :2].min(0)).astype(int) - 1, 0)
@@ -80,7 +80,7 @@ def _signed_area(corners: FloatArray) -> FloatArray:
     return across[:, 0] * other[:, 1] - across[:, 1] * other[:, 0]
 
 
-def _shaded(colours: FloatArray, corners_xyz: FloatArray, scene: Scene) -> npt.NDArray[np.float64]:
+def _shaded(colours: FloatArray, corners_xyz: FloatArray, scene: Scene) -> Float64Array:
     """(Q, 3) RGB in [0, 255]: sky light, key light, a fill from the other side, and darker rims."""
     normals = np.cross(corners_xyz[:, 2] - corners_xyz[:, 0], corners_xyz[:, 3] - corners_xyz[:, 1])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

@@ -8,11 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from choreai.demo.body import Array
+from choreai.arrays import Float64Array, ImageArray
 from choreai.demo.look import Look
-
-Image = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float32]
 
 FLOORS = ((172, 128, 88), (150, 152, 158), (188, 176, 158), (112, 104, 104), (138, 96, 66))
 """RGB of boards, concrete, stone, dark vinyl, walnut."""
@@ -25,9 +22,9 @@ WALL_KINDS = ("plain", "bricks", "panels", "windows")
 class Camera:
     """A pinhole camera; pixels x right, y down, pixel centres at integers."""
 
-    position: Array
+    position: Float64Array
     """(3,) world metres."""
-    axes: Array
+    axes: Float64Array
     """(3, 3): rows are the image's right, down and viewing directions."""
     focal: float
     """Pixels."""
@@ -48,13 +45,13 @@ class Camera:
         focal = rng.uniform(0.50, 0.60) * size_wh[1] * distance / body_height
         return cls(position, np.stack([right, np.cross(forward, right), forward]), focal, size_wh)
 
-    def view(self, xyz: npt.NDArray[Any]) -> Array:
+    def view(self, xyz: npt.NDArray[Any]) -> Float64Array:
         """(..., 3): pixel x, pixel y and depth in metres of the world points `xyz` (..., 3)."""
         seen = np.einsum("ij,...j->...i", self.axes, xyz - self.position)
         centre = (np.array(self.size_wh) - 1) / 2
         return np.concatenate([seen[..., :2] / seen[..., 2:] * self.focal + centre, seen[..., 2:]], -1)
 
-    def rays(self) -> Array:
+    def rays(self) -> Float64Array:
         """(H, W, 3) world direction through each pixel's centre."""
         width, height = self.size_wh
         x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
@@ -66,9 +63,9 @@ class Scene:
     """A studio and its light."""
 
     camera: Camera
-    background: Image
+    background: ImageArray
     """(H, W, 3) RGB, without the dancer."""
-    light: Array
+    light: Float64Array
     """(3,) unit vector towards the light, always before the dancer: an unlit face is not recognised."""
     ambient: float
     """Light from all sides, 1 = full."""
@@ -82,7 +79,7 @@ class Scene:
         return cls(camera, background, light / np.linalg.norm(light), ambient)
 
 
-def _draw_background(rng: np.random.Generator, camera: Camera, look: Look) -> Image:
+def _draw_background(rng: np.random.Generator, camera: Camera, look: Look) -> ImageArray:
     """(H, W, 3): every pixel's ray meets the floor y = 0 or the wall z = -depth, whichever comes first."""
     rays, (_, eye_y, eye_z) = camera.rays(), camera.position
     wall_z = -rng.uniform(1.2, 3.0)
@@ -97,7 +94,7 @@ def _draw_background(rng: np.random.Generator, camera: Camera, look: Look) -> Im
     return cv2.GaussianBlur(np.clip(lit, 0, 255).astype(np.uint8), (0, 0), blur)
 
 
-def _draw_wall_colour(rng: np.random.Generator, look: Look) -> Array:
+def _draw_wall_colour(rng: np.random.Generator, look: Look) -> Float64Array:
     worn = np.array([look.top, look.trousers, look.skin])
     while True:
         hsv = rng.random(), rng.uniform(0.05, 0.40), rng.uniform(0.4, 0.9)
@@ -106,12 +103,12 @@ def _draw_wall_colour(rng: np.random.Generator, look: Look) -> Array:
             return colour
 
 
-def _speckle(cell: Array) -> Array:
+def _speckle(cell: Float64Array) -> Float64Array:
     """A number in [0, 1) for each cell that looks random and needs no table."""
     return (np.sin(cell * 12.9898) * 43758.5453) % 1
 
 
-def _floor(rng: np.random.Generator, points: Array, colour: Array) -> Array:
+def _floor(rng: np.random.Generator, points: Float64Array, colour: Float64Array) -> Float64Array:
     """Boards or tiles."""
     x, z = points[..., 0], points[..., 2]
     boards = rng.random() < 0.6
@@ -119,7 +116,7 @@ def _floor(rng: np.random.Generator, points: Array, colour: Array) -> Array:
     return colour * (0.90 + 0.18 * _speckle(cell))[..., None]
 
 
-def _wall(rng: np.random.Generator, points: Array, colour: Array) -> Array:
+def _wall(rng: np.random.Generator, points: Float64Array, colour: Float64Array) -> Float64Array:
     x, y = points[..., 0], points[..., 1]
     kind = WALL_KINDS[rng.integers(len(WALL_KINDS))]
     image = np.broadcast_to(colour, points.shape).copy()
@@ -137,7 +134,7 @@ def _wall(rng: np.random.Generator, points: Array, colour: Array) -> Array:
     return image
 
 
-def _lighting(rng: np.random.Generator, size_wh: tuple[int, int]) -> Array:
+def _lighting(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float64Array:
     """(H, W) brightness: cloudy unevenness, and a soft spot that falls off to the sides."""
     width, height = size_wh
     clouds = np.zeros((height, width), np.float32)

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.arrays import Float64Array, FloatArray, IntArray
 from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.formats.json_stream import read_json_list
-from choreai.formats.rows import ConvertedRows, FloatArray, IntArray, column_vectors, keypoints_of
+from choreai.formats.rows import ConvertedRows, column_vectors, keypoints_of
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.natural_order import natural_key
 from choreai.storage import objects
@@ -189,7 +189,7 @@ class _People:
         return places
 
 
-def _numbers(value: object, where: str) -> npt.NDArray[np.float64]:
+def _numbers(value: object, where: str) -> Float64Array:
     """A flat JSON list of finite numbers (within float32, which the tables hold)."""
     try:
         numbers = np.asarray(value)

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from choreai.arrays import FloatArray
 from choreai.motion.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
-from choreai.pose.estimator import FloatArray
 from choreai.pose.pipeline import TrackedPoses
 
 ResultFormat = Literal["coco", "cmu", "open"]

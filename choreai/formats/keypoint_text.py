@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
+from choreai.arrays import FloatArray
 from choreai.errors import StorageError, TableError
-from choreai.formats.rows import ConvertedRows, FloatArray, keypoints_of
+from choreai.formats.rows import ConvertedRows, keypoints_of
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
 
@@ -269,7 +269,7 @@ def _write_samples(table: pa.Table, starts: list[int], path: Path) -> None:
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
-def _check_finite(samples: npt.NDArray[np.float32], rows: pa.Table) -> None:
+def _check_finite(samples: FloatArray, rows: pa.Table) -> None:
     bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
     if len(bad):
         row = int(bad[0])

@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from choreai.arrays import FloatArray, IntArray
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.tables.schemas import KEYPOINTS
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

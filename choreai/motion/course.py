@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from choreai.arrays import AnyFloatArray, Float64Array
 from choreai.motion.kinematics import MIN_BEAT_STRENGTH, measure_kinematics
 from choreai.motion.movement import Parts
 from choreai.motion.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
 from choreai.motion.trajectory import (
     MAX_SPEED,
     STEP_SECONDS,
-    Array,
-    Floats,
     rate_of_change,
     seen_keypoints,
     smooth_trajectory,
@@ -26,24 +25,28 @@ TEMPO_EVERY_SECONDS = 0.5
 class Course:
     """One track moment by moment, NaN where unknown."""
 
-    seconds: Array
+    seconds: Float64Array
     """(T,)."""
-    hands_speed: Array
+    hands_speed: Float64Array
     """(T,) torso lengths a second, of both hands' mean, relative to the shoulders."""
-    feet_speed: Array
+    feet_speed: Float64Array
     """(T,) likewise, relative to the hips."""
-    hips_rise: Array
+    hips_rise: Float64Array
     """(T,) torso lengths above their median height in the picture."""
-    head_rise: Array
+    head_rise: Float64Array
     """(T,) likewise, above the hips' median height."""
-    tempo_seconds: Array
+    tempo_seconds: Float64Array
     """(B,) the middles of the spans in which a tempo was looked for."""
-    beats_per_minute: Array
+    beats_per_minute: Float64Array
     """(B,), NaN where there is no clear beat."""
 
 
 def course_of(
-    pts_seconds: Floats, *, keypoints_xy: Floats, keypoint_scores: Floats, keypoints_xyz: Floats | None = None
+    pts_seconds: AnyFloatArray,
+    *,
+    keypoints_xy: AnyFloatArray,
+    keypoint_scores: AnyFloatArray,
+    keypoints_xyz: AnyFloatArray | None = None,
 ) -> Course:
     """The course of one track's N samples; arrays as `measure_kinematics` takes them."""
     seconds, rows = np.unique(np.asarray(pts_seconds, np.float64), return_index=True)
@@ -68,19 +71,21 @@ def course_of(
     )
 
 
-def _speed(tracks: Array) -> Array:
+def _speed(tracks: Float64Array) -> Float64Array:
     """(T,) the mean speed of (T, 2, 2)."""
     return np.linalg.norm(rate_of_change(tracks), axis=2).mean(axis=1)
 
 
-def _middles(seconds: Array) -> Array:
+def _middles(seconds: Float64Array) -> Float64Array:
     if len(seconds) < 2 or np.ptp(seconds) < TEMPO_SPAN_SECONDS:
         return np.array([seconds.mean()]) if len(seconds) else np.zeros(0)
     half = TEMPO_SPAN_SECONDS / 2
     return np.arange(seconds[0] + half, seconds[-1] - half + 1e-9, TEMPO_EVERY_SECONDS)
 
 
-def _tempo(seconds: Array, xy: Array, scores: Floats, xyz: Floats | None, middle: float) -> float:
+def _tempo(
+    seconds: Float64Array, xy: Float64Array, scores: AnyFloatArray, xyz: AnyFloatArray | None, middle: float
+) -> float:
     inside = np.abs(seconds - middle) <= TEMPO_SPAN_SECONDS / 2
     measured = measure_kinematics(
         seconds[inside],

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from choreai.arrays import AnyFloatArray
 from choreai.motion import movement, posture
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.motion.trajectory import MAX_SPEED, Floats, seen_keypoints, smooth_trajectory, torso_length
+from choreai.motion.trajectory import MAX_SPEED, seen_keypoints, smooth_trajectory, torso_length
 
 MIN_BEAT_STRENGTH = 0.15
 """Below it `beats_per_minute` is little to go by: the noise of a person standing still reaches 0.12."""
@@ -154,7 +155,11 @@ FEATURES: tuple[str, ...] = tuple(
 
 
 def measure_kinematics(
-    pts_seconds: Floats, *, keypoints_xy: Floats, keypoint_scores: Floats, keypoints_xyz: Floats | None = None
+    pts_seconds: AnyFloatArray,
+    *,
+    keypoints_xy: AnyFloatArray,
+    keypoint_scores: AnyFloatArray,
+    keypoints_xyz: AnyFloatArray | None = None,
 ) -> Kinematics:
     """The kinematics of one track's N samples in any order; of a span, given only its samples.
 

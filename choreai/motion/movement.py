@@ -9,12 +9,13 @@ from typing import Self
 
 import numpy as np
 
+from choreai.arrays import Float64Array
 from choreai.motion.posture import BODY, LEFT_ANKLE, LEFT_WRIST, NOSE, RIGHT_ANKLE, RIGHT_WRIST
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from choreai.motion.smoothness import log_dimensionless_jerk, spectral_arc_length
 from choreai.motion.summary import correlation_of, high_of, mean_of, range_of, ratio_of, share_of
 from choreai.motion.tempo import find_tempo
-from choreai.motion.trajectory import STEP_SECONDS, Array, Trajectory, low_passed, rate_of_change
+from choreai.motion.trajectory import STEP_SECONDS, Trajectory, low_passed, rate_of_change
 
 STILL_SPEED = 0.5
 """Torso lengths a second, about 25 cm/s."""
@@ -33,13 +34,13 @@ TURN_WIDTH = 0.15
 class Parts:
     """Where the parts of the body are, each (T, 2) and from its own origin (see the module)."""
 
-    left_hand: Array
-    right_hand: Array
-    left_foot: Array
-    right_foot: Array
-    head: Array
-    hips: Array  # in the picture
-    whole: Array  # (T, 13, 2) from the hip centre
+    left_hand: Float64Array
+    right_hand: Float64Array
+    left_foot: Float64Array
+    right_foot: Float64Array
+    head: Float64Array
+    hips: Float64Array  # in the picture
+    whole: Float64Array  # (T, 13, 2) from the hip centre
 
     @classmethod
     def of(cls, body: Trajectory) -> Self:
@@ -55,12 +56,12 @@ class Parts:
         )
 
     @property
-    def hands(self) -> Array:
+    def hands(self) -> Float64Array:
         """(T, 2, 2)."""
         return np.stack([self.left_hand, self.right_hand], axis=1)
 
     @property
-    def feet(self) -> Array:
+    def feet(self) -> Float64Array:
         """(T, 2, 2)."""
         return np.stack([self.left_foot, self.right_foot], axis=1)
 
@@ -141,7 +142,7 @@ def travel_features(body: Trajectory, parts: Parts) -> dict[str, float]:
     }
 
 
-def without_trend(values: Array) -> Array:
+def without_trend(values: Float64Array) -> Float64Array:
     """The values (T,) less what is slower than TREND_HZ; NaN where too short a stretch is known to tell."""
     rest = np.full(len(values), np.nan)
     known = np.flatnonzero(np.isfinite(values))
@@ -153,7 +154,7 @@ def without_trend(values: Array) -> Array:
     return rest
 
 
-def _smoothness(tracks: list[Array]) -> tuple[float, float]:
+def _smoothness(tracks: list[Float64Array]) -> tuple[float, float]:
     """Mean spectral arc length and log dimensionless jerk of all stretches of SMOOTHNESS_SECONDS that are known."""
     size = round(SMOOTHNESS_SECONDS / STEP_SECONDS)
     found = []
@@ -171,12 +172,12 @@ def _smoothness(tracks: list[Array]) -> tuple[float, float]:
     return float(arc_length), float(jerk)
 
 
-def _mirror_correlation(left: Array, right: Array) -> float:
+def _mirror_correlation(left: Float64Array, right: Float64Array) -> float:
     """1 where the left side moves as the right one's mirror image, -1 where it does the opposite."""
     return correlation_of(rate_of_change(left) * (-1, 1), rate_of_change(right))
 
 
-def _half_turns(width: Array) -> float:
+def _half_turns(width: Float64Array) -> float:
     """How often a second the left and the right shoulder change places in the picture."""
     known = width[np.isfinite(width)]
     seconds = len(known) * STEP_SECONDS
@@ -184,5 +185,5 @@ def _half_turns(width: Array) -> float:
     return float((np.diff(sides) != 0).sum() / seconds) if seconds >= MIN_TREND_SECONDS else float("nan")
 
 
-def _size(vectors: Array) -> Array:
+def _size(vectors: Float64Array) -> Float64Array:
     return np.linalg.norm(vectors, axis=-1)

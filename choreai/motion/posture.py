@@ -5,9 +5,10 @@ All lengths in torso lengths, all angles in degrees; "range" is from the 5th to 
 
 import numpy as np
 
+from choreai.arrays import Float64Array
 from choreai.motion.skeleton import KEYPOINT_NAMES, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from choreai.motion.summary import high_of, mean_of, range_of, share_of
-from choreai.motion.trajectory import Array, Trajectory, rate_of_change
+from choreai.motion.trajectory import Trajectory, rate_of_change
 
 NOSE = KEYPOINT_NAMES.index("nose")
 LEFT_ELBOW, RIGHT_ELBOW = KEYPOINT_NAMES.index("left_elbow"), KEYPOINT_NAMES.index("right_elbow")
@@ -97,17 +98,17 @@ def extent_features(body: Trajectory) -> dict[str, float]:
     }
 
 
-def _unsteadiness(body: Trajectory, ankles: Array, floor: Array) -> Array:
+def _unsteadiness(body: Trajectory, ankles: Float64Array, floor: Float64Array) -> Float64Array:
     """(T, 2): below 1 where a foot hardly moves and is about as low as the other."""
     speed = np.linalg.norm(rate_of_change(body.positions[:, [LEFT_ANKLE, RIGHT_ANKLE]]), axis=2)
     return np.maximum(speed / PLANTED_SPEED, (floor[:, None] - ankles) / SAME_LEVEL)
 
 
-def _pair(angles: dict[str, Array], name: str) -> Array:
+def _pair(angles: dict[str, Float64Array], name: str) -> Float64Array:
     return np.stack([angles[f"left_{name}"], angles[f"right_{name}"]])
 
 
-def _angle(first: Array, second: Array) -> Array:
+def _angle(first: Float64Array, second: Float64Array) -> Float64Array:
     """(T,) degrees between two directions (T, D); NaN where one has no length."""
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     cosine = (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)

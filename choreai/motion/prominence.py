@@ -1,13 +1,9 @@
 """Prominence: which of a video's tracks are its dancers, and which are passers-by and onlookers."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import AnyFloatArray, AnyIntArray, Float64Array
 from choreai.motion.skeleton import LEFT_HIP, RIGHT_HIP
-
-Float64Array = npt.NDArray[np.float64]
 
 MAIN_SHARE = 1 / 3
 """Of the highest prominence: half the size and two thirds of the movement still make a dancer."""
@@ -17,9 +13,9 @@ STILL_SPEED = 0.1
 
 def main_tracks(
     *,
-    pts_seconds: npt.NDArray[np.floating[Any]],
-    track_id: npt.NDArray[np.integer[Any]],
-    keypoints_xy: npt.NDArray[np.floating[Any]],
+    pts_seconds: AnyFloatArray,
+    track_id: AnyIntArray,
+    keypoints_xy: AnyFloatArray,
 ) -> list[int]:
     """The ids, rising, of the tracks with at least MAIN_SHARE of the highest prominence; none only for no rows.
 
@@ -32,9 +28,9 @@ def main_tracks(
 
 def prominence_by_track(
     *,
-    pts_seconds: npt.NDArray[np.floating[Any]],
-    track_id: npt.NDArray[np.integer[Any]],
-    keypoints_xy: npt.NDArray[np.floating[Any]],
+    pts_seconds: AnyFloatArray,
+    track_id: AnyIntArray,
+    keypoints_xy: AnyFloatArray,
 ) -> dict[int, float]:
     """By track id, rising: how long a person is seen, times how large, times how fast the keypoints move relative to
     the hips. It compares people of one video only; arrays as in `main_tracks`."""
@@ -42,7 +38,7 @@ def prominence_by_track(
     return {track: _prominence(pts_seconds[track_id == track], keypoints_xy[track_id == track]) for track in tracks}
 
 
-def _prominence(pts_seconds: npt.NDArray[np.floating[Any]], keypoints_xy: npt.NDArray[np.floating[Any]]) -> float:
+def _prominence(pts_seconds: AnyFloatArray, keypoints_xy: AnyFloatArray) -> float:
     order = np.argsort(pts_seconds, kind="stable")
     seconds, xy = pts_seconds[order].astype(np.float64), keypoints_xy[order].astype(np.float64)
     xy = np.where(np.isfinite(xy), xy, np.nan)

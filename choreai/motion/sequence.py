@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from choreai.arrays import BoolArray, FloatArray, Int32Array
 from choreai.motion.skeleton import NUM_KEYPOINTS
 
 KEYPOINTS_VERSION = 1
 """Of what the arrays mean: part of the pose fingerprint and of the tables, so a new version means new tables."""
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int32]
-FramePeople = tuple[int, float, IntArray, FloatArray, FloatArray, FloatArray | None]
+FramePeople = tuple[int, float, Int32Array, FloatArray, FloatArray, FloatArray | None]
 """One frame's P people: frame_index, pts_seconds, track_id (P,), keypoints_xy (P, 17, 2), keypoint_scores (P, 17),
 keypoints_xyz (P, 17, 3) or None."""
 
@@ -28,11 +27,11 @@ class KeypointSequence:
     Raises ValueError for arrays that do not fit each other or are not in that order.
     """
 
-    frame_index: IntArray
+    frame_index: Int32Array
     """(N,) index of the frame in the video, from 0."""
     pts_seconds: FloatArray
     """(N,) presentation time, from the video's first frame."""
-    track_id: IntArray
+    track_id: Int32Array
     """(N,) who it is, from 0."""
     keypoints_xy: FloatArray
     """(N, 17, 2) pixels of the upright original frame, x right, y down; COCO-17 order."""
@@ -123,7 +122,7 @@ class KeypointSequence:
         finite = np.isfinite(self.keypoints_xy).all(axis=(1, 2)) & np.isfinite(self.keypoint_scores).all(axis=1)
         return int((~finite).sum())
 
-    def _take(self, rows: slice | npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "KeypointSequence":
+    def _take(self, rows: slice | BoolArray | npt.NDArray[np.intp]) -> "KeypointSequence":
         return KeypointSequence(
             self.frame_index[rows],
             self.pts_seconds[rows],

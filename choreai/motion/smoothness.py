@@ -6,9 +6,8 @@ the movement is; both fall (away from zero) as it gets jerkier.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from choreai.arrays import Float64Array
 
 MAX_FREQUENCY_HZ = 10.0
 AMPLITUDE_THRESHOLD = 0.05
@@ -16,7 +15,7 @@ PADDING_OCTAVES = 4
 """The three constants of the authors' published implementation (github.com/siva82kb/SPARC)."""
 
 
-def spectral_arc_length(speed: Array, *, step_seconds: float) -> float:
+def spectral_arc_length(speed: Float64Array, *, step_seconds: float) -> float:
     """SPARC of a speed profile (T,): minus the length of its normalised spectrum; NaN for a profile of zeros.
 
     A single minimum-jerk movement of one second has about -1.4; every further submovement lowers it.
@@ -38,7 +37,7 @@ def spectral_arc_length(speed: Array, *, step_seconds: float) -> float:
     return -float(np.hypot(1 / (len(kept) - 1), np.diff(kept)).sum())
 
 
-def log_dimensionless_jerk(velocity: Array, *, step_seconds: float) -> float:
+def log_dimensionless_jerk(velocity: Float64Array, *, step_seconds: float) -> float:
     """LDLJ of a speed profile (T,) or velocity (T, D): -ln(duration^3 / peak^2 * integral of jerk^2).
 
     -ln(204.8) = -5.32 for one minimum-jerk movement along a line, the largest value a movement from rest to

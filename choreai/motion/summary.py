@@ -2,35 +2,36 @@
 
 import numpy as np
 
-from choreai.motion.trajectory import STEP_SECONDS, Array
+from choreai.arrays import Float64Array
+from choreai.motion.trajectory import STEP_SECONDS
 
 MIN_KNOWN_SECONDS = 0.5
 
 
-def mean_of(values: Array) -> float:
+def mean_of(values: Float64Array) -> float:
     known = _known(values)
     return float(known.mean()) if len(known) else float("nan")
 
 
-def high_of(values: Array) -> float:
+def high_of(values: Float64Array) -> float:
     """The 95th percentile."""
     known = _known(values)
     return float(np.percentile(known, 95)) if len(known) else float("nan")
 
 
-def range_of(values: Array) -> float:
+def range_of(values: Float64Array) -> float:
     """From the 5th to the 95th percentile."""
     known = _known(values)
     return float(np.subtract(*np.percentile(known, [95, 5]))) if len(known) else float("nan")
 
 
-def share_of(values: Array, *, below: float) -> float:
+def share_of(values: Float64Array, *, below: float) -> float:
     """The share of the known values that are below the limit."""
     known = _known(values)
     return float((known < below).mean()) if len(known) else float("nan")
 
 
-def correlation_of(first: Array, second: Array) -> float:
+def correlation_of(first: Float64Array, second: Float64Array) -> float:
     """Of two velocities (T, D), in [-1, 1]: no mean is taken away, since standing still is zero."""
     both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
     if both.sum() * STEP_SECONDS < MIN_KNOWN_SECONDS:
@@ -46,6 +47,6 @@ def ratio_of(first: float, second: float) -> float:
     return min(first, second) / largest if largest > 0 else float("nan")
 
 
-def _known(values: Array) -> Array:
+def _known(values: Float64Array) -> Float64Array:
     known = values[np.isfinite(values)]
     return known if len(known) * STEP_SECONDS >= MIN_KNOWN_SECONDS else known[:0]

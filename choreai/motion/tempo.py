@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreai.motion.trajectory import STEP_SECONDS, Array
+from choreai.arrays import Float64Array
+from choreai.motion.trajectory import STEP_SECONDS
 
 SLOWEST_BEATS_PER_MINUTE = 80.0
 """Tempi are told from here to twice this: a movement repeats with the beat, with half of it and with two, and only
@@ -25,7 +26,7 @@ class Tempo:
     NaN where nothing moves or too little was seen to tell."""
 
 
-def find_tempo(signals: Sequence[Array]) -> Tempo:
+def find_tempo(signals: Sequence[Float64Array]) -> Tempo:
     """The beat that the signals (T,), STEP_SECONDS apart, without their slow trends, share best.
 
     By autocorrelation; NaN in a signal is left out of its sums. A beat needs movement at 0.67 to 2.7 Hz, or at half
@@ -49,10 +50,10 @@ def find_tempo(signals: Sequence[Array]) -> Tempo:
     return Tempo(beats_per_minute=float(tempi[best]), strength=float(min(scores[best], 1.0)))
 
 
-def _autocorrelation(signal: Array) -> Array:
+def _autocorrelation(signal: Float64Array) -> Float64Array:
     """(L,) for lags of 0 to two of the slowest beats, 1 at lag 0; NaN if too little of the signal is known."""
     num_lags = int(2 * 60 / SLOWEST_BEATS_PER_MINUTE / STEP_SECONDS) + 3
-    known: Array = np.isfinite(signal).astype(np.float64)
+    known: Float64Array = np.isfinite(signal).astype(np.float64)
     if known.sum() * STEP_SECONDS < MIN_SECONDS:
         return np.full(num_lags, np.nan)
     x = np.nan_to_num(signal, nan=0.0)
@@ -62,6 +63,6 @@ def _autocorrelation(signal: Array) -> Array:
     return _shifted_sums(x, x, num_lags) / np.sqrt(energy)
 
 
-def _shifted_sums(first: Array, second: Array, num_lags: int) -> Array:
+def _shifted_sums(first: Float64Array, second: Float64Array, num_lags: int) -> Float64Array:
     """(num_lags,): sums of first[t] * second[t + lag]."""
     return np.array([first[: len(first) - lag] @ second[lag:] for lag in range(num_lags)])

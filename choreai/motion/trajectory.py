@@ -5,16 +5,12 @@ samples and different frame rates all end in the same band of frequencies.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from choreai.arrays import AnyFloatArray, BoolArray, Float64Array
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
-
-Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.floating[Any]]
 
 STEP_SECONDS = 1 / 30
 CUTOFF_HZ = 3.0
@@ -38,7 +34,7 @@ MIN_TORSO_TO_EXTENT = 0.1
 class Trajectory:
     """One person's keypoints at T times, STEP_SECONDS apart."""
 
-    positions: Array
+    positions: Float64Array
     """(T, 17, D), NaN where unknown. In two dimensions x right, y down, in torso lengths."""
 
     def __post_init__(self) -> None:
@@ -48,17 +44,17 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def at(self, *keypoints: int) -> Array:
+    def at(self, *keypoints: int) -> Float64Array:
         """(T, D) a keypoint, or the centre of several; NaN where any of them is."""
         return self.positions[:, list(keypoints)].mean(axis=1)
 
 
-def seen_keypoints(keypoints: Floats, keypoint_scores: Floats) -> BoolArray:
+def seen_keypoints(keypoints: AnyFloatArray, keypoint_scores: AnyFloatArray) -> BoolArray:
     """(N, 17): which of the keypoints (N, 17, D) are to be believed; scores (N, 17)."""
     return np.isfinite(keypoints).all(axis=2) & (np.nan_to_num(keypoint_scores, nan=0.0) >= MIN_SCORE)
 
 
-def torso_length(keypoints_xy: Array, seen: BoolArray) -> float:
+def torso_length(keypoints_xy: Float64Array, seen: BoolArray) -> float:
     """Median distance from shoulder centre to hip centre, pixels; NaN if it cannot be told.
 
     Where the torso is not seen or too short to be true, 0.3 of the median extent of the seen keypoints.
@@ -78,7 +74,9 @@ def torso_length(keypoints_xy: Array, seen: BoolArray) -> float:
     return torso if torso > 0 else np.nan
 
 
-def smooth_trajectory(seconds: Array, keypoints: Array, seen: BoolArray, *, max_speed: float = np.inf) -> Trajectory:
+def smooth_trajectory(
+    seconds: Float64Array, keypoints: Float64Array, seen: BoolArray, *, max_speed: float = np.inf
+) -> Trajectory:
     """The keypoints (N, 17, D) at rising times (N,), as far as `seen` (N, 17), on fixed steps from the first time on.
 
     `max_speed`, in units of the keypoints a second, is where a keypoint is taken for misplaced. A keypoint is
@@ -98,7 +96,9 @@ def smooth_trajectory(seconds: Array, keypoints: Array, seen: BoolArray, *, max_
     return Trajectory(positions)
 
 
-def _plausible(seconds: Array, points: Array, rows: npt.NDArray[np.intp], *, max_speed: float) -> npt.NDArray[np.intp]:
+def _plausible(
+    seconds: Float64Array, points: Float64Array, rows: npt.NDArray[np.intp], *, max_speed: float
+) -> npt.NDArray[np.intp]:
     """The rows without those that are reached and left faster than anybody moves."""
     if len(rows) < 3:
         return rows
@@ -107,7 +107,7 @@ def _plausible(seconds: Array, points: Array, rows: npt.NDArray[np.intp], *, max
     return rows[~(np.concatenate([ends, fast]) & np.concatenate([fast, ends]))]
 
 
-def low_passed(times: Array, points: Array, *, num_steps: int, cutoff_hz: float) -> Array:
+def low_passed(times: Float64Array, points: Float64Array, *, num_steps: int, cutoff_hz: float) -> Float64Array:
     """(num_steps, D): the smooth curve through the `points` (N, D) at rising `times` (N,), counted in steps.
 
     The curve z minimises the integral of (z - points)^2 + (2 pi cutoff)^-6 z'''^2, a smoothing spline (Reinsch 1967;
@@ -133,7 +133,7 @@ def low_passed(times: Array, points: Array, *, num_steps: int, cutoff_hz: float)
     return solveh_banded(bands, target, check_finite=False) + centre
 
 
-def _jerk_penalty(num_steps: int) -> Array:
+def _jerk_penalty(num_steps: int) -> Float64Array:
     """(4, num_steps): the sum of squared third differences, as upper bands for `solveh_banded`."""
     bands = np.zeros((4, num_steps))
     stencil = np.array([-1.0, 3.0, -3.0, 1.0])
@@ -144,7 +144,7 @@ def _jerk_penalty(num_steps: int) -> Array:
     return bands
 
 
-def rate_of_change(curve: Array) -> Array:
+def rate_of_change(curve: Float64Array) -> Float64Array:
     """The curve's (T, ...) change per second, by central differences; NaN where a neighbour is."""
     if len(curve) < 2:
         return np.full(curve.shape, np.nan)

@@ -5,17 +5,13 @@ sees in the night what it saw in training.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import AnyFloatArray, AnyIntArray, BoolArray, Float64Array, FloatArray, Int32Array
 from choreai.motion.kinematics import FEATURES, measure_kinematics
 from choreai.motion.prominence import main_tracks
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
-
-FloatArray = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
 
 NUM_FEATURES = 3 * NUM_KEYPOINTS
 """x, y, score of each keypoint, keypoint by keypoint."""
@@ -82,7 +78,7 @@ class Windows:
     """(W,)."""
     stop_seconds: FloatArray
     """(W,)."""
-    track_id: npt.NDArray[np.int32]
+    track_id: Int32Array
     """(W,)."""
     num_short: int = 0
     """Stretches of main tracks that were shorter than `min_seconds` and gave no window."""
@@ -113,7 +109,7 @@ class _Stretch:
     keypoints_xy: Float64Array  # (N, 17, 2)
     keypoints_xyz: Float64Array  # (N, 17, 3), NaN throughout where the estimator has none
     scores: Float64Array  # (N, 17), in [0, 1]
-    seen: npt.NDArray[np.bool_]  # (N, 17)
+    seen: BoolArray  # (N, 17)
 
     @property
     def stop_seconds(self) -> float:
@@ -124,11 +120,11 @@ class _Stretch:
 
 def cut_windows(
     *,
-    pts_seconds: npt.NDArray[np.floating[Any]],
-    track_id: npt.NDArray[np.integer[Any]],
-    keypoints_xy: npt.NDArray[np.floating[Any]],
-    keypoint_scores: npt.NDArray[np.floating[Any]],
-    keypoints_xyz: npt.NDArray[np.floating[Any]] | None = None,
+    pts_seconds: AnyFloatArray,
+    track_id: AnyIntArray,
+    keypoints_xy: AnyFloatArray,
+    keypoint_scores: AnyFloatArray,
+    keypoints_xyz: AnyFloatArray | None = None,
     settings: WindowSettings,
 ) -> Windows:
     """The windows of one video's N keypoint rows, in any order.
@@ -198,20 +194,20 @@ def _stacked(arrays: list[Float64Array], shape: tuple[int, ...]) -> FloatArray:
 class _Rows:
     """One track's N rows as they came."""
 
-    pts_seconds: npt.NDArray[np.floating[Any]]
-    keypoints_xy: npt.NDArray[np.floating[Any]]
-    keypoint_scores: npt.NDArray[np.floating[Any]]
-    keypoints_xyz: npt.NDArray[np.floating[Any]] | None
+    pts_seconds: AnyFloatArray
+    keypoints_xy: AnyFloatArray
+    keypoint_scores: AnyFloatArray
+    keypoints_xyz: AnyFloatArray | None
 
 
-def _around(rows: _Rows, middle: float, seconds: float) -> npt.NDArray[np.bool_]:
+def _around(rows: _Rows, middle: float, seconds: float) -> BoolArray:
     """(N,) which rows are in `seconds` of the track around `middle`, moved where the track ends earlier."""
     times = rows.pts_seconds
     start = min(max(middle - seconds / 2, float(np.nanmin(times))), float(np.nanmax(times)) - seconds)
     return (times >= start) & (times <= start + seconds)
 
 
-def _context(rows: _Rows, inside: npt.NDArray[np.bool_]) -> Float64Array:
+def _context(rows: _Rows, inside: BoolArray) -> Float64Array:
     """(K,) kinematics of the rows `inside`."""
     kinematics = measure_kinematics(
         rows.pts_seconds[inside],

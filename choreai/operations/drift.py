@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from choreai.arrays import Float64Array, FloatArray
 
 NUM_BINS = 10
 STABLE_BELOW, SHIFTED_ABOVE = 0.1, 0.25
@@ -49,7 +50,7 @@ def drift_of_counts(name: str, reference: Mapping[str, int], now: Mapping[str, i
     return _drift(name, *counts)
 
 
-def drift_of_values(name: str, reference: npt.NDArray[np.float32], now: npt.NDArray[np.float32]) -> Drift | None:
+def drift_of_values(name: str, reference: FloatArray, now: FloatArray) -> Drift | None:
     """The drift between two samples; None where one of them is empty. NaN counts as a value of its own.
 
     The bins are the reference's tenths, fewer where values repeat.
@@ -59,14 +60,14 @@ def drift_of_values(name: str, reference: npt.NDArray[np.float32], now: npt.NDAr
     return _drift(name, _binned(reference, edges), _binned(now, edges))
 
 
-def _binned(values: npt.NDArray[np.float32], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _binned(values: FloatArray, edges: Float64Array) -> Float64Array:
     """Counts of the values up to each edge, above the last, and of those not known."""
     known = values[~np.isnan(values)]
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
     return np.append(counts, len(values) - len(known)).astype(np.float64)
 
 
-def _drift(name: str, reference: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> Drift | None:
+def _drift(name: str, reference: Float64Array, now: Float64Array) -> Drift | None:
     from scipy.stats import chi2
 
     num_reference, num_now = reference.sum(), now.sum()

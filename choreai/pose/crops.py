@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from choreai.arrays import Float64Array, FloatArray, ImageArray, IntArray
 from choreai.pose.sampling import sample_bilinear
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -86,9 +83,7 @@ def crop_people(
     return _normalise(pixels, settings)
 
 
-def crop_people_with_opencv(
-    frame: npt.NDArray[np.uint8], padded_boxes_xyxy: FloatArray, settings: CropSettings
-) -> torch.Tensor:
+def crop_people_with_opencv(frame: ImageArray, padded_boxes_xyxy: FloatArray, settings: CropSettings) -> torch.Tensor:
     """(P, 3, height, width) float32 crops of one RGB frame on the CPU, by the installed OpenCV's warpAffine.
 
     OpenCV 4 interpolates in steps of 1/32 pixel, which is up to 6 of 255 levels away from `crop_people`;
@@ -122,7 +117,7 @@ def _sample_around(frame: torch.Tensor, padded_box: FloatArray, settings: CropSe
     return _sample_frame(around, (box - (left, top, left, top))[None], settings)[0]
 
 
-def _sample_frame(frame: torch.Tensor, boxes: npt.NDArray[np.float64], settings: CropSettings) -> torch.Tensor:
+def _sample_frame(frame: torch.Tensor, boxes: Float64Array, settings: CropSettings) -> torch.Tensor:
     """(n, 3, height, width) whole pixel values in [0, 255], float32."""
     height, width = settings.size_hw
     scales = ((boxes[:, 2] - boxes[:, 0]) / width)[:, None]

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import FloatArray
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.video.frame import Frame
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

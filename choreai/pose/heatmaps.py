@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-FloatArray = npt.NDArray[np.float32]
+from choreai.arrays import FloatArray
 
 MSE_KEYPOINTS = (17, 21, 26, 68, 133, 136)
 NUM_HAND_AND_FACE, NUM_HANDS = 110, 42

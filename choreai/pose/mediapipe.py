@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from choreai.arrays import FloatArray
 from choreai.errors import ConfigError, MediaError, WeightsError
-from choreai.pose.estimator import FloatArray, Poses
+from choreai.pose.estimator import Poses
 from choreai.video.frame import Frame
 
 MEDIAPIPE_VERSION = "0.10.21"

@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from choreai.arrays import BoolArray, Float64Array, FloatArray, IntArray
 
 WHOLE_BODY_KEYPOINTS = (133, 136)
 # Distances up to a tenth of the box's size count, but no more than these many pixels.
@@ -157,9 +153,9 @@ def keep_large_poses(keypoints_xy: FloatArray, *, min_box_area: float) -> BoolAr
 
 
 def _is_same_person(
-    distances: DoubleArray,
-    pick_scores: DoubleArray,
-    pool_scores: DoubleArray,
+    distances: Float64Array,
+    pick_scores: Float64Array,
+    pool_scores: Float64Array,
     reach: float,
     constants: SuppressionConstants,
 ) -> BoolArray:
@@ -170,24 +166,24 @@ def _is_same_person(
 
 
 def _compare_bodies(
-    distances: DoubleArray,
-    pick_scores: DoubleArray,
-    pool_scores: DoubleArray,
+    distances: Float64Array,
+    pick_scores: Float64Array,
+    pool_scores: Float64Array,
     reach: float,
     constants: SuppressionConstants,
-) -> tuple[DoubleArray, DoubleArray]:
+) -> tuple[Float64Array, Float64Array]:
     score_terms, distance_terms = _similarity_terms(distances, pick_scores, pool_scores, constants)
     similarities = score_terms.sum(1) + constants.mu * distance_terms.sum(1)
     return similarities, (distances <= reach).sum(1).astype(np.float64)
 
 
 def _compare_whole_bodies(
-    distances: DoubleArray,
-    pick_scores: DoubleArray,
-    pool_scores: DoubleArray,
+    distances: Float64Array,
+    pick_scores: Float64Array,
+    pool_scores: Float64Array,
     reach: float,
     constants: SuppressionConstants,
-) -> tuple[DoubleArray, DoubleArray]:
+) -> tuple[Float64Array, Float64Array]:
     """Part by part, as means. Only weak keypoints count for scores and only strong ones for distances, and
     matches are scaled down by the number of people left: both look unintended, and both are AlphaPose's."""
     weak = pool_scores < constants.score_threshold
@@ -213,13 +209,13 @@ def _compare_whole_bodies(
 
 
 def _similarity_terms(
-    distances: DoubleArray,
-    pick_scores: DoubleArray,
-    pool_scores: DoubleArray,
+    distances: Float64Array,
+    pick_scores: Float64Array,
+    pool_scores: Float64Array,
     constants: SuppressionConstants,
     *,
     distance_scale: float = 1.0,
-) -> tuple[DoubleArray, DoubleArray]:
+) -> tuple[Float64Array, Float64Array]:
     """(n, K) each: agreement of the scores where keypoints coincide, and closeness."""
     agreement = np.tanh(pick_scores / constants.delta1) * np.tanh(pool_scores / constants.delta1)
     score_terms = np.where(distances <= constants.delta1, agreement, 0)

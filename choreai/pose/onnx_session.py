@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import FloatArray
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose.weights import read_weights
-
-FloatArray = npt.NDArray[np.float32]
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 

@@ -4,9 +4,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from choreai.arrays import Int32Array
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.reid import ReidTracker
@@ -25,7 +23,7 @@ class TrackedPoses:
     frame_index: int
     pts_seconds: float
     poses: Poses
-    track_ids: npt.NDArray[np.int32]
+    track_ids: Int32Array
     """(P,), the same person's id in every frame of the video, from 0."""
 
 

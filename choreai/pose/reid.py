@@ -17,15 +17,14 @@ Shape letters: P people of a frame, T tracks, F numbers in a feature.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from choreai.pose.estimator import FloatArray, Poses
+from choreai.arrays import Float64Array, FloatArray, Int32Array
+from choreai.pose.estimator import Poses
 
 REID_TRACKER_VERSION = 1
 """Part of the pose fingerprint: raise it with any change below that changes a track id."""
 
 _NOT_NUMBERED = -1
-_Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ class _Track:
     """Somebody's last sighting, and where they are believed to be now."""
 
     track_id: int
-    mean: _Array  # (8,) centre x, y, width / height, height; then their changes per frame
-    covariance: _Array  # (8, 8)
-    feature: _Array  # (F,), length 1
+    mean: Float64Array  # (8,) centre x, y, width / height, height; then their changes per frame
+    covariance: Float64Array  # (8, 8)
+    feature: Float64Array  # (F,), length 1
     first_frame: int
     last_frame: int
 
@@ -81,8 +80,8 @@ class _Track:
 class _People:
     """What the tracker looks at in P poses."""
 
-    boxes: _Array  # (P, 4) centre x, y, width / height, height
-    features: _Array  # (P, F), length 1
+    boxes: Float64Array  # (P, 4) centre x, y, width / height, height
+    features: Float64Array  # (P, F), length 1
 
 
 class ReidTracker:
@@ -101,7 +100,7 @@ class ReidTracker:
         self._frame = 0
         self._now_seconds = -np.inf
 
-    def update(self, poses: Poses, *, pts_seconds: float) -> npt.NDArray[np.int32]:
+    def update(self, poses: Poses, *, pts_seconds: float) -> Int32Array:
         """(P,) the track id of every person in the next frame, in the order of `poses`.
 
         Their `features` may have any length; OSNet's have 512. The order of the people decides nothing but the
@@ -152,7 +151,7 @@ class ReidTracker:
         mean, covariance = _correct(owner, box)
         return replace(owner, mean=mean, covariance=covariance, feature=blended, last_frame=self._frame)
 
-    def _settle(self, seen: list[_Track], unseen: list[_Track]) -> npt.NDArray[np.int32]:
+    def _settle(self, seen: list[_Track], unseen: list[_Track]) -> Int32Array:
         """The ids of this frame's people; keeps what the next frame needs.
 
         Of somebody seen and somebody lost at the same place the one with the shorter history is dropped, of equals
@@ -189,7 +188,7 @@ def _describe(poses: Poses, features: FloatArray) -> _People:
     return _People(boxes, _unit(features.astype(np.float64)))
 
 
-def _unit(features: _Array) -> _Array:
+def _unit(features: Float64Array) -> Float64Array:
     """Of length 1; a feature of zeros stays and is like nobody's."""
     return features / np.linalg.norm(features, axis=-1, keepdims=True).clip(1e-12, None)
 
@@ -199,14 +198,14 @@ def _without(tracks: list[_Track], owners: dict[int, _Track]) -> list[_Track]:
     return [track for track in tracks if track not in taken]
 
 
-def _boxes(tracks: list[_Track]) -> _Array:
+def _boxes(tracks: list[_Track]) -> Float64Array:
     return np.array([track.mean[:4] for track in tracks]).reshape(-1, 4)
 
 
 # ---------------------------------------------------------------- assignment
 
 
-def _assign(tracks: list[_Track], people: list[int], costs_TP: _Array, *, limit: float) -> dict[int, _Track]:
+def _assign(tracks: list[_Track], people: list[int], costs_TP: Float64Array, *, limit: float) -> dict[int, _Track]:
     """By person, their track: as many pairs within the limit, and as cheap ones, as go together."""
     from scipy.optimize import linear_sum_assignment
 
@@ -214,7 +213,7 @@ def _assign(tracks: list[_Track], people: list[int], costs_TP: _Array, *, limit:
     return {people[p]: tracks[t] for t, p in zip(rows, columns, strict=True) if costs_TP[t, p] <= limit}
 
 
-def _appearance_costs(tracks: list[_Track], people: _People, settings: ReidSettings) -> _Array:
+def _appearance_costs(tracks: list[_Track], people: _People, settings: ReidSettings) -> Float64Array:
     """(T, P) cosine distance with a little of the boxes' distance; infinite beyond the gate."""
     if not tracks or not len(people.boxes):
         return np.zeros((len(tracks), len(people.boxes)))
@@ -225,7 +224,7 @@ def _appearance_costs(tracks: list[_Track], people: _People, settings: ReidSetti
     return np.where(distances <= settings.gate, costs, np.inf)
 
 
-def _overlaps(boxes_A4: _Array, boxes_B4: _Array) -> _Array:
+def _overlaps(boxes_A4: Float64Array, boxes_B4: Float64Array) -> Float64Array:
     """(A, B) IoU of (centre x, y, width / height, height); the pixels at the corners belong to a box."""
     low_A, high_A = (corners[:, None] for corners in _corners(boxes_A4))
     low_B, high_B = _corners(boxes_B4)
@@ -233,12 +232,12 @@ def _overlaps(boxes_A4: _Array, boxes_B4: _Array) -> _Array:
     return shared / (_areas(low_A, high_A) + _areas(low_B, high_B) - shared).clip(1e-9, None)
 
 
-def _corners(boxes: _Array) -> tuple[_Array, _Array]:
+def _corners(boxes: Float64Array) -> tuple[Float64Array, Float64Array]:
     sizes = np.stack((boxes[:, 2] * boxes[:, 3], boxes[:, 3]), axis=1)
     return boxes[:, :2] - sizes / 2, boxes[:, :2] + sizes / 2
 
 
-def _areas(low: _Array, high: _Array) -> _Array:
+def _areas(low: Float64Array, high: Float64Array) -> Float64Array:
     return (high - low + 1).clip(0, None).prod(axis=-1)
 
 
@@ -255,7 +254,7 @@ _STEP = np.eye(8) + np.eye(8, k=4)
 """One frame: everything moves on by its change per frame."""
 
 
-def _start(box: _Array) -> tuple[_Array, _Array]:
+def _start(box: Float64Array) -> tuple[Float64Array, Float64Array]:
     """The mean and covariance of somebody new, standing still."""
     mean = np.concatenate((box, np.zeros(4)))
     return mean, np.diag((_AT_START * _OF_HEIGHT * box[3] + _OF_SHAPE) ** 2)
@@ -276,20 +275,20 @@ def _no_longer_growing(track: _Track) -> _Track:
     return replace(track, mean=track.mean * (1, 1, 1, 1, 1, 1, 1, 0))
 
 
-def _measurement(track: _Track) -> tuple[_Array, _Array]:
+def _measurement(track: _Track) -> tuple[Float64Array, Float64Array]:
     """The box (4,) that is expected to be seen, and its covariance (4, 4)."""
     noise = np.diag((_OF_HEIGHT[:4] * track.mean[3] + _OF_MEASURED_SHAPE) ** 2)
     return track.mean[:4], track.covariance[:4, :4] + noise
 
 
-def _correct(track: _Track, box: _Array) -> tuple[_Array, _Array]:
+def _correct(track: _Track, box: Float64Array) -> tuple[Float64Array, Float64Array]:
     """The track's mean and covariance after its box was seen."""
     expected, covariance = _measurement(track)
     gain = np.linalg.solve(covariance, track.covariance[:4]).T
     return track.mean + gain @ (box - expected), track.covariance - gain @ covariance @ gain.T
 
 
-def _squared_mahalanobis(tracks: list[_Track], boxes: _Array) -> _Array:
+def _squared_mahalanobis(tracks: list[_Track], boxes: Float64Array) -> Float64Array:
     """(T, P) how far each box is from where each track is expected, in its own uncertainty."""
     measurements = [_measurement(track) for track in tracks]
     apart = boxes - np.stack([expected for expected, _ in measurements])[:, None]

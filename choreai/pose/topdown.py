@@ -8,21 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from choreai.arrays import FloatArray, ImageArray, IntArray
 from choreai.errors import WeightsError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.adaptive_batch import Batches
 from choreai.pose.crop_keypoints import CropKeypoints, CropPoseNetwork
 from choreai.pose.crops import crop_people, pad_boxes
 from choreai.pose.detectors.detector import Boxes, PersonDetector
-from choreai.pose.estimator import FloatArray, Poses
+from choreai.pose.estimator import Poses
 from choreai.pose.nms import SuppressionConstants, keep_large_poses, suppress_poses
 from choreai.pose.osnet import FEATURE_SIZE, ReidNetwork, compute_features
 from choreai.video.frame import Frame
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +127,7 @@ class TopDownEstimator:
         choose = self._without_duplicates if self._reid is None else self._with_features
         return [choose(crowd, answers, np.flatnonzero(crowd.frame_of_person == frame)) for frame in range(len(frames))]
 
-    def _upload(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
+    def _upload(self, image: ImageArray) -> torch.Tensor:
         tensor = torch.from_numpy(image)
         if self._device.type != "cuda":
             return tensor

@@ -11,10 +11,10 @@ who look alike and meet outside the camera's view may swap.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import Float64Array, FloatArray, Int32Array
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
-from choreai.pose.estimator import FloatArray, Poses
+from choreai.pose.estimator import Poses
 
 TRACKER_VERSION = 2
 """Part of the pose fingerprint: raise it with any change below that changes a track id."""
@@ -52,7 +52,6 @@ NO_MATCH_COST = 10.0
 """More than any allowed pair costs, so that as many people as possible keep their ids."""
 
 _TORSO = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
-_Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +60,21 @@ class _Track:
 
     track_id: int
     seen_seconds: float
-    centre_xy: _Array  # (2,) of the torso
-    velocity_xy: _Array  # (2,) pixels per second
+    centre_xy: Float64Array  # (2,) of the torso
+    velocity_xy: Float64Array  # (2,) pixels per second
     size: float  # box diagonal, pixels, blended over the sightings
     keypoints_xy: FloatArray  # (17, 2)
-    weights: _Array  # (17,) keypoint scores in [0, 1]
+    weights: Float64Array  # (17,) keypoint scores in [0, 1]
 
 
 @dataclass(frozen=True, eq=False)
 class _People:
     """What the tracker looks at in P poses."""
 
-    centre_xy: _Array  # (P, 2)
-    size: _Array  # (P,)
+    centre_xy: Float64Array  # (P, 2)
+    size: Float64Array  # (P,)
     keypoints_xy: FloatArray  # (P, 17, 2)
-    weights: _Array  # (P, 17)
+    weights: Float64Array  # (P, 17)
 
 
 class Tracker:
@@ -90,7 +89,7 @@ class Tracker:
         self._next_id = 0
         self._now_seconds = -np.inf
 
-    def update(self, poses: Poses, *, pts_seconds: float) -> npt.NDArray[np.int32]:
+    def update(self, poses: Poses, *, pts_seconds: float) -> Int32Array:
         """(P,) the track id of every person in the next frame, in the order of `poses`.
 
         The order of the people decides nothing but the numbering of newcomers. Raises ValueError if time runs
@@ -129,7 +128,7 @@ class Tracker:
         )
 
 
-def _new_velocity(track: _Track, centre_xy: _Array, now_seconds: float) -> _Array:
+def _new_velocity(track: _Track, centre_xy: Float64Array, now_seconds: float) -> Float64Array:
     gap = now_seconds - track.seen_seconds
     if gap <= 0:  # two frames with one timestamp say nothing about speed
         return track.velocity_xy
@@ -164,7 +163,7 @@ def _assign(people: _People, tracks: list[_Track], *, now_seconds: float) -> lis
     return [(int(p), int(t)) for p, t in zip(rows, columns, strict=True) if cost[p, t] < NO_MATCH_COST]
 
 
-def _costs(people: _People, tracks: list[_Track], *, now_seconds: float) -> _Array:
+def _costs(people: _People, tracks: list[_Track], *, now_seconds: float) -> Float64Array:
     """(P, T) in body sizes: torso distance, mean keypoint distance, change of size and time out of sight.
 
     Pairs out of reach cost `NO_MATCH_COST`.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.arrays import FloatArray, IntArray
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
@@ -23,9 +23,6 @@ from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_wi
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

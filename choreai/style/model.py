@@ -15,12 +15,12 @@ from pathlib import PurePosixPath
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from choreai.arrays import FloatArray
 from choreai.errors import ObjectMissingError, WeightsError
 from choreai.motion.reasons import StyleReference
 from choreai.motion.windows import NUM_FEATURES, WindowSettings
@@ -29,8 +29,6 @@ from choreai.style.examples import Inputs
 from choreai.style.networks import build_network
 from choreai.style.settings import NetworkKind
 from choreai.style.taxonomy import check_parents, taxonomy_version
-
-FloatArray = npt.NDArray[np.float32]
 
 MODEL_FORMAT = "choreai style model"
 MODEL_SCHEMA_VERSION = 2

@@ -12,13 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import AnyFloatArray, BoolArray, Float64Array, IntArray
 from choreai.style.predictions import Predictions
-
-Array = npt.NDArray[np.floating[Any]]
-BoolArray = npt.NDArray[np.bool_]
-Float64Array = npt.NDArray[np.float64]
 
 REFUSED_SHARE = 0.05
 """Of true dancers, out of fold."""
@@ -52,7 +48,7 @@ class Novelty:
     limit: float
     """Videos further away than this are novel."""
 
-    def distances(self, context: Array) -> Float64Array:
+    def distances(self, context: AnyFloatArray) -> Float64Array:
         """(V,) root mean squared deviations per feature of mean kinematics (V, K); about 1 is ordinary.
 
         Raises ValueError for another number of features.
@@ -64,7 +60,7 @@ class Novelty:
         squared += np.isnan(context).astype(np.float64) @ np.array(self.missing_costs)
         return np.sqrt(np.maximum(squared, 0) / len(self.centers))
 
-    def is_novel(self, context: Array) -> BoolArray:
+    def is_novel(self, context: AnyFloatArray) -> BoolArray:
         """(V,) whether the videos are too far from all training videos to be given a tag."""
         return self.distances(context) > self.limit
 
@@ -127,21 +123,21 @@ def leave_styles_out(predictions: Predictions) -> tuple[LeftOutStyle, ...]:
     return tuple(found)
 
 
-def rank_area(positives: Array, negatives: Array) -> float:
+def rank_area(positives: AnyFloatArray, negatives: AnyFloatArray) -> float:
     """The area under the ROC curve: how often a positive is above a negative, ties counted half."""
     ordered = np.sort(negatives)
     below, not_above = np.searchsorted(ordered, positives, "left"), np.searchsorted(ordered, positives, "right")
     return float((below + not_above).mean() / 2 / len(ordered))
 
 
-def _fit(context: Array, fold: npt.NDArray[np.int64]) -> Novelty:
+def _fit(context: AnyFloatArray, fold: IntArray) -> Novelty:
     distances = _out_of_fold_distances(context, fold)
     # The next higher distance, not a value between two: with few videos, none of them is refused.
     limit = float(np.quantile(distances, 1 - REFUSED_SHARE, method="higher"))
     return _measure(context, limit=round(limit, DIGITS))
 
 
-def _out_of_fold_distances(context: Array, fold: npt.NDArray[np.int64]) -> Float64Array:
+def _out_of_fold_distances(context: AnyFloatArray, fold: IntArray) -> Float64Array:
     distances = np.zeros(len(context))
     for which in np.unique(fold):
         own = fold == which
@@ -149,7 +145,7 @@ def _out_of_fold_distances(context: Array, fold: npt.NDArray[np.int64]) -> Float
     return distances
 
 
-def _measure(context: Array, *, limit: float) -> Novelty:
+def _measure(context: AnyFloatArray, *, limit: float) -> Novelty:
     """The measure of distance from these videos."""
     from sklearn.covariance import LedoitWolf  # slow to import, and tagging does without
 
@@ -180,7 +176,7 @@ def _measure(context: Array, *, limit: float) -> Novelty:
     )
 
 
-def _standardised(context: Array, novelty: Novelty) -> Float64Array:
+def _standardised(context: AnyFloatArray, novelty: Novelty) -> Float64Array:
     """(V, K) deviations from the centers in units of the spread; 0 where untold."""
     is_log, centers = np.array(novelty.is_log), np.array(novelty.centers)
     smallest = np.where(is_log, SMALLEST_RATIO * np.exp(np.where(is_log, centers, 0.0)), 1.0)
@@ -189,7 +185,7 @@ def _standardised(context: Array, novelty: Novelty) -> Float64Array:
     return np.clip(np.nan_to_num(off, nan=0.0, posinf=0.0, neginf=0.0), -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
-def _spread(values: Array) -> Float64Array:
+def _spread(values: AnyFloatArray) -> Float64Array:
     """(K,) half the range of the middle two thirds; the standard deviation where nearly all are equal; 1 for all."""
     low, high = np.nanpercentile(values, [16, 84], axis=0)
     deviation = np.nanstd(values, axis=0)
@@ -197,5 +193,5 @@ def _spread(values: Array) -> Float64Array:
     return np.where(spread > 1e-9, spread, 1.0)
 
 
-def _rounded(values: Array) -> tuple[float, ...]:
+def _rounded(values: AnyFloatArray) -> tuple[float, ...]:
     return tuple(round(float(v), DIGITS) for v in values)

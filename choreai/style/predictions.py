@@ -7,20 +7,14 @@ knows (`novelty`) come from these; they lie beside the model as a Parquet table 
 import io
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 from choreai.errors import TableError
 from choreai.storage import objects
-
-Array = npt.NDArray[np.floating[Any]]
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 SCHEMA_VERSION = "1"
 
@@ -113,7 +107,7 @@ class Predictions:
         return self.windows_where(chosen[self.window_video])
 
 
-def mean_by_video(values: Array, window_video: IntArray, *, num_videos: int) -> FloatArray:
+def mean_by_video(values: AnyFloatArray, window_video: IntArray, *, num_videos: int) -> FloatArray:
     """(V, K) means over each video's windows of (W, K) values: NaN is left out, and all NaN stays NaN."""
     known = np.isfinite(values)
     sums = np.zeros((num_videos, values.shape[1]))

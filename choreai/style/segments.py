@@ -5,13 +5,10 @@ costs what it is worth before one has seen any. Solved exactly by Viterbi's recu
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating[Any]]
+from choreai.arrays import AnyFloatArray, Float64Array
 
 MEAN_SEGMENT_SECONDS = 60.0
 """How long a style lasts on average, before anything is seen: with n styles, a change in the time of one window has
@@ -32,7 +29,7 @@ class Run:
     stop_seconds: float
 
 
-def style_runs(scores: Floats, *, start_seconds: Floats, stop_seconds: Floats) -> list[Run]:
+def style_runs(scores: AnyFloatArray, *, start_seconds: AnyFloatArray, stop_seconds: AnyFloatArray) -> list[Run]:
     """The runs of one style of one track's W windows, in time order; together they cover all that the windows do.
 
     `scores` (W, styles) are calibrated probabilities, `start_seconds` and `stop_seconds` (W,) the windows' rising
@@ -60,13 +57,13 @@ def style_runs(scores: Floats, *, start_seconds: Floats, stop_seconds: Floats) -
     return runs
 
 
-def _edges(start_seconds: Array, stop_seconds: Array) -> Array:
+def _edges(start_seconds: Float64Array, stop_seconds: Float64Array) -> Float64Array:
     """(W + 1,): window i stands for the time from edge i to edge i + 1."""
     centres = (start_seconds + stop_seconds) / 2
     return np.concatenate([start_seconds[:1], (centres[1:] + centres[:-1]) / 2, stop_seconds[-1:]])
 
 
-def _changes(scores: Array, edges: Array, window_seconds: float) -> list[tuple[int, int]]:
+def _changes(scores: Float64Array, edges: Float64Array, window_seconds: float) -> list[tuple[int, int]]:
     """(first, stop) of each run of the windows between the edges."""
     num_windows, num_styles = scores.shape
     believed = (1 - WILD_WINDOW_SHARE) * scores + WILD_WINDOW_SHARE / num_styles

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import FloatArray
 from choreai.motion.kinematics import FEATURES, Kinematics
 from choreai.motion.reasons import Reason, describe
 from choreai.motion.windows import Windows
@@ -16,8 +16,6 @@ from choreai.style.novelty import Novelty
 from choreai.style.predictions import mean_by_video
 from choreai.style.segments import Run, style_runs
 from choreai.tables.schemas import UNKNOWN
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

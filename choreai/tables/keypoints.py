@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.arrays import FloatArray
 from choreai.errors import TableError
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.tables import schemas
 
-FloatArray = npt.NDArray[np.float32]
 _ARRAYS = ["frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
 _COLUMNS = ["video_id", "content_id", *_ARRAYS, "keypoints_xyz"]
 

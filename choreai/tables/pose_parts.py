@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.arrays import FloatArray, Int32Array
 from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.tables import schemas
@@ -25,8 +25,6 @@ VIDEOS_FOOTER = b"choreai.videos"
 CHUNK_ROWS = 16_384
 """Rows of one video held in memory before they are spooled to disk: about 7 MB. A longer video's rows are
 sorted within such chunks, not across them."""
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class VideoRows:
@@ -47,7 +45,7 @@ class VideoRows:
         *,
         frame_index: int,
         pts_seconds: float,
-        track_ids: npt.NDArray[np.int32],
+        track_ids: Int32Array,
         box_xyxy: FloatArray,
         box_scores: FloatArray,
         keypoints_xy: FloatArray,

@@ -19,10 +19,10 @@ from typing import BinaryIO, Self
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
+from choreai.arrays import ImageArray
 from choreai.errors import MediaError
 from choreai.video.container import MAX_PIXELS, NO_VIDEO_STREAM, FileSource, open_container
 from choreai.video.frame import Frame
@@ -68,7 +68,7 @@ class _Turn:
     def clockwise_degrees(self) -> int:
         return 90 * self.transpose + 180 * self.flip_y
 
-    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def apply(self, image: ImageArray) -> ImageArray:
         if self.transpose:
             image = cv2.transpose(image)
         if self.flip_x or self.flip_y:
@@ -249,7 +249,7 @@ class VideoReader:
                 return
             yield packet
 
-    def _image(self, picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    def _image(self, picture: av.VideoFrame) -> ImageArray:
         if picture.colorspace not in _COLOR_MATRICES:
             picture.colorspace = _UNSPECIFIED_MATRIX
         width, height = self._size_wh

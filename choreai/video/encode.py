@@ -13,13 +13,11 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image
 
+from choreai.arrays import ImageArray
 from choreai.errors import StorageError
-
-ImageArray = npt.NDArray[np.uint8]
 
 _TIME_BASE = Fraction(1, 90_000)
 _BT709 = 1

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from choreai.arrays import ImageArray
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A sampled frame, upright (rotation metadata applied)."""
 
-    image: npt.NDArray[np.uint8]
+    image: ImageArray
     """(H, W, 3) RGB."""
     frame_index: int
     """0-based index of this frame among all frames of the video, in presentation order."""

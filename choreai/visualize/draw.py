@@ -10,13 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from choreai.arrays import BoolArray, FloatArray, ImageArray, Int32Array
 from choreai.motion.skeleton import EDGES, KEYPOINT_NAMES, NUM_KEYPOINTS
 
-ImageArray = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float32]
 Color = tuple[int, int, int]
 
 _OUTLINE: Color = (16, 16, 16)
@@ -63,7 +61,7 @@ def draw_people(
         _draw_person(image, person_points, person_seen, track_color(track_id))
 
 
-def _draw_person(image: ImageArray, points: npt.NDArray[np.int32], seen: npt.NDArray[np.bool_], color: Color) -> None:
+def _draw_person(image: ImageArray, points: Int32Array, seen: BoolArray, color: Color) -> None:
     thickness = max(2, round(min(image.shape[:2]) / 200))
     pale = (color[0] // 3 + 170, color[1] // 3 + 170, color[2] // 3 + 170)
     edges = [(a, b) for a, b in EDGES if seen[a] and seen[b]]

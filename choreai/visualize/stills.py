@@ -3,9 +3,9 @@
 import io
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from choreai.arrays import ImageArray
 from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
 from choreai.video.decode import VideoReader
@@ -28,7 +28,7 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
     if not len(times):
         return None
     wanted = times[np.linspace(0, len(times) - 1, NUM_STILLS).round().astype(int)]
-    stills: list[npt.NDArray[np.uint8]] = []
+    stills: list[ImageArray] = []
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
         for frame in reader.sample(frames_per_second=SAMPLES_PER_SECOND):
             if frame.pts_seconds >= wanted[len(stills)] - 1e-3:
@@ -38,7 +38,7 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
     return _jpeg(contact_sheet(stills, columns=NUM_STILLS, cell_width=STILL_WIDTH)) if stills else None
 
 
-def _annotated(image: npt.NDArray[np.uint8], rows: KeypointSequence, seconds: float) -> npt.NDArray[np.uint8]:
+def _annotated(image: ImageArray, rows: KeypointSequence, seconds: float) -> ImageArray:
     """A copy with everybody who was seen within half a sample of `seconds`."""
     near = np.flatnonzero(np.abs(rows.pts_seconds - seconds) <= 0.5 / SAMPLES_PER_SECOND)
     track_ids, first = np.unique(rows.track_id[near], return_index=True)
@@ -52,7 +52,7 @@ def _annotated(image: npt.NDArray[np.uint8], rows: KeypointSequence, seconds: fl
     return drawn
 
 
-def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+def _jpeg(image: ImageArray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image, "RGB").save(buffer, format="JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreai.visualize.draw import Color, ImageArray, draw_label, track_color
+from choreai.arrays import ImageArray
+from choreai.visualize.draw import Color, draw_label, track_color
 
 _GROUND = 24
 _GREY: Color = (96, 96, 96)

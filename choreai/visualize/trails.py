@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from choreai.visualize.draw import Color, FloatArray, ImageArray
+from choreai.arrays import FloatArray, ImageArray
+from choreai.visualize.draw import Color
 
 TRAIL_SECONDS = 0.5
 NUM_AGES = 4

@@ -6,16 +6,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import FloatArray
 from choreai.motion.kinematics import Kinematics
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import Inputs, windows_of
 from choreai.style.model import StyleModel
 from choreai.style.tagging import Moment, VideoTag, tag_video
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def judge_rows(rows: KeypointSequence, model: StyleModel | None) -> dict[str, Any] | None:

@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from choreai.arrays import Int32Array
 from choreai.errors import MediaError
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
@@ -199,7 +199,7 @@ def _first(group: BaseExceptionGroup[Exception]) -> WebProblem:
     return WebProblem(422, exc.reason)
 
 
-def _people(poses: Poses, track_ids: npt.NDArray[np.int32]) -> list[dict[str, Any]]:
+def _people(poses: Poses, track_ids: Int32Array) -> list[dict[str, Any]]:
     """Everybody's keypoints as flat lists of x, y and score; what is not finite is left at score 0."""
     finite = np.isfinite(poses.keypoints_xy).all(axis=2)
     xy = np.where(finite[..., None], poses.keypoints_xy, 0).round(1)

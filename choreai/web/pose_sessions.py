@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from choreai.arrays import ImageArray
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.video.frame import Frame
@@ -94,7 +94,7 @@ class PoseSessions:
         return session
 
 
-def decode_picture(picture: bytes) -> npt.NDArray[np.uint8]:
+def decode_picture(picture: bytes) -> ImageArray:
     """(H, W, 3) uint8 RGB of a JPEG. Raises MediaError if it is none, is cut short, or is too large.
 
     Its size is read from its header before anything is decoded.

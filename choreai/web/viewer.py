@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from choreai.arrays import Int32Array
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import Poses
@@ -26,7 +27,7 @@ class _Seen:
     frame_index: int
     pts_seconds: float
     poses: Poses
-    track_ids: npt.NDArray[np.int32]
+    track_ids: Int32Array
 
 
 class Viewer:
@@ -37,7 +38,7 @@ class Viewer:
         self._seen: deque[_Seen] = deque()
         self._num_frames = self._num_rows = 0
 
-    def add(self, poses: Poses, *, pts_seconds: float) -> npt.NDArray[np.int32]:
+    def add(self, poses: Poses, *, pts_seconds: float) -> Int32Array:
         """(P,) the track id of everybody in the viewer's next picture.
 
         Raises ValueError if time does not go forward.

@@ -6,10 +6,11 @@ T tiles.
 """
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
+
+from choreai.arrays import Float64Array
 
 OUTPUTS = 4
 """Winograd's F(4x4, 3x3): a tile gives 4 x 4 outputs with 36 multiplications a channel where 144 are in the sum."""
@@ -92,14 +93,14 @@ class WinogradConv2d(nn.Module):
         return joined[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def _transforms() -> tuple[npt.NDArray[np.float64], ...]:
+def _transforms() -> tuple[Float64Array, ...]:
     """Matrices to outputs (4, 6), of weights (6, 3) and of inputs (6, 6): Toom and Cook's product of polynomials,
     transposed."""
     to_outputs, of_weights, products = (_powers(number) for number in (OUTPUTS, 3, OUTPUTS + 2))
     return to_outputs.T, of_weights, np.linalg.inv(products).T
 
 
-def _powers(number: int) -> npt.NDArray[np.float64]:
+def _powers(number: int) -> Float64Array:
     """(6, number) of each point; at infinity the highest power alone counts."""
     at_infinity = np.eye(number)[-1:]
     return np.concatenate((np.vander(_POINTS, number, increasing=True), at_infinity))

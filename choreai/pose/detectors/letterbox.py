@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-FloatArray = npt.NDArray[np.float32]
+from choreai.arrays import FloatArray
 
 
 @dataclass(frozen=True)

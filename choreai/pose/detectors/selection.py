@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from choreai.arrays import FloatArray, IntArray
 from choreai.errors import WeightsError
 from choreai.pose.detectors.detector import Boxes
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 PERSON = 0
 """In COCO's 80 classes, and the only one of a detector of people."""

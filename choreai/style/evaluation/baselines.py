@@ -9,13 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import FloatArray, IntArray
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.style.predictions import Predictions
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 REGULARISATION = 0.1
 """scikit-learn's C. Strong: there are often fewer videos than features."""

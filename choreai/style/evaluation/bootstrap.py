@@ -12,12 +12,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from choreai.arrays import AnyFloatArray, BoolArray, Float64Array, FloatArray, IntArray
 from choreai.natural_order import natural_key
 from choreai.style.predictions import Predictions
-
-Array = npt.NDArray[np.floating[Any]]
-Float64Array = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 NUM_DRAWS = 2000
 """Fewer where there are so many units that their counts would take more than MAX_COUNTS."""
@@ -40,7 +37,7 @@ class Estimate:
 class Resamples:
     """How often each of U units, groups or blocks of the V videos, is in each of B bootstrap samples."""
 
-    counts: npt.NDArray[np.float32]
+    counts: FloatArray
     """(B, U)."""
     unit: IntArray
     """(V,) the unit that a video belongs to, 0 to U - 1."""
@@ -66,17 +63,17 @@ class Resamples:
         np.add.at(by_unit, self.unit, values.astype(np.float32))
         return (self.counts @ by_unit).astype(np.float64)
 
-    def estimate_mean(self, values: Array) -> Estimate:
+    def estimate_mean(self, values: AnyFloatArray) -> Estimate:
         """Of (V,) values."""
         sums = self.sums(np.stack([values, np.ones(len(values))], axis=1))
         return self.estimate(float(values.mean()), sums[:, 0] / sums[:, 1])
 
-    def estimate(self, value: float, draws: Array) -> Estimate:
+    def estimate(self, value: float, draws: AnyFloatArray) -> Estimate:
         """The interval that (B,) values of the samples give; NaN among them is left out."""
         low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (value, value)
         return Estimate(value, min(float(low), value), max(float(high), value))
 
-    def estimate_share(self, value: float, draws: Array, *, of_videos: npt.NDArray[np.bool_]) -> Estimate:
+    def estimate_share(self, value: float, draws: AnyFloatArray, *, of_videos: BoolArray) -> Estimate:
         """The same of a share over some (V,) videos.
 
         Without a single mistake the samples have none either; the lower end is then what Clopper and Pearson's

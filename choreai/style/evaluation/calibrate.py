@@ -6,20 +6,14 @@ other folds alone would have given.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 from scipy.stats import beta, rankdata
 
+from choreai.arrays import AnyFloatArray, BoolArray, Float64Array, IntArray
 from choreai.style.predictions import Predictions
-
-Array = npt.NDArray[np.floating[Any]]
-BoolArray = npt.NDArray[np.bool_]
-Float64Array = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 TEMPERATURE_SPREAD = 1.0
@@ -70,7 +64,7 @@ class Calibration:
     """Share of videos tagged, cross-fitted."""
 
 
-def probabilities(log_scores: Array, *, temperature: float) -> Float64Array:
+def probabilities(log_scores: AnyFloatArray, *, temperature: float) -> Float64Array:
     """(N, C) probabilities of log scores (N, C): softmax of `log_scores / temperature`."""
     return softmax(np.asarray(log_scores, np.float64) / temperature, axis=1)
 
@@ -94,7 +88,7 @@ def calibrate(predictions: Predictions, *, target_precision: float) -> Calibrati
     )
 
 
-def fit_temperature(log_scores: Array, label_index: IntArray) -> float:
+def fit_temperature(log_scores: AnyFloatArray, label_index: IntArray) -> float:
     """The temperature under which the labels (N,) are likeliest, given log scores (N, C)."""
     scores, rows = np.asarray(log_scores, np.float64), np.arange(len(label_index))
 
@@ -107,7 +101,7 @@ def fit_temperature(log_scores: Array, label_index: IntArray) -> float:
     return float(np.exp(found.x))
 
 
-def choose_threshold(scores: Array, is_right: BoolArray, *, target_precision: float) -> float:
+def choose_threshold(scores: AnyFloatArray, is_right: BoolArray, *, target_precision: float) -> float:
     """The lowest score, MIN_SCORE at least, from which on tags reach the precision; 1 where none does.
 
     This is selective classification by the largest score (Geifman and El-Yaniv, "Selective classification for deep
@@ -154,7 +148,7 @@ def cross_fitted_tagged(predictions: Predictions, *, target_precision: float) ->
     return tagged
 
 
-def reliability(scores: Array, is_right: BoolArray) -> tuple[ReliabilityBin, ...]:
+def reliability(scores: AnyFloatArray, is_right: BoolArray) -> tuple[ReliabilityBin, ...]:
     """Bins of equally many predictions, rising by score: NUM_BINS, fewer where there are few predictions."""
     num_bins = int(np.clip(len(scores) // MIN_VIDEOS_PER_BIN, 1, NUM_BINS))
     # Equal scores share their mean rank, and so a bin.
@@ -163,7 +157,7 @@ def reliability(scores: Array, is_right: BoolArray) -> tuple[ReliabilityBin, ...
     return tuple(ReliabilityBin(len(p), float(scores[p].mean()), float(is_right[p].mean())) for p in parts if len(p))
 
 
-def expected_calibration_error(scores: Array, is_right: BoolArray, *, num_bins: int = NUM_BINS) -> float:
+def expected_calibration_error(scores: AnyFloatArray, is_right: BoolArray, *, num_bins: int = NUM_BINS) -> float:
     """The mean gap between score and accuracy over `num_bins` equally wide ranges of scores (Guo et al. 2017).
 
     Chance alone makes it positive: see `calibration_error_by_chance`.
@@ -172,13 +166,13 @@ def expected_calibration_error(scores: Array, is_right: BoolArray, *, num_bins: 
     return float(np.abs(np.bincount(which, is_right - scores, num_bins)).sum() / len(scores))
 
 
-def equal_mass_calibration_error(scores: Array, is_right: BoolArray) -> float:
+def equal_mass_calibration_error(scores: AnyFloatArray, is_right: BoolArray) -> float:
     """The same over `reliability`'s bins: steadier, for most scores lie close to 1."""
     bins = reliability(scores, is_right)
     return sum(b.num * abs(b.accuracy - b.mean_score) for b in bins) / len(scores)
 
 
-def calibration_error_by_chance(scores: Array, *, seed: int, num_draws: int = 200) -> float:
+def calibration_error_by_chance(scores: AnyFloatArray, *, seed: int, num_draws: int = 200) -> float:
     """The mean expected calibration error of a perfect model that gave these scores.
 
     Each tag is right as often as its score says (consistency resampling: Bröcker and Smith, 2007).
@@ -188,7 +182,7 @@ def calibration_error_by_chance(scores: Array, *, seed: int, num_draws: int = 20
     return float(np.mean([expected_calibration_error(scores, draw) for draw in draws]))
 
 
-def risk_coverage(scores: Array, is_right: BoolArray) -> RiskCoverage:
+def risk_coverage(scores: AnyFloatArray, is_right: BoolArray) -> RiskCoverage:
     """The curve of videos with these scores (Geifman and El-Yaniv 2017)."""
     order = np.argsort(-scores, kind="stable")
     ends = _last_of_equals(scores[order])
@@ -208,7 +202,7 @@ def share_interval(num_right: int, num: int) -> tuple[float, float]:
     return low, high
 
 
-def _last_of_equals(falling: Array) -> IntArray:
+def _last_of_equals(falling: AnyFloatArray) -> IntArray:
     """Where runs of equal values end."""
     return np.flatnonzero(np.diff(falling, append=-np.inf) != 0)
 

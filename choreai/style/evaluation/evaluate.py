@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import BoolArray, Float64Array
 from choreai.style.evaluation.bootstrap import Estimate, Resamples
 from choreai.style.evaluation.calibrate import (
     Calibration,
@@ -25,9 +25,7 @@ from choreai.style.evaluation.calibrate import (
 )
 from choreai.style.evaluation.scorecard import Scorecard, accuracies, f1_scores, score_windows
 from choreai.style.novelty import LeftOutStyle, cross_fitted_novel, leave_styles_out
-from choreai.style.predictions import BoolArray, Predictions
-
-Float64Array = npt.NDArray[np.float64]
+from choreai.style.predictions import Predictions
 
 CLIP_SECONDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
 SECONDS_TOLERANCE = 0.05

@@ -6,16 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from choreai.arrays import AnyFloatArray, Float64Array, IntArray
 from choreai.style.evaluation.bootstrap import Estimate, Resamples
 from choreai.style.evaluation.calibrate import (
     calibration_error_by_chance,
     equal_mass_calibration_error,
     expected_calibration_error,
 )
-
-Float64Array = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.int64]
 
 SMALLEST_PROBABILITY = 1e-12
 
@@ -57,7 +54,7 @@ class Scorecard:
 
 
 def score_windows(
-    probabilities: FloatArray,
+    probabilities: AnyFloatArray,
     label_index: IntArray,
     window_video: IntArray,
     labels: tuple[str, ...],
@@ -89,7 +86,7 @@ def score_windows(
         value, draws = float(_RATIOS[name](confusion).mean()), _RATIOS[name](drawn).mean(axis=1)
         return resamples.estimate_share(value, draws, of_videos=everything)
 
-    def mean(values: FloatArray) -> Estimate:
+    def mean(values: AnyFloatArray) -> Estimate:
         sums = resamples.sums(by_video(np.stack([values, np.ones(len(values))], axis=1)))
         return resamples.estimate(float(values.mean()), sums[:, 0] / sums[:, 1])
 
@@ -113,32 +110,32 @@ def score_windows(
     )
 
 
-def accuracies(confusion: FloatArray) -> Float64Array:
+def accuracies(confusion: AnyFloatArray) -> Float64Array:
     """(...) of confusion matrices (..., C, C)."""
     return _share(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
-def precisions(confusion: FloatArray) -> Float64Array:
+def precisions(confusion: AnyFloatArray) -> Float64Array:
     """(..., C) of confusion matrices (..., C, C), here and below."""
     return _share(_right(confusion), confusion.sum(axis=-2))
 
 
-def recalls(confusion: FloatArray) -> Float64Array:
+def recalls(confusion: AnyFloatArray) -> Float64Array:
     return _share(_right(confusion), confusion.sum(axis=-1))
 
 
-def f1_scores(confusion: FloatArray) -> Float64Array:
+def f1_scores(confusion: AnyFloatArray) -> Float64Array:
     return _share(2 * _right(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
 
 
 _RATIOS = {"precision": precisions, "recall": recalls, "f1": f1_scores}
 
 
-def _right(confusion: FloatArray) -> FloatArray:
+def _right(confusion: AnyFloatArray) -> AnyFloatArray:
     return np.diagonal(confusion, axis1=-2, axis2=-1)
 
 
-def _share(part: FloatArray, whole: FloatArray) -> Float64Array:
+def _share(part: AnyFloatArray, whole: AnyFloatArray) -> Float64Array:
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import Float64Array, FloatArray, ImageArray
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
@@ -23,7 +23,7 @@ from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.video.encode import VideoWriter, write_png
 from choreai.video.frame import Frame
-from choreai.visualize.draw import ImageArray, contact_sheet, draw_label, draw_people, track_color
+from choreai.visualize.draw import contact_sheet, draw_label, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color
 from choreai.visualize.trails import TRAIL_SECONDS, draw_trails
 
@@ -58,7 +58,7 @@ class _Skeletons:
             for mine in [np.flatnonzero(rows.track_id == track)]
         ]
 
-    def at(self, seconds: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], list[int]]:
+    def at(self, seconds: float) -> tuple[FloatArray, FloatArray, list[int]]:
         """keypoints_xy (P, 17, 2), keypoint_scores (P, 17) and track ids of those in view at `seconds`."""
         people = [
             (track, *found)
@@ -71,7 +71,7 @@ class _Skeletons:
             [track for track, _, _ in people],
         )
 
-    def trails(self, seconds: float, track_id: int) -> list[npt.NDArray[np.float32]]:
+    def trails(self, seconds: float, track_id: int) -> list[FloatArray]:
         """Where a track's hands and feet were in the last moments before `seconds`, each (N, 2), NaN where unseen."""
         (track,) = (track for track in self._tracks if track[0] == track_id)
         past = np.full((NUM_TRAIL_POINTS, len(TRAIL_KEYPOINTS), 2), np.nan, np.float32)
@@ -83,11 +83,11 @@ class _Skeletons:
 
 
 def _between(
-    pts_seconds: npt.NDArray[np.float32],
-    xy: npt.NDArray[np.float32],
-    scores: npt.NDArray[np.float32],
+    pts_seconds: FloatArray,
+    xy: FloatArray,
+    scores: FloatArray,
     seconds: float,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+) -> tuple[FloatArray, FloatArray] | None:
     """One track's keypoints at `seconds`, or None where it is out of view."""
     after = int(np.searchsorted(pts_seconds, seconds))
     if after < len(pts_seconds) and pts_seconds[after] - seconds < 1e-3:
@@ -200,7 +200,7 @@ def _timeline(tag: VideoTag, info: VideoInfo) -> Timeline:
     )
 
 
-def _still_times(rows: KeypointSequence, duration_seconds: float | None) -> npt.NDArray[np.float64]:
+def _still_times(rows: KeypointSequence, duration_seconds: float | None) -> Float64Array:
     """Evenly over the time in which somebody is in view; over the whole video if nobody is."""
     if len(rows):
         start, stop = float(rows.pts_seconds.min()), float(rows.pts_seconds.max())

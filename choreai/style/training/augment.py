@@ -5,13 +5,11 @@ generator for the whole batch, so that the result does not depend on how many wo
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import BoolArray, Float64Array, FloatArray
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import MIRROR, NUM_KEYPOINTS
 from choreai.style.examples import Inputs
-
-FloatArray = npt.NDArray[np.float32]
 
 MAX_STRETCH = 1.2
 """Tempo: windows are played up to this much faster or slower; around what separates dancers of one song."""
@@ -81,14 +79,14 @@ def _by_keypoint(array: FloatArray) -> FloatArray:
     return array.reshape(*array.shape[:2], NUM_KEYPOINTS, 3)
 
 
-def _mirrored(keypoints: FloatArray, which: npt.NDArray[np.bool_]) -> FloatArray:
+def _mirrored(keypoints: FloatArray, which: BoolArray) -> FloatArray:
     """(W, T, 17, 3) left and right changed in some windows; x is the first coordinate."""
     keypoints = keypoints.copy()
     keypoints[which] = keypoints[which][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
     return keypoints
 
 
-def _hidden(rng: np.random.Generator, num_windows: int) -> npt.NDArray[np.bool_]:
+def _hidden(rng: np.random.Generator, num_windows: int) -> BoolArray:
     """(W, 17) the keypoints of one limb or more, in some windows."""
     some = rng.random(num_windows) < HIDDEN_SHARE
     num_limbs = some * rng.integers(1, MAX_HIDDEN_LIMBS + 1, num_windows)
@@ -96,7 +94,7 @@ def _hidden(rng: np.random.Generator, num_windows: int) -> npt.NDArray[np.bool_]
     return (order < num_limbs[:, None]) @ LIMBS
 
 
-def _around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> npt.NDArray[np.float64]:
+def _around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> Float64Array:
     """Factors between 1 / most and most, as often above one as below."""
     return np.exp(rng.uniform(-np.log(most), np.log(most), shape))
 
@@ -114,7 +112,7 @@ def _turned(keypoints: FloatArray, rotations: FloatArray) -> FloatArray:
     return keypoints @ rotations.transpose(0, 2, 1)[:, None]
 
 
-def _stretched(keypoints: FloatArray, speeds: npt.NDArray[np.float64]) -> FloatArray:
+def _stretched(keypoints: FloatArray, speeds: Float64Array) -> FloatArray:
     """(W, T, 17, 3) windows played at other speeds, ending where they ended; the first pose is held if need be."""
     last = keypoints.shape[1] - 1
     at = np.clip(_positions(speeds, last + 1), 0, last)
@@ -124,12 +122,12 @@ def _stretched(keypoints: FloatArray, speeds: npt.NDArray[np.float64]) -> FloatA
     return (1 - share) * keypoints[rows, before] + share * keypoints[rows, np.minimum(before + 1, last)]
 
 
-def _before_start(speeds: npt.NDArray[np.float64], num_steps: int) -> npt.NDArray[np.bool_]:
+def _before_start(speeds: Float64Array, num_steps: int) -> BoolArray:
     """(W, T)."""
     return _positions(speeds, num_steps) < -0.5
 
 
-def _positions(speeds: npt.NDArray[np.float64], num_steps: int) -> npt.NDArray[np.float64]:
+def _positions(speeds: Float64Array, num_steps: int) -> Float64Array:
     """(W, T) the step of the window as it was that each step of the stretched one shows."""
     last = float(num_steps - 1)
     return last - speeds[:, None] * (last - np.arange(num_steps))

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
-from choreai.style.examples import Examples, Inputs, IntArray
+from choreai.arrays import FloatArray, IntArray
+from choreai.style.examples import Examples, Inputs
 from choreai.style.settings import TrainSettings
 from choreai.style.training.augment import vary
 from choreai.style.training.dropout import RowDropout
@@ -110,7 +110,7 @@ def tensors_of(inputs: Inputs, device: torch.device) -> Tensors:
     return steps, xyz, context
 
 
-def _window_weights(label_index: IntArray, settings: TrainSettings, num_labels: int) -> npt.NDArray[np.float32]:
+def _window_weights(label_index: IntArray, settings: TrainSettings, num_labels: int) -> FloatArray:
     """(W,) with mean 1."""
     if not settings.balance_classes:
         return np.ones(len(label_index), np.float32)

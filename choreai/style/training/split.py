@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from choreai.arrays import IntArray
 from choreai.catalog.catalog import Video
 from choreai.errors import ChoreaiWarning, TableError
 from choreai.natural_order import natural_key
 from choreai.style.examples import Examples
 from choreai.style.settings import WhenOneGroup
 from choreai.tables import schemas
-
-IntArray = npt.NDArray[np.int64]
 
 NUM_ORDERS = 32
 """Greedy assignments tried, each in another order; the best one is taken."""

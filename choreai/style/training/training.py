@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
+from choreai.arrays import FloatArray
 from choreai.catalog.catalog import Video
 from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
@@ -22,7 +23,7 @@ from choreai.style.evaluation.report import VideoSources, write_report
 from choreai.style.model import StyleModel, StyleModelConfig, log_scores_of, save_model
 from choreai.style.networks import build_network
 from choreai.style.novelty import fit_novelty
-from choreai.style.predictions import FloatArray, Predictions, mean_by_video
+from choreai.style.predictions import Predictions, mean_by_video
 from choreai.style.settings import TrainSettings, report_settings
 from choreai.style.tagging import mean_kinematics
 from choreai.style.training.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
