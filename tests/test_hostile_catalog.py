@@ -15,7 +15,7 @@ from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.uris import without_secrets
 from choreai.tables import schemas
-from choreai.tables.reports import RunSummary
+from choreai.tables.runs import RunManifest
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENG"
 WITH_SECRETS = [
@@ -167,10 +167,10 @@ def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         worker = TinyWorker(str(output), settings=PoseSettings(), pose_fingerprint="tiny", run_id="run")
         worker.setup()
-        summary = RunSummary(job="extract_poses", run_id="run", config={}, pose_fingerprint="tiny")
+        summary = RunManifest(job="extract_poses", run_id="run", config={}, pose_fingerprint="tiny")
         for shard in plan_shards(pending.videos, videos_per_shard=2, pose_fingerprint="tiny"):
             summary.add(worker.process(shard))
-        summary.write_manifest(str(output))
+        summary.write(str(output))
     seen = schemas.read_all(str(output), "videos", "tiny", schemas.VIDEOS, columns=["video_id"])["video_id"].to_pylist()
     assert sorted(seen) == sorted(ids)  # as they are: tables hold data, whoever shows it escapes it
     written = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}

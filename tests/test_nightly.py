@@ -29,7 +29,8 @@ from choreai.pipeline import tag as tag_job
 from choreai.pipeline.selection import choose, stop_at
 from choreai.storage import objects
 from choreai.style.model import StyleModel
-from choreai.tables.reports import RunSummary, ShardReport
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest
 
 FINGERPRINT = "tiny"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -176,7 +177,7 @@ def test_poses_leave_a_share_of_the_time_budget_to_tagging():
 def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
     done_before, quarantined_before, tonight, code
 ):
-    summary = RunSummary(
+    summary = RunManifest(
         "extract_poses", "run", {}, FINGERPRINT, num_done_before=done_before, num_quarantined_before=quarantined_before
     )
     if tonight:
@@ -255,13 +256,13 @@ def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tm
     catalog, output = known
     assert extract(catalog, output, "--dry-run") == 0
     assert "no finished extraction" in said(capsys)["not known yet"]
-    run = RunSummary(
+    run = RunManifest(
         "extract_poses", "20261101T020000Z-aaaaaa", {"workers": {"num_cpus": 1.0, "num_gpus": 0.0}}, FINGERPRINT
     )
     for worker in ("host-1:1", "host-1:2", "host-2:1", "host-2:2"):  # half an hour of work each
         run.add(ShardReport("s", True, {}, (), 80, 80, 1800.0, 0, worker))
     run.wall_seconds = 3600.0
-    run.write_manifest(output)
+    run.write(output)
     settings = tmp_path / "job.toml"
     settings.write_text("[report]\nprice_per_hour = 3.0\n[workers]\nnum_workers = 8\n")
     parser = extract_parser(None)

@@ -9,7 +9,8 @@ from choreai.cli.main import main
 from choreai.errors import ConfigError
 from choreai.operations.capacity import Node, Rates, measured_rates, need_for_catalog, need_for_stream
 from choreai.storage import objects
-from choreai.tables.reports import RunSummary, ShardReport
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest
 
 GPU_WORKER = Rates(40.0, 0.5, 4.0, 1.0, None, "hand")
 NODE = Node(1, 1.0, 0.4)
@@ -17,12 +18,12 @@ NODE = Node(1, 1.0, 0.4)
 
 def write_extraction(root: str, run_id: str, *, gpus: float = 0.0, workers: int = 2, **totals: object) -> None:
     config = {"workers": {"num_workers": 0, "num_cpus": 1.0, "num_gpus": gpus}}
-    summary = RunSummary(job="extract_poses", run_id=run_id, config=config, pose_fingerprint="fp1")
+    summary = RunManifest(job="extract_poses", run_id=run_id, config=config, pose_fingerprint="fp1")
     for worker in range(workers):
         summary.add(ShardReport(f"s{worker}", True, {"ok": 1}, (), 100, 10, 0.0, 1, f"host:{worker}"))
     for name, value in {"wall_seconds": 100.0, "busy_seconds": 150.0, **totals}.items():
         setattr(summary, name, value)
-    summary.write_manifest(root)
+    summary.write(root)
 
 
 def test_a_catalog_is_done_within_the_hours_it_is_given():

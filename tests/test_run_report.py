@@ -15,7 +15,8 @@ from choreai.operations.notify import message_of, post_webhook, publish_sns
 from choreai.operations.run_report import RunReport, make_run_report
 from choreai.operations.run_report_page import run_report_page, write_run_report
 from choreai.storage import objects
-from choreai.tables.reports import RunSummary, ShardReport
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest
 
 FIRST, EXTRACT, SECOND = "20261101T030000Z-aaaaaa", "20261102T020000Z-bbbbbb", "20261102T030000Z-cccccc"
 
@@ -30,7 +31,7 @@ def write_run(
     **totals: object,
 ) -> None:
     """A manifest as the jobs write it."""
-    summary = RunSummary(
+    summary = RunManifest(
         job=job,
         run_id=run_id,
         config={"catalog": catalog, "max_failed_fraction": 0.2},
@@ -42,7 +43,7 @@ def write_run(
     for name, value in {"wall_seconds": 3600.0, **totals}.items():
         current = getattr(summary, name)
         current.update(value) if isinstance(current, dict) else setattr(summary, name, value)
-    summary.write_manifest(root)
+    summary.write(root)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from choreai.style.tagging import VideoTag, mean_kinematics, tag_video
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
 from choreai.tables.posed_video import PosedVideo
-from choreai.tables.reports import RunSummary
+from choreai.tables.runs import RunManifest
 from choreai.tables.schemas import UNKNOWN
 from choreai.visualize.timeline import style_color
 
@@ -370,8 +370,8 @@ def test_the_summary_counts_styles_and_shares_of_this_catalog_with_unknown_last(
     catalog = read_catalog(write_lines(tmp_path / "catalog.csv", *lines))
     config = TagConfig(catalog="-", output=str(tmp_path))
     statuses = Counter({"tagged": 3, "unknown": 1, "nothing to judge": 1})
-    done = RunSummary("tag_catalog", "run", {}, "fp1", model_version="lstm-a", statuses=statuses)
-    print_summary(config, catalog, RunSummary("extract_poses", "run", {}, "fp1"), done)
+    done = RunManifest("tag_catalog", "run", {}, "fp1", model_version="lstm-a", statuses=statuses)
+    print_summary(config, catalog, RunManifest("extract_poses", "run", {}, "fp1"), done)
     table = capsys.readouterr().out.split("styles in this catalog")[1]
     cells = [line.strip("│ ").replace("│", " ").split() for line in table.splitlines() if "%" in line]
     assert cells == [["popping", "2", "50%", "0.75"], ["waacking", "1", "25%", "0.90"], ["unknown", "1", "25%", "0.40"]]

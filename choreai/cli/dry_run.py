@@ -17,7 +17,7 @@ from choreai.pipeline.selection import Tonight
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import live_parts, read_consistently
-from choreai.tables.runs import runs_backwards
+from choreai.tables.runs import read_runs
 
 logger = logging.getLogger(__name__)
 Rows = list[tuple[str, str]]
@@ -125,7 +125,7 @@ def _cost_row(config: ExtractConfig, worker_hours: float) -> tuple[str, str]:
     price, currency = config.report.price_per_hour, config.report.currency
     if not price:
         return "money", "price_per_hour of [report] tells"
-    measured = next(run for run in runs_backwards(config.output) if run.job == "extract_poses" and run.workers)
+    measured = next(run for run in read_runs(config.output) if run.job == "extract_poses" and run.workers)
     per_node = max(1, round(len(measured.workers) / measured.num_hosts))
     num_workers = config.workers.num_workers or per_node
     cost = math.ceil(num_workers / per_node) * worker_hours / num_workers * price

@@ -23,7 +23,7 @@ from choreai.pipeline.selection import (
     tell_what_is_left,
 )
 from choreai.tables.pose_parts import recover_videos_parts
-from choreai.tables.reports import RunSummary
+from choreai.tables.runs import RunManifest
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def write_report(config: ExtractConfig, run_id: str) -> None:
         publish_sns(config.report.sns_topic_arn, message)
 
 
-def exit_code(summary: RunSummary, config: ExtractConfig, tonight: Tonight | None = None) -> int:
+def exit_code(summary: RunManifest, config: ExtractConfig, tonight: Tonight | None = None) -> int:
     """1 if too large a share of this run's videos failed, or of the whole catalog is in quarantine, or a shard could
     not be finished; else 0.
 
@@ -74,7 +74,7 @@ def exit_code(summary: RunSummary, config: ExtractConfig, tonight: Tonight | Non
     return 0
 
 
-def print_summary(summary: RunSummary, *, output: str) -> None:
+def print_summary(summary: RunManifest, *, output: str) -> None:
     """The table at the end, and what was quarantined."""
     if not summary.num_videos:
         print(

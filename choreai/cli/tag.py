@@ -26,13 +26,13 @@ from choreai.pipeline.selection import (
 from choreai.pipeline.tag import POSE_SHARE, open_model, tag_catalog, untagged_videos
 from choreai.tables import schemas
 from choreai.tables.pose_parts import recover_videos_parts
-from choreai.tables.reports import RunSummary
+from choreai.tables.runs import RunManifest
 from choreai.tables.schemas import UNKNOWN
 
 logger = logging.getLogger(__name__)
 
 
-def print_summary(config: TagConfig, catalog: Catalog, extracted: RunSummary, tagged: RunSummary) -> None:
+def print_summary(config: TagConfig, catalog: Catalog, extracted: RunManifest, tagged: RunManifest) -> None:
     """What was done, and the styles of the whole catalog."""
     if not tagged.num_videos and not extracted.num_videos:
         left = extracted.num_quarantined_before

@@ -11,7 +11,7 @@ from itertools import islice
 
 from choreai.errors import ConfigError
 from choreai.search.tag_database import open_tag_database
-from choreai.tables.runs import Run, runs_backwards
+from choreai.tables.runs import RunManifest, read_runs
 
 MAX_RUNS = 20
 """How far back rates are looked for."""
@@ -106,7 +106,7 @@ def measured_rates(root: str) -> Rates:
 
     Raises ConfigError where no extraction has finished there.
     """
-    runs = [run for run in islice(runs_backwards(root), MAX_RUNS) if _tells_rates(run)]
+    runs = [run for run in islice(read_runs(root), MAX_RUNS) if _tells_rates(run)]
     if not runs:
         raise ConfigError(
             f"{root}: no finished extraction among the last {MAX_RUNS} runs to take rates from; run `choreai extract` "
@@ -131,16 +131,16 @@ def measured_rates(root: str) -> Rates:
     )
 
 
-def _tells_rates(run: Run) -> bool:
+def _tells_rates(run: RunManifest) -> bool:
     return run.job == "extract_poses" and run.finished and run.num_frames > 0 and bool(run.workers)
 
 
-def _kind(run: Run) -> tuple[object, ...]:
+def _kind(run: RunManifest) -> tuple[object, ...]:
     workers = run.config["workers"]
     return run.pose_fingerprint, workers["num_cpus"], workers["num_gpus"]
 
 
-def _videos_of(root: str, runs: list[Run]) -> tuple[int, float]:
+def _videos_of(root: str, runs: list[RunManifest]) -> tuple[int, float]:
     """How many videos these runs posed, and their seconds together."""
     with open_tag_database(root) as database:
         database.load_videos(["run_id", "status", "duration_seconds"], fingerprints=[runs[0].pose_fingerprint])

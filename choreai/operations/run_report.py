@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from choreai.config import ReportSettings
 from choreai.operations.drift import Drift, drift_of_counts, drift_of_values
 from choreai.search.tag_database import TagDatabase, open_tag_database
-from choreai.tables.runs import Night, find_night
+from choreai.tables.runs import RunGroup, find_run_group
 
 KEY_KINEMATICS = (
     "beats_per_minute",
@@ -74,7 +74,7 @@ class SlowVideo:
 class RunReport:
     """All that the page shows."""
 
-    night: Night
+    night: RunGroup
     settings: ReportSettings
     reference_run: str | None
     styles: tuple[StyleCount, ...]
@@ -90,8 +90,8 @@ class RunReport:
 
     @property
     def is_bad(self) -> bool:
-        """Whether the last run of either job is: what was killed and run again has ended well."""
-        return any(run.is_bad for run in {run.job: run for run in self.night.runs}.values())
+        """Whether the last run of either job failed."""
+        return self.night.failed
 
     @property
     def cost(self) -> float | None:
@@ -135,10 +135,12 @@ def make_run_report(root: str, settings: ReportSettings, *, run_id: str | None =
 
     Raises ConfigError where there is no such run, or no run `settings.reference_run`.
     """
-    night = find_night(root, run_id)
+    night = find_run_group(root, run_id)
     reference = None
     if night.tagging is not None:
-        reference = find_night(root, settings.reference_run).main.run_id if settings.reference_run else night.previous
+        reference = (
+            find_run_group(root, settings.reference_run).main.run_id if settings.reference_run else night.previous
+        )
     with open_tag_database(root) as database:
         tagged = _load_tags(database, night)
         _load_videos(database, night)
@@ -172,7 +174,7 @@ _COMPARED = f"""
     ) b ON b.video_id = n.video_id"""
 
 
-def _load_tags(database: TagDatabase, night: Night) -> bool:
+def _load_tags(database: TagDatabase, night: RunGroup) -> bool:
     """Whether the night tagged anything; then there are the tables `tags`, `tonight` and `compared`."""
     if night.tagging is None or not night.tagging.statuses:
         return False
@@ -183,7 +185,7 @@ def _load_tags(database: TagDatabase, night: Night) -> bool:
     return True
 
 
-def _load_videos(database: TagDatabase, night: Night) -> None:
+def _load_videos(database: TagDatabase, night: RunGroup) -> None:
     columns = ["video_id", "status", "stage", "error_class", "reason", "duration_seconds", "num_frames_sampled"]
     fingerprints = sorted({run.pose_fingerprint for run in night.runs})
     database.load_videos([*columns, "process_seconds", "run_id"], fingerprints=fingerprints)
@@ -191,7 +193,7 @@ def _load_videos(database: TagDatabase, night: Night) -> None:
                  [[run.run_id for run in night.runs]])  # fmt: skip
 
 
-def _styles(database: TagDatabase, night: Night, reference: str | None) -> tuple[StyleCount, ...]:
+def _styles(database: TagDatabase, night: RunGroup, reference: str | None) -> tuple[StyleCount, ...]:
     rows = database.rows(
         f"""SELECT coalesce(style, '{NOTHING}') AS style, count(*) FILTER (run_id = $1) AS num,
                 avg(score) FILTER (run_id = $1) AS mean_score, count(*) FILTER (run_id = $2) AS num_reference
@@ -219,7 +221,7 @@ def _changes(database: TagDatabase) -> tuple[Change, ...]:
     return tuple(Change(**row) for row in rows)
 
 
-def _drifts(database: TagDatabase, night: Night, reference: str) -> tuple[Drift, ...]:
+def _drifts(database: TagDatabase, night: RunGroup, reference: str) -> tuple[Drift, ...]:
     run_ids = (reference, night.main.run_id)
     styles = [
         Counter(dict(database.sql(f"SELECT coalesce(style, '{NOTHING}'), count(*) FROM tags WHERE run_id = ? "

@@ -27,7 +27,8 @@ from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.parts import live_parts, read_consistently
 from choreai.tables.pose_parts import recover_videos_parts
-from choreai.tables.reports import RunSummary, ShardReport, new_run_id
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest, new_run_id
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +58,11 @@ def find_pending(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> Pe
     )
 
 
-def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str, until: float = math.inf) -> RunSummary:
+def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str, until: float = math.inf) -> RunManifest:
     """What became of the catalog's videos that had no poses yet; from `until` (`time.monotonic`) on none is begun."""
     recover_videos_parts(config.output, pose_id)
     pending = find_pending(config, catalog, pose_id=pose_id)
-    summary = RunSummary(
+    summary = RunManifest(
         job="extract_poses",
         run_id=new_run_id(),
         config=asdict(config),
@@ -71,10 +72,9 @@ def extract_poses(config: ExtractConfig, catalog: Catalog, *, pose_id: str, unti
     )
     if pending.videos.num_rows:
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
-        summary.write_manifest(config.output)  # unfinished; shows here, not at dawn, if it may not write
+        summary.write(config.output)  # unfinished; shows here, not at dawn, if it may not write
         _run(config, pending.videos, pose_id, summary, until)
-        summary.finish()
-        logger.info("manifest: %s", summary.write_manifest(config.output))
+        logger.info("manifest: %s", summary.write(config.output))
     return summary
 
 
@@ -92,7 +92,7 @@ def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSummary, until: float) -> None:
+def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunManifest, until: float) -> None:
     """Run the pending videos through the pool, and count them in `summary`."""
     shards = plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id)
     resources = WorkerResources(num_cpus=config.workers.num_cpus, num_gpus=config.workers.num_gpus)
@@ -128,11 +128,12 @@ def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunSumm
                 _log_shard(report)
                 steps.advance(sum(report.statuses.values()))
         summary.num_worker_deaths = pool.num_worker_deaths
-    metrics.finished(failed=summary.num_failed > 0 or summary.failed_fraction > config.max_failed_fraction)
+    summary.finish()
+    metrics.finished(failed=summary.failed)
 
 
 def _settle(
-    outcome: ShardReport | Failure[PoseShard], config: ExtractConfig, pose_id: str, summary: RunSummary
+    outcome: ShardReport | Failure[PoseShard], config: ExtractConfig, pose_id: str, summary: RunManifest
 ) -> ShardReport | None:
     """The report of a shard; a video that kills workers gets its quarantine row here, by the survivor."""
     if not isinstance(outcome, Failure):

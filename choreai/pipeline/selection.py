@@ -13,7 +13,7 @@ from choreai.catalog.catalog import UNAVAILABLE, Catalog
 from choreai.catalog.modified import modified_at
 from choreai.catalog.shards import Pending
 from choreai.config import ExtractConfig, moment_of
-from choreai.tables.reports import RunSummary
+from choreai.tables.runs import RunManifest
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def stop_at(config: ExtractConfig, *, started: float, share: float = 1.0) -> flo
     return math.inf if config.max_hours is None else started + 3600 * config.max_hours * share
 
 
-def num_left(summary: RunSummary, catalog: Catalog) -> int:
+def num_left(summary: RunManifest, catalog: Catalog) -> int:
     """Videos that a step which was stopped did not come to."""
     return len(catalog) - summary.num_done_before - summary.num_quarantined_before - summary.num_videos
 

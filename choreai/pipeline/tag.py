@@ -22,7 +22,8 @@ from choreai.errors import WeightsError
 from choreai.pipeline.progress import progress
 from choreai.style.model import StyleModel, load_model, newest_model
 from choreai.tables import schemas
-from choreai.tables.reports import RunSummary, ShardReport, new_run_id
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest, new_run_id
 
 logger = logging.getLogger(__name__)
 TAG_WORKER = WorkerResources(num_cpus=1.0)  # the network is small: a GPU would wait for Parquet
@@ -57,11 +58,11 @@ def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_versio
     return wanted.join(tagged, keys=KEY, join_type="left anti").select([*KEY, "uri", "shard_id"])
 
 
-def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str, until: float = math.inf) -> RunSummary:
+def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str, until: float = math.inf) -> RunManifest:
     """What became of the catalog's videos that had no tag from this model; from `until` on none is begun."""
     model_uri, model = open_model(config, pose_id=pose_id)
     untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
-    summary = RunSummary(
+    summary = RunManifest(
         job="tag_catalog",
         run_id=new_run_id(),
         config=asdict(config),
@@ -71,15 +72,14 @@ def tag_catalog(config: TagConfig, catalog: Catalog, *, pose_id: str, until: flo
     )
     if untagged.num_rows:
         logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)
-        summary.write_manifest(config.output)  # unfinished; shows here, not at dawn, if it may not write
+        summary.write(config.output)  # unfinished; shows here, not at dawn, if it may not write
         _run(config, untagged, pose_id, model_uri, summary, until)
-        summary.finish()
-        logger.info("manifest: %s", summary.write_manifest(config.output))
+        logger.info("manifest: %s", summary.write(config.output))
     return summary
 
 
 def _run(
-    config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, summary: RunSummary, until: float
+    config: TagConfig, untagged: pa.Table, pose_id: str, model_uri: str, summary: RunManifest, until: float
 ) -> None:
     """Run the untagged videos through the pool, and count them in `summary`."""
     shards = plan_tag_shards(untagged, model_version=summary.model_version, pose_fingerprint=pose_id)
@@ -107,4 +107,5 @@ def _run(
                 summary.add(outcome)
                 steps.advance(sum(outcome.statuses.values()))
         summary.num_worker_deaths = pool.num_worker_deaths
-    metrics.finished(failed=summary.num_failed > 0)
+    summary.finish()
+    metrics.finished(failed=summary.failed)

@@ -1,40 +1,112 @@
-"""Runs that were: their manifests, read back."""
+"""Runs: the manifest of each, filled in while it runs, written under `runs/`, and read back."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+import platform
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any
 
+import choreai
 from choreai.errors import ConfigError, TableError
 from choreai.storage import objects
+from choreai.tables.reports import ShardReport
+
+MAX_LISTED = 1000
+"""Quarantined videos named one by one in a manifest; the videos table has all of them."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run, as its manifest tells it."""
+def new_run_id() -> str:
+    """Return a sortable name for one run: UTC time and six random hex digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
-    run_id: str
+
+@dataclass
+class RunManifest:
+    """One run: its settings, its running totals, and whether it failed."""
+
     job: str
     """extract_poses or tag_catalog."""
-    pose_fingerprint: str
-    model_version: str
+    run_id: str
     config: Mapping[str, Any]  # JSON of whatever settings the release had
-    started_at: datetime
-    wall_seconds: float
-    finished: bool
-    statuses: Mapping[str, int]
-    num_failed: int
-    """Videos that could not be finished, and are still to be done."""
-    failed_fraction: float
-    num_done_before: int
-    num_frames: int
-    busy_seconds: float
-    """Of all workers together."""
-    num_shards: int
-    num_worker_deaths: int
-    workers: tuple[str, ...]
-    """host:process id of each that did a shard."""
+    pose_fingerprint: str
+    model_version: str = ""
+    num_done_before: int = 0
+    """Videos of the catalog that needed no work."""
+    num_quarantined_before: int = 0
+    """Videos of the catalog that failed in an earlier run and were not tried again."""
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    wall_seconds: float = 0.0
+    """0 until the run has finished."""
+    statuses: Counter[str] = field(default_factory=Counter)
+    """Number of videos by status."""
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    """(video_id, reason) of each video that was quarantined or could not be finished."""
+    num_failed: int = 0
+    """Videos of shards that could not be finished for reasons that are not the video's; still pending."""
+    num_shards: int = 0
+    num_shards_redone: int = 0
+    num_frames: int = 0
+    num_rows: int = 0
+    busy_seconds: float = 0.0
+    """Time spent on shards, summed over the workers."""
+    num_worker_deaths: int = 0
+    peak_memory_bytes: dict[str, int] = field(default_factory=dict)
+    """By worker."""
+    gpu_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, report: ShardReport) -> None:
+        """Count a shard that was finished."""
+        self.num_shards += 1
+        self.num_shards_redone += not report.written
+        self.statuses.update(report.statuses)
+        self.problems.extend(report.problems)
+        self.num_frames += report.num_frames
+        self.num_rows += report.num_rows
+        self.busy_seconds += report.process_seconds
+        self.peak_memory_bytes[report.worker] = max(
+            self.peak_memory_bytes.get(report.worker, 0), report.peak_memory_bytes
+        )
+        self.gpu_ids[report.worker] = report.gpu_ids
+
+    def add_failure(self, video_ids: Sequence[str], reason: str) -> None:
+        """Count the videos of a shard that could not be finished."""
+        self.num_failed += len(video_ids)
+        self.problems.extend((video_id, reason) for video_id in video_ids)
+
+    def finish(self) -> None:
+        """Mark the run as finished now."""
+        self.wall_seconds = (datetime.now(UTC) - self.started_at).total_seconds()
+
+    @property
+    def finished(self) -> bool:
+        return self.wall_seconds > 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job exits with 1: too many videos failed, or some are left to do."""
+        allowed = float(self.config.get("max_failed_fraction", 1.0))
+        return not self.finished or self.num_failed > 0 or self.failed_fraction > allowed
+
+    @property
+    def num_videos(self) -> int:
+        """The number of videos that this run processed or gave up on."""
+        return sum(self.statuses.values()) + self.num_failed
+
+    @property
+    def failed_fraction(self) -> float:
+        """The share of `num_videos` that was quarantined or could not be finished."""
+        if not self.num_videos:
+            return 0.0
+        return (self.statuses["quarantined"] + self.num_failed) / self.num_videos
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """host:process id of each worker that processed a shard."""
+        return tuple(worker for worker in self.peak_memory_bytes if worker != "driver")
 
     @property
     def num_hosts(self) -> int:
@@ -42,42 +114,66 @@ class Run:
 
     @property
     def utilisation(self) -> float | None:
-        """Of the workers' time, the share spent on shards; None where nothing ran."""
+        """The share of the workers' time that was spent on shards; None where there were no workers."""
         available = len(self.workers) * self.wall_seconds
         return self.busy_seconds / available if available else None
 
-    @property
-    def is_bad(self) -> bool:
-        """Whether the job exited with 1: too many videos failed, or something is left to do."""
-        allowed = float(self.config.get("max_failed_fraction", 1.0))
-        return not self.finished or self.num_failed > 0 or self.failed_fraction > allowed
+    def to_json(self) -> dict[str, object]:
+        """Return the manifest as JSON types, with code version and platform; at most `MAX_LISTED` problems."""
+        record = asdict(self)
+        record["statuses"] = dict(self.statuses)  # asdict mangles a Counter
+        record["started_at"] = self.started_at.isoformat()
+        record["problems"] = self.problems[:MAX_LISTED]
+        record["failed_fraction"] = self.failed_fraction
+        record["finished"] = self.finished
+        record["choreai_version"] = choreai.__version__
+        record["python_version"] = sys.version.split()[0]
+        record["platform"] = platform.platform()
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "RunManifest":
+        """Return the manifest that `to_json` gave, of this release or an earlier one.
+
+        Raises KeyError, TypeError or ValueError where it is not one.
+        """
+        values = {each.name: record[each.name] for each in fields(cls) if each.name in record or each.name in _NEEDED}
+        values["started_at"] = datetime.fromisoformat(record["started_at"])
+        values["statuses"] = Counter(record["statuses"])
+        values["problems"] = [(video_id, reason) for video_id, reason in record.get("problems", ())]
+        values["gpu_ids"] = {worker: tuple(ids) for worker, ids in record.get("gpu_ids", {}).items()}
+        return cls(**values)
+
+    def write(self, root: str) -> str:
+        """Write `runs/<run_id>/manifest.json` under `root` and return its URI."""
+        uri = objects.join_uri(root, "runs", self.run_id, "manifest.json")
+        objects.put_object(uri, json.dumps(self.to_json(), indent=2, ensure_ascii=False).encode())
+        return uri
 
 
-def read_run(root: str, run_id: str) -> Run:
-    """The run with this id. Raises ConfigError where there is none, TableError for a manifest that is none."""
+_NEEDED = {
+    "job", "pose_fingerprint", "model_version", "config", "wall_seconds", "statuses", "num_failed", "num_done_before",
+    "num_frames", "busy_seconds", "num_shards", "num_worker_deaths", "peak_memory_bytes",
+}  # fmt: skip
+"""The keys that a manifest of every release has."""
+
+
+def read_run(root: str, run_id: str) -> RunManifest:
+    """Return the manifest of one run.
+
+    Raises ConfigError where there is no such run, and TableError if its manifest is malformed.
+    """
     uri = objects.join_uri(root, "runs", run_id, "manifest.json")
     if objects.stat_object(uri) is None:
         raise ConfigError(f"{uri}: no such run; `runs/` has the ids")
     try:
-        manifest = json.loads(objects.read_object(uri))
-        return Run(
-            run_id=run_id,
-            started_at=datetime.fromisoformat(manifest["started_at"]),
-            workers=tuple(worker for worker in manifest["peak_memory_bytes"] if worker != "driver"),
-            **{name: manifest[name] for name in _AS_THEY_ARE},
-        )
-    except (ValueError, KeyError, TypeError) as exc:
+        return RunManifest.from_json({**json.loads(objects.read_object(uri)), "run_id": run_id})
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise TableError(f"{uri}: not a manifest that this release can read ({exc!r})") from exc
 
 
-_AS_THEY_ARE = (
-    "job", "pose_fingerprint", "model_version", "config", "wall_seconds", "finished", "statuses", "num_failed",
-    "failed_fraction", "num_done_before", "num_frames", "busy_seconds", "num_shards", "num_worker_deaths",
-)  # fmt: skip
-
-
-def runs_backwards(root: str) -> Iterator[Run]:
-    """All runs, the newest first, each read when it is asked for."""
+def read_runs(root: str) -> Iterator[RunManifest]:
+    """Yield the manifests of all runs under `root`, newest first, each read when it is asked for."""
     folder = objects.join_uri(root, "runs") + "/"
     names = {info.uri.removeprefix(folder).split("/")[0] for info in objects.list_objects(folder)
              if info.uri.endswith("/manifest.json")}  # fmt: skip
@@ -86,40 +182,47 @@ def runs_backwards(root: str) -> Iterator[Run]:
 
 
 @dataclass(frozen=True)
-class Night:
-    """A tagging run with the extractions that made poses for it; or an extraction alone."""
+class RunGroup:
+    """A tagging run with the extractions that made poses for it; or a single extraction."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[RunManifest, ...]
     """In the order in which they ran."""
     previous: str | None
     """Id of the tagging run before, if there is one."""
 
     @property
-    def main(self) -> Run:
-        """The run that the night is named after."""
+    def main(self) -> RunManifest:
+        """The run that the group is named after: the last."""
         return self.runs[-1]
 
     @property
-    def tagging(self) -> Run | None:
+    def tagging(self) -> RunManifest | None:
         return self.main if self.main.job == "tag_catalog" else None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last run of either job failed: an earlier one that was killed and resumed does not count."""
+        return any(run.failed for run in {run.job: run for run in self.runs}.values())
 
-def find_night(root: str, run_id: str | None = None) -> Night:
-    """The night of a run, or the newest. Raises ConfigError where there is none."""
-    backwards = runs_backwards(root)
-    main = next((run for run in backwards if run_id is None or run.run_id == run_id), None)
+
+def find_run_group(root: str, run_id: str | None = None) -> RunGroup:
+    """Return the group of the run `run_id`, or of the newest run. Raises ConfigError where there is none."""
+    newest_first = read_runs(root)
+    main = next((run for run in newest_first if run_id is None or run.run_id == run_id), None)
     if main is None:
         raise ConfigError(f"{root}: no run{f' {run_id}' if run_id else 's'} under runs/ here; check --output")
     runs, previous = [main], None
-    for run in backwards:
+    for run in newest_first:
         if run.job == "tag_catalog":
             previous = run.run_id
             break
-        if main.job == "tag_catalog" and run.job == "extract_poses" and _same_work(run, main):
+        if main.job == "tag_catalog" and run.job == "extract_poses" and _prepares(run, main):
             runs.insert(0, run)
-    return Night(tuple(runs), previous)
+    return RunGroup(tuple(runs), previous)
 
 
-def _same_work(run: Run, main: Run) -> bool:
-    """Whether an extraction was of the same catalog with the same pose settings: that of a training is not."""
-    return run.pose_fingerprint == main.pose_fingerprint and run.config.get("catalog") == main.config.get("catalog")
+def _prepares(extraction: RunManifest, tagging: RunManifest) -> bool:
+    """Whether `extraction` was of the same catalog with the same pose settings; that of a training job is not."""
+    return extraction.pose_fingerprint == tagging.pose_fingerprint and extraction.config.get(
+        "catalog"
+    ) == tagging.config.get("catalog")
