@@ -5,12 +5,15 @@ PY := $(VENV)/bin/python
 # MediaPipe's last self-contained wheel exists for Python 3.11 and 3.12 only, so look for those first.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
 
-.PHONY: demo test bench chaos scale autoscaling robustness lint setup clean
+.PHONY: help demo check test coverage docs bench chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   set up, make synthetic dancers, train on them, tag dancers never seen (about 5 minutes)"
+	@echo "make check  set up, ruff, mypy and the tests that start no Ray: before every commit"
 	@echo "make test   set up, run the whole test suite"
+	@echo "make coverage  the suite with the lines that no test reaches; pages in htmlcov/"
+	@echo "make docs   the documentation as a site, in site/"
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
 	@echo "make chaos  110 seeded runs in which workers, nodes, drivers and the storage fail (an hour)"
 	@echo "make scale  ten million catalog rows, a million keys, 20,000 shards: time and memory"
@@ -33,8 +36,22 @@ setup: $(VENV)/.installed
 demo: setup
 	@$(VENV)/bin/choreai demo --output demo-output
 
+check: lint
+	@$(PY) -m pytest -m "not ray and not slow" --durations=0 --durations-min=5
+
 test: setup
 	@$(PY) -m pytest
+
+coverage: setup
+	@$(PY) -m pytest --cov --cov-report=term --cov-report=html
+
+$(VENV)/.docs: $(VENV)/.installed
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	@$(PY) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 bench: setup
 	@$(PY) tests/bench.py
@@ -57,4 +74,4 @@ lint: setup
 	@$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build site htmlcov .coverage* *.egg-info
