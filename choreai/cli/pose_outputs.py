@@ -1,7 +1,6 @@
 """What `choreai pose` writes: AlphaPose's result file as people are found, and the tables that lose no frame."""
 
 import json
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TextIO
@@ -13,6 +12,7 @@ from choreai.cli.pose_inputs import PoseInput
 from choreai.errors import StorageError
 from choreai.formats.alphapose_results import ResultFormat, to_coco, to_openpose
 from choreai.pose.pipeline import TrackedPoses
+from choreai.storage.files import write_atomically
 from choreai.tables import schemas
 from choreai.tables.pose_parts import VideoRows
 
@@ -118,10 +118,8 @@ class _JsonFile:
 
 def _move(source: Path, target: Path) -> None:
     """Puts a file under its name in one step, from whatever disk."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(source.read_bytes())
-        os.replace(partial, target)
+        with write_atomically(target) as temporary:
+            temporary.write_bytes(source.read_bytes())
     except OSError as exc:
-        partial.unlink(missing_ok=True)
         raise StorageError(str(target), f"cannot be written: {exc.strerror}") from exc

@@ -6,7 +6,6 @@ the style, so that only the dance can tell the styles apart.
 
 import csv
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from choreai.demo.moves import STYLES_BY_NAME
 from choreai.demo.render import render_frames
 from choreai.demo.scene import Camera, Scene
 from choreai.errors import StorageError
+from choreai.storage.files import write_atomically
 
 STYLES: tuple[str, ...] = tuple(STYLES_BY_NAME)
 
@@ -123,14 +123,11 @@ def write_clip(
     skeleton = dancer.skeleton(_frame_times(duration_seconds, frames_per_second))
     scene = dancer.scene(size_wh)
     frames = render_frames(build_mesh(dancer.body, dancer.look), skeleton, scene)
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        _encode(unfinished, frames, frames_per_second=frames_per_second, size_wh=size_wh)
-        os.replace(unfinished, path)
+        with write_atomically(path) as temporary:
+            _encode(temporary, frames, frames_per_second=frames_per_second, size_wh=size_wh)
     except (OSError, av.FFmpegError) as exc:
         raise StorageError(str(path), f"the clip cannot be written ({exc})") from exc
-    finally:
-        unfinished.unlink(missing_ok=True)
     return _in_pixels(skeleton, scene.camera)
 
 
@@ -208,14 +205,12 @@ def _written(jobs: list[_ClipJob], *, num_processes: int) -> Iterator[None]:
 
 
 def _write_table(path: Path, dancers: list[Dancer]) -> Path:
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
+        with write_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["video_id", "uri", "label", "group"])
             for dancer in dancers:
                 table.writerow([dancer.video_id, f"videos/{dancer.video_id}.mp4", dancer.style, dancer.name])
-        os.replace(unfinished, path)
     except OSError as exc:
         raise StorageError(str(path), f"the catalog cannot be written ({exc})") from exc
     return path

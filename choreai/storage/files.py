@@ -50,7 +50,7 @@ def open_file(uri: str, path: str) -> BinaryIO:
 
 def put_file(uri: str, path: str, data: bytes) -> None:
     """Replaces `path` in one step."""
-    with _os_errors(uri), _temporary_beside(path, data) as temporary:
+    with _os_errors(uri), _synced_copy(path, data) as temporary:
         os.replace(temporary, path)
         _sync_folder(path)
 
@@ -62,7 +62,7 @@ def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
             raise ObjectUnusableError(uri, "is a folder, not a file")
         if os.path.lexists(path):
             return False
-        with _temporary_beside(path, source) as temporary:
+        with _synced_copy(path, source) as temporary:
             try:
                 _link_or_move(uri, temporary, path)
             except FileExistsError:
@@ -107,13 +107,32 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX)
 
 
+def temporary_path(path: Path) -> Path:
+    """Return an unused hidden name in the folder of `path`; listings leave such names out."""
+    # Of its own length: the name of `path` may already be as long as the file system allows.
+    return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
+
+
 @contextmanager
-def _temporary_beside(path: str, source: bytes | Path) -> Iterator[str]:
-    """A synced copy of `source` in the folder of `path`, gone afterwards unless it was moved away."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder or ".", exist_ok=True)
-    # A name of its own length: the target's may already be as long as the file system allows.
-    temporary = os.path.join(folder, f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; the file there replaces `path` when the block ends.
+
+    A reader of `path` sees the old file or the whole new one. If the block raises, the old one stays. For local
+    files that may be lost in a power cut; what must survive one goes through `choreai.storage.objects`.
+    """
+    temporary = temporary_path(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _synced_copy(path: str, source: bytes | Path) -> Iterator[str]:
+    """Yield a copy of `source`, synced to disk, in the folder of `path`; it is deleted afterwards unless moved away."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = str(temporary_path(Path(path)))
     try:
         with open(temporary, "xb") as file:
             if isinstance(source, bytes):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from choreai.arrays import ImageArray
 from choreai.errors import StorageError
+from choreai.storage.files import temporary_path, write_atomically
 
 _TIME_BASE = Fraction(1, 90_000)
 _BT709 = 1
@@ -34,7 +35,7 @@ class VideoWriter:
     def __init__(self, path: Path, *, num_threads: int = 1) -> None:
         self._path = path
         self._num_threads = num_threads
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._temporary = temporary_path(path)
         self._reformatter = VideoReformatter()
         self._container: av.container.OutputContainer | None = None
         self._stream: av.VideoStream | None = None
@@ -43,7 +44,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         try:
-            self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         except av.FFmpegError as exc:
             raise self._failed(exc) from exc
         return self
@@ -83,7 +84,7 @@ class VideoWriter:
             with suppress(av.FFmpegError):
                 self._container.close()
             self._container = None
-            self._partial.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
 
     def _finish(self, container: av.container.OutputContainer) -> None:
         if self._stream is None:
@@ -91,7 +92,7 @@ class VideoWriter:
         try:
             container.mux(self._stream.encode(None))
             container.close()
-            os.replace(self._partial, self._path)
+            os.replace(self._temporary, self._path)
         except (av.FFmpegError, OSError) as exc:
             raise self._failed(exc) from exc
 
@@ -128,10 +129,8 @@ class VideoWriter:
 
 def write_png(path: Path, image: ImageArray) -> None:
     """Writes (H, W, 3) uint8 RGB `image`. Raises StorageError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        Image.fromarray(image, "RGB").save(partial, format="PNG")
-        os.replace(partial, path)
+        with write_atomically(path) as temporary:
+            Image.fromarray(image, "RGB").save(temporary, format="PNG")
     except OSError as exc:
-        partial.unlink(missing_ok=True)
         raise StorageError(str(path), f"the image cannot be written: {exc}") from exc

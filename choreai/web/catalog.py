@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import tempfile
 import threading
 import time
@@ -29,6 +28,7 @@ from choreai.search.expression import compile_expression
 from choreai.search.search import COLUMNS, MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects
+from choreai.storage.files import write_atomically
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.video.decode import VideoReader
@@ -146,9 +146,8 @@ class CatalogBrowser:
                 picture = _draw_still(place.uri, self._keypoint_rows(place))
             except (MediaError, StorageError, ConfigError):
                 return None  # the tables outlive their videos
-            partial = path.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
-            partial.write_bytes(picture)
-            os.replace(partial, path)
+            with write_atomically(path) as temporary:
+                temporary.write_bytes(picture)
         return path.read_bytes()
 
     def correct(self, key: str, *, style: str, reviewer: str, note: str) -> bool:

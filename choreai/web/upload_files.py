@@ -5,8 +5,9 @@ the work ends, well or badly.
 """
 
 import json
-import os
 from pathlib import Path
+
+from choreai.storage.files import write_atomically
 
 UPLOAD_NAME = "upload"
 STATUS_NAME = "status.json"
@@ -24,6 +25,5 @@ RESULT_NAMES = {
 def write_status(folder: Path, *, state: str, name: str, progress: float = 0.0, detail: str | None = None) -> None:
     """Nothing; replaces the clip's status, which a reader sees whole or not at all."""
     status = {"state": state, "name": name, "progress": progress, "detail": detail}
-    partial = folder / f".{STATUS_NAME}.{os.getpid()}"
-    partial.write_text(json.dumps(status, ensure_ascii=False))
-    os.replace(partial, folder / STATUS_NAME)
+    with write_atomically(folder / STATUS_NAME) as temporary:
+        temporary.write_text(json.dumps(status, ensure_ascii=False))

@@ -116,7 +116,7 @@ class Clips:
         """Nothing; the work has ended, and the upload goes."""
         folder = self._root / video_id
         (folder / UPLOAD_NAME).unlink(missing_ok=True)
-        for leftover in [*folder.glob("rows-*.arrow"), *folder.glob(".*.partial")]:
+        for leftover in [*folder.glob("rows-*.arrow"), *folder.glob(".choreai-*.tmp")]:
             leftover.unlink(missing_ok=True)
         name = json.loads((folder / STATUS_NAME).read_text())["name"]
         if failed is None:

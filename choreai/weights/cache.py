@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from choreai.errors import ConfigError, StorageError
+from choreai.storage.files import write_atomically
 from choreai.weights.catalogue import WeightsFile
 
 CACHE_VARIABLE = "CHOREAI_WEIGHTS"
@@ -103,10 +104,8 @@ class Cache:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         record = {"name": entry.name, "url": entry.url, "sha256": entry.sha256, "confirmed_at": now}
         path = self._confirmation_of(entry)
-        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-        with os_errors(path):
+        with os_errors(path), write_atomically(path) as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n")
-            os.replace(temporary, path)
 
     def _confirmation_of(self, entry: WeightsFile) -> Path:
         return self.folder / f"{entry.sha256}.confirmed.json"
