@@ -56,7 +56,7 @@ def rows_of(*tracks: FloatArray, starts: tuple[float, ...] = ()) -> KeypointSequ
         frame_index=np.rint(np.concatenate(seconds) * 10).astype(np.int32),
         pts_seconds=np.concatenate(seconds).astype(np.float32),
         track_id=np.repeat(np.arange(len(tracks), dtype=np.int32), counts),
-        keypoints_xy=np.concatenate(tracks),
+        keypoints_xy=np.concatenate(tracks).astype(np.float32),
         keypoint_scores=np.full((sum(counts), 17), 0.9, np.float32),
         keypoints_xyz=None,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from keypoint_sequences import sequence_from
 
 from choreai.catalog.catalog import Video
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
@@ -49,13 +50,7 @@ def windows_of(videos: Sequence[Video], settings: WindowSettings) -> dict[str, W
     found = {}
     for video in sorted(videos, key=lambda v: v.video_id):
         xy = dancer_xy(str(video.label), seed=int(video.video_id.split("_")[1]))
-        found[video.video_id] = cut_windows(
-            pts_seconds=(np.arange(len(xy)) / 10).astype(np.float32),
-            track_id=np.zeros(len(xy), np.int32),
-            keypoints_xy=xy,
-            keypoint_scores=np.full(xy.shape[:2], 0.9, np.float32),
-            settings=settings,
-        )
+        found[video.video_id] = cut_windows(sequence_from(np.arange(len(xy)) / 10, xy), settings)
     return found
 
 

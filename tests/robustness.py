@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 import torch
+from keypoint_sequences import sequence_from
 from matplotlib.figure import Figure
 
 from choreai.cli.console import print_table
@@ -183,13 +184,8 @@ def cut(dancers: Sequence[Dancer], case: Case) -> Judged:
     for dancer in dancers:
         rng = np.random.default_rng([dancer.seed, STYLES.index(dancer.style)])
         clip = case.disturb(film(dancer, case.take, rng), rng)
-        windows = cut_windows(
-            pts_seconds=clip.pts_seconds,
-            track_id=np.zeros(len(clip.pts_seconds), np.int32),
-            keypoints_xy=clip.keypoints_xy,
-            keypoint_scores=clip.keypoint_scores,
-            settings=SETTINGS.windows,
-        )
+        rows = sequence_from(clip.pts_seconds, clip.keypoints_xy, scores=clip.keypoint_scores)
+        windows = cut_windows(rows, SETTINGS.windows)
         parts.append(Inputs.of(windows))
     return Judged(Inputs.concat(parts), np.repeat(np.arange(len(parts)), [len(p) for p in parts]), tuple(dancers))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from everyday_skeletons import everyday_xy
+from keypoint_sequences import sequence_from
 from made_predictions import calibrated_predictions, predictions_of
 
 from choreai.demo.dancers import STYLES, clip_keypoints
@@ -161,11 +162,7 @@ def test_an_interval_of_a_share_is_clopper_and_pearsons() -> None:
 
 
 def kinematics(xy: np.ndarray, frames_per_second: float) -> list[float]:  # type: ignore[type-arg]
-    measured = measure_kinematics(
-        np.arange(len(xy)) / frames_per_second,
-        keypoints_xy=xy,
-        keypoint_scores=np.full(xy.shape[:2], 0.9, np.float32),
-    )
+    measured = measure_kinematics(sequence_from(np.arange(len(xy)) / frames_per_second, xy))
     return [getattr(measured, name) for name in FEATURES]
 
 

@@ -25,9 +25,10 @@ from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.reasons import StyleReference
 from choreai.motion.sequence import KeypointSequence
+from choreai.motion.windows import cut_windows
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
-from choreai.style.examples import Inputs, windows_of
+from choreai.style.examples import Inputs
 from choreai.style.explain.annotated_video import annotate
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.novelty import Novelty
@@ -47,7 +48,7 @@ def still_xy(num_frames: int = 60) -> np.ndarray:
 
 def tag_of(rows: KeypointSequence, model: ArmsModel | None = None) -> VideoTag:
     model = arms_model() if model is None else model
-    tag = tag_video(model, windows_of(rows, WINDOWS), measure_dancers(rows))
+    tag = tag_video(model, cut_windows(rows, WINDOWS), measure_dancers(rows))
     assert tag is not None
     return tag
 
@@ -58,7 +59,7 @@ def test_a_video_is_tagged_with_its_style_and_a_calibrated_score(style: str) -> 
     for temperature in (1.0, 3.0):
         model = arms_model(temperature=temperature, unknown_below=0.0)
         tag = tag_of(rows, model)
-        log_scores = model.window_log_scores(Inputs.of(windows_of(rows, WINDOWS))).mean(axis=0)
+        log_scores = model.window_log_scores(Inputs.of(cut_windows(rows, WINDOWS))).mean(axis=0)
         expected = np.exp(log_scores / temperature) / np.exp(log_scores / temperature).sum()
         np.testing.assert_allclose(list(tag.distribution.values()), expected, rtol=1e-5)
         assert list(tag.distribution) == list(STYLES)
@@ -91,8 +92,8 @@ def novelty_around(context: np.ndarray, *, limit: float) -> dict[str, object]:
 
 
 def test_what_moves_unlike_the_training_videos_is_unknown_however_sure_the_scores() -> None:
-    usual, odd = rows_of(dancer_xy("counter", seed=3)), rows_of(dancer_xy("counter", seed=3) * (1, 0.3))
-    model = arms_model(novelty=novelty_around(windows_of(usual, WINDOWS).context, limit=1.0))
+    usual, odd = rows_of(dancer_xy("counter", seed=3)), rows_of(dancer_xy("counter", seed=3) * np.float32((1, 0.3)))
+    model = arms_model(novelty=novelty_around(cut_windows(usual, WINDOWS).context, limit=1.0))
     assert tag_of(usual, model).verdict.style == "counter"
     tag = tag_of(odd, model)
     assert tag.verdict.score > 0.9
@@ -135,7 +136,7 @@ def test_segments_are_no_bridge_over_a_dancer_s_absence() -> None:
 
 def test_a_video_with_nobody_for_long_enough_has_no_tag() -> None:
     rows = rows_of(dancer_xy("counter", seed=1, num_frames=10))
-    assert tag_video(arms_model(), windows_of(rows, WINDOWS), measure_dancers(rows)) is None
+    assert tag_video(arms_model(), cut_windows(rows, WINDOWS), measure_dancers(rows)) is None
 
 
 # ---- dancers ----
@@ -170,7 +171,7 @@ def test_the_kinematics_of_a_tag_are_the_main_dancer_s() -> None:
 def references(**offsets: float) -> dict[str, StyleReference]:
     """What the styles measure: this dancer's features, those of the hands' speed further on by style."""
     rows = rows_of(dancer_xy("clockwise", seed=3))
-    own = mean_kinematics(windows_of(rows, WINDOWS).context)
+    own = mean_kinematics(cut_windows(rows, WINDOWS).context)
     known = {name: value for name in FEATURES if np.isfinite(value := getattr(own, name))}
     return {
         style: StyleReference(

@@ -5,9 +5,10 @@ import time
 import cv2
 import numpy as np
 import pytest
+from keypoint_sequences import sequence_from
 from moving_skeletons import dancer_xy
 
-from choreai.motion.course import course_of
+from choreai.motion.course import measure_course
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.visualize.draw import draw_label, draw_people, track_color
@@ -75,15 +76,7 @@ def test_a_full_hd_frame_with_three_dancers_is_drawn_more_than_sixty_times_a_sec
 
 
 def _rows(xy: np.ndarray, *, frames_per_second: float = 8.0) -> KeypointSequence:
-    num = len(xy)
-    return KeypointSequence(
-        frame_index=np.arange(num, dtype=np.int32),
-        pts_seconds=(np.arange(num) / frames_per_second).astype(np.float32),
-        track_id=np.zeros(num, np.int32),
-        keypoints_xy=xy.astype(np.float32),
-        keypoint_scores=np.full((num, 17), 0.9, np.float32),
-        keypoints_xyz=None,
-    )
+    return sequence_from(np.arange(len(xy)) / frames_per_second, xy)
 
 
 def _bouncing(*, beats_per_minute: float, torsos: float, seconds: float = 12.0) -> KeypointSequence:
@@ -97,7 +90,7 @@ def _bouncing(*, beats_per_minute: float, torsos: float, seconds: float = 12.0) 
 
 def test_the_course_shows_height_and_tempo_of_a_bounce():
     rows = _bouncing(beats_per_minute=100, torsos=0.5)
-    course = course_of(rows.pts_seconds, keypoints_xy=rows.keypoints_xy, keypoint_scores=rows.keypoint_scores)
+    course = measure_course(rows)
     assert np.ptp(course.hips_rise) == pytest.approx(0.5, rel=0.1)
     assert np.nanmedian(course.head_rise - course.hips_rise) > 1
     assert course.beats_per_minute == pytest.approx(100, rel=0.05)
@@ -107,7 +100,7 @@ def test_the_course_shows_height_and_tempo_of_a_bounce():
 
 def test_the_course_of_somebody_standing_still_has_no_speed_and_no_beat():
     rows = _bouncing(beats_per_minute=100, torsos=0.0)
-    course = course_of(rows.pts_seconds, keypoints_xy=rows.keypoints_xy, keypoint_scores=rows.keypoint_scores)
+    course = measure_course(rows)
     assert np.nanmax(course.hands_speed) < 0.01
     assert np.isnan(course.beats_per_minute).all()
 

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from keypoint_sequences import sequence_from
 
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
@@ -33,14 +34,8 @@ def cut(
     xyz: Array | None = None,
     settings: WindowSettings = SETTINGS,
 ) -> Windows:
-    return cut_windows(
-        pts_seconds=seconds.astype(np.float32),
-        track_id=np.zeros(len(seconds), np.int32) if track_id is None else track_id,
-        keypoints_xy=xy.astype(np.float32),
-        keypoint_scores=np.broadcast_to(np.asarray(scores, np.float32), (len(seconds), NUM_KEYPOINTS)),
-        keypoints_xyz=None if xyz is None else xyz.astype(np.float32),
-        settings=settings,
-    )
+    rows = sequence_from(seconds, xy, scores=scores, xyz=xyz, track_id=0 if track_id is None else track_id)
+    return cut_windows(rows, settings)
 
 
 def xy_of(windows: Windows) -> npt.NDArray[np.float32]:
@@ -256,7 +251,7 @@ def test_the_context_of_the_last_window_is_as_long_as_that_of_the_middle_one() -
     assert speed[-1] > 0.1
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
+def test_frames_out_of_time_order_are_put_in_order() -> None:
     seconds = np.arange(60) / 10
     xy = standing(60) + np.sin(seconds)[:, None, None] * 20
     shuffled = np.random.default_rng(1).permutation(60)

@@ -20,9 +20,9 @@ from choreai.catalog.catalog import Video
 from choreai.catalog.shards import TagShard
 from choreai.errors import ConfigError
 from choreai.motion.sequence import KeypointSequence
+from choreai.motion.windows import cut_windows
 from choreai.storage import objects
 from choreai.style.dancers import Dancer, measure_dancers
-from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel, load_model
 from choreai.style.tagging import Moment, tag_video
 from choreai.tables import schemas
@@ -105,7 +105,7 @@ class TagWorker:
 
     def _tag(self, video: Video, keypoints: KeypointSequence, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
         """One video's tags row."""
-        tag = tag_video(model, windows_of(keypoints, model.config.windows), dancers)
+        tag = tag_video(model, cut_windows(keypoints, model.config.windows), dancers)
         if tag is None:
             shortest = model.config.windows.min_seconds
             return self._row(video, model, reason=f"nobody in view for {shortest:g} seconds on end")

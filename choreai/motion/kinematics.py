@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from choreai.arrays import AnyFloatArray
 from choreai.motion import movement, posture
-from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.motion.trajectory import MAX_SPEED, seen_keypoints, smooth_trajectory, torso_length
+from choreai.motion.sequence import KeypointSequence
+from choreai.motion.trajectory import Samples
 
 MIN_BEAT_STRENGTH = 0.15
 """Below it `beats_per_minute` is little to go by: the noise of a person standing still reaches 0.12."""
@@ -154,41 +153,20 @@ FEATURES: tuple[str, ...] = tuple(
 """The fields that describe the movement, and not how much of it was seen."""
 
 
-def measure_kinematics(
-    pts_seconds: AnyFloatArray,
-    *,
-    keypoints_xy: AnyFloatArray,
-    keypoint_scores: AnyFloatArray,
-    keypoints_xyz: AnyFloatArray | None = None,
-) -> Kinematics:
-    """The kinematics of one track's N samples in any order; of a span, given only its samples.
+def measure_kinematics(track: KeypointSequence) -> Kinematics:
+    """Return the kinematics of one track, or of a span of it: `measure_kinematics(track.between(10.0, 25.0))`.
 
-    `pts_seconds` (N,), `keypoints_xy` (N, 17, 2) pixels, `keypoint_scores` (N, 17), `keypoints_xyz` (N, 17, 3) in any
-    unit, y down. Of samples at the same time the first counts; what is not finite is unseen.
-    Raises ValueError for other shapes.
+    Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Without a torso length every feature
+    is NaN. Raises ValueError for a sequence of more than one track.
     """
-    num_rows = len(pts_seconds)
-    expected = {"keypoints_xy": (keypoints_xy, (2,)), "keypoint_scores": (keypoint_scores, ())}
-    if keypoints_xyz is not None:
-        expected["keypoints_xyz"] = (keypoints_xyz, (3,))
-    for name, (array, last) in expected.items():
-        if array.shape != (num_rows, NUM_KEYPOINTS, *last):
-            raise ValueError(f"{name} must be {(num_rows, NUM_KEYPOINTS, *last)}, got {array.shape}")
-    seconds, rows = np.unique(np.asarray(pts_seconds, np.float64), return_index=True)
-    rows, seconds = rows[np.isfinite(seconds)], seconds[np.isfinite(seconds)]
-    xy = keypoints_xy[rows].astype(np.float64)
-    seen = seen_keypoints(xy, keypoint_scores[rows])
-    torso = torso_length(xy, seen)
-    # Without a scale nothing is known, and every feature comes out as NaN.
-    body = smooth_trajectory(seconds, xy / torso, seen & np.isfinite(torso), max_speed=MAX_SPEED)
-    shape = body
-    if keypoints_xyz is not None:
-        xyz = keypoints_xyz[rows].astype(np.float64)
-        shape = smooth_trajectory(seconds, xyz, seen & np.isfinite(xyz).all(axis=2))
+    samples = Samples.from_track(track)
+    body = samples.smooth_in_picture()
+    in_space = samples.smooth_in_space()
+    shape = body if in_space is None else in_space
     parts = movement.Parts.of(body)
     return Kinematics(
-        seconds=float(np.ptp(seconds)) if len(seconds) else 0.0,
-        seen_share=float(seen.mean()) if seen.size else 0.0,
+        seconds=float(np.ptp(samples.seconds)) if len(samples.seconds) else 0.0,
+        seen_share=float(samples.seen.mean()) if samples.seen.size else 0.0,
         **movement.speed_features(parts),
         **movement.range_features(parts),
         **movement.fluidity_features(parts),

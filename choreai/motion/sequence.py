@@ -95,7 +95,7 @@ class KeypointSequence:
     def track(self, track_id: int) -> "KeypointSequence":
         """Return one person's rows; none if nobody has this id."""
         start, stop = np.searchsorted(self.track_id, [track_id, track_id + 1])
-        return self._take(slice(int(start), int(stop)))
+        return self.take(slice(int(start), int(stop)))
 
     def tracks(self) -> Iterator[tuple[int, "KeypointSequence"]]:
         """Yield (track_id, that person's rows), ids rising."""
@@ -104,7 +104,7 @@ class KeypointSequence:
 
     def between(self, start_seconds: float, stop_seconds: float) -> "KeypointSequence":
         """Return the rows with presentation times in [start_seconds, stop_seconds)."""
-        return self._take((self.pts_seconds >= start_seconds) & (self.pts_seconds < stop_seconds))
+        return self.take((self.pts_seconds >= start_seconds) & (self.pts_seconds < stop_seconds))
 
     def resampled(self, frames_per_second: float, *, max_gap_seconds: float = 0.5) -> "KeypointSequence":
         """Return every track at a steady rate: linear between neighbouring samples, nothing across longer gaps.
@@ -122,7 +122,8 @@ class KeypointSequence:
         finite = np.isfinite(self.keypoints_xy).all(axis=(1, 2)) & np.isfinite(self.keypoint_scores).all(axis=1)
         return int((~finite).sum())
 
-    def _take(self, rows: slice | BoolArray | npt.NDArray[np.intp]) -> "KeypointSequence":
+    def take(self, rows: slice | BoolArray | npt.NDArray[np.intp]) -> "KeypointSequence":
+        """Return some of the rows: a slice, a mask (N,) or rising row numbers."""
         return KeypointSequence(
             self.frame_index[rows],
             self.pts_seconds[rows],

@@ -5,11 +5,13 @@ samples and different frame rates all end in the same band of frequencies.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from choreai.arrays import AnyFloatArray, BoolArray, Float64Array
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
 STEP_SECONDS = 1 / 30
@@ -47,6 +49,48 @@ class Trajectory:
     def at(self, *keypoints: int) -> Float64Array:
         """(T, D) a keypoint, or the centre of several; NaN where any of them is."""
         return self.positions[:, list(keypoints)].mean(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """One track's N samples, ready to be smoothed."""
+
+    seconds: Float64Array
+    """(N,), rising."""
+    keypoints_xy: Float64Array
+    """(N, 17, 2) torso lengths; NaN throughout where the torso length is unknown."""
+    keypoints_xyz: Float64Array | None
+    """(N, 17, 3)."""
+    seen: BoolArray
+    """(N, 17)."""
+
+    @classmethod
+    def from_track(cls, track: KeypointSequence) -> Self:
+        """Return the samples of one track; of several at the same time, the first.
+
+        Raises ValueError for a sequence of more than one track.
+        """
+        if len(track.track_ids) > 1:
+            raise ValueError(f"expected one track, got tracks {track.track_ids}; take one with .track(track_id)")
+        seconds, rows = np.unique(track.pts_seconds.astype(np.float64), return_index=True)
+        rows, seconds = rows[np.isfinite(seconds)], seconds[np.isfinite(seconds)]
+        xy = track.keypoints_xy[rows].astype(np.float64)
+        seen = seen_keypoints(xy, track.keypoint_scores[rows])
+        xyz = None if track.keypoints_xyz is None else track.keypoints_xyz[rows].astype(np.float64)
+        return cls(seconds, xy / torso_length(xy, seen), xyz, seen)
+
+    def smooth_in_picture(self) -> Trajectory:
+        """Return the movement in the picture, in torso lengths."""
+        scaled = self.seen & np.isfinite(self.keypoints_xy).all(axis=2)
+        return smooth_trajectory(self.seconds, self.keypoints_xy, scaled, max_speed=MAX_SPEED)
+
+    def smooth_in_space(self) -> Trajectory | None:
+        """Return the movement in space, None where the estimator has no such coordinates."""
+        if self.keypoints_xyz is None:
+            return None
+        return smooth_trajectory(
+            self.seconds, self.keypoints_xyz, self.seen & np.isfinite(self.keypoints_xyz).all(axis=2)
+        )
 
 
 def seen_keypoints(keypoints: AnyFloatArray, keypoint_scores: AnyFloatArray) -> BoolArray:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from choreai.arrays import AnyFloatArray, AnyIntArray, BoolArray, Float64Array, FloatArray, Int32Array
+from choreai.arrays import BoolArray, Float64Array, FloatArray, Int32Array
 from choreai.motion.kinematics import FEATURES, measure_kinematics
 from choreai.motion.prominence import main_tracks
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
 NUM_FEATURES = 3 * NUM_KEYPOINTS
@@ -118,39 +119,18 @@ class _Stretch:
         return float(self.seconds[-1]) + spacing
 
 
-def cut_windows(
-    *,
-    pts_seconds: AnyFloatArray,
-    track_id: AnyIntArray,
-    keypoints_xy: AnyFloatArray,
-    keypoint_scores: AnyFloatArray,
-    keypoints_xyz: AnyFloatArray | None = None,
-    settings: WindowSettings,
-) -> Windows:
-    """The windows of one video's N keypoint rows, in any order.
+def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows:
+    """Return the windows of one video's keypoints.
 
-    `pts_seconds` (N,), `track_id` (N,), `keypoints_xy` (N, 17, 2) pixels, `keypoint_scores` (N, 17),
-    `keypoints_xyz` (N, 17, 3) in any unit, y down. Values that are not finite count as unseen. Several dancers give
-    windows each (see `prominence`). The end of a track that does not fill another stride is left out.
+    Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Each main dancer of several gives
+    windows (see `prominence`). The end of a track that does not fill another stride is left out.
     """
-    num_rows = len(pts_seconds)
-    if keypoints_xy.shape != (num_rows, NUM_KEYPOINTS, 2):
-        raise ValueError(f"keypoints_xy must be ({num_rows}, {NUM_KEYPOINTS}, 2), got {keypoints_xy.shape}")
-    if keypoint_scores.shape != (num_rows, NUM_KEYPOINTS) or track_id.shape != (num_rows,):
-        raise ValueError(
-            f"keypoint_scores must be ({num_rows}, {NUM_KEYPOINTS}) and track_id ({num_rows},), "
-            f"got {keypoint_scores.shape} and {track_id.shape}"
-        )
-    if keypoints_xyz is not None and keypoints_xyz.shape != (num_rows, NUM_KEYPOINTS, 3):
-        raise ValueError(f"keypoints_xyz must be ({num_rows}, {NUM_KEYPOINTS}, 3), got {keypoints_xyz.shape}")
     cut: list[_Window] = []
     num_short = num_unseen = 0
-    for track in main_tracks(pts_seconds=pts_seconds, track_id=track_id, keypoints_xy=keypoints_xy):
-        rows = np.flatnonzero(track_id == track)
-        xyz = None if keypoints_xyz is None else keypoints_xyz[rows]
-        track_rows = _Rows(pts_seconds[rows], keypoints_xy[rows], keypoint_scores[rows], xyz)
+    for track_id in main_tracks(sequence):
+        track = sequence.track(track_id)
         contexts: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
-        for stretch in _stretches(track_rows, min_score=settings.min_score):
+        for stretch in _stretches(track, min_score=settings.min_score):
             starts = _window_starts(stretch, settings)
             num_short += not starts
             for start in starts:
@@ -159,11 +139,11 @@ def cut_windows(
                 if steps is None:
                     num_unseen += 1
                     continue
-                inside = _around(track_rows, start + settings.window_seconds / 2, settings.context_seconds)
+                inside = _around(track, start + settings.window_seconds / 2, settings.context_seconds)
                 if (key := inside.tobytes()) not in contexts:
-                    contexts[key] = _context(track_rows, inside)
+                    contexts[key] = _context(track, inside)
                 span = max(start, float(stretch.seconds[0])), start + settings.window_seconds
-                cut.append(_Window(steps, _body_coordinates(resampled.keypoints_xyz), contexts[key], span, int(track)))
+                cut.append(_Window(steps, _body_coordinates(resampled.keypoints_xyz), contexts[key], span, track_id))
     spans = np.array([w.span for w in cut], np.float32).reshape(-1, 2)
     return Windows(
         steps=_stacked([w.steps for w in cut], (settings.num_steps, NUM_FEATURES)),
@@ -190,31 +170,16 @@ def _stacked(arrays: list[Float64Array], shape: tuple[int, ...]) -> FloatArray:
     return np.array(arrays, np.float32).reshape(len(arrays), *shape)
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """One track's N rows as they came."""
-
-    pts_seconds: AnyFloatArray
-    keypoints_xy: AnyFloatArray
-    keypoint_scores: AnyFloatArray
-    keypoints_xyz: AnyFloatArray | None
-
-
-def _around(rows: _Rows, middle: float, seconds: float) -> BoolArray:
+def _around(track: KeypointSequence, middle: float, seconds: float) -> BoolArray:
     """(N,) which rows are in `seconds` of the track around `middle`, moved where the track ends earlier."""
-    times = rows.pts_seconds
+    times = track.pts_seconds
     start = min(max(middle - seconds / 2, float(np.nanmin(times))), float(np.nanmax(times)) - seconds)
     return (times >= start) & (times <= start + seconds)
 
 
-def _context(rows: _Rows, inside: BoolArray) -> Float64Array:
+def _context(track: KeypointSequence, inside: BoolArray) -> Float64Array:
     """(K,) kinematics of the rows `inside`."""
-    kinematics = measure_kinematics(
-        rows.pts_seconds[inside],
-        keypoints_xy=rows.keypoints_xy[inside],
-        keypoint_scores=rows.keypoint_scores[inside],
-        keypoints_xyz=None if rows.keypoints_xyz is None else rows.keypoints_xyz[inside],
-    )
+    kinematics = measure_kinematics(track.take(inside))
     return np.array([getattr(kinematics, name) for name in FEATURES])
 
 
@@ -232,18 +197,18 @@ def _body_coordinates(xyz: Float64Array) -> Float64Array:
     return np.clip(np.nan_to_num(turned, nan=0.0), -MAX_COORDINATE, MAX_COORDINATE).reshape(len(xyz), NUM_FEATURES)
 
 
-def _stretches(rows: _Rows, *, min_score: float) -> list[_Stretch]:
-    """One track's rows, split where the person was out of sight for more than MAX_GAP_SECONDS."""
+def _stretches(track: KeypointSequence, *, min_score: float) -> list[_Stretch]:
+    """Return one track's rows, split where the person was out of sight for more than MAX_GAP_SECONDS."""
     # A track has one row a frame; of two at the same time (or without one) interpolation could not tell.
-    times, first = np.unique(rows.pts_seconds.astype(np.float64), return_index=True)
+    times, first = np.unique(track.pts_seconds.astype(np.float64), return_index=True)
     first = first[np.isfinite(times)]
     times = times[np.isfinite(times)]
-    xy = rows.keypoints_xy[first].astype(np.float64)
-    if rows.keypoints_xyz is None:
+    xy = track.keypoints_xy[first].astype(np.float64)
+    if track.keypoints_xyz is None:
         xyz = np.full((len(first), NUM_KEYPOINTS, 3), np.nan)
     else:
-        xyz = rows.keypoints_xyz[first].astype(np.float64)
-    scores = np.clip(np.nan_to_num(rows.keypoint_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
+        xyz = track.keypoints_xyz[first].astype(np.float64)
+    scores = np.clip(np.nan_to_num(track.keypoint_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
     seen = np.isfinite(xy).all(axis=2) & (scores >= min_score)
     breaks = np.flatnonzero(np.diff(times) > MAX_GAP_SECONDS) + 1
     pieces = np.split(np.arange(len(times)), breaks)

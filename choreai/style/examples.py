@@ -18,7 +18,6 @@ from choreai.arrays import FloatArray, IntArray
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
-from choreai.motion.sequence import KeypointSequence
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.storage import objects
 from choreai.tables import schemas
@@ -110,18 +109,6 @@ class Examples:
         return digest.hexdigest()[:16]
 
 
-def windows_of(rows: KeypointSequence, settings: WindowSettings) -> Windows:
-    """The windows of one video's rows."""
-    return cut_windows(
-        pts_seconds=rows.pts_seconds,
-        track_id=rows.track_id,
-        keypoints_xy=rows.keypoints_xy,
-        keypoint_scores=rows.keypoint_scores,
-        keypoints_xyz=rows.keypoints_xyz,
-        settings=settings,
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class VideoExamples:
     """What the keypoint tables hold of the videos of a catalog."""
@@ -144,7 +131,7 @@ def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], sett
         for video_id, rows in read_videos(uri, content_ids):
             # A shard that was narrowed after its worker was lost may be there twice: the rows are the same.
             if len(rows) and video_id not in found:
-                found[video_id] = windows_of(rows, settings)
+                found[video_id] = cut_windows(rows, settings)
                 num_not_finite += rows.num_not_finite()
     windows = {name: found[name] for name in sorted(found) if len(found[name])}
     return VideoExamples(

@@ -10,8 +10,9 @@ import numpy as np
 from choreai.arrays import FloatArray
 from choreai.motion.kinematics import Kinematics
 from choreai.motion.sequence import KeypointSequence
+from choreai.motion.windows import cut_windows
 from choreai.style.dancers import Dancer, measure_dancers
-from choreai.style.examples import Inputs, windows_of
+from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel
 from choreai.style.tagging import Moment, VideoTag, tag_video
 
@@ -29,7 +30,7 @@ def judge_all(videos: Sequence[KeypointSequence], model: StyleModel | None) -> l
     dancers = [measure_dancers(rows) for rows in videos]
     if model is None:
         return [_untagged(people) for people in dancers]
-    windows = [windows_of(rows, model.config.windows) for rows in videos]
+    windows = [cut_windows(rows, model.config.windows) for rows in videos]
     log_scores = model.window_log_scores(Inputs.concat([Inputs.of(each) for each in windows]))
     shares = np.split(log_scores, np.cumsum([len(each) for each in windows])[:-1])
     tags = [

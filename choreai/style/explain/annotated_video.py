@@ -13,9 +13,9 @@ import numpy as np
 from choreai.arrays import Float64Array, FloatArray, ImageArray
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.motion.windows import cut_windows
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
-from choreai.style.examples import windows_of
 from choreai.style.model import StyleModel
 from choreai.style.tagging import VideoTag, tag_video
 from choreai.tables.posed_video import PosedVideo
@@ -117,7 +117,7 @@ def judge_style(rows: KeypointSequence, model: StyleModel | None) -> Judged:
     """Style and score of a video, or why there is none."""
     if model is None:
         return Judged("no style model")
-    tag = tag_video(model, windows_of(rows, model.config.windows), measure_dancers(rows))
+    tag = tag_video(model, cut_windows(rows, model.config.windows), measure_dancers(rows))
     if tag is None:
         return Judged(f"nobody in view for {model.config.windows.min_seconds:g} s on end")
     verdict = tag.verdict

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from choreai.motion.course import Course, course_of
+from choreai.motion.course import Course, measure_course
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.dancers import measure_dancers
 from choreai.style.evaluation.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
@@ -22,13 +22,7 @@ def draw_movement(rows: KeypointSequence, tag: VideoTag | None) -> Figure | None
     main = next((dancer.track_id for dancer in measure_dancers(rows) if dancer.is_main), None)
     if main is None:
         return None
-    mine = np.flatnonzero(rows.track_id == main)
-    course = course_of(
-        rows.pts_seconds[mine],
-        keypoints_xy=rows.keypoints_xy[mine],
-        keypoint_scores=rows.keypoint_scores[mine],
-        keypoints_xyz=None if rows.keypoints_xyz is None else rows.keypoints_xyz[mine],
-    )
+    course = measure_course(rows.track(main))
     with matplotlib.rc_context(STYLE):
         num_panels = 3 if tag is None else 4
         figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * num_panels + 0.4), layout="constrained")
