@@ -21,7 +21,7 @@ from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.session import connect, disconnect
 from choreai.demo.dancers import write_catalog, write_clip
 from choreai.pose.build import build_estimator
-from choreai.pose.pipeline import find_people
+from choreai.pose.pipeline import estimate_and_track
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.tables import schemas
@@ -61,7 +61,7 @@ def plain_loop(catalog: Catalog) -> None:
     estimator = build_estimator(PoseSettings(), read_file=objects.read_object)
     for video in catalog.videos():
         with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri) as reader:
-            for _ in find_people(reader.sample(frames_per_second=8.0), estimator):
+            for _ in estimate_and_track(reader.sample(frames_per_second=8.0), estimator):
                 pass
 
 

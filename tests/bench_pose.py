@@ -36,8 +36,8 @@ from choreai.pose.crops import ALPHAPOSE_CROPS, crop_people_with_opencv, pad_box
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
-from choreai.pose.nms import HEATMAP_CONSTANTS, suppress_poses
-from choreai.pose.pipeline import find_people
+from choreai.pose.nms import HEATMAP_CONSTANTS, pose_nms
+from choreai.pose.pipeline import estimate_and_track
 from choreai.pose.topdown import TopDownEstimator
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
@@ -174,7 +174,7 @@ def plain_loop(frames: Sequence[Frame], detector: PersonDetector, module: nn.Mod
         with torch.inference_mode():
             heatmaps = module(crops.to(DEVICE)).cpu()
         found = decode_heatmaps(heatmaps, padded, decoding=decoding)
-        suppress_poses(boxes.box_xyxy, found.xy.numpy(), found.scores.numpy(), constants=HEATMAP_CONSTANTS)
+        pose_nms(boxes.box_xyxy, found.xy.numpy(), found.scores.numpy(), constants=HEATMAP_CONSTANTS)
         num_people += len(boxes)
     return num_people
 
@@ -189,7 +189,7 @@ def our_path(frames: Sequence[Frame], detector: PersonDetector, network: CropPos
         frame_batch=64 if is_gpu else 8,
         crop_batch=256 if is_gpu else CPU_BATCH,
     )
-    for _ in find_people(frames, estimator):
+    for _ in estimate_and_track(frames, estimator):
         pass
 
 
@@ -214,15 +214,15 @@ class _Stages:
 
     def __enter__(self) -> "_Stages":
         self.seconds: dict[str, float] = {}
-        self._originals = topdown.crop_people, topdown.suppress_poses
+        self._originals = topdown.crop_people, topdown.pose_nms
         topdown.crop_people = self._timed("crop", topdown.crop_people)
-        topdown.suppress_poses = self._timed("suppress", topdown.suppress_poses)
+        topdown.pose_nms = self._timed("suppress", topdown.pose_nms)
         self._find = AlphaPoseNetwork.find_keypoints
         AlphaPoseNetwork.find_keypoints = self._timed("pose", AlphaPoseNetwork.find_keypoints)  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *failure: object) -> None:
-        topdown.crop_people, topdown.suppress_poses = self._originals
+        topdown.crop_people, topdown.pose_nms = self._originals
         AlphaPoseNetwork.find_keypoints = self._find  # type: ignore[method-assign]
 
     def _timed(self, stage: str, work: Callable[..., object]) -> Callable[..., object]:
@@ -258,7 +258,7 @@ def bench_memory() -> None:
     estimator = TopDownEstimator(
         detector_at_hand(), fast, constants=HEATMAP_CONSTANTS, device=DEVICE, frame_batch=8, crop_batch=CPU_BATCH
     )
-    levels = [process.memory_info().rss for _ in find_people(for_ever(), estimator)]
+    levels = [process.memory_info().rss for _ in estimate_and_track(for_ever(), estimator)]
     late = np.array(levels[MEMORY_FRAMES // 2 :]) / 2**20
     (slope, _), spread = np.polyfit(np.arange(len(late)) / (8 * 3600), late, 1, cov=True)  # 8 samples a second
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -17,7 +17,7 @@ from choreai.pose.alphapose.checkpoint import build_network
 from choreai.pose.alphapose.inference import predict_heatmaps, prepare
 from choreai.pose.crops import ALPHAPOSE_CROPS, crop_people, pad_boxes
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
-from choreai.pose.nms import HEATMAP_CONSTANTS, suppress_poses
+from choreai.pose.nms import HEATMAP_CONSTANTS, pose_nms
 
 MODELS = {
     "FastPose": {"TYPE": "FastPose", "PRETRAINED": "", "TRY_LOAD": "", "NUM_LAYERS": 50},
@@ -113,7 +113,7 @@ def test_duplicates_are_dropped_as_by_the_original(num_keypoints: int) -> None:
     xy = np.concatenate([people, people[:2] + rng.normal(0, 1.5, (2, num_keypoints, 2))]).astype(np.float32)
     scores = rng.uniform(0.2, 1, (6, num_keypoints)).astype(np.float32)
     boxes = np.concatenate((xy.min(axis=1), xy.max(axis=1)), axis=1)
-    ours = suppress_poses(boxes, xy, scores, constants=HEATMAP_CONSTANTS)
+    ours = pose_nms(boxes, xy, scores, constants=HEATMAP_CONSTANTS)
     answer = nms.pose_nms(
         torch.from_numpy(boxes),
         torch.full((6, 1), 0.9),

@@ -17,7 +17,7 @@ from choreai.errors import WeightsError
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.detectors.letterbox import Letterbox, letterbox_images, resize_on_device, undo_letterbox
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
-from choreai.pose.detectors.selection import SelectionRule, select_people, suppress_boxes
+from choreai.pose.detectors.selection import SelectionRule, box_nms, select_people
 from choreai.pose.detectors.yolo import YoloDetector
 from choreai.pose.detectors.yolov3 import load_yolov3, read_darknet_state
 from choreai.pose.detectors.yolov3_network import ANCHORS, Yolov3Spp, decode_yolov3
@@ -310,22 +310,22 @@ def test_of_overlapping_boxes_the_surest_stays() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [4, 0, 14, 10], [50, 50, 60, 60]], np.float32)
     ranks = np.array([0.5, 0.9, 0.6, 0.1], np.float32)
     # 1 and 0 overlap by 9/11, 1 and 2 by 7/13.
-    assert suppress_boxes(boxes, ranks, max_iou=0.6).tolist() == [1, 2, 3]
-    assert suppress_boxes(boxes, ranks, max_iou=0.5).tolist() == [1, 3]
-    assert suppress_boxes(boxes[:0], ranks[:0], max_iou=0.5).tolist() == []
+    assert box_nms(boxes, ranks, max_iou=0.6).tolist() == [1, 2, 3]
+    assert box_nms(boxes, ranks, max_iou=0.5).tolist() == [1, 3]
+    assert box_nms(boxes[:0], ranks[:0], max_iou=0.5).tolist() == []
 
 
 def test_darknets_boxes_are_a_pixel_larger_and_end_at_the_limit() -> None:
     boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 5], [20, 20, 20, 20], [20, 20, 20, 20]], np.float32)
     ranks = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
     # 6 of 10 lines in Darknet's counting, 5 of 9 in the plain one; a box without area is one pixel or none.
-    assert suppress_boxes(boxes, ranks, max_iou=0.6, inclusive_pixels=True).tolist() == [0, 2]
-    assert suppress_boxes(boxes, ranks, max_iou=0.6).tolist() == [0, 1, 2, 3]
+    assert box_nms(boxes, ranks, max_iou=0.6, inclusive_pixels=True).tolist() == [0, 2]
+    assert box_nms(boxes, ranks, max_iou=0.6).tolist() == [0, 1, 2, 3]
 
 
 def test_equal_boxes_of_equal_rank_leave_one() -> None:
     boxes = np.tile(np.array([0, 0, 10, 10], np.float32), (5, 1))
-    assert suppress_boxes(boxes, np.full(5, 0.5, np.float32), max_iou=0.6).tolist() == [0]
+    assert box_nms(boxes, np.full(5, 0.5, np.float32), max_iou=0.6).tolist() == [0]
 
 
 def test_only_sure_people_are_selected_and_scored_by_objectness() -> None:

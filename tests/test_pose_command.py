@@ -179,7 +179,7 @@ def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path, capsys):
         (["--detfile", "pictures.txt"], TableError, "not valid JSON"),
         (["--image", "1.png", "--save_video"], ConfigError, "--save_img"),
         (["--image", "1.png", "--detector", "yolo"], ConfigError, "YOLOv3-SPP"),
-        (["--image", "1.png", "--flip"], ConfigError, "flip is for AlphaPose checkpoints"),
+        (["--image", "1.png", "--flip"], ConfigError, "flip applies to AlphaPose checkpoints"),
         (["--image", "1.png", "--detector-checkpoint", ""], ConfigError, "--detector-checkpoint is missing"),
         (["--image", "1.png", "--detector-checkpoint", "gone.onnx"], WeightsError, r"gone\.onnx"),
         (["--image", "1.png", "--checkpoint", "1.png"], WeightsError, r"1\.png: the checkpoint of"),

@@ -10,10 +10,10 @@ import pytest
 from choreai.pose.nms import (
     HEATMAP_CONSTANTS,
     REGRESSION_CONSTANTS,
-    SuppressionConstants,
+    NmsConstants,
     Survivors,
     constants_for,
-    suppress_poses,
+    pose_nms,
 )
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden" / "pose_nms.npz"
@@ -31,10 +31,10 @@ def suppress(
     people: list[np.ndarray],
     scores: list[float],
     *,
-    constants: SuppressionConstants = HEATMAP_CONSTANTS,
+    constants: NmsConstants = HEATMAP_CONSTANTS,
     min_box_area: float = 0.0,
 ) -> Survivors:
-    return suppress_poses(
+    return pose_nms(
         np.tile(BOX, (len(people), 1)),
         np.stack(people),
         np.stack([np.full(len(people[0]), score, np.float32) for score in scores]),
@@ -50,7 +50,7 @@ def test_survivors_equal_those_of_alphapose(case: str) -> None:
     golden = np.load(GOLDEN)
     given = {name: golden[f"{case}/in/{name}"] for name in ("boxes", "box_scores", "poses", "scores")}
     expected = {name: golden[f"{case}/out/{name}"] for name in ("boxes", "box_scores", "poses", "scores")}
-    survivors = suppress_poses(
+    survivors = pose_nms(
         given["boxes"],
         given["poses"],
         given["scores"][..., 0],
@@ -70,9 +70,7 @@ def test_survivors_equal_those_of_alphapose(case: str) -> None:
 
 @pytest.mark.parametrize("num_keypoints", [17, 21, 26, 68])
 @pytest.mark.parametrize("constants", [HEATMAP_CONSTANTS, REGRESSION_CONSTANTS])
-def test_one_person_seen_twice_is_merged_and_another_is_not(
-    num_keypoints: int, constants: SuppressionConstants
-) -> None:
+def test_one_person_seen_twice_is_merged_and_another_is_not(num_keypoints: int, constants: NmsConstants) -> None:
     people = [person(num_keypoints), person(num_keypoints, at=2), person(num_keypoints, at=300)]
     survivors = suppress(people, [0.6, 0.9, 0.7], constants=constants)
     assert survivors.picks.tolist() == [1, 2]
@@ -124,7 +122,7 @@ def test_people_smaller_than_asked_for_are_dropped() -> None:
 
 def test_a_persons_score_counts_keypoints_and_box() -> None:
     scores = np.linspace(0.1, 0.9, 17, dtype=np.float32)[None]
-    survivors = suppress_poses(BOX[None], person()[None], scores, constants=HEATMAP_CONSTANTS)
+    survivors = pose_nms(BOX[None], person()[None], scores, constants=HEATMAP_CONSTANTS)
     expected = 0.5 + 0.75 + 1.25 * 0.9
     assert survivors.person_scores(np.array([0.75], np.float32)).tolist() == pytest.approx([expected])
 
@@ -132,16 +130,14 @@ def test_a_persons_score_counts_keypoints_and_box() -> None:
 def test_scores_of_zero_and_less_do_no_harm() -> None:
     scores = np.full((2, 17), 0.9, np.float32)
     scores[:, :5] = [[0], [-0.2]]
-    survivors = suppress_poses(
-        np.stack([BOX, BOX]), np.stack([person(), person()]), scores, constants=HEATMAP_CONSTANTS
-    )
+    survivors = pose_nms(np.stack([BOX, BOX]), np.stack([person(), person()]), scores, constants=HEATMAP_CONSTANTS)
     assert survivors.merged == ((0, 1),)
     np.testing.assert_allclose(survivors.keypoints_xy[0], person(), atol=1e-3)
     np.testing.assert_allclose(survivors.keypoint_scores[0, :5], 1e-5)
 
 
 def test_nobody_stays_nobody() -> None:
-    survivors = suppress_poses(
+    survivors = pose_nms(
         np.zeros((0, 4), np.float32),
         np.zeros((0, 17, 2), np.float32),
         np.zeros((0, 17), np.float32),
@@ -159,7 +155,7 @@ def test_constants_follow_the_loss_and_stay_as_given() -> None:
 
 def test_inputs_that_do_not_fit_or_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        suppress_poses(BOX[None], person()[None], np.ones((1, 26), np.float32), constants=HEATMAP_CONSTANTS)
+        pose_nms(BOX[None], person()[None], np.ones((1, 26), np.float32), constants=HEATMAP_CONSTANTS)
     with pytest.raises(ValueError, match="finite"):
         suppress([person() * np.float32(np.nan)], [0.9])
 
@@ -177,7 +173,7 @@ def test_in_whole_bodies_weak_keypoints_count_for_scores_and_strong_ones_for_dis
 
 
 def whole_body_clusters(
-    boxes: np.ndarray, xy: np.ndarray, scores: np.ndarray, constants: SuppressionConstants
+    boxes: np.ndarray, xy: np.ndarray, scores: np.ndarray, constants: NmsConstants
 ) -> list[set[int]]:
     """Who is taken for the same person, best first: the rule in ../shared/alphapose/FACTS.md once more, as loops."""
     num_keypoints = scores.shape[1]
@@ -217,7 +213,7 @@ def whole_body_clusters(
 
 @pytest.mark.parametrize("num_keypoints", [133, 136])
 @pytest.mark.parametrize("constants", [HEATMAP_CONSTANTS, REGRESSION_CONSTANTS], ids=["heatmaps", "regression"])
-def test_whole_bodies_are_compared_as_the_rule_says(num_keypoints: int, constants: SuppressionConstants) -> None:
+def test_whole_bodies_are_compared_as_the_rule_says(num_keypoints: int, constants: NmsConstants) -> None:
     rng = np.random.default_rng(num_keypoints)
     sizes = []
     for spread in (0.3, 1.0, 3.0, 5.0, 9.0, 20.0):
@@ -225,7 +221,7 @@ def test_whole_bodies_are_compared_as_the_rule_says(num_keypoints: int, constant
         xy = np.concatenate((originals, originals + rng.normal(0, spread, originals.shape))).astype(np.float32)
         boxes = np.concatenate((xy.min(axis=1), xy.max(axis=1)), axis=1)
         scores = rng.uniform(0.01, 1, (6, num_keypoints)).astype(np.float32)
-        found = suppress_poses(boxes, xy, scores, constants=constants)
+        found = pose_nms(boxes, xy, scores, constants=constants)
         expected = whole_body_clusters(boxes, xy, scores, constants)
         assert [set(merged) for merged in found.merged] == expected
         sizes.append(len(expected))

@@ -41,7 +41,7 @@ class Person:
 
 
 def poses_of(boxes: Sequence[tuple[float, float, float, float]] | FloatArray) -> Poses:
-    nobody = Poses.nobody()
+    nobody = Poses.empty()
     num_people = len(boxes)
     return replace(
         nobody,
@@ -190,7 +190,7 @@ def ids_by_looks(sightings: Sequence[tuple[Person, float] | None]) -> list[int |
     """The id of one person per frame, or None, from where they are and the angle of their looks."""
     tracker, ids = ReidTracker(ReidSettings(double_overlap=1.0)), []
     for i, sighting in enumerate(sightings):
-        poses = Poses.nobody() if sighting is None else poses_of([sighting[0].box()])
+        poses = Poses.empty() if sighting is None else poses_of([sighting[0].box()])
         features = looks_at(0)[:0] if sighting is None else looks_at(sighting[1])
         found = tracker.update(replace(poses, features=features), pts_seconds=i * STEP_SECONDS).tolist()
         ids.append(found[0] if found else None)
@@ -403,14 +403,14 @@ def test_a_feature_of_zeros_is_like_nobodys_and_does_no_harm(looks_return: bool)
 
 
 def test_a_frame_without_people_gives_an_empty_array() -> None:
-    ids = ReidTracker().update(replace(Poses.nobody(), features=np.zeros((0, 512), np.float32)), pts_seconds=0.0)
+    ids = ReidTracker().update(replace(Poses.empty(), features=np.zeros((0, 512), np.float32)), pts_seconds=0.0)
     assert ids.shape == (0,)
     assert ids.dtype == np.int32
 
 
 def test_poses_without_features_are_refused() -> None:
     with pytest.raises(ValueError, match="without features"):
-        ReidTracker().update(Poses.nobody(), pts_seconds=0.0)
+        ReidTracker().update(Poses.empty(), pts_seconds=0.0)
 
 
 def test_two_frames_at_one_time_are_taken_and_a_step_back_is_not() -> None:

@@ -28,7 +28,7 @@ from choreai.pose.build_topdown import build_topdown
 from choreai.pose.crops import CropSettings, crop_people, pad_boxes
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.osnet import OSNet
-from choreai.pose.pipeline import TrackedPoses, find_people
+from choreai.pose.pipeline import TrackedPoses, estimate_and_track
 from choreai.pose.reid import ReidSettings
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
@@ -154,9 +154,9 @@ def ids_of(found: Sequence[TrackedPoses]) -> list[list[int]]:
 
 
 def test_people_who_return_in_each_others_places_are_told_by_their_looks(weights: Path) -> None:
-    by_looks = ids_of(list(find_people(frames_of(), estimator_of(settings_of(weights)))))
+    by_looks = ids_of(list(estimate_and_track(frames_of(), estimator_of(settings_of(weights)))))
     assert by_looks == IDS
-    by_movement = ids_of(list(find_people(frames_of(), estimator_of(settings_of(weights, reid="")))))
+    by_movement = ids_of(list(estimate_and_track(frames_of(), estimator_of(settings_of(weights, reid="")))))
     assert by_movement[-1] == [3, 4, 2]
 
 
@@ -165,7 +165,7 @@ def test_ids_start_at_zero_in_every_video_and_do_not_depend_on_batches(weights: 
     for batch in (1, 7, 32):
         estimator = estimator_of(settings_of(weights, detect_batch=batch, pose_batch=batch))
         for _ in range(2):  # two videos with one estimator
-            found = list(find_people(frames_of(), estimator))
+            found = list(estimate_and_track(frames_of(), estimator))
             expected = expected or found
             assert ids_of(found) == ids_of(expected)
             for people, alone in zip(found, expected, strict=True):
@@ -176,7 +176,7 @@ def test_ids_start_at_zero_in_every_video_and_do_not_depend_on_batches(weights: 
 def test_a_video_that_begins_and_ends_without_people_is_tracked_by_looks_too(weights: Path) -> None:
     stages = [{}, *map(dance, range(NUM_FRAMES)), {}]
     frames = [Frame(painted(people), number, number / 8) for number, people in enumerate(stages)]
-    found = list(find_people(frames, estimator_of(settings_of(weights, detect_batch=1))))
+    found = list(estimate_and_track(frames, estimator_of(settings_of(weights, detect_batch=1))))
     assert ids_of(found) == [[], *IDS, []]
 
 
@@ -276,7 +276,7 @@ def test_reid_weights_that_are_missing_or_of_another_network_are_named(weights: 
 
 
 def test_mediapipe_has_no_use_for_reid_weights() -> None:
-    with pytest.raises(ValueError, match="reid_checkpoint is of no use to MediaPipe"):
+    with pytest.raises(ValueError, match="reid_checkpoint does not apply to MediaPipe"):
         PoseSettings(reid_checkpoint="osnet.pth")
 
 

@@ -27,7 +27,7 @@ from choreai.pose.crops import CropSettings
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.estimator import Poses
 from choreai.pose.nms import HEATMAP_CONSTANTS
-from choreai.pose.pipeline import find_people, find_poses
+from choreai.pose.pipeline import estimate, estimate_and_track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
@@ -129,7 +129,7 @@ def test_every_frame_keeps_its_own_people_whatever_the_batches():
     for frame_batch, crop_batch in ((1, 1), (3, 4), (7, 64), (10, 5)):
         network, detector = WhiteSpotFinder(), FakeDetector(boxes)
         estimator = estimator_of(detector, network, frame_batch=frame_batch, crop_batch=crop_batch)
-        found = list(find_poses(frames, estimator))
+        found = list(estimate(frames, estimator))
         assert [frame.frame_index for frame, _ in found] == list(range(10))
         assert [len(poses) for _, poses in found] == counts
         for (_, poses), expected in zip(found, spots, strict=True):
@@ -182,7 +182,7 @@ def test_one_pixel_boxes_and_boxes_outside_the_frame_are_estimated_like_any_othe
 def test_an_8k_frame_is_estimated_and_comes_alone_or_in_twos():
     frames = (spotted([(7000, 4000)], size_wh=(7680, 4320), number=number) for number in range(3))
     detector = FakeDetector([[(6800.0, 3700.0, 7200.0, 4300.0)]], batch_size=8)
-    found = list(find_poses(frames, estimator_of(detector, WhiteSpotFinder(), frame_batch=8)))
+    found = list(estimate(frames, estimator_of(detector, WhiteSpotFinder(), frame_batch=8)))
     for _, poses in found:
         np.testing.assert_allclose(middle(poses), [(7000, 4000)], atol=0.5)
     assert detector.batches == [2, 1]  # 32 would be 3 GB of pixels
@@ -301,7 +301,7 @@ def test_flipping_averages_both_sides():
     ("wrong", "message"),
     [
         ({"estimator": "alphapose"}, "needs a checkpoint"),
-        ({"checkpoint": "a.pth"}, "of no use to MediaPipe"),
+        ({"checkpoint": "a.pth"}, "does not apply to MediaPipe"),
         ({"estimator": "alphapose", "checkpoint": "a.onnx", "precision": "bf16"}, "precision is for AlphaPose"),
         ({"estimator": "alphapose", "checkpoint": "a.onnx", "flip": True}, "flip is for AlphaPose"),
         ({"min_box_score": 1.5}, "min_box_score"),
@@ -408,7 +408,7 @@ class TestRealNetworks:
         def found(**batches: int) -> list[Poses]:
             with (VIDEOS / "danzip_belly_dancing.mp4").open("rb") as file, VideoReader(file, uri="video") as reader:
                 frames = reader.sample(frames_per_second=4)
-                return [poses for _, poses in find_poses(frames, real_estimator(**batches))][:33]
+                return [poses for _, poses in estimate(frames, real_estimator(**batches))][:33]
 
         one_by_one = found(detect_batch=1, pose_batch=1)
         assert sum(map(len, one_by_one)) >= 30
@@ -421,7 +421,7 @@ class TestRealNetworks:
     def test_a_dancer_whose_box_is_cut_for_a_frame_keeps_the_id(self):
         with (VIDEOS / "tjysdsg_demo.mp4").open("rb") as file, VideoReader(file, uri="video") as reader:
             frames = list(itertools.islice(reader.sample(frames_per_second=8), 18))
-        found = [people for people in find_people(frames, real_estimator()) if len(people.track_ids)]
+        found = [people for people in estimate_and_track(frames, real_estimator()) if len(people.track_ids)]
         dancer = [int(people.track_ids[people.poses.keypoint_scores.mean(axis=1).argmax()]) for people in found]
         assert len(dancer) >= 16
         assert set(dancer) == {0}

@@ -46,7 +46,7 @@ class Person:
 
 def poses_of(*people: Person, noise: npt.NDArray[np.float64] | float = 0.0) -> Poses:
     if not people:
-        return Poses.nobody()
+        return Poses.empty()
     keypoints = np.stack([person.keypoints() for person in people]) + noise
     boxes = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
     scores = np.array([person.score for person in people])

@@ -57,7 +57,7 @@ class DancerEstimator:
     def _estimate(self, frame: Frame) -> Poses:
         time.sleep(self._seconds)
         if not frame.image.any():
-            return Poses.nobody()
+            return Poses.empty()
         xy = self._poses[self._next % len(self._poses)][None]
         self._next += 1
         box = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1)

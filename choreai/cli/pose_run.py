@@ -20,7 +20,7 @@ from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
 from choreai.pose.build_topdown import build_topdown
-from choreai.pose.pipeline import TrackedPoses, find_poses, track
+from choreai.pose.pipeline import TrackedPoses, estimate, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
@@ -96,7 +96,7 @@ def _track(
     frames: Iterator[Frame], estimator: TopDownEstimator, *, is_tracked: bool
 ) -> Generator[tuple[Frame, TrackedPoses], None, None]:
     """Each frame with its people; untracked, their ids are their places in the frame, best first."""
-    with closing(find_poses(frames, estimator)) as posed:
+    with closing(estimate(frames, estimator)) as posed:
         if is_tracked:
             yield from track(posed)
             return

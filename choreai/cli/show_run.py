@@ -10,7 +10,7 @@ from pathlib import Path
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
 from choreai.pose.build import build_estimator, pose_fingerprint
-from choreai.pose.pipeline import find_people, to_sequence
+from choreai.pose.pipeline import open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.explain.annotated_video import annotate, judge_style
@@ -18,7 +18,6 @@ from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.model import load_model, newest_model
 from choreai.tables.posed_video import PosedVideo, find_in_tables
-from choreai.video.decode import VideoReader
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +60,9 @@ def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
         raise ConfigError(f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id")
     logger.info("estimating the poses of %s now", video)
     name = Path(video).stem
-    with objects.open_object(video) as file, VideoReader(file, uri=video, num_threads=2) as reader:
-        people = find_people(reader.sample(frames_per_second=settings.frames_per_second), estimator)
-        return PosedVideo(name, video, to_sequence(people))
+    rate = settings.frames_per_second
+    with (
+        objects.open_object(video) as file,
+        open_tracked(file, estimator, uri=video, frames_per_second=rate, num_threads=2) as (_, tracked),
+    ):
+        return PosedVideo(name, video, to_sequence(tracked))

@@ -9,7 +9,6 @@ import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -26,12 +25,12 @@ from choreai.errors import (
 )
 from choreai.pose.build import build_estimator
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import TrackedPoses, find_people
+from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 from choreai.tables.reports import ShardReport
-from choreai.video.decode import VideoInfo, VideoReader
+from choreai.video.decode import VideoInfo
 
 logger = logging.getLogger(__name__)
 
@@ -147,19 +146,23 @@ class PoseWorker:
             raise MediaError(video.uri, video.content_id.removeprefix(UNAVAILABLE))
         with (
             objects.open_object(video.uri) as file,
-            VideoReader(file, uri=video.uri, num_threads=self._num_threads) as reader,
+            open_tracked(
+                file,
+                self._estimator,
+                uri=video.uri,
+                frames_per_second=self._settings.frames_per_second,
+                num_threads=self._num_threads,
+            ) as (reader, tracked),
         ):
             seen.describe(reader.info)
-            frames = reader.sample(frames_per_second=self._settings.frames_per_second)
-            with closing(find_people(frames, self._estimator)) as tracked:
-                try:
-                    for people in tracked:
-                        _add_rows(rows, people)
-                        seen.num_frames_sampled += 1
-                finally:
-                    self._num_bytes += file.seek(0, os.SEEK_END)  # read to its end, or given up
-                    seen.num_frames_decoded = reader.num_frames_decoded
-                    seen.num_decode_errors = reader.num_decode_errors
+            try:
+                for people in tracked:
+                    _add_rows(rows, people)
+                    seen.num_frames_sampled += 1
+            finally:
+                self._num_bytes += file.seek(0, os.SEEK_END)  # read to its end, or given up
+                seen.num_frames_decoded = reader.num_frames_decoded
+                seen.num_decode_errors = reader.num_decode_errors
 
 
 def _add_rows(rows: VideoRows, people: TrackedPoses) -> None:

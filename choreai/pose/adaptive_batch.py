@@ -1,4 +1,4 @@
-"""Work cut into batches that fit the GPU's memory."""
+"""Split work into batches that fit into GPU memory."""
 
 import logging
 from collections.abc import Callable
@@ -10,20 +10,20 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-class Batches:
-    """Runs work on up to `size` items at a time. A GPU out of memory halves the size, for good, and goes on."""
+class AdaptiveBatcher:
+    """Run work on up to `size` items at a time; when the GPU runs out of memory, halve `size` for good and go on."""
 
-    def __init__(self, size: int, *, of: str) -> None:
-        """`of` names the items in log lines."""
+    def __init__(self, size: int, *, item_name: str) -> None:
+        """`item_name` names the items in log lines."""
         if size < 1:
-            raise ValueError(f"a batch of {of} must hold at least 1, got {size}")
+            raise ValueError(f"a batch of {item_name} must hold at least 1, got {size}")
         self.size = size
-        self._of = of
+        self._item_name = item_name
 
     def run(self, num_items: int, work: Callable[[slice], Result]) -> list[Result]:
-        """What `work` answers for each consecutive slice of `num_items` items.
+        """Return the result of `work` for each consecutive slice of `num_items` items.
 
-        Raises torch.OutOfMemoryError where not even one item fits.
+        Raises torch.OutOfMemoryError if not even one item fits.
         """
         results: list[Result] = []
         start = 0
@@ -40,8 +40,10 @@ class Batches:
         return results
 
     def _halve(self, failed: int) -> None:
-        # To a power of two, so that the buckets that networks are captured for stay those that there are.
+        # A power of two, so that batches keep to the bucket sizes that CUDA graphs are captured for.
         self.size = 1 << ((failed - 1).bit_length() - 1)
-        logger.warning("the GPU is out of memory with %d %s; going on with %d at once", failed, self._of, self.size)
+        logger.warning(
+            "the GPU ran out of memory with %d %s; continuing with %d at a time", failed, self._item_name, self.size
+        )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,6 +1,6 @@
-"""The estimator that settings name, built; and the fingerprint of the keypoints it makes.
+"""Build the estimator that the settings name, and compute the fingerprint of its keypoints.
 
-Networks load only when they are built: MediaPipe's worker never imports torch.
+Networks are imported only when they are built: a MediaPipe worker never imports torch.
 """
 
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from choreai.pose.settings import PoseSettings, ReadFile
 
 
 def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads: int = 1) -> PoseEstimator:
-    """The estimator that `settings` names, its weights loaded, computing with `num_threads` of the CPU.
+    """Return the estimator that `settings` names, with its weights loaded, using `num_threads` CPU threads.
 
     Raises ConfigError if it cannot run here, WeightsError if its files are missing or not what they should be.
     """
@@ -26,12 +26,12 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
 
 
 def pose_fingerprint(settings: PoseSettings, estimator: PoseEstimator) -> str:
-    """Return the name of the keypoint tables that `settings` make: it changes with anything that changes keypoints."""
+    """Return a hash of everything that affects the keypoints; the keypoint tables are stored under this name."""
     return fingerprint(fingerprint_settings(settings, estimator))
 
 
 def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> dict[str, str | int | float | bool]:
-    """All that changes keypoints, ready to be hashed; tracking and table versions included."""
+    """Return everything that affects the keypoints, ready to be hashed, including tracker and table versions."""
     from choreai.pose.reid import REID_TRACKER_VERSION, ReidSettings
     from choreai.pose.tracking import TRACKER_VERSION
 

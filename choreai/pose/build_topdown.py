@@ -1,4 +1,4 @@
-"""A top-down estimator put together from the files that the settings name."""
+"""Build a top-down estimator from the weight files that the settings name."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from choreai.pose.detectors.detector import PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.detectors.yolov3 import load_yolov3
 from choreai.pose.detectors.yolox import load_yolox
-from choreai.pose.nms import HEATMAP_CONSTANTS, SuppressionConstants
+from choreai.pose.nms import HEATMAP_CONSTANTS, NmsConstants
 from choreai.pose.onnx_pose import OnnxPose
 from choreai.pose.osnet import ReidNetwork, load_reid_network
 from choreai.pose.settings import PoseSettings, ReadFile
@@ -29,7 +29,7 @@ POSE_BATCH = {"cpu": 8, "cuda": 64}
 
 @dataclass(frozen=True, eq=False)
 class _Machine:
-    """What this process computes with."""
+    """The device and CPU threads this process computes with, and how it reads files."""
 
     device: torch.device
     num_threads: int
@@ -39,9 +39,9 @@ class _Machine:
 def build_topdown(
     settings: PoseSettings, *, read_file: ReadFile, num_threads: int, detector: PersonDetector | None = None
 ) -> TopDownEstimator:
-    """The estimator; `detector` stands in for the one that the settings name.
+    """Return the estimator; `detector`, if given, replaces the one that the settings name.
 
-    Sets PyTorch's threads in this process. Raises ConfigError and WeightsError.
+    Sets the number of PyTorch threads of this process. Raises ConfigError and WeightsError.
     """
     torch.set_num_threads(num_threads)
     machine = _Machine(_choose_device(settings.device), num_threads, read_file)
@@ -62,7 +62,7 @@ def _choose_device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             'device = "cuda", but this process sees no GPU; give each worker one (num_gpus), check that PyTorch is '
-            'the CUDA build, or set device = "cpu"'
+            'built for CUDA, or set device = "cpu"'
         )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
@@ -71,7 +71,7 @@ def _pose_batch(settings: PoseSettings, machine: _Machine) -> int:
     return settings.pose_batch or POSE_BATCH[machine.device.type]
 
 
-def _load_network(settings: PoseSettings, machine: _Machine) -> tuple[CropPoseNetwork, SuppressionConstants]:
+def _load_network(settings: PoseSettings, machine: _Machine) -> tuple[CropPoseNetwork, NmsConstants]:
     data = _read("checkpoint", settings.checkpoint, machine.read_file)
     try:
         if settings.checkpoint.lower().endswith(".onnx"):
@@ -131,7 +131,7 @@ def _load_reid(settings: PoseSettings, machine: _Machine) -> ReidNetwork | None:
 
 
 def _onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:
-    """Where onnxruntime computes: its GPU build is a package of its own, which may not be there."""
+    """Return the device for onnxruntime, whose GPU build is a separate package that may not be installed."""
     if device.type == "cpu":
         return "cpu"
     if wanted == "cuda":

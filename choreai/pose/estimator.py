@@ -1,7 +1,7 @@
-"""The pose contract: batches of frames in, people per frame out.
+"""The interface of pose estimators: batches of frames in, people per frame out.
 
-Every estimator (MediaPipe, AlphaPose) keeps it, so the extraction job, the command line and the web page
-run the same code whichever they use.
+Every estimator (MediaPipe, AlphaPose) implements it, so that the extraction job, the command line and the web pages
+run the same code with any of them.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from choreai.video.frame import Frame
 
 @dataclass(frozen=True, eq=False)
 class Poses:
-    """The people found in one frame, P of them (P may be 0), in original-frame pixels.
+    """The P people found in one frame (P may be 0), in pixels of the original frame.
 
     x right, y down, pixel centres at integers; keypoints in COCO-17 order (`choreai.motion.skeleton`).
     """
@@ -29,11 +29,11 @@ class Poses:
     keypoints_xy: FloatArray
     """(P, 17, 2)."""
     keypoint_scores: FloatArray
-    """(P, 17). MediaPipe: visibility in [0, 1]. AlphaPose: raw heatmap maximum, which may exceed 1."""
+    """(P, 17). MediaPipe: visibility in [0, 1]. AlphaPose: raw heatmap maxima, which may exceed 1."""
     keypoints_xyz: FloatArray | None = None
     """(P, 17, 3) metres, origin between the hips, x right, y down, z away from the camera; None without 3D."""
     features: FloatArray | None = None
-    """(P, F) what people look like, for `choreai.pose.reid`; None from an estimator that does not look."""
+    """(P, F) appearance features for `choreai.pose.reid`; None if the estimator computes none."""
 
     def __post_init__(self) -> None:
         num_people = len(self.box_xyxy)
@@ -58,8 +58,8 @@ class Poses:
         return len(self.box_xyxy)
 
     @classmethod
-    def nobody(cls, *, with_xyz: bool = False) -> "Poses":
-        """A frame without people."""
+    def empty(cls, *, with_xyz: bool = False) -> "Poses":
+        """Return the poses of a frame without people."""
         return cls(
             box_xyxy=np.zeros((0, 4), np.float32),
             box_scores=np.zeros(0, np.float32),
@@ -70,20 +70,20 @@ class Poses:
 
 
 class PoseEstimator(Protocol):
-    """Finds people and their keypoints. Built once per worker, where the weights load."""
+    """Finds people and their keypoints. Built once per worker, which loads the weights."""
 
     batch_size: int
-    """How many frames `estimate` likes to get at once."""
+    """The preferred number of frames per call of `estimate`."""
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """All that changes this estimator's keypoints (name, weights sha256, thresholds): hashed into the
-        pose fingerprint."""
+        """Return everything that affects this estimator's keypoints (name, SHA-256 of the weights, thresholds); it is
+        hashed into the pose fingerprint."""
         ...
 
     def start_video(self) -> None:
-        """Forget everything about the previous video; called before each video's first frame."""
+        """Forget the previous video; called before the first frame of each video."""
         ...
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
-        """One `Poses` per frame, in order. Frames come in presentation order from one video."""
+        """Return one `Poses` per frame, in order; frames come in presentation order from one video."""
         ...

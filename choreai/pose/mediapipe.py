@@ -120,7 +120,7 @@ class MediaPipeEstimator:
                 place = f"frame {frame.frame_index} at {frame.pts_seconds:.3f} s"
                 raise MediaError(place, f"MediaPipe failed on it ({exc})") from exc
         if result.pose_landmarks is None:
-            return Poses.nobody(with_xyz=True)
+            return Poses.empty(with_xyz=True)
         self._has_seen_somebody = True
         height, width = frame.image.shape[:2]
         return _to_poses(result, width=width, height=height)

@@ -22,7 +22,7 @@ AREA_FACTOR = 2.25
 
 
 @dataclass(frozen=True)
-class SuppressionConstants:
+class NmsConstants:
     """What decides that two poses are one person. Named as in the paper where it has a name."""
 
     delta1: float
@@ -38,10 +38,10 @@ class SuppressionConstants:
     """What part of the box's longer side counts as close."""
 
 
-HEATMAP_CONSTANTS = SuppressionConstants(
+HEATMAP_CONSTANTS = NmsConstants(
     delta1=1.0, mu=1.7, delta2=2.65, gamma=22.48, score_threshold=0.3, num_matches=5, alpha=0.1
 )
-REGRESSION_CONSTANTS = SuppressionConstants(
+REGRESSION_CONSTANTS = NmsConstants(
     delta1=1.0, mu=1.65, delta2=8.0, gamma=3.6, score_threshold=0.01, num_matches=3, alpha=0.15
 )
 
@@ -89,17 +89,17 @@ class Survivors:
         return (of_keypoints + box_scores[self.picks]).astype(np.float32)
 
 
-def constants_for(loss: Literal["MSELoss", "L1JointRegression", "Combined"]) -> SuppressionConstants:
+def constants_for(loss: Literal["MSELoss", "L1JointRegression", "Combined"]) -> NmsConstants:
     """The constants for keypoints of a network trained with `loss`."""
     return HEATMAP_CONSTANTS if loss == "MSELoss" else REGRESSION_CONSTANTS
 
 
-def suppress_poses(
+def pose_nms(
     box_xyxy: FloatArray,
     keypoints_xy: FloatArray,
     keypoint_scores: FloatArray,
     *,
-    constants: SuppressionConstants,
+    constants: NmsConstants,
     min_box_area: float = 0.0,
 ) -> Survivors:
     """The people of one frame without duplicates.
@@ -157,7 +157,7 @@ def _is_same_person(
     pick_scores: Float64Array,
     pool_scores: Float64Array,
     reach: float,
-    constants: SuppressionConstants,
+    constants: NmsConstants,
 ) -> BoolArray:
     """(n,) which of the pool are the picked person: similar, or with enough keypoints close together."""
     rule = _compare_whole_bodies if len(pick_scores) in WHOLE_BODY_KEYPOINTS else _compare_bodies
@@ -170,7 +170,7 @@ def _compare_bodies(
     pick_scores: Float64Array,
     pool_scores: Float64Array,
     reach: float,
-    constants: SuppressionConstants,
+    constants: NmsConstants,
 ) -> tuple[Float64Array, Float64Array]:
     score_terms, distance_terms = _similarity_terms(distances, pick_scores, pool_scores, constants)
     similarities = score_terms.sum(1) + constants.mu * distance_terms.sum(1)
@@ -182,7 +182,7 @@ def _compare_whole_bodies(
     pick_scores: Float64Array,
     pool_scores: Float64Array,
     reach: float,
-    constants: SuppressionConstants,
+    constants: NmsConstants,
 ) -> tuple[Float64Array, Float64Array]:
     """Part by part, as means. Only weak keypoints count for scores and only strong ones for distances, and
     matches are scaled down by the number of people left: both look unintended, and both are AlphaPose's."""
@@ -212,7 +212,7 @@ def _similarity_terms(
     distances: Float64Array,
     pick_scores: Float64Array,
     pool_scores: Float64Array,
-    constants: SuppressionConstants,
+    constants: NmsConstants,
     *,
     distance_scale: float = 1.0,
 ) -> tuple[Float64Array, Float64Array]:

@@ -1,45 +1,61 @@
-"""Frames to tracked people: estimator and tracker in one stream, the same for the batch job and everything else."""
+"""From frames to tracked people: estimator and tracker in one stream, shared by the batch job, CLI and web."""
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from choreai.arrays import Int32Array
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
+from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
-from choreai.video.prefetch import read_ahead
+from choreai.video.prefetch import prefetch
 
 MAX_BATCH_BYTES = 256 * 2**20
-"""Of pixels handed to an estimator at once: two frames at 8K, however many it would like."""
+"""Upper bound on the pixels in one batch: two frames at 8K, whatever the estimator's batch size."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrackedPoses:
-    """The people of one sampled frame and who they are."""
+    """The people of one sampled frame and their track ids."""
 
     frame_index: int
     pts_seconds: float
     poses: Poses
     track_ids: Int32Array
-    """(P,), the same person's id in every frame of the video, from 0."""
+    """(P,), the same for one person in every frame of the video, starting at 0."""
 
 
-def find_people(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[TrackedPoses, None, None]:
-    """The people of each frame of one video, in order.
+@contextmanager
+def open_tracked(
+    file: BinaryIO, estimator: PoseEstimator, *, uri: str, frames_per_second: float, num_threads: int
+) -> Iterator[tuple[VideoReader, Generator[TrackedPoses, None, None]]]:
+    """Open a video and yield its reader, together with the tracked people of its sampled frames.
 
-    Tracked by looks and movement where the estimator gives features, else by movement alone. A thread reads `frames`
-    ahead of the estimator: exhaust the generator or close it before you close what `frames` come from.
+    No frame is decoded before the first one is asked for. Raises MediaError, with `uri`, if the file cannot be used.
     """
-    with closing(find_poses(frames, estimator)) as posed:
+    with VideoReader(file, uri=uri, num_threads=num_threads) as reader:
+        frames = reader.sample(frames_per_second=frames_per_second)
+        with closing(estimate_and_track(frames, estimator)) as tracked:
+            yield reader, tracked
+
+
+def estimate_and_track(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[TrackedPoses, None, None]:
+    """Yield the tracked people of each frame of one video, in order.
+
+    They are tracked by appearance and movement if the estimator gives features, else by movement alone. A thread
+    prefetches `frames`: exhaust or close the generator before closing the source of `frames`.
+    """
+    with closing(estimate(frames, estimator)) as posed:
         for _, people in track(posed):
             yield people
 
 
 def track(posed: Iterable[tuple[Frame, Poses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
-    """Each frame of one video (`find_poses`) with its people and who they are."""
+    """Yield each frame of one video with its people and their track ids; `posed` comes from `estimate`."""
     tracker: Tracker | ReidTracker | None = None
     for frame, poses in posed:
         if tracker is None:
@@ -48,16 +64,16 @@ def track(posed: Iterable[tuple[Frame, Poses]]) -> Iterator[tuple[Frame, Tracked
         yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids)
 
 
-def find_poses(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[tuple[Frame, Poses], None, None]:
-    """Each frame of one video with its people, untracked; for the rest as `find_people`."""
+def estimate(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[tuple[Frame, Poses], None, None]:
+    """Yield each frame of one video with its people, without tracking them; prefetches as `estimate_and_track`."""
     estimator.start_video()
-    with closing(read_ahead(frames)) as ahead:
-        for batch in _batches(ahead, max_frames=estimator.batch_size):
+    with closing(prefetch(frames)) as prefetched:
+        for batch in _batches(prefetched, max_frames=estimator.batch_size):
             yield from zip(batch, estimator.estimate(batch), strict=True)
 
 
 def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame]]:
-    """Up to `max_frames` frames at a time, fewer where they are large."""
+    """Yield up to `max_frames` frames at a time, fewer if they are large."""
     batch: list[Frame] = []
     for frame in frames:
         batch.append(frame)
@@ -69,7 +85,7 @@ def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame
 
 
 def to_sequence(people: Iterable[TrackedPoses]) -> KeypointSequence:
-    """Return the tracked people of one video's frames as the sequence that a keypoint table would hold."""
+    """Return the tracked people of one video as the sequence that a keypoint table would hold."""
     return KeypointSequence.from_frames(
         (
             frame.frame_index,

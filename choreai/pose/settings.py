@@ -1,52 +1,58 @@
-"""What decides which keypoints come out: the [pose] section of a job file, and the estimator it names."""
+"""The [pose] section of a job file: which estimator runs, and with which weights and thresholds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 ReadFile = Callable[[str], bytes]
-"""All bytes of a path or URI; raises StorageError. Who builds an estimator knows where files are."""
+"""Return all bytes of a path or URI, or raise StorageError; passed in, so that `pose` need not know any storage."""
 
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """The [pose] section. How keypoints are computed is not part of the pose fingerprint (batches, compile,
-    device), nor is where weights lie; all else is."""
+    """The [pose] section.
+
+    The pose fingerprint covers every setting that changes keypoints: all except those that only affect how they are
+    computed (batch sizes, compile, device) and where the weights are stored.
+    """
 
     estimator: Literal["mediapipe", "alphapose"] = "mediapipe"
     frames_per_second: float = 15.0
-    """Sampling rate; a video with fewer frames per second is used whole. On real street dance `choreai train` tells
-    0.92 of the clips at 15 and 0.90 at 8 (contiguous blocks): hits and stops are over in a tenth of a second."""
+    """Sampling rate; every frame is used of a video with a lower frame rate. On real street dance `choreai train`
+    classifies 0.92 of the clips correctly at 15 and 0.90 at 8 (contiguous blocks): hits and stops last a tenth of a
+    second."""
 
-    # Of alphapose only, from here on. Files are paths or s3:// URIs.
+    # The settings below apply to alphapose only. Files are paths or s3:// URIs.
     checkpoint: str = ""
     """The pose network: an AlphaPose checkpoint, or an .onnx file."""
     config: str = ""
-    """AlphaPose's YAML file for the checkpoint; only networks of 133 and 136 keypoints need it."""
+    """AlphaPose's YAML file for the checkpoint; needed only by networks of 133 and 136 keypoints."""
     preprocessing: Literal["imagenet", "imagenet-bgr", "unit", "alphapose"] = "imagenet"
-    """How an .onnx pose network wants its crops normalised; the file does not say."""
+    """How an .onnx pose network expects its crops to be normalised, which the file does not record."""
     detector_checkpoint: str = ""
-    """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or else a checkpoint of YOLOX."""
+    """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or a YOLOX checkpoint."""
     reid_checkpoint: str = ""
-    """OSNet-AIN x1.0: people are told by their looks too, not by movement alone. As in AlphaPose duplicate people
-    are then left to the tracker, which expects to see them."""
+    """OSNet-AIN x1.0: tracks are matched by appearance as well as by movement. As in AlphaPose, pose NMS is then
+    skipped, because the tracker expects to see duplicate poses."""
     min_box_score: float = 0.0
-    """Boxes that the detector is less sure of are nobody. 0: as AlphaPose has it, 0.1, and 0.3 with YOLOv3 and a
+    """Detections below this score are discarded. 0: AlphaPose's value, which is 0.1, or 0.3 for YOLOv3 with a
     `reid_checkpoint`."""
     min_box_area: float = 0.0
-    """Who is smaller, in square pixels (by 2.25 times the area their keypoints span), is left out."""
+    """People smaller than this are discarded: square pixels, compared with 2.25 times the area of the keypoints'
+    bounding box."""
     flip: bool = False
-    """The flip test: a little more accurate, twice the time."""
+    """Average the heatmaps of each crop and its mirror image: slightly more accurate, twice the time."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of a checkpoint's network. Lower ones are checked against fp32 on the first people found."""
+    """Precision of a checkpoint's network; bf16 and fp16 are checked against fp32 on the first people found."""
     compile: bool = False
-    """Compile a checkpoint's network: a minute or more at the start of every worker. Checked likewise."""
+    """Compile a checkpoint's network, which takes a minute or more at the start of every worker; checked against the
+    uncompiled network on the first people found."""
     detect_batch: int = 0
-    """Frames at once; 0: 8 on the CPU, 32 on a GPU."""
+    """Frames per batch; 0: 8 on the CPU, 32 on a GPU."""
     pose_batch: int = 0
-    """Crops at once; 0: 8 on the CPU, 64 on a GPU."""
+    """Crops per batch; 0: 8 on the CPU, 64 on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: the GPU that the worker has been given, else the CPU."""
+    """auto: the GPU assigned to the worker, if any, else the CPU."""
 
     def __post_init__(self) -> None:
         if not 0 < self.frames_per_second <= 240:
@@ -69,10 +75,10 @@ class PoseSettings:
         files = ("checkpoint", "config", "detector_checkpoint", "reid_checkpoint")
         given = [name for name in files if getattr(self, name)]
         if given:
-            raise ValueError(f'{given[0]} is of no use to MediaPipe; set estimator = "alphapose"')
+            raise ValueError(f'{given[0]} does not apply to MediaPipe; set estimator = "alphapose"')
 
     def _refuse_for_onnx(self) -> None:
         default = {"config": "", "flip": False, "precision": "fp32", "compile": False}
         for name, value in default.items():
             if getattr(self, name) != value:
-                raise ValueError(f"{name} is for AlphaPose checkpoints, and {self.checkpoint} is none; leave it out")
+                raise ValueError(f"{name} applies to AlphaPose checkpoints, not to {self.checkpoint}; leave it out")

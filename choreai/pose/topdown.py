@@ -13,12 +13,12 @@ import torch
 from choreai.arrays import FloatArray, ImageArray, IntArray
 from choreai.errors import WeightsError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.pose.adaptive_batch import Batches
+from choreai.pose.adaptive_batch import AdaptiveBatcher
 from choreai.pose.crop_keypoints import CropKeypoints, CropPoseNetwork
 from choreai.pose.crops import crop_people, pad_boxes
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.estimator import Poses
-from choreai.pose.nms import SuppressionConstants, keep_large_poses, suppress_poses
+from choreai.pose.nms import NmsConstants, keep_large_poses, pose_nms
 from choreai.pose.osnet import FEATURE_SIZE, ReidNetwork, compute_features
 from choreai.video.frame import Frame
 
@@ -81,7 +81,7 @@ class TopDownEstimator:
         detector: PersonDetector,
         network: CropPoseNetwork,
         *,
-        constants: SuppressionConstants,
+        constants: NmsConstants,
         device: torch.device,
         frame_batch: int,
         crop_batch: int,
@@ -101,8 +101,8 @@ class TopDownEstimator:
         self.batch_size = frame_batch
         self._detector, self._network, self._constants = detector, network, constants
         self._device, self._min_box_area, self._reid = device, min_box_area, reid
-        self._detect_batches = Batches(detector.batch_size, of="frames")
-        self._crop_batches = Batches(crop_batch, of="crops")
+        self._detect_batcher = AdaptiveBatcher(detector.batch_size, item_name="frames")
+        self._crop_batcher = AdaptiveBatcher(crop_batch, item_name="crops")
 
     def settings(self) -> dict[str, str | int | float | bool]:
         return {
@@ -118,11 +118,11 @@ class TopDownEstimator:
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
         images = [self._upload(frame.image) for frame in frames]
-        detected = self._detect_batches.run(len(images), lambda batch: self._detector.detect(images[batch]))
+        detected = self._detect_batcher.run(len(images), lambda batch: self._detector.detect(images[batch]))
         crowd = _Crowd.of([boxes for batch in detected for boxes in batch])
         if not len(crowd):
             features = None if self._reid is None else np.zeros((0, FEATURE_SIZE), np.float32)
-            return [replace(Poses.nobody(), features=features) for _ in frames]
+            return [replace(Poses.empty(), features=features) for _ in frames]
         answers = self._look_at(images, crowd)
         choose = self._without_duplicates if self._reid is None else self._with_features
         return [choose(crowd, answers, np.flatnonzero(crowd.frame_of_person == frame)) for frame in range(len(frames))]
@@ -143,7 +143,7 @@ class TopDownEstimator:
             features = None if self._reid is None else compute_features(self._reid.module, crops)
             return self._network.find_keypoints(crops), features
 
-        batches = self._crop_batches.run(len(crowd), look)
+        batches = self._crop_batcher.run(len(crowd), look)
         scores = torch.cat([found.scores for found, _ in batches])
         found = CropKeypoints(torch.cat([found.xy for found, _ in batches]), scores)
         features = [features for _, features in batches if features is not None]
@@ -168,7 +168,7 @@ class TopDownEstimator:
         )
 
     def _without_duplicates(self, crowd: _Crowd, answers: _Answers, people: IntArray) -> Poses:
-        survivors = suppress_poses(
+        survivors = pose_nms(
             crowd.box_xyxy[people],
             answers.keypoints_xy[people],
             answers.scores[people],

@@ -11,7 +11,7 @@ MAX_BYTES = 256 * 2**20
 """Of pixels held: 40 frames at 1080p, two at 8K."""
 
 
-def read_ahead(
+def prefetch(
     frames: Iterable[Frame], *, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
 ) -> Generator[Frame, None, None]:
     """The same frames, taken from `frames` by a thread, at most `max_frames` or `max_bytes` of them in advance.
@@ -20,7 +20,7 @@ def read_ahead(
     it. Exhaust the generator or close it: only then does nobody read `frames` any more.
     """
     buffer = _Buffer(max_frames=max_frames, max_bytes=max_bytes)
-    thread = threading.Thread(target=_fill, args=(buffer, frames), name="read-ahead", daemon=True)
+    thread = threading.Thread(target=_fill, args=(buffer, frames), name="prefetch", daemon=True)
     thread.start()
     try:
         while (frame := buffer.take()) is not None:

@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import find_people
+from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.style.explain.annotated_video import annotate, judge_style
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
@@ -21,7 +20,7 @@ from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
 from choreai.tables.pose_parts import VideoRows
 from choreai.tables.posed_video import PosedVideo
-from choreai.video.decode import VideoInfo, VideoReader
+from choreai.video.decode import VideoInfo
 from choreai.web.judging import judge_rows, tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
@@ -64,7 +63,7 @@ class ClipWorker:
         """Nothing; leaves the result of the clip in `folder`, whose name is its id. Raises MediaError if there can be
         none, named `name` and never by its path."""
         deadline = time.monotonic() + self._limits.work_seconds
-        table, info = self._find_poses(folder, name, deadline)
+        table, info = self._estimate_poses(folder, name, deadline)
         rows = sequence_of(table)
         judged = judge_style(rows, self._model)
         tag = judge_rows(rows, None) if self._model is None else judged.tag and tag_json(judged.tag)
@@ -94,33 +93,38 @@ class ClipWorker:
         }
         (folder / "tag.json").write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
-    def _find_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo]:
+    def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo]:
         """The clip's keypoint table, on the batch job's sampling grid, and what kind of video it is."""
         rows = VideoRows(folder, video_id=folder.name, content_id="upload")
-        with (folder / UPLOAD_NAME).open("rb") as file, VideoReader(file, uri=name, num_threads=2) as reader:
-            self._limits.check(reader.info, name)
-            frames = reader.sample(frames_per_second=self._frames_per_second)
-            report = _Progress(folder, name, reader.info.duration_seconds or self._limits.max_seconds)
-            with closing(find_people(frames, self._estimator)) as tracked:
-                for people in tracked:
-                    if people.pts_seconds > self._limits.max_seconds:  # whatever the container claimed
-                        raise MediaError(name, f"it is longer than {self._limits.max_seconds:g} s, which is the limit")
-                    if time.monotonic() > deadline:
-                        raise MediaError(name, f"it took longer than {self._limits.work_seconds:g} s to process")
-                    rows.add(
-                        frame_index=people.frame_index,
-                        pts_seconds=people.pts_seconds,
-                        track_ids=people.track_ids,
-                        box_xyxy=people.poses.box_xyxy,
-                        box_scores=people.poses.box_scores,
-                        keypoints_xy=people.poses.keypoints_xy,
-                        keypoint_scores=people.poses.keypoint_scores,
-                        keypoints_xyz=people.poses.keypoints_xyz,
-                    )
-                    report(people.pts_seconds)
+        rate = self._frames_per_second
+        with (
+            (folder / UPLOAD_NAME).open("rb") as file,
+            open_tracked(file, self._estimator, uri=name, frames_per_second=rate, num_threads=2) as (reader, tracked),
+        ):
             info = reader.info
+            self._limits.check(info, name)
+            report_progress = _Progress(folder, name, info.duration_seconds or self._limits.max_seconds)
+            for people in tracked:
+                self._check_time(people, name, deadline)
+                rows.add(
+                    frame_index=people.frame_index,
+                    pts_seconds=people.pts_seconds,
+                    track_ids=people.track_ids,
+                    box_xyxy=people.poses.box_xyxy,
+                    box_scores=people.poses.box_scores,
+                    keypoints_xy=people.poses.keypoints_xy,
+                    keypoint_scores=people.poses.keypoint_scores,
+                    keypoints_xyz=people.poses.keypoints_xyz,
+                )
+                report_progress(people.pts_seconds)
         chunks = list(rows.chunks())
         return pa.concat_tables(chunks) if chunks else schemas.KEYPOINTS.empty_table(), info
+
+    def _check_time(self, people: TrackedPoses, name: str, deadline: float) -> None:
+        if people.pts_seconds > self._limits.max_seconds:  # whatever the container claimed
+            raise MediaError(name, f"it is longer than {self._limits.max_seconds:g} s, which is the limit")
+        if time.monotonic() > deadline:
+            raise MediaError(name, f"it took longer than {self._limits.work_seconds:g} s to process")
 
 
 class _Progress:

@@ -30,7 +30,7 @@ class Boxes:
         return len(self.scores)
 
     @classmethod
-    def nobody(cls) -> "Boxes":
+    def empty(cls) -> "Boxes":
         """An image without people."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 

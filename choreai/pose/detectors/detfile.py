@@ -55,7 +55,7 @@ class Detections:
                     f"lies outside of image {image_id!r}, which is {width} x {height}; was it made for other images?"
                 )
         if not found:
-            return Boxes.nobody()
+            return Boxes.empty()
         boxes = np.array([detection.box_xyxy for detection in found], np.float32)
         return Boxes(boxes, np.array([detection.score for detection in found], np.float32))
 

@@ -71,9 +71,7 @@ def select_people(predictions_NAC: torch.Tensor, rule: SelectionRule) -> list[Bo
     ]
 
 
-def suppress_boxes(
-    box_xyxy: FloatArray, ranks: FloatArray, *, max_iou: float, inclusive_pixels: bool = False
-) -> IntArray:
+def box_nms(box_xyxy: FloatArray, ranks: FloatArray, *, max_iou: float, inclusive_pixels: bool = False) -> IntArray:
     """Which boxes (P, 4) stay, by falling rank: each that overlaps no better one by more than `max_iou`.
 
     For `inclusive_pixels` see `SelectionRule`. Of equal ranks the first stays.
@@ -99,7 +97,7 @@ def _select_in_image(candidates: FloatArray, rule: SelectionRule) -> Boxes:
     """Of candidates (P, 6): centre, size, objectness, rank."""
     centres, sizes, ranks = candidates[:, :2], candidates[:, 2:4], candidates[:, 5]
     box_xyxy = np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1)
-    kept = suppress_boxes(box_xyxy, ranks, max_iou=rule.max_iou, inclusive_pixels=rule.inclusive_pixels)
+    kept = box_nms(box_xyxy, ranks, max_iou=rule.max_iou, inclusive_pixels=rule.inclusive_pixels)
     if len(kept) > CROWD:
-        kept = suppress_boxes(box_xyxy, ranks, max_iou=CROWD_MAX_IOU, inclusive_pixels=rule.inclusive_pixels)
+        kept = box_nms(box_xyxy, ranks, max_iou=CROWD_MAX_IOU, inclusive_pixels=rule.inclusive_pixels)
     return Boxes(box_xyxy[kept].astype(np.float32), candidates[kept, 4].astype(np.float32))

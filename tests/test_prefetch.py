@@ -8,7 +8,7 @@ import pytest
 
 from choreai.errors import MediaError, StorageError
 from choreai.video.frame import Frame
-from choreai.video.prefetch import read_ahead
+from choreai.video.prefetch import prefetch
 
 
 def blank(number: int, *, side: int = 8) -> Frame:
@@ -41,14 +41,14 @@ class Source:
 
 def test_frames_come_in_order_from_another_thread():
     source = Source(100)
-    assert [frame.frame_index for frame in read_ahead(source, max_frames=3)] == list(range(100))
-    assert source.threads == {"read-ahead"}
+    assert [frame.frame_index for frame in prefetch(source, max_frames=3)] == list(range(100))
+    assert source.threads == {"prefetch"}
 
 
 @pytest.mark.parametrize("limits", [{"max_frames": 4}, {"max_bytes": 4 * 8 * 8 * 3}])
 def test_no_more_frames_are_held_than_allowed(limits):
     source = Source(100)
-    frames = read_ahead(source, **limits)
+    frames = prefetch(source, **limits)
     next(frames)
     # One given out, four held, and one in the thread's hand, waiting for room.
     assert source.wait_for(6)
@@ -63,12 +63,12 @@ def source_moves_on(source: Source, *, beyond: int) -> bool:
 
 def test_a_frame_larger_than_the_limit_still_passes():
     source = Source(3, side=100)
-    assert len(list(read_ahead(source, max_bytes=100))) == 3
+    assert len(list(prefetch(source, max_bytes=100))) == 3
 
 
 @pytest.mark.parametrize("failure", [MediaError("a.mp4", "cut short"), StorageError("s3://b/a.mp4", "gone")])
 def test_an_error_comes_after_the_frames_before_it_and_unchanged(failure):
-    frames = read_ahead(Source(5, failure=failure), max_frames=2)
+    frames = prefetch(Source(5, failure=failure), max_frames=2)
     assert [next(frames).frame_index for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(type(failure)) as caught:
         next(frames)
@@ -76,7 +76,7 @@ def test_an_error_comes_after_the_frames_before_it_and_unchanged(failure):
 
 
 def test_closing_early_ends_the_thread():
-    frames = read_ahead(Source(10**9), max_frames=4)
+    frames = prefetch(Source(10**9), max_frames=4)
     next(frames)
     frames.close()
-    assert "read-ahead" not in {thread.name for thread in threading.enumerate()}
+    assert "prefetch" not in {thread.name for thread in threading.enumerate()}
