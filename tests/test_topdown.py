@@ -302,8 +302,8 @@ def test_flipping_averages_both_sides():
     [
         ({"estimator": "alphapose"}, "needs a checkpoint"),
         ({"checkpoint": "a.pth"}, "does not apply to MediaPipe"),
-        ({"estimator": "alphapose", "checkpoint": "a.onnx", "precision": "bf16"}, "precision is for AlphaPose"),
-        ({"estimator": "alphapose", "checkpoint": "a.onnx", "flip": True}, "flip is for AlphaPose"),
+        ({"estimator": "alphapose", "checkpoint": "a.onnx", "precision": "bf16"}, "precision applies to AlphaPose"),
+        ({"estimator": "alphapose", "checkpoint": "a.onnx", "flip": True}, "flip applies to AlphaPose"),
         ({"min_box_score": 1.5}, "min_box_score"),
         ({"min_box_area": -1.0}, "min_box_area"),
         ({"pose_batch": -1}, "pose_batch"),
