@@ -12,6 +12,7 @@ import psutil
 import pyarrow as pa
 
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -84,6 +85,6 @@ def read_whole(root: str, table: str) -> pa.Table:
     """All rows of a table's only version, sorted."""
     (version,) = fingerprints(root, table)
     schema = {"keypoints": schemas.KEYPOINTS, "videos": schemas.VIDEOS, "tags": schemas.TAGS}[table]
-    rows = schemas.read_all(root, table, version, schema, columns=schema.names)
+    rows = read_table(root, table, version, schema, columns=schema.names)
     order = ["video_id", "track_id", "frame_index"] if table == "keypoints" else ["video_id"]
     return rows.sort_by([(name, "ascending") for name in order])

@@ -14,6 +14,7 @@ from keypoint_sequences import sequence_from
 from choreai.catalog.catalog import Video
 from choreai.motion.windows import Windows, WindowSettings, cut_windows
 from choreai.tables import schemas
+from choreai.tables.parts import part_uri, write_part
 
 FINGERPRINT = "0123456789abcdef"
 STYLES = ("clockwise", "counter", "seesaw")
@@ -75,8 +76,8 @@ def keypoint_rows(video_id: str, content_id: str, xy: FloatArray) -> pa.Table:
 def write_keypoints(root: Path, parts: Mapping[str, Sequence[pa.Table]]) -> None:
     """Keypoint parts under `root`, by part id."""
     for part_id, rows in parts.items():
-        uri = schemas.part_uri(str(root), "keypoints", FINGERPRINT, part_id)
-        assert schemas.write_part(uri, pa.concat_tables(rows), root / f"scratch-{part_id}")
+        uri = part_uri(str(root), "keypoints", FINGERPRINT, part_id)
+        assert write_part(uri, pa.concat_tables(rows), root / f"scratch-{part_id}")
 
 
 def write_videos(root: Path, videos: Sequence[Video]) -> None:

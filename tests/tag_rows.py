@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from choreai.storage import objects
 from choreai.tables import schemas
+from choreai.tables.parts import part_uri
 
 NIGHT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
@@ -74,12 +75,12 @@ def video_row(video_id: str, *, status: str = "ok", duration: float = 10.0, **ot
     }
 
 
-def write_part(root: str, table: str, version: str, part_id: str, rows: Sequence[dict[str, Any]]) -> str:
+def write_rows(root: str, table: str, version: str, part_id: str, rows: Sequence[dict[str, Any]]) -> str:
     """The URI of a part with these rows, put as the jobs put it."""
     schema = {"tags": schemas.TAGS, "videos": schemas.VIDEOS, "kinematics": schemas.KINEMATICS}[table]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), sink, compression="zstd")
-    uri = schemas.part_uri(root, table, version, part_id)
+    uri = part_uri(root, table, version, part_id)
     assert objects.put_if_absent(uri, sink.getvalue().to_pybytes())
     return uri
 
@@ -87,7 +88,7 @@ def write_part(root: str, table: str, version: str, part_id: str, rows: Sequence
 def write_tags(root: str, rows: Sequence[dict[str, Any]], *, part_id: str = "0") -> None:
     """A tags part for each model among the rows."""
     for model in sorted({row["model_version"] for row in rows}):
-        write_part(root, "tags", model, part_id, [row for row in rows if row["model_version"] == model])
+        write_rows(root, "tags", model, part_id, [row for row in rows if row["model_version"] == model])
 
 
 def write_lines(path: Path, *lines: str) -> str:

@@ -12,6 +12,7 @@ from choreai.cluster.pose_worker import PoseWorker
 from choreai.demo import dancers
 from choreai.pose.settings import PoseSettings
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 
 FINGERPRINT = "0" * 16
 
@@ -24,7 +25,7 @@ def process_folder(uri: str, output: str) -> dict[str, dict[str, object]]:
     pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
     for shard in plan_shards(pending.videos, videos_per_shard=100, pose_fingerprint=FINGERPRINT):
         assert worker.process(shard).written
-    rows = schemas.read_all(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=schemas.VIDEOS.names)
+    rows = read_table(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=schemas.VIDEOS.names)
     return {row["video_id"]: row for row in rows.to_pylist()}
 
 
@@ -133,7 +134,7 @@ def test_a_quarantined_video_is_tried_again_only_when_asked(tmp_path):
     output = str(tmp_path / "out")
     process_folder(str(tmp_path), output)
     catalog = with_content_ids(read_catalog(str(tmp_path)))
-    known = schemas.read_all(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=schemas.VIDEOS.names)
+    known = read_table(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=schemas.VIDEOS.names)
     left_alone = pending_videos(catalog, known, retry_quarantined=False)
     assert (left_alone.videos.num_rows, left_alone.num_quarantined) == (0, 1)
     again = pending_videos(catalog, known, retry_quarantined=True)

@@ -4,18 +4,18 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
-from tag_rows import tag_row, video_row, write_part
+from tag_rows import tag_row, video_row, write_rows
 
 from choreai.errors import StorageError
 from choreai.storage import objects
 from choreai.tables import compact, schemas
-from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.parts import current_parts, part_uri, read_consistently, read_part, write_part
 
 PLACE = ("tags", "lstm-a")
 
 
 def write_parts(root: str, numbers) -> list[str]:
-    return [write_part(root, *PLACE, f"{n:016x}", [tag_row(f"v{n}")]) for n in numbers]
+    return [write_rows(root, *PLACE, f"{n:016x}", [tag_row(f"v{n}")]) for n in numbers]
 
 
 def rows_of(root: str, place: tuple[str, str] = PLACE) -> Counter[str]:
@@ -23,8 +23,8 @@ def rows_of(root: str, place: tuple[str, str] = PLACE) -> Counter[str]:
 
     def read() -> Counter[str]:
         found: Counter[str] = Counter()
-        for uri in live_parts(root, *place).uris:
-            found.update(schemas.read_part(uri, compact.COMPACTED_TABLES[place[0]])["video_id"].to_pylist())
+        for uri in current_parts(root, *place).uris:
+            found.update(read_part(uri, compact.COMPACTED_TABLES[place[0]])["video_id"].to_pylist())
         return found
 
     return read_consistently(read)
@@ -70,8 +70,8 @@ def killed_at(monkeypatch):
 
 def test_many_parts_become_one_with_the_same_rows_and_a_second_time_does_nothing(store_uri):
     write_parts(store_uri, range(12))
-    write_part(store_uri, "videos", "fp1", "0", [video_row("v0")])
-    write_part(store_uri, "videos", "fp1", "1", [video_row("v1")])
+    write_rows(store_uri, "videos", "fp1", "0", [video_row("v0")])
+    write_rows(store_uri, "videos", "fp1", "1", [video_row("v1")])
     done = compact.compact(store_uri)
     assert {(d.table, d.version, d.num_parts_before, d.num_parts_after, d.num_rows_moved) for d in done} == {
         ("videos", "fp1", 2, 1, 2),
@@ -88,9 +88,9 @@ def test_many_parts_become_one_with_the_same_rows_and_a_second_time_does_nothing
 def test_a_merged_part_has_the_tables_own_schema_and_values(tmp_path):
     rows = [tag_row(f"v{n}", tempo=90.0 + n, kinematics={"hands_speed_mean": None}) for n in range(5)]
     for n, row in enumerate(rows):
-        write_part(str(tmp_path), *PLACE, str(n), [row])
+        write_rows(str(tmp_path), *PLACE, str(n), [row])
     compact.compact(str(tmp_path))
-    merged = schemas.read_part(schemas.part_uri(str(tmp_path), *PLACE, "merged-000001"), schemas.TAGS)
+    merged = read_part(part_uri(str(tmp_path), *PLACE, "merged-000001"), schemas.TAGS)
     assert merged.sort_by("video_id").equals(pa.Table.from_pylist(rows, schema=schemas.TAGS))
 
 
@@ -160,7 +160,7 @@ def test_a_compaction_that_slept_while_its_number_was_used_and_freed_deletes_no_
     def slow(*arguments):
         num_rows = write(*arguments)
         monkeypatch.setattr(compact, "_write_merged", write)
-        for uri in list(live_parts(root, *PLACE).uris)[:1]:  # the others merge without v0, twice
+        for uri in list(current_parts(root, *PLACE).uris)[:1]:  # the others merge without v0, twice
             kept = objects.read_object(uri)
             objects.delete_object(uri)
         compact.compact_table(root, *PLACE)
@@ -181,11 +181,11 @@ def test_a_reader_between_listing_and_reading_finds_the_rows_in_their_new_place(
     attempts = []
 
     def read() -> list[str]:
-        uris = live_parts(root, *PLACE).uris
+        uris = current_parts(root, *PLACE).uris
         attempts.append(len(uris))
         if len(attempts) == 1:
             compact.compact_table(root, *PLACE)
-        return [video for uri in uris for video in schemas.read_part(uri, schemas.TAGS)["video_id"].to_pylist()]
+        return [video for uri in uris for video in read_part(uri, schemas.TAGS)["video_id"].to_pylist()]
 
     assert sorted(read_consistently(read)) == ["v0", "v1", "v2"]
     assert attempts == [3, 1]
@@ -216,9 +216,9 @@ def test_a_listing_that_a_compaction_runs_through_misses_no_row(tmp_path, monkey
 
 def test_large_parts_are_left_alone_and_small_ones_do_not_copy_them_again(tmp_path, monkeypatch):
     root = str(tmp_path)
-    write_part(root, *PLACE, "large", [tag_row(f"large{n}", reason=str(hash((n, "x")))) for n in range(4000)])
+    write_rows(root, *PLACE, "large", [tag_row(f"large{n}", reason=str(hash((n, "x")))) for n in range(4000)])
     write_parts(root, range(3))
-    small = live_parts(root, *PLACE).num_bytes[schemas.part_uri(root, *PLACE, f"{0:016x}")]
+    small = current_parts(root, *PLACE).num_bytes[part_uri(root, *PLACE, f"{0:016x}")]
     monkeypatch.setattr(compact, "TARGET_BYTES", small * 8)
     done = compact.compact_table(root, *PLACE)
     assert done.num_rows_moved == 3
@@ -228,7 +228,7 @@ def test_large_parts_are_left_alone_and_small_ones_do_not_copy_them_again(tmp_pa
 def test_no_merged_part_outgrows_its_target(tmp_path, monkeypatch):
     root = str(tmp_path)
     uris = write_parts(root, range(9))
-    size = max(live_parts(root, *PLACE).num_bytes[uri] for uri in uris)
+    size = max(current_parts(root, *PLACE).num_bytes[uri] for uri in uris)
     monkeypatch.setattr(compact, "TARGET_BYTES", size * 4)
     done = compact.compact_table(root, *PLACE)
     assert done.num_parts_after > 1
@@ -236,9 +236,9 @@ def test_no_merged_part_outgrows_its_target(tmp_path, monkeypatch):
 
 
 def test_keypoint_parts_are_never_touched(tmp_path):
-    uri = schemas.part_uri(str(tmp_path), "keypoints", "fp1", "0")
+    uri = part_uri(str(tmp_path), "keypoints", "fp1", "0")
     for part_id in "01":
-        target = schemas.part_uri(str(tmp_path), "keypoints", "fp1", part_id)
-        schemas.write_part(target, schemas.KEYPOINTS.empty_table(), tmp_path / "scratch.parquet")
+        target = part_uri(str(tmp_path), "keypoints", "fp1", part_id)
+        write_part(target, schemas.KEYPOINTS.empty_table(), tmp_path / "scratch.parquet")
     assert compact.compact(str(tmp_path)) == []
     assert objects.stat_object(uri) is not None

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from tag_rows import tag_row, video_row, write_part
+from tag_rows import tag_row, video_row, write_rows
 
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.shards import pending_videos
@@ -10,6 +10,7 @@ from choreai.pipeline.extract import known_videos
 from choreai.pipeline.tag import untagged_videos
 from choreai.storage import objects
 from choreai.tables import compact, schemas
+from choreai.tables.parts import part_uri, read_table
 from choreai.tables.pose_parts import PosePartWriter, recover_videos_parts
 
 
@@ -24,8 +25,8 @@ def compacted(store_uri) -> str:
         with PosePartWriter(root, shard_id=shard_id, pose_fingerprint="fp1", trace={}) as writer:
             writer.add_video(record, None)
             writer.commit()
-        write_part(root, "tags", "lstm-a", shard_id, [tag_row(f"v{number}")])
-    first = schemas.part_uri(root, "videos", "fp1", f"{0:016x}")
+        write_rows(root, "tags", "lstm-a", shard_id, [tag_row(f"v{number}")])
+    first = part_uri(root, "videos", "fp1", f"{0:016x}")
     kept = objects.read_object(first)
     compact.compact(root)
     assert objects.stat_object(first) is None
@@ -40,7 +41,7 @@ def catalog_of(num: int) -> Catalog:
 
 def test_every_row_is_read_once(compacted):
     for table, version, schema in (("videos", "fp1", schemas.VIDEOS), ("tags", "lstm-a", schemas.TAGS)):
-        rows = schemas.read_all(compacted, table, version, schema, columns=["video_id"])
+        rows = read_table(compacted, table, version, schema, columns=["video_id"])
         assert sorted(rows["video_id"].to_pylist()) == ["v0", "v1", "v2", "v3"]
 
 

@@ -16,8 +16,8 @@ from choreai.formats import json_stream
 from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
 from choreai.formats.convert import Conversion, ConvertSettings, convert, format_of
 from choreai.formats.keypoint_text import DroppedRows, read_report_text, write_report_text
-from choreai.formats.rows import ConvertedRows, column_vectors, keypoints_of
-from choreai.tables.schemas import KEYPOINTS, check_schema
+from choreai.formats.rows import ConvertedRows, keypoints_of
+from choreai.tables.schemas import KEYPOINTS, check_schema, from_list_column
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden" / "results_coco.json"
 
@@ -105,7 +105,7 @@ def test_frame_numbers_follow_the_image_names(tmp_path: Path, names: list[object
     table = read_people(tmp_path, people)
     order = np.argsort(expected, kind="stable")
     assert table["frame_index"].to_pylist() == sorted(expected)
-    assert column_vectors(table, "box_xyxy")[:, 0].tolist() == order.tolist()
+    assert from_list_column(table["box_xyxy"])[:, 0].tolist() == order.tolist()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_without_a_usable_idx_the_place_in_the_frame_is_the_track_and_a_warning_
         table = read_people(tmp_path, people)
     assert table["track_id"].to_pylist() == [0, 0, 0, 1, 1, 1]
     assert table["frame_index"].to_pylist() == [0, 1, 2, 0, 1, 2]
-    assert column_vectors(table, "box_xyxy")[:, 0].tolist() == [700] * 3 + [20] * 3
+    assert from_list_column(table["box_xyxy"])[:, 0].tolist() == [700] * 3 + [20] * 3
 
 
 def test_a_lone_dancer_without_idx_is_one_track_and_no_warning(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_the_box_is_drawn_around_the_keypoints_that_were_seen(tmp_path: Path, sa
     keypoints[1, :, 2] = 0  # nothing was seen
     x, y = write_report(tmp_path, samples[:100], [1])
     table = read_report_text(x, y, frames_per_second=8).keypoints
-    boxes = column_vectors(table, "box_xyxy")
+    boxes = from_list_column(table["box_xyxy"])
     seen = np.delete(keypoints[0, :, :2], 3, axis=0)
     np.testing.assert_array_equal(boxes[0], [*seen.min(axis=0), *seen.max(axis=0)])
     assert seen.min() > 0
@@ -475,7 +475,7 @@ def test_what_cannot_be_written_leaves_no_file(
 
 def test_a_keypoint_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
     table = random_table(num_frames=100)
-    scores = column_vectors(table, "keypoint_scores").copy()
+    scores = from_list_column(table["keypoint_scores"]).copy()
     scores[42, 3] = np.nan
     column = pa.FixedSizeListArray.from_arrays(pa.array(scores.reshape(-1)), 17)
     table = table.set_column(table.schema.names.index("keypoint_scores"), KEYPOINTS.field("keypoint_scores"), column)

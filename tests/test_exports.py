@@ -8,7 +8,7 @@ import sys
 
 import pyarrow as pa
 import pytest
-from tag_rows import tag_row, video_row, write_part, write_tags
+from tag_rows import tag_row, video_row, write_rows, write_tags
 
 from choreai.cli.main import main
 from choreai.errors import ConfigError
@@ -58,7 +58,7 @@ def test_no_cell_of_a_csv_begins_a_formula_but_numbers_stay_numbers(tmp_path):
 def test_jsonl_has_a_document_per_video(tmp_path, capsys):
     segments = [{"start_seconds": 0.0, "stop_seconds": 4.5, "track_id": 0, "style": "hiphop", "score": 0.9}]
     write_tags(str(tmp_path), [tag_row("a\u2028b", segments=segments), tag_row("none", None, None, tempo=None)])
-    write_part(str(tmp_path), "videos", "fp1", "0", [video_row("a\u2028b", duration=12.5)])
+    write_rows(str(tmp_path), "videos", "fp1", "0", [video_row("a\u2028b", duration=12.5)])
     assert main(["search", "--output", str(tmp_path), "--format", "jsonl"]) == 0
     first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (first["video_id"], first["score"], first["tempo"], first["duration"]) == ("a\u2028b", 0.9, 100.0, 12.5)
@@ -108,7 +108,7 @@ def test_a_table_has_no_file(tmp_path):
 
 
 def test_a_reader_that_has_enough_ends_the_export_quietly(tmp_path):
-    write_part(str(tmp_path), "tags", "lstm-a", "0", [tag_row(f"v{n}") for n in range(500)])
+    write_rows(str(tmp_path), "tags", "lstm-a", "0", [tag_row(f"v{n}") for n in range(500)])
     choreai = [sys.executable, "-c", "from choreai.cli.main import run; run()"]
     search = subprocess.Popen(
         [*choreai, "search", "--output", str(tmp_path), "--format", "csv"],

@@ -15,6 +15,7 @@ from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.uris import without_secrets
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 from choreai.tables.runs import RunManifest
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENG"
@@ -62,7 +63,7 @@ def test_only_videos_under_the_allowed_roots_are_read(folders, tmp_path):
     worker = TinyWorker(str(tmp_path / "out"), settings=PoseSettings(), pose_fingerprint="tiny", run_id="run")
     worker.setup()
     assert worker.process(shard).statuses == {"ok": 2, "quarantined": 8}
-    rows = schemas.read_all(str(tmp_path / "out"), "keypoints", "tiny", schemas.KEYPOINTS, columns=["keypoints_xy"])
+    rows = read_table(str(tmp_path / "out"), "keypoints", "tiny", schemas.KEYPOINTS, columns=["keypoints_xy"])
     assert {round(xy[0]) for xy in rows["keypoints_xy"].to_pylist()} <= {1, 2}  # clip 1 shows 1.0 to 1.9
     assert rows.num_rows == 2 * 8
 
@@ -171,7 +172,7 @@ def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path, caplog):
         for shard in plan_shards(pending.videos, videos_per_shard=2, pose_fingerprint="tiny"):
             summary.add(worker.process(shard))
         summary.write(str(output))
-    seen = schemas.read_all(str(output), "videos", "tiny", schemas.VIDEOS, columns=["video_id"])["video_id"].to_pylist()
+    seen = read_table(str(output), "videos", "tiny", schemas.VIDEOS, columns=["video_id"])["video_id"].to_pylist()
     assert sorted(seen) == sorted(ids)  # as they are: tables hold data, whoever shows it escapes it
     written = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert all(name.startswith(("keypoints/tiny/part-", "videos/tiny/part-", "runs/run/")) for name in written)

@@ -9,7 +9,7 @@ from drivers import actor_processes, fingerprints, finish, kill, read_whole, sta
 
 from choreai.demo.dancers import STYLES, write_clip
 from choreai.storage import objects
-from choreai.tables import schemas
+from choreai.tables.parts import list_parts, part_id_of, part_uri
 
 pytestmark = pytest.mark.ray
 NUM_VIDEOS = 12
@@ -56,7 +56,7 @@ def test_a_run_leaves_a_page_beside_its_manifest(undisturbed):
 
 
 def num_parts(output: str) -> int:
-    return sum(len(list(schemas.list_parts(output, "keypoints", version))) for version in fingerprints(output))
+    return sum(len(list(list_parts(output, "keypoints", version))) for version in fingerprints(output))
 
 
 def test_a_second_run_does_nothing_and_says_so(dances, undisturbed):
@@ -98,10 +98,8 @@ def test_a_driver_killed_in_mid_run_goes_on_where_it_stopped(dances, undisturbed
 def test_a_worker_that_died_between_its_two_puts_is_made_good(dances, undisturbed, tmp_path):
     output = str(tmp_path)
     (version,) = fingerprints(undisturbed)
-    for uri in schemas.list_parts(undisturbed, "keypoints", version):
-        objects.put_object(
-            schemas.part_uri(output, "keypoints", version, schemas.part_id_of(uri)), objects.read_object(uri)
-        )
+    for uri in list_parts(undisturbed, "keypoints", version):
+        objects.put_object(part_uri(output, "keypoints", version, part_id_of(uri)), objects.read_object(uri))
     code, out, err = finish(extract(dances, output))
     assert code == 0, err
     assert "nothing to do" in out

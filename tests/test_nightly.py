@@ -11,7 +11,7 @@ import pytest
 import ray
 from arms_model import arms_model
 from drivers import read_whole
-from tag_rows import tag_row, video_row, write_part, write_tags
+from tag_rows import tag_row, video_row, write_rows, write_tags
 from tiny_poses import FRAMES_PER_CLIP, LEDGER, TinyWorker, write_clips
 
 from choreai.catalog import modified
@@ -207,7 +207,7 @@ def known(tmp_path) -> tuple[Path, str]:
             for found, content, status in past
             if found == fingerprint
         ]
-        write_part(output, "videos", fingerprint, "0", rows)
+        write_rows(output, "videos", fingerprint, "0", rows)
     version = arms_named("m").model_version
     write_tags(output, [tag_row("posed-and-tagged", model=version), tag_row("tagged-by-another-model")])
     catalog = tmp_path / "catalog.csv"

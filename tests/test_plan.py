@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tag_rows import video_row, write_lines, write_part
+from tag_rows import video_row, write_lines, write_rows
 
 from choreai.cli.main import main
 from choreai.errors import ConfigError
@@ -55,7 +55,7 @@ def test_rates_are_measured_from_the_newest_kind_of_run(store_uri):
     rows = [video_row("a", duration=60.0, run_id="2"), video_row("b", duration=240.0, run_id="2")]
     rows += [video_row("c", duration=300.0, run_id="3"), video_row("d", status="quarantined", run_id="3")]
     rows += [video_row("other", duration=9999.0, run_id="1")]
-    write_part(root, "videos", "fp1", "0", rows)
+    write_rows(root, "videos", "fp1", "0", rows)
     write_extraction(root, "1", gpus=1.0)  # other workers
     write_extraction(root, "2")
     write_extraction(root, "3")
@@ -81,7 +81,7 @@ def test_without_a_finished_extraction_or_lengths_there_is_no_rate(tmp_path):
 
 def test_the_command_says_what_it_counted_and_from_where(tmp_path, capsys):
     root = str(tmp_path / "out")
-    write_part(root, "videos", "fp1", "0", [video_row("a", duration=300.0, run_id="1")])
+    write_rows(root, "videos", "fp1", "0", [video_row("a", duration=300.0, run_id="1")])
     write_extraction(root, "1")
     rows = [f"v{number},v{number}.mp4" for number in range(480)]
     catalog = write_lines(tmp_path / "catalog.csv", "video_id,uri", *rows)

@@ -34,6 +34,7 @@ from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 from choreai.video.frame import Frame
 
 RED, GREEN, BLUE = (230, 30, 30), (30, 200, 60), (40, 40, 230)
@@ -218,7 +219,7 @@ def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_p
         for shard in plan_shards(pending.videos, videos_per_shard=size, pose_fingerprint="0" * 16):
             worker.process(shard)
         columns = ["video_id", "track_id", "frame_index"]
-        rows = schemas.read_all(output, "keypoints", "0" * 16, schemas.KEYPOINTS, columns=columns)
+        rows = read_table(output, "keypoints", "0" * 16, schemas.KEYPOINTS, columns=columns)
         found.append(rows.sort_by([(name, "ascending") for name in columns]).to_pylist())
     assert len(found[0]) == 2 * sum(map(len, IDS))
     assert {row["track_id"] for row in found[0]} == {0, 1, 2}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from clips import write_clip
-from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
+from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
 
 from choreai.cli.main import main
 from choreai.operations.review import Candidate, choose_videos
@@ -220,7 +220,7 @@ def test_a_browser_runs_the_page_under_its_own_policy(tmp_path):
 
 def test_compact_says_what_it_did(tmp_path, capsys):
     for number in range(3):
-        write_part(str(tmp_path), "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
+        write_rows(str(tmp_path), "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
     assert main(["compact", "--output", str(tmp_path)]) == 0
     assert "tags/lstm-a" in capsys.readouterr().out
     assert main(["compact", "--output", str(tmp_path / "nothing")]) == 0

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tag_rows import tag_row, video_row, write_part, write_tags
+from tag_rows import tag_row, video_row, write_rows, write_tags
 
 from choreai.cli.main import main
 from choreai.config import ReportSettings
@@ -66,7 +66,7 @@ def two_nights(store_uri) -> str:
         for n, reason in enumerate(reasons)
     ]  # fmt: skip
     slow = video_row("slow", process_seconds=99.0, duration=50.0, run_id=EXTRACT)
-    write_part(root, "videos", "fp1", "0", [*failed, slow, video_row("earlier", process_seconds=500.0)])
+    write_rows(root, "videos", "fp1", "0", [*failed, slow, video_row("earlier", process_seconds=500.0)])
     write_run(root, FIRST, statuses={"tagged": 4})
     write_run(
         root,
@@ -187,7 +187,7 @@ def test_nothing_from_a_catalog_becomes_markup(tmp_path):
     hostile = "<script>alert(1)</script>"
     write_tags(str(tmp_path), [tag_row(hostile, hostile, run_id=SECOND)])
     bad = video_row(hostile, status="quarantined", stage="decode", error_class="E", reason=hostile, run_id=SECOND)
-    write_part(str(tmp_path), "videos", "fp1", "0", [bad])
+    write_rows(str(tmp_path), "videos", "fp1", "0", [bad])
     write_run(str(tmp_path), SECOND, statuses={"tagged": 1, hostile: 1})
     page = run_report_page(report_of(str(tmp_path)))
     assert "<script" not in page
@@ -203,7 +203,7 @@ def test_a_first_night_has_nothing_to_compare_with_and_says_so(tmp_path):
 
 
 def test_an_extraction_alone_has_a_report_too(tmp_path, capsys):
-    write_part(str(tmp_path), "videos", "fp1", "0", [video_row("a", run_id=EXTRACT)])
+    write_rows(str(tmp_path), "videos", "fp1", "0", [video_row("a", run_id=EXTRACT)])
     write_run(str(tmp_path), EXTRACT, job="extract_poses", statuses={"ok": 1}, busy_seconds=1800.0)
     assert main(["report", "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tag_rows import tag_row, video_row, write_lines, write_part, write_tags
+from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
 
 from choreai.cli.main import main
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
@@ -14,6 +14,7 @@ from choreai.search.search import COLUMNS, Search, find_tags
 from choreai.search.tag_database import open_tag_database
 from choreai.storage import objects
 from choreai.tables import compact, schemas
+from choreai.tables.parts import part_uri, write_part
 
 
 def found(root: str, expression: str, *, details: bool = False, labels=None, **search: object) -> list[dict]:
@@ -40,7 +41,7 @@ def dances(tmp_path) -> str:
         ],
     )
     durations = {"fast": 10.0, "slow": 40.0, "unsure": 30.0}
-    write_part(root, "videos", "fp1", "0", [video_row(name, duration=d) for name, d in durations.items()])
+    write_rows(root, "videos", "fp1", "0", [video_row(name, duration=d) for name, d in durations.items()])
     return root
 
 
@@ -172,7 +173,7 @@ def test_the_catalog_gives_labels(dances, tmp_path, capsys):
 
 def test_search_works_the_same_on_s3(store_uri):
     write_tags(store_uri, [tag_row("a", tempo=120.0), tag_row("b", tempo=80.0)])
-    write_part(store_uri, "videos", "fp1", "0", [video_row("a", duration=12.0)])
+    write_rows(store_uri, "videos", "fp1", "0", [video_row("a", duration=12.0)])
     rows = found(store_uri, "tempo > 100 and duration > 11", details=True)
     assert [row["video_id"] for row in rows] == ["a"]
     assert rows[0]["distribution"][0]["style"] == "hiphop"
@@ -180,8 +181,8 @@ def test_search_works_the_same_on_s3(store_uri):
 
 def test_tags_of_an_older_schema_are_left_out_loudly_unless_they_are_asked_for(dances, tmp_path):
     old = schemas.TAGS.with_metadata({"choreai.table": "tags", "choreai.schema_version": "1"})
-    uri = schemas.part_uri(dances, "tags", "lstm-old", "0")
-    schemas.write_part(uri, old.empty_table(), tmp_path / "scratch.parquet")
+    uri = part_uri(dances, "tags", "lstm-old", "0")
+    write_part(uri, old.empty_table(), tmp_path / "scratch.parquet")
     with pytest.warns(ChoreaiWarning, match="lstm-old is left out"):
         assert ids(dances, "unknown") == ["unsure"]
     assert ids(dances, "unknown", models=("lstm-a",)) == ["unsure"]
@@ -219,8 +220,8 @@ def test_a_wrong_expression_exits_with_2(dances):
 def test_tags_that_come_in_many_pieces_are_all_read(tmp_path, monkeypatch, details):
     monkeypatch.setattr(tag_database, "ROWS_PER_INSERT", 10)
     rows = [tag_row(f"v{n:02d}", score=n / 100, kinematics={"reach_mean": n}) for n in range(64)]
-    write_part(str(tmp_path), "tags", "lstm-a", "0", rows[:37])
-    write_part(str(tmp_path), "tags", "lstm-a", "1", rows[37:])
+    write_rows(str(tmp_path), "tags", "lstm-a", "0", rows[:37])
+    write_rows(str(tmp_path), "tags", "lstm-a", "1", rows[37:])
     hits = found(str(tmp_path), "style = hiphop and score >= 0.05 and reach_mean != 40", details=details)
     expected = [n for n in range(63, 4, -1) if n != 40]
     assert [(row["video_id"], row["reach_mean"]) for row in hits] == [(f"v{n:02d}", float(n)) for n in expected]
@@ -230,8 +231,8 @@ def test_tags_that_come_in_many_pieces_are_all_read(tmp_path, monkeypatch, detai
 def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(tmp_path, monkeypatch):
     root = str(tmp_path)
     for number in range(3):
-        write_part(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
-    listed = tag_database.live_parts
+        write_rows(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
+    listed = tag_database.current_parts
     compacted = []
 
     def compacting_once(*place: str):
@@ -240,16 +241,16 @@ def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(tmp_p
             compacted.append(compact.compact_table(*place))
         return parts
 
-    monkeypatch.setattr(tag_database, "live_parts", compacting_once)
+    monkeypatch.setattr(tag_database, "current_parts", compacting_once)
     assert ids(root, "") == ["v0", "v1", "v2"]
     assert compacted[0].num_parts_after == 1
-    assert objects.stat_object(schemas.part_uri(root, "tags", "lstm-a", "0")) is None
+    assert objects.stat_object(part_uri(root, "tags", "lstm-a", "0")) is None
 
 
 def test_parts_that_are_merged_before_details_are_read_are_found_again(tmp_path, monkeypatch):
     root = str(tmp_path)
     for number in range(3):
-        write_part(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}", tempo=100.0 + number)])
+        write_rows(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}", tempo=100.0 + number)])
     load = tag_database.TagDatabase.load_details
     compacted = []
 

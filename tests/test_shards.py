@@ -12,6 +12,7 @@ from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.tables import pose_parts, schemas
 from choreai.tables.keypoints import read_videos
+from choreai.tables.parts import part_uri, read_part, write_part
 from choreai.tables.pose_parts import PosePartWriter, VideoRows, recover_videos_parts
 
 FINGERPRINT = "f" * 16
@@ -126,7 +127,7 @@ def commit(root: str, *, num_frames: int = 5, with_xyz: bool = True) -> bool:
 
 
 def part(root: str, table: str = "keypoints") -> str:
-    return schemas.part_uri(root, table, FINGERPRINT, "s")
+    return part_uri(root, table, FINGERPRINT, "s")
 
 
 def test_a_second_commit_changes_nothing_and_says_so(store_uri: str):
@@ -134,21 +135,21 @@ def test_a_second_commit_changes_nothing_and_says_so(store_uri: str):
     first = objects.read_object(part(store_uri))
     assert commit(store_uri, num_frames=9) is False
     assert objects.read_object(part(store_uri)) == first
-    assert schemas.read_part(part(store_uri, "videos"), schemas.VIDEOS)["num_rows"].to_pylist() == [10]
+    assert read_part(part(store_uri, "videos"), schemas.VIDEOS)["num_rows"].to_pylist() == [10]
 
 
 def test_a_videos_part_that_is_missing_is_made_again_from_the_commit(store_uri: str):
     commit(store_uri)
-    whole = schemas.read_part(part(store_uri, "videos"), schemas.VIDEOS)
+    whole = read_part(part(store_uri, "videos"), schemas.VIDEOS)
     objects.delete_object(part(store_uri, "videos"))
     assert recover_videos_parts(store_uri, FINGERPRINT) == 1
-    assert schemas.read_part(part(store_uri, "videos"), schemas.VIDEOS).equals(whole)
+    assert read_part(part(store_uri, "videos"), schemas.VIDEOS).equals(whole)
     assert recover_videos_parts(store_uri, FINGERPRINT) == 0
 
 
 def test_rows_are_sorted_by_track_and_frame_and_come_back_as_arrays(tmp_path: Path):
     commit(str(tmp_path))
-    table = schemas.read_part(part(str(tmp_path)), schemas.KEYPOINTS)
+    table = read_part(part(str(tmp_path)), schemas.KEYPOINTS)
     assert table["track_id"].to_pylist() == [0] * 5 + [1] * 5
     assert table["frame_index"].to_pylist() == list(range(5)) * 2
     ((video_id, rows),) = read_videos(part(str(tmp_path)), {"v": "c"})
@@ -183,12 +184,12 @@ def test_other_bytes_of_the_same_video_are_not_read(tmp_path: Path):
 def test_a_table_of_another_kind_or_version_is_refused(tmp_path: Path, change: dict[bytes, bytes], message: str):
     metadata = {**schemas.KEYPOINTS.metadata, **change} if change else None
     uri = str(tmp_path / "part-x.parquet")
-    schemas.write_part(uri, schemas.KEYPOINTS.empty_table().replace_schema_metadata(metadata), tmp_path / "scratch")
+    write_part(uri, schemas.KEYPOINTS.empty_table().replace_schema_metadata(metadata), tmp_path / "scratch")
     with pytest.raises(TableError, match=message):
-        schemas.read_part(uri, schemas.KEYPOINTS)
+        read_part(uri, schemas.KEYPOINTS)
 
 
 def test_a_part_that_is_no_parquet_is_refused_by_name(tmp_path: Path):
     (tmp_path / "part-x.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(TableError, match=r"part-x\.parquet: not readable as Parquet"):
-        schemas.read_part(str(tmp_path / "part-x.parquet"), schemas.KEYPOINTS)
+        read_part(str(tmp_path / "part-x.parquet"), schemas.KEYPOINTS)

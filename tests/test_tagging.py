@@ -35,6 +35,7 @@ from choreai.style.novelty import Novelty
 from choreai.style.tagging import VideoTag, mean_kinematics, tag_video
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
+from choreai.tables.parts import list_parts, part_uri, read_part, read_table, write_part
 from choreai.tables.posed_video import PosedVideo
 from choreai.tables.runs import RunManifest
 from choreai.tables.schemas import UNKNOWN
@@ -274,8 +275,8 @@ def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str,
     model = arms_model(references=references(clockwise=0.0, counter=-1.0, seesaw=-1.0))
     report = worker(store, model, monkeypatch).process(shard_of("duo", "nobody", "short", "still"))
     assert report.statuses == {"unknown": 2, "nothing to judge": 2}
-    (uri,) = schemas.list_parts(store, "tags", model.model_version)
-    duo, nobody, short, still = schemas.read_part(uri, schemas.TAGS).to_pylist()
+    (uri,) = list_parts(store, "tags", model.model_version)
+    duo, nobody, short, still = read_part(uri, schemas.TAGS).to_pylist()
     assert (duo["style"], duo["unknown"], duo["best_style"]) == (
         UNKNOWN,
         True,
@@ -303,9 +304,9 @@ def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str,
 
 def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models_are_tagged(store, monkeypatch) -> None:
     worker(store, arms_model(), monkeypatch).process(shard_of("still"))
-    (uri,) = schemas.list_parts(store, "kinematics", FINGERPRINT)
+    (uri,) = list_parts(store, "kinematics", FINGERPRINT)
     written = objects.read_object(uri)
-    table = schemas.read_part(uri, schemas.KINEMATICS)
+    table = read_part(uri, schemas.KINEMATICS)
     assert table.select(["video_id", "track_id", "is_main"]).to_pylist() == [
         {"video_id": "duo", "track_id": 0, "is_main": False},
         {"video_id": "duo", "track_id": 1, "is_main": True},
@@ -314,14 +315,14 @@ def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models
     ]
     other = arms_model(unknown_below=0.2)
     worker(store, other, monkeypatch).process(shard_of("duo", "short", name="another"))
-    assert list(schemas.list_parts(store, "kinematics", FINGERPRINT)) == [uri]
+    assert list(list_parts(store, "kinematics", FINGERPRINT)) == [uri]
     assert objects.read_object(uri) == written
 
 
 def test_anybody_reads_the_tables_with_no_code_of_ours(store: str, monkeypatch) -> None:
     model = arms_model()
     worker(store, model, monkeypatch).process(shard_of("duo", "still"))
-    frame = pd.read_parquet(next(iter(schemas.list_parts(store, "kinematics", FINGERPRINT))))
+    frame = pd.read_parquet(next(iter(list_parts(store, "kinematics", FINGERPRINT))))
     assert set(FEATURES) < set(frame.columns)
     assert frame.groupby("video_id")["is_main"].sum().tolist() == [1, 1, 1]
     query = f"""
@@ -338,10 +339,10 @@ def test_anybody_reads_the_tables_with_no_code_of_ours(store: str, monkeypatch) 
 
 def test_tags_of_the_first_schema_are_refused_by_their_version(store: str, monkeypatch, tmp_path: Path) -> None:
     old = schemas.TAGS.with_metadata({**schemas.TAGS.metadata, b"choreai.schema_version": b"1"})
-    uri = schemas.part_uri(store, "tags", "lstm-old", "x")
-    schemas.write_part(uri, old.empty_table(), tmp_path / "scratch")
+    uri = part_uri(store, "tags", "lstm-old", "x")
+    write_part(uri, old.empty_table(), tmp_path / "scratch")
     with pytest.raises(TableError, match="tags schema version '1', but this release reads version 2"):
-        schemas.read_all(store, "tags", "lstm-old", schemas.TAGS, columns=["style"])
+        read_table(store, "tags", "lstm-old", schemas.TAGS, columns=["style"])
 
 
 def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str, monkeypatch) -> None:
@@ -351,10 +352,10 @@ def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str, mo
         broken.setattr(tag_worker, "tag_video", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             ready.process(shard_of("duo"))
-    assert list(schemas.list_parts(store, "tags", model.model_version)) == []
+    assert list(list_parts(store, "tags", model.model_version)) == []
     assert ready.process(shard_of("duo")).written
     assert not ready.process(shard_of("duo")).written
-    assert len(list(schemas.list_parts(store, "kinematics", FINGERPRINT))) == 1
+    assert len(list(list_parts(store, "kinematics", FINGERPRINT))) == 1
 
 
 def test_the_summary_counts_styles_and_shares_of_this_catalog_with_unknown_last(tmp_path: Path, capsys) -> None:

@@ -32,6 +32,7 @@ from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 
@@ -454,7 +455,7 @@ class TestRealNetworks:
         report = worker.process(shard)
         assert report.statuses == {"nobody": 1, "ok": 1}
         columns = ["video_id", "num_frames_sampled", "num_frames_decoded", "num_tracks"]
-        rows = schemas.read_all(str(tmp_path), "videos", "0" * 16, schemas.VIDEOS, columns=columns).to_pylist()
+        rows = read_table(str(tmp_path), "videos", "0" * 16, schemas.VIDEOS, columns=columns).to_pylist()
         dance, nobody = sorted(rows, key=lambda row: row["video_id"])
         assert (dance["num_frames_sampled"], dance["num_frames_decoded"]) == (40, 597)
         assert dance["num_tracks"] > 1
@@ -476,7 +477,7 @@ class TestRealNetworks:
             worker.setup()
             for shard in plan_shards(pending.videos, videos_per_shard=size, pose_fingerprint="0" * 16):
                 worker.process(shard)
-            rows = schemas.read_all(output, "keypoints", "0" * 16, schemas.KEYPOINTS, columns=schemas.KEYPOINTS.names)
+            rows = read_table(output, "keypoints", "0" * 16, schemas.KEYPOINTS, columns=schemas.KEYPOINTS.names)
             found.append(rows.sort_by([(name, "ascending") for name in ("video_id", "track_id", "frame_index")]))
         assert len(found[0]) > 40
         for name in ("video_id", "frame_index", "track_id", "keypoints_xy", "keypoint_scores"):

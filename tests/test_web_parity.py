@@ -24,6 +24,7 @@ from choreai.style.model import StyleModel, StyleModelConfig, load_model, save_m
 from choreai.style.networks import build_network
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
+from choreai.tables.parts import list_parts, part_uri, read_part
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "data" / "videos"
 CLIPS = ["choreai_afro8", "danzip_ballet", "danzip_belly_dancing", "serbian_cucanj1", "tjysdsg_demo"]
@@ -115,8 +116,6 @@ def _by_jobs(uri: str, output: str, model_uri: str, pose_id: str) -> tuple[Keypo
     tags = TagWorker(output, model_uri=model_uri, pose_fingerprint=pose_id, run_id="run")
     tags.setup()
     tags.process(TagShard("tags", shard.shard_id, (video,)))
-    rows = sequence_of(
-        schemas.read_part(schemas.part_uri(output, "keypoints", pose_id, shard.shard_id), schemas.KEYPOINTS)
-    )
-    (part,) = schemas.list_parts(output, "tags", load_model(model_uri).model_version)
-    return rows, schemas.read_part(part, schemas.TAGS).to_pylist()[0]
+    rows = sequence_of(read_part(part_uri(output, "keypoints", pose_id, shard.shard_id), schemas.KEYPOINTS))
+    (part,) = list_parts(output, "tags", load_model(model_uri).model_version)
+    return rows, read_part(part, schemas.TAGS).to_pylist()[0]

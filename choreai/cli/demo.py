@@ -26,6 +26,7 @@ from choreai.style.training.dataset import Dataset
 from choreai.style.training.split import Folds
 from choreai.style.training.training import TrainedStyle, predictions_of
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 from choreai.tables.posed_video import find_in_tables
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def make_dancers(folder: Path, *, num_per_style: int, first_seed: int) -> str:
 
 def read_tags(output: str, model_version: str, labels: pa.Table) -> list[dict[str, object]]:
     """video_id, label, best_style, score, unknown of each video, sorted by id."""
-    tags = schemas.read_all(
+    tags = read_table(
         output,
         "tags",
         model_version,

@@ -16,7 +16,7 @@ from choreai.operations.capacity import measured_rates
 from choreai.pipeline.selection import Tonight
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
-from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.parts import current_parts, open_part, read_consistently
 from choreai.tables.runs import read_runs
 
 logger = logging.getLogger(__name__)
@@ -92,8 +92,8 @@ def _known(output: str, table: str, versions: Sequence[str], *, any_bytes: bool 
     def batches() -> Iterator[pa.RecordBatch]:
         for version in versions:
             try:
-                for uri in live_parts(output, table, version).uris:
-                    with schemas.open_part(uri, schema) as part:
+                for uri in current_parts(output, table, version).uris:
+                    with open_part(uri, schema) as part:
                         for batch in part.iter_batches(columns=KEY):
                             num = len(batch)
                             content = pa.repeat(pa.scalar(""), num) if any_bytes else batch["content_id"]

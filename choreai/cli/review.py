@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from choreai.errors import ConfigError, MediaError, StorageError
+from choreai.tables.parts import part_uri
 
 if TYPE_CHECKING:
     from choreai.operations.review import Candidate
@@ -83,7 +84,6 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
 def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
     """By video_id a JPEG with the skeletons, or why there is none."""
     from choreai.pipeline.progress import progress
-    from choreai.tables import schemas
     from choreai.tables.keypoints import read_videos
     from choreai.visualize.stills import annotated_stills
 
@@ -97,7 +97,7 @@ def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[
             )
             stills[each.video_id] = "its poses are not in the tables any more"
             for row in shards:
-                part = schemas.part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
+                part = part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
                 try:
                     for _, rows in read_videos(part, {each.video_id: each.content_id}):
                         stills[each.video_id] = annotated_stills(each.uri, rows) or "nobody in its first minute"

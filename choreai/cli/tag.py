@@ -25,6 +25,7 @@ from choreai.pipeline.selection import (
 )
 from choreai.pipeline.tag import POSE_SHARE, open_model, tag_catalog, untagged_videos
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import RunManifest
 from choreai.tables.schemas import UNKNOWN
@@ -61,7 +62,7 @@ def print_summary(config: TagConfig, catalog: Catalog, extracted: RunManifest, t
 def _styles(output: str, model_version: str, catalog: Catalog) -> list[tuple[str, str, str, str]]:
     """By tag, "unknown" last: videos, their share of those with somebody to judge, mean score."""
     columns = [*KEY, "style", "score"]
-    tags = schemas.read_all(output, "tags", model_version, schemas.TAGS, columns=columns)
+    tags = read_table(output, "tags", model_version, schemas.TAGS, columns=columns)
     judged = tags.filter(pc.is_valid(tags["style"])).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
     grouped = judged.group_by("style").aggregate([("score", "count"), ("score", "mean")]).to_pylist()
     return [

@@ -27,6 +27,7 @@ from choreai.style.model import StyleModel, load_model
 from choreai.style.tagging import Moment, tag_video
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_contents, read_videos
+from choreai.tables.parts import part_id_of, part_uri, write_part
 from choreai.tables.reports import ShardReport
 
 Row = dict[str, object]
@@ -49,7 +50,7 @@ class TagWorker:
         if self._model is None:
             raise ConfigError("TagWorker.process was called before setup; call setup() once per worker first")
         started = time.monotonic()
-        part = schemas.part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
+        part = part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
         measured = self._leave_kinematics(part)
         content_ids = {video.video_id: video.content_id for video in shard.videos}
         rows: list[Row] = []
@@ -60,7 +61,7 @@ class TagWorker:
             rows.append(self._tag(video, keypoints, dancers, self._model))
         rows += [self._row(video, self._model, reason="nobody in view") for video in waiting.values()]
         # The tags come last: a worker that dies before leaves the shard to be done again, whatever else is there.
-        uri = schemas.part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
+        uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
         written = _commit(uri, rows, schemas.TAGS)
         statuses = Counter(_status(row) for row in rows)
         return ShardReport(
@@ -78,8 +79,8 @@ class TagWorker:
     def _leave_kinematics(self, keypoints_part_uri: str) -> dict[tuple[str, str], tuple[Dancer, ...]]:
         """Write what every track of a keypoints part measures, unless somebody has: what was measured for it, by video
         and content."""
-        part_id = schemas.part_id_of(keypoints_part_uri)
-        uri = schemas.part_uri(self._output, "kinematics", self._fingerprint, part_id)
+        part_id = part_id_of(keypoints_part_uri)
+        uri = part_uri(self._output, "kinematics", self._fingerprint, part_id)
         if objects.stat_object(uri) is not None:
             return {}
         measured = {
@@ -173,4 +174,4 @@ def _commit(uri: str, rows: list[Row], schema: pa.Schema) -> bool:
     """Whether this call wrote the part, sorted by video."""
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["video_id"])), schema=schema)
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        return schemas.write_part(uri, table, Path(folder) / "part.parquet")
+        return write_part(uri, table, Path(folder) / "part.parquet")

@@ -24,10 +24,11 @@ import pyarrow.compute as pc
 from choreai.arrays import Float64Array, FloatArray, IntArray
 from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.formats.json_stream import read_json_list
-from choreai.formats.rows import ConvertedRows, column_vectors, keypoints_of
+from choreai.formats.rows import ConvertedRows, keypoints_of
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.natural_order import natural_key
 from choreai.storage import objects
+from choreai.tables.schemas import from_list_column
 
 KEYPOINT_COUNTS = (17, 26, 68, 133, 136)
 """AlphaPose's keypoint sets that begin with the 17 of COCO (COCO, Halpe-26, -68, WholeBody, Halpe-136)."""
@@ -96,7 +97,7 @@ def write_alphapose_json(table: pa.Table, uri: str) -> None:
 
 
 def _to_people(table: pa.Table) -> Iterator[dict[str, Any]]:
-    boxes = column_vectors(table, "box_xyxy").astype(np.float64)
+    boxes = from_list_column(table["box_xyxy"]).astype(np.float64)
     boxes[:, 2:] -= boxes[:, :2]
     columns = (
         table["frame_index"].to_pylist(),

@@ -14,6 +14,7 @@ from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_
 from choreai.formats.keypoint_text import LABELS, DroppedRows, read_report_text, write_report_text
 from choreai.storage import objects
 from choreai.tables import schemas
+from choreai.tables.parts import read_part, write_part
 
 Format = Literal["parquet", "alphapose-json", "report-text"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -184,7 +185,7 @@ def _read_parquet(uri: str) -> pa.Table:
     """A keypoints part, or all parts in a folder, but for the 3D, which no other format has."""
     columns = [name for name in schemas.KEYPOINTS.names if name != "keypoints_xyz"]
     if not objects.is_folder(uri):
-        return schemas.read_part(uri, schemas.KEYPOINTS, columns=columns)
+        return read_part(uri, schemas.KEYPOINTS, columns=columns)
     inside = objects.join_uri(uri)
     parts = sorted(
         info.uri
@@ -193,13 +194,13 @@ def _read_parquet(uri: str) -> pa.Table:
     )
     if not parts:
         raise TableError(f"{uri}: no Parquet parts directly in this folder; point at keypoints/<fingerprint>")
-    read = [schemas.read_part(part, schemas.KEYPOINTS, columns=columns) for part in parts]
+    read = [read_part(part, schemas.KEYPOINTS, columns=columns) for part in parts]
     return pa.concat_tables([table.replace_schema_metadata(None) for table in read])
 
 
 def _write_parquet(table: pa.Table, uri: str) -> None:
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        if not schemas.write_part(uri, table, Path(folder) / "keypoints.parquet"):
+        if not write_part(uri, table, Path(folder) / "keypoints.parquet"):
             raise StorageError(uri, "was made by somebody else meanwhile; choose another name")
 
 

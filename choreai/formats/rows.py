@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from choreai.arrays import FloatArray, IntArray
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.tables.schemas import KEYPOINTS
+from choreai.tables.schemas import KEYPOINTS, from_list_column, list_column
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class ConvertedRows:
             "frame_index": pa.array(frame_index, pa.int32()),
             "pts_seconds": pa.array((frame_index / frames_per_second).astype(np.float32)),
             "track_id": pa.array(self.track_id[order], pa.int32()),
-            "box_xyxy": _vectors(self.box_xyxy[order]),
+            "box_xyxy": list_column(self.box_xyxy[order]),
             "box_score": pa.array(self.box_score[order], pa.float32()),
-            "keypoints_xy": _vectors(self.keypoints[order, :, :2].reshape(len(order), 2 * NUM_KEYPOINTS)),
-            "keypoint_scores": _vectors(self.keypoints[order, :, 2]),
+            "keypoints_xy": list_column(self.keypoints[order, :, :2]),
+            "keypoint_scores": list_column(self.keypoints[order, :, 2]),
             "keypoints_xyz": pa.nulls(len(order), KEYPOINTS.field("keypoints_xyz").type),
         }
         return pa.table(columns, schema=KEYPOINTS)
@@ -54,17 +54,6 @@ class ConvertedRows:
 
 def keypoints_of(table: pa.Table) -> FloatArray:
     """(N, 17, 3): x, y, score of each row of a keypoint table."""
-    xy = column_vectors(table, "keypoints_xy").reshape(len(table), NUM_KEYPOINTS, 2)
-    scores = column_vectors(table, "keypoint_scores").reshape(len(table), NUM_KEYPOINTS, 1)
+    xy = from_list_column(table["keypoints_xy"]).reshape(len(table), NUM_KEYPOINTS, 2)
+    scores = from_list_column(table["keypoint_scores"]).reshape(len(table), NUM_KEYPOINTS, 1)
     return np.concatenate([xy, scores], axis=2)
-
-
-def column_vectors(table: pa.Table, name: str) -> FloatArray:
-    """(N, L): a fixed-size list column."""
-    column = table[name].combine_chunks()
-    return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
-
-
-def _vectors(values: FloatArray) -> pa.FixedSizeListArray:
-    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])

@@ -25,7 +25,7 @@ from choreai.pose import build
 from choreai.pose.build import build_estimator
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.parts import current_parts, open_part, read_consistently
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest, new_run_id
@@ -84,8 +84,8 @@ def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
     schema = pa.schema([pa.field(name, schemas.VIDEOS.field(name).type) for name in columns])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for uri in live_parts(output, "videos", pose_id).uris:
-            with schemas.open_part(uri, schemas.VIDEOS) as part:
+        for uri in current_parts(output, "videos", pose_id).uris:
+            with open_part(uri, schemas.VIDEOS) as part:
                 for batch in part.iter_batches(columns=columns):
                     yield pa.record_batch(batch.columns, schema=schema)
 

@@ -22,6 +22,7 @@ from choreai.errors import WeightsError
 from choreai.pipeline.progress import progress
 from choreai.style.model import StyleModel, load_model, newest_model
 from choreai.tables import schemas
+from choreai.tables.parts import read_table
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest, new_run_id
 
@@ -48,12 +49,10 @@ def open_model(config: TagConfig, *, pose_id: str) -> tuple[str, StyleModel]:
 
 def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_version: str) -> pa.Table:
     """The catalog's videos that have poses but no tag from this model: video_id, uri, content_id, shard_id."""
-    videos = schemas.read_all(
-        output, "videos", pose_id, schemas.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"]
-    )
+    videos = read_table(output, "videos", pose_id, schemas.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"])
     usable = latest_attempts(videos)
     usable = usable.filter(pc.not_equal(usable["status"], "quarantined"))
-    tagged = schemas.read_all(output, "tags", model_version, schemas.TAGS, columns=KEY)
+    tagged = read_table(output, "tags", model_version, schemas.TAGS, columns=KEY)
     wanted = catalog.table.select([*KEY, "uri"]).join(usable, keys=KEY, join_type="inner")
     return wanted.join(tagged, keys=KEY, join_type="left anti").select([*KEY, "uri", "shard_id"])
 

@@ -23,6 +23,7 @@ from choreai.errors import TableError
 from choreai.search.spreadsheet import restored
 from choreai.storage import objects
 from choreai.tables import schemas
+from choreai.tables.parts import read_part, write_part
 
 CORRECTIONS = pa.schema(
     [
@@ -66,9 +67,7 @@ def import_corrections(root: str, file_uri: str) -> Import:
     name = hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16]
     uri = objects.join_uri(root, "corrections", f"part-{name}.parquet")
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        is_new = schemas.write_part(
-            uri, pa.Table.from_pylist(rows, schema=CORRECTIONS), Path(folder) / "corrections.parquet"
-        )
+        is_new = write_part(uri, pa.Table.from_pylist(rows, schema=CORRECTIONS), Path(folder) / "corrections.parquet")
     return Import(uri, len(rows), is_new)
 
 
@@ -77,7 +76,7 @@ def read_corrections(root: str) -> pa.Table:
     parts = [CORRECTIONS.empty_table()]
     for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
         if uri.endswith(".parquet"):
-            parts.append(schemas.read_part(uri, CORRECTIONS))
+            parts.append(read_part(uri, CORRECTIONS))
     found = pa.concat_tables(parts)
     return found.sort_by([(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")])
 

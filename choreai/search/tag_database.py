@@ -21,7 +21,7 @@ from choreai.search.corrections import read_corrections
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
-from choreai.tables.parts import live_parts, read_consistently
+from choreai.tables.parts import current_parts, open_part, read_consistently
 
 MEMORY_LIMIT = "512MB"
 ROWS_PER_INSERT = 50_000
@@ -114,7 +114,7 @@ class TagDatabase:
         return current
 
     def _first_schema(self, version: str) -> pa.Schema:
-        with objects.open_object(live_parts(self.root, "tags", version).uris[0]) as file:
+        with objects.open_object(current_parts(self.root, "tags", version).uris[0]) as file:
             return pq.read_schema(file)
 
     def load_videos(self, columns: Sequence[str], *, fingerprints: Sequence[str] = ()) -> None:
@@ -155,7 +155,7 @@ class TagDatabase:
         self._create(name, _placed(_naive(_empty(schema, columns)), "", "", 0))
         held: list[pa.Table] = []
         for version in versions:
-            for uri in live_parts(self.root, name, version).uris:
+            for uri in current_parts(self.root, name, version).uris:
                 for start, rows in _rows_of(uri, schema, columns):
                     held.append(_placed(rows, version, uri, start))
                     if sum(map(len, held)) >= ROWS_PER_INSERT:
@@ -189,7 +189,7 @@ def open_tag_database(root: str) -> Iterator[TagDatabase]:
 def _rows_of(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
     """(number of the first row in the part, rows) of one part, piece by piece."""
     start = 0
-    with schemas.open_part(uri, schema) as part:
+    with open_part(uri, schema) as part:
         for batch in part.iter_batches(columns=list(columns), batch_size=ROWS_PER_INSERT):
             yield start, _naive(pa.Table.from_batches([batch]))
             start += len(batch)

@@ -20,8 +20,9 @@ from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.storage import objects
-from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos
+from choreai.tables.parts import list_parts
+from choreai.tables.schemas import from_list_column, list_column
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], sett
     content_ids = {v.video_id: v.content_id for v in videos}
     found: dict[str, Windows] = {}
     num_not_finite = 0
-    for uri in sorted(schemas.list_parts(root, "keypoints", pose_fingerprint)):
+    for uri in sorted(list_parts(root, "keypoints", pose_fingerprint)):
         for video_id, rows in read_videos(uri, content_ids):
             # A shard that was narrowed after its worker was lost may be there twice: the rows are the same.
             if len(rows) and video_id not in found:
@@ -175,9 +176,9 @@ def write_examples(uri: str, examples: Examples) -> None:
             "video_index": examples.video_index,
             "label_index": examples.label_index,
             "fold": examples.fold,
-            "steps": _lists(examples.inputs.steps),
-            "xyz": _lists(examples.inputs.xyz),
-            "context": _lists(examples.inputs.context),
+            "steps": list_column(examples.inputs.steps),
+            "xyz": list_column(examples.inputs.xyz),
+            "context": list_column(examples.inputs.context),
         }
     ).replace_schema_metadata({"choreai.num_steps": str(num_steps)})
     buffer = io.BytesIO()
@@ -193,9 +194,9 @@ def read_examples(uri: str) -> Examples:
         group_of = dict(zip(table["video_id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return Examples(
             inputs=Inputs(
-                steps=_vectors(table["steps"]).reshape(-1, num_steps, NUM_FEATURES),
-                xyz=_vectors(table["xyz"]).reshape(-1, num_steps, NUM_FEATURES),
-                context=_vectors(table["context"]).reshape(-1, len(FEATURES)),
+                steps=from_list_column(table["steps"]).reshape(-1, num_steps, NUM_FEATURES),
+                xyz=from_list_column(table["xyz"]).reshape(-1, num_steps, NUM_FEATURES),
+                context=from_list_column(table["context"]).reshape(-1, len(FEATURES)),
             ),
             label_index=table["label_index"].to_numpy(),
             video_index=table["video_index"].to_numpy(),
@@ -205,13 +206,3 @@ def read_examples(uri: str) -> Examples:
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
         raise TableError(f"{uri}: not the examples of a training run ({exc}); delete it and train again") from exc
-
-
-def _lists(array: FloatArray) -> pa.FixedSizeListArray:
-    """One list per window."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), int(np.prod(array.shape[1:])))
-
-
-def _vectors(column: pa.ChunkedArray) -> FloatArray:
-    """The values of a fixed-size list column, one after the other."""
-    return np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from choreai.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 from choreai.errors import TableError
 from choreai.storage import objects
+from choreai.tables.schemas import from_list_column, list_column
 
 SCHEMA_VERSION = "1"
 
@@ -129,8 +130,8 @@ def write_predictions(uri: str, predictions: Predictions) -> None:
             "fold": predictions.fold[of_window],
             "start_seconds": predictions.window_start_seconds,
             "stop_seconds": predictions.window_stop_seconds,
-            "log_scores": _as_lists(predictions.window_log_scores),
-            "video_context": _as_lists(predictions.context[of_window]),
+            "log_scores": list_column(predictions.window_log_scores),
+            "video_context": list_column(predictions.context[of_window]),
         }
     ).replace_schema_metadata(
         {"choreai.predictions_version": SCHEMA_VERSION, "choreai.labels": json.dumps(predictions.labels)}
@@ -158,20 +159,11 @@ def read_predictions(uri: str) -> Predictions:
             groups=tuple(table["group"].take(pa.array(first)).to_pylist()),
             label_index=np.array([labels.index(n) for n in table["label"].take(pa.array(first)).to_pylist()], np.int64),
             fold=table["fold"].to_numpy()[first],
-            window_log_scores=_as_rows(table["log_scores"]),
+            window_log_scores=from_list_column(table["log_scores"]),
             window_video=of_window,
             window_start_seconds=table["start_seconds"].to_numpy(),
             window_stop_seconds=table["stop_seconds"].to_numpy(),
-            context=_as_rows(table["video_context"])[first],
+            context=from_list_column(table["video_context"])[first],
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
         raise TableError(f"{uri}: not the predictions of a training run ({exc}); train again") from exc
-
-
-def _as_lists(rows: FloatArray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(rows).reshape(-1)), rows.shape[1])
-
-
-def _as_rows(column: pa.ChunkedArray) -> FloatArray:
-    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
-    return flat.reshape(len(column), column.type.list_size)

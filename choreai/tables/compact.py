@@ -6,7 +6,7 @@ are large already, tagging reads them one by one, and each is the record that it
 A merged part is numbered, and committed by a conditional write under the next free number. So of two compactions
 that looked at the same parts one wins, the other finds the number taken and changes nothing; no two merged parts
 ever share a member. Only after the commit are the members deleted: killed anywhere, nothing is lost, nothing is
-there twice for `live_parts`, and the next compaction finishes the deleting.
+there twice for `current_parts`, and the next compaction finishes the deleting.
 """
 
 import json
@@ -22,7 +22,16 @@ import pyarrow.parquet as pq
 from choreai.errors import StorageError
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.parts import MEMBERS_FOOTER, MERGED_PREFIX, LiveParts, live_parts, merged_id
+from choreai.tables.parts import (
+    MEMBERS_FOOTER,
+    CurrentParts,
+    current_parts,
+    merged_id,
+    merged_number,
+    open_part,
+    part_id_of,
+    part_uri,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,17 +79,17 @@ def list_versions(root: str, table: str) -> list[str]:
 
 def compact_table(root: str, table: str, version: str) -> Compaction:
     """What became of one table version."""
-    parts = live_parts(root, table, version)
+    parts = current_parts(root, table, version)
     for uri in parts.leftovers:  # of a compaction that was killed, or written again by a slow worker
         objects.delete_object(uri)
     num_before, num_rows = len(parts.uris) + len(parts.leftovers), 0
     while len(group := _next_group(parts)) > 1:
         num_rows += _merge(root, table, version, parts, group)
-        parts = live_parts(root, table, version)
+        parts = current_parts(root, table, version)
     return Compaction(table, version, num_before, len(parts.uris), num_rows)
 
 
-def _next_group(parts: LiveParts) -> list[str]:
+def _next_group(parts: CurrentParts) -> list[str]:
     """The small parts that the next merged part takes, smallest first: a large one is not copied for a few rows."""
     group: list[str] = []
     total = 0
@@ -94,14 +103,14 @@ def _next_group(parts: LiveParts) -> list[str]:
     return group
 
 
-def _merge(root: str, table: str, version: str, parts: LiveParts, group: list[str]) -> int:
+def _merge(root: str, table: str, version: str, parts: CurrentParts, group: list[str]) -> int:
     """How many rows now lie in a new merged part instead of in `group`."""
-    number = 1 + max((_number_of(part_id) for part_id in _all_ids(parts)), default=0)
-    uri = schemas.part_uri(root, table, version, merged_id(number))
+    number = 1 + max((merged_number(part_id) for part_id in parts.ids), default=0)
+    uri = part_uri(root, table, version, merged_id(number))
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         path = Path(folder) / "merged.parquet"
         num_rows = _write_merged(path, group, COMPACTED_TABLES[table])
-        if not objects.put_if_absent(uri, path) or uri not in live_parts(root, table, version).uris:
+        if not objects.put_if_absent(uri, path) or uri not in current_parts(root, table, version).uris:
             # Not live: the number was used, merged on and freed since `parts` was listed. Readers ignore this part.
             raise StorageError(uri, "another compaction is at work on this table; let it finish, then run again")
     for member in group:
@@ -130,8 +139,8 @@ def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Itera
     held: list[pa.Table] = []
     num_held = 0
     for uri in group:
-        members.add(schemas.part_id_of(uri))
-        with schemas.open_part(uri, schema) as part:
+        members.add(part_id_of(uri))
+        with open_part(uri, schema) as part:
             footer = part.metadata.metadata or {}
             members.update(json.loads(footer.get(MEMBERS_FOOTER, b"[]")))
             for batch in part.iter_batches(batch_size=ROW_GROUP_ROWS):
@@ -144,13 +153,3 @@ def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Itera
                     held, num_held = [], 0
     if held:
         yield pa.concat_tables(held)
-
-
-def _all_ids(parts: LiveParts) -> set[str]:
-    return {schemas.part_id_of(uri) for uri in parts.uris} | parts.members
-
-
-def _number_of(part_id: str) -> int:
-    """Of a merged part, 0 of any other."""
-    head, _, number = part_id.rpartition("-")
-    return int(number) if f"{head}-" == MERGED_PREFIX and number.isdigit() else 0

@@ -1,9 +1,8 @@
-"""Keypoint tables read back as arrays, one video at a time."""
+"""Keypoint tables, read back as one `KeypointSequence` per video."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,48 +10,54 @@ from choreai.arrays import FloatArray
 from choreai.errors import TableError
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.tables import schemas
+from choreai.tables.parts import open_part
+from choreai.tables.schemas import KEYPOINTS, from_list_column
 
-_ARRAYS = ["frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores"]
-_COLUMNS = ["video_id", "content_id", *_ARRAYS, "keypoints_xyz"]
+_COLUMNS = [
+    "video_id", "content_id", "frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores",
+    "keypoints_xyz",
+]  # fmt: skip
 
 
 def sequence_of(table: pa.Table) -> KeypointSequence:
-    """Return the keypoints of one video's table (columns of the keypoints schema), put in order."""
-    columns = {name: _array(table.column(name)) for name in _ARRAYS}
-    order = np.lexsort((columns["frame_index"], columns["track_id"]))
-    xyz = _xyz(table.column("keypoints_xyz"))
+    """Return the keypoints of one video's table (columns of the keypoints schema), put in order.
+
+    Raises TableError for 3D keypoints of another length.
+    """
+    frame_index, track_id = table["frame_index"].to_numpy(), table["track_id"].to_numpy()
+    order = np.lexsort((frame_index, track_id))
+    xyz = _xyz(table["keypoints_xyz"])
     return KeypointSequence(
-        frame_index=columns["frame_index"][order],
-        pts_seconds=columns["pts_seconds"][order],
-        track_id=columns["track_id"][order],
-        keypoints_xy=columns["keypoints_xy"].reshape(-1, NUM_KEYPOINTS, 2)[order],
-        keypoint_scores=columns["keypoint_scores"].reshape(-1, NUM_KEYPOINTS)[order],
+        frame_index=frame_index[order],
+        pts_seconds=table["pts_seconds"].to_numpy()[order],
+        track_id=track_id[order],
+        keypoints_xy=from_list_column(table["keypoints_xy"]).reshape(-1, NUM_KEYPOINTS, 2)[order],
+        keypoint_scores=from_list_column(table["keypoint_scores"])[order],
         keypoints_xyz=None if xyz is None else xyz[order],
     )
 
 
 def read_videos(part_uri: str, content_ids: Mapping[str, str]) -> Iterator[tuple[str, KeypointSequence]]:
-    """(video_id, rows) of each video of a keypoints part that is in `content_ids` with that content.
+    """Yield (video_id, keypoints) of each video of a keypoints part that has the content id in `content_ids`.
 
-    `content_ids` is by video_id. One video is in memory at a time.
+    `content_ids` maps video_id to content_id. One video is in memory at a time.
     """
     for video_id, table in _videos(part_uri, pa.array(sorted(content_ids), pa.string())):
         yield video_id, sequence_of(table.filter(pc.equal(table["content_id"], content_ids[video_id])))
 
 
 def read_contents(part_uri: str) -> Iterator[tuple[str, str, KeypointSequence]]:
-    """(video_id, content_id, rows) of each video of a keypoints part. One video is in memory at a time."""
+    """Yield (video_id, content_id, keypoints) of each video of a keypoints part, one video in memory at a time."""
     for video_id, table in _videos(part_uri, None):
         for content_id in pc.unique(table["content_id"]).to_pylist():
             yield video_id, content_id, sequence_of(table.filter(pc.equal(table["content_id"], content_id)))
 
 
 def _videos(part_uri: str, wanted: pa.Array | None) -> Iterator[tuple[str, pa.Table]]:
-    """(video_id, rows) of each video, of those in `wanted` if it is given, whatever the content."""
+    """Yield (video_id, rows) of each video, or of those whose ids are in `wanted`, whatever their content."""
     held: list[pa.Table] = []
     held_id: str | None = None
-    with schemas.open_part(part_uri, schemas.KEYPOINTS) as part:
+    with open_part(part_uri, KEYPOINTS) as part:
         for batch in part.iter_batches(columns=_COLUMNS):
             table = pa.Table.from_batches([batch])
             if wanted is not None:
@@ -67,15 +72,8 @@ def _videos(part_uri: str, wanted: pa.Array | None) -> Iterator[tuple[str, pa.Ta
         yield held_id, pa.concat_tables(held)
 
 
-def _array(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
-    combined = column.combine_chunks()
-    if pa.types.is_fixed_size_list(combined.type):
-        combined = combined.flatten()
-    return combined.to_numpy(zero_copy_only=False)
-
-
 def _xyz(column: pa.ChunkedArray) -> FloatArray | None:
-    """(N, 17, 3), None for a column of nulls. Raises TableError for rows of other lengths."""
+    """Return (N, 17, 3), NaN where a row is null; None if all are. Raises TableError for rows of other lengths."""
     if column.null_count == len(column):
         return None
     known = np.asarray(column.is_valid())
@@ -85,5 +83,5 @@ def _xyz(column: pa.ChunkedArray) -> FloatArray | None:
             f"keypoints_xyz must have {3 * NUM_KEYPOINTS} numbers or be null, got {sorted(lengths)} numbers"
         )
     xyz = np.full((len(column), NUM_KEYPOINTS, 3), np.nan, np.float32)
-    xyz[known] = _array(pc.list_flatten(column)).reshape(-1, NUM_KEYPOINTS, 3)
+    xyz[known] = pc.list_flatten(column).to_numpy().reshape(-1, NUM_KEYPOINTS, 3)
     return xyz

@@ -1,4 +1,4 @@
-"""Which parts of a table count: all that lie there, less those whose rows a compacted part holds by now.
+"""Parts: the immutable Parquet objects `<table>/<version>/part-<id>.parquet` that make up a table.
 
 `choreai.tables.compact` merges many small parts into `part-merged-000001.parquet`, `part-merged-000002.parquet`, ...
 and then deletes what it merged. Each merged part names its members in its own footer, so a member that is still
@@ -6,8 +6,10 @@ there (the compaction was killed), or there again (a slow worker wrote it once m
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -15,17 +17,80 @@ import pyarrow.parquet as pq
 
 from choreai.errors import ObjectMissingError, StorageError, TableError
 from choreai.storage import objects
+from choreai.tables.schemas import check_schema
 
 MEMBERS_FOOTER = b"choreai.members"
-MERGED_PREFIX = "merged-"
 MAX_ATTEMPTS = 10
+_PREFIX, _SUFFIX = "part-", ".parquet"
+_MERGED_PREFIX = "merged-"
 
 ResultT = TypeVar("ResultT")
 
 
+def part_uri(root: str, table: str, version: str, part_id: str) -> str:
+    """Return the URI of one part of a table version."""
+    return _uri(objects.join_uri(root, table, version), part_id)
+
+
+def part_id_of(uri: str) -> str:
+    """Return the id in the name of a part. Raises ValueError if `uri` is not named as a part."""
+    part_id = _id_of(uri)
+    if part_id is None:
+        raise ValueError(f"{uri}: not named as a part of a table ({_PREFIX}<id>{_SUFFIX})")
+    return part_id
+
+
+def merged_id(number: int) -> str:
+    """Return the id of the merged part with this number, from 1."""
+    return f"{_MERGED_PREFIX}{number:06d}"
+
+
+def merged_number(part_id: str) -> int:
+    """Return the number of a merged part, and 0 for any other part."""
+    number = part_id.removeprefix(_MERGED_PREFIX)
+    return int(number) if part_id.startswith(_MERGED_PREFIX) and number.isdigit() else 0
+
+
+def list_parts(root: str, table: str, version: str) -> Iterator[str]:
+    """Yield the URIs of all parts of one table version, in no promised order; none if there is no such table yet.
+
+    Use `current_parts` for a table that `choreai.tables.compact` merges: some of its rows may be there twice.
+    """
+    return (info.uri for info, _ in _list(objects.join_uri(root, table, version)))
+
+
+@contextmanager
+def open_part(uri: str, expected: pa.Schema) -> Iterator[pq.ParquetFile]:
+    """Open the Parquet part at `uri` and check its schema.
+
+    Raises TableError if it is not such a part or is damaged, also where the damage is found only inside the block.
+    """
+    with _open_parquet(uri) as part:
+        try:
+            check_schema(part.schema_arrow, expected, uri=uri)
+        except UnicodeDecodeError as exc:  # in a name or in the metadata
+            raise _damaged(uri, exc) from exc
+        yield part
+
+
+def read_part(uri: str, expected: pa.Schema, *, columns: list[str] | None = None) -> pa.Table:
+    """Read one whole part; `open_part` streams it. Raises TableError."""
+    with open_part(uri, expected) as part:
+        return part.read(columns=columns)
+
+
+def write_part(uri: str, table: pa.Table, path: Path) -> bool:
+    """Write `table` to `uri` unless there is a part already; return whether this call wrote it.
+
+    `path` is scratch space on local disk.
+    """
+    pq.write_table(table, path, compression="zstd")
+    return objects.put_if_absent(uri, path)
+
+
 @dataclass(frozen=True)
-class LiveParts:
-    """One consistent look at a table version."""
+class CurrentParts:
+    """The parts of a table version that count, from one consistent look."""
 
     uris: tuple[str, ...]
     """The parts to read, sorted by name; together they hold every row once."""
@@ -36,9 +101,14 @@ class LiveParts:
     members: frozenset[str]
     """Ids of all parts that were ever merged, there or not."""
 
+    @property
+    def ids(self) -> set[str]:
+        """Ids of all parts whose rows the table holds, in a part of their own or merged."""
+        return {part_id_of(uri) for uri in self.uris} | self.members
 
-def live_parts(root: str, table: str, version: str) -> LiveParts:
-    """The parts of one table version; none if there is no such table yet."""
+
+def current_parts(root: str, table: str, version: str) -> CurrentParts:
+    """Return the parts of one table version that count; none if there is no such table yet."""
     folder = objects.join_uri(root, table, version)
     for _ in range(MAX_ATTEMPTS):
         sizes = _sizes(folder)
@@ -50,18 +120,18 @@ def live_parts(root: str, table: str, version: str) -> LiveParts:
         # A listing is no snapshot: were a merged part committed while it ran, members might have gone before they
         # were listed, and their rows with them. So nothing counts until two listings agree.
         if _merged(_sizes(folder)) == merged:
-            live = sorted(name for name in sizes if name not in members)
-            return LiveParts(
-                uris=tuple(_uri(folder, name) for name in live),
-                num_bytes={_uri(folder, name): sizes[name] for name in live},
-                leftovers=tuple(_uri(folder, name) for name in sorted(sizes.keys() & members)),
+            current = sorted(part_id for part_id in sizes if part_id not in members)
+            return CurrentParts(
+                uris=tuple(_uri(folder, part_id) for part_id in current),
+                num_bytes={_uri(folder, part_id): sizes[part_id] for part_id in current},
+                leftovers=tuple(_uri(folder, part_id) for part_id in sorted(sizes.keys() & members)),
                 members=members,
             )
     raise StorageError(folder, "its parts were being compacted all the while; run again")
 
 
 def read_consistently(read: Callable[[], ResultT]) -> ResultT:
-    """What `read` returns, started anew when a part that it had listed is gone: it was merged meanwhile."""
+    """Return what `read` returns, starting anew whenever a part that it had listed was merged meanwhile."""
     for _ in range(MAX_ATTEMPTS - 1):
         try:
             return read()
@@ -70,32 +140,51 @@ def read_consistently(read: Callable[[], ResultT]) -> ResultT:
     return read()
 
 
-def merged_id(number: int) -> str:
-    """The id of the merged part with this number, from 1."""
-    return f"{MERGED_PREFIX}{number:06d}"
+def read_table(root: str, table: str, version: str, expected: pa.Schema, *, columns: list[str]) -> pa.Table:
+    """Read the named columns of all parts of one table version."""
+    schema = pa.schema([expected.field(name) for name in columns])
 
+    def read() -> pa.Table:
+        uris = current_parts(root, table, version).uris
+        parts = [read_part(uri, expected, columns=columns).replace_schema_metadata(None) for uri in uris]
+        return pa.concat_tables([schema.empty_table(), *parts])
 
-def _sizes(folder: str) -> dict[str, int]:
-    """Bytes by part id."""
-    sizes = {}
-    for info in objects.list_objects(folder + "/"):
-        name = info.uri.rsplit("/", 1)[-1]
-        if name.startswith("part-") and name.endswith(".parquet"):
-            sizes[name.removeprefix("part-").removesuffix(".parquet")] = info.size
-    return sizes
-
-
-def _merged(part_ids: dict[str, int]) -> list[str]:
-    return sorted(part_id for part_id in part_ids if part_id.startswith(MERGED_PREFIX))
+    return read_consistently(read)
 
 
 def _uri(folder: str, part_id: str) -> str:
-    return f"{folder}/part-{part_id}.parquet"
+    return f"{folder}/{_PREFIX}{part_id}{_SUFFIX}"
+
+
+def _id_of(uri: str) -> str | None:
+    name = uri.rsplit("/", 1)[-1]
+    is_part = name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+    return name.removeprefix(_PREFIX).removesuffix(_SUFFIX) if is_part else None
+
+
+def _list(folder: str) -> Iterator[tuple[objects.ObjectInfo, str]]:
+    """Yield each part in `folder` with its id."""
+    for info in objects.list_objects(folder + "/"):
+        part_id = _id_of(info.uri)
+        if part_id is not None:
+            yield info, part_id
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    """Return the size in bytes of each part, by its id."""
+    return {part_id: info.size for info, part_id in _list(folder)}
+
+
+def _merged(part_ids: Iterable[str]) -> list[str]:
+    return sorted(part_id for part_id in part_ids if part_id.startswith(_MERGED_PREFIX))
 
 
 def _members(folder: str, merged: list[str]) -> frozenset[str]:
-    """Ids of all that the merged parts that count hold. A merged part that is a member itself does not count: its
-    number was taken a second time, by a compaction that came too late."""
+    """Return the ids of all that the merged parts hold.
+
+    A merged part that is a member itself does not count: its number was taken a second time, by a compaction that
+    came too late.
+    """
     members = frozenset[str]()
     for part_id in reversed(merged):  # what holds others always has the higher number
         if part_id not in members:
@@ -104,11 +193,29 @@ def _members(folder: str, merged: list[str]) -> frozenset[str]:
 
 
 def _members_of(uri: str) -> frozenset[str]:
-    with objects.open_object(uri) as file:
-        try:
-            footer = pq.read_metadata(file).metadata or {}
-        except pa.ArrowInvalid as exc:
-            raise TableError(f"{uri}: not readable as Parquet ({exc}); a merged part must not be damaged") from exc
+    with _open_parquet(uri) as part:
+        footer = part.metadata.metadata or {}
     if MEMBERS_FOOTER not in footer:
         raise TableError(f"{uri}: has a merged part's name, but names no members; move it away")
     return frozenset(json.loads(footer[MEMBERS_FOOTER]))
+
+
+@contextmanager
+def _open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; raise TableError where its bytes are damaged, when it is opened or inside the block."""
+    with objects.open_object(uri) as file:
+        try:
+            try:
+                part = pq.ParquetFile(file)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as exc:
+                raise _damaged(uri, exc) from exc
+            yield part
+        except OSError as exc:
+            if exc.errno is not None:  # a disk that fails; damaged bytes are an OSError to pyarrow, without a number
+                raise StorageError(uri, f"cannot be read: {exc.strerror}") from exc
+            raise _damaged(uri, exc) from exc
+
+
+def _damaged(uri: str, exc: Exception) -> TableError:
+    advice = "a merged part must not be damaged" if merged_number(_id_of(uri) or "") else "delete it and run again"
+    return TableError(f"{uri}: not readable as Parquet ({exc}); {advice}")

@@ -19,7 +19,7 @@ from choreai.arrays import FloatArray, Int32Array
 from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.parts import live_parts
+from choreai.tables.parts import current_parts, list_parts, open_part, part_id_of, part_uri, write_part
 
 VIDEOS_FOOTER = b"choreai.videos"
 CHUNK_ROWS = 16_384
@@ -106,8 +106,7 @@ class VideoRows:
             elif field.name not in columns:
                 arrays.append(pa.nulls(num_rows, field.type))
             elif pa.types.is_fixed_size_list(field.type):
-                flat = np.ascontiguousarray(columns[field.name][order], np.float32).reshape(-1)
-                arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+                arrays.append(schemas.list_column(columns[field.name][order]))
             elif pa.types.is_list(field.type):
                 flat = np.ascontiguousarray(columns[field.name][order], np.float32).reshape(num_rows, -1)
                 stops = pa.array(np.arange(num_rows + 1) * flat.shape[1], pa.int32())
@@ -148,7 +147,7 @@ class PosePartWriter:
         """Whether this call committed the shard; False: it was committed already, and nothing changed."""
         self._writer.add_key_value_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
         self._writer.close()
-        uri = schemas.part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
+        uri = part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
         written = objects.put_if_absent(uri, self._path)
         if written:
             _put_videos_part(self._root, self._fingerprint, self._shard_id, self._videos, self.scratch)
@@ -161,16 +160,16 @@ def _put_videos_part(
     root: str, pose_fingerprint: str, shard_id: str, rows: list[dict[str, object]], scratch: Path
 ) -> None:
     table = pa.Table.from_pylist(rows, schema=schemas.VIDEOS)
-    uri = schemas.part_uri(root, "videos", pose_fingerprint, shard_id)
-    schemas.write_part(uri, table, scratch / "videos.parquet")
+    uri = part_uri(root, "videos", pose_fingerprint, shard_id)
+    write_part(uri, table, scratch / "videos.parquet")
 
 
 def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None:
     """Make the videos part of a committed shard from its keypoints part, if it is missing."""
-    if objects.stat_object(schemas.part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
+    if objects.stat_object(part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
         return
-    uri = schemas.part_uri(root, "keypoints", pose_fingerprint, shard_id)
-    with schemas.open_part(uri, schemas.KEYPOINTS) as part:
+    uri = part_uri(root, "keypoints", pose_fingerprint, shard_id)
+    with open_part(uri, schemas.KEYPOINTS) as part:
         footer = (part.metadata.metadata or {}).get(VIDEOS_FOOTER)
     if footer is None:
         raise TableError(f"{uri}: no videos rows in its footer; delete this part and run again")
@@ -180,9 +179,8 @@ def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None
 
 def recover_videos_parts(root: str, pose_fingerprint: str) -> int:
     """How many videos parts were missing and have been made again: a worker died between its two PUTs."""
-    committed = {schemas.part_id_of(uri) for uri in schemas.list_parts(root, "keypoints", pose_fingerprint)}
-    parts = live_parts(root, "videos", pose_fingerprint)
-    described = {schemas.part_id_of(uri) for uri in parts.uris} | parts.members
+    committed = {part_id_of(uri) for uri in list_parts(root, "keypoints", pose_fingerprint)}
+    described = current_parts(root, "videos", pose_fingerprint).ids
     missing = sorted(committed - described)
     for shard_id in missing:
         recover_videos_part(root, pose_fingerprint, shard_id)

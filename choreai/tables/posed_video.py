@@ -10,6 +10,7 @@ from choreai.errors import MediaError
 from choreai.motion.sequence import KeypointSequence
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos
+from choreai.tables.parts import part_uri, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +28,13 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
     Raises MediaError if it was quarantined.
     """
     columns = ["video_id", "uri", "content_id", "status", "stage", "reason", "attempts", "shard_id"]
-    videos = latest_attempts(schemas.read_all(output, "videos", pose_id, schemas.VIDEOS, columns=columns))
+    videos = latest_attempts(read_table(output, "videos", pose_id, schemas.VIDEOS, columns=columns))
     found = videos.filter(pc.or_(pc.equal(videos["video_id"], video), pc.equal(videos["uri"], video))).to_pylist()
     if not found:
         return None
     row = found[-1]
     if row["status"] == "quarantined":
         raise MediaError(row["uri"], f"quarantined at {row['stage']}: {row['reason']}")
-    part = schemas.part_uri(output, "keypoints", pose_id, row["shard_id"])
+    part = part_uri(output, "keypoints", pose_id, row["shard_id"])
     rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], KeypointSequence.empty())
     return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows)

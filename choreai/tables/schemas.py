@@ -1,25 +1,21 @@
-"""The Parquet tables: their schemas, versions, and how a part is written and read.
+"""The schemas of the Parquet tables, and their versions.
 
-Every part is one immutable object, `<table>/<version>/part-<id>.parquet`, readable by anything that reads
-Parquet. Schemas carry a name and a version in their metadata; a reader refuses any other version.
+A schema carries its name and version in its metadata; a reader refuses any other version.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import math
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from choreai.arrays import FloatArray
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.sequence import KEYPOINTS_VERSION
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.storage import objects
-from choreai.tables.parts import live_parts, read_consistently
 
 SCHEMA_VERSION = KEYPOINTS_VERSION
-"""Of the keypoint and video tables, and part of the pose fingerprint: a new version means new tables beside the old."""
+"""Of the keypoints and videos tables, and part of the pose fingerprint: a new one starts new tables beside the old."""
 TAGS_VERSION = 2
 KINEMATICS_VERSION = 1
 
@@ -163,7 +159,7 @@ KINEMATICS = _schema(
 
 
 def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
-    """Nothing; TableError if `schema` is not this table in this version."""
+    """Raise TableError, which names `uri`, unless `schema` is the table `expected` in the same version."""
     found = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
     table, version = (expected.metadata[name].decode() for name in (b"choreai.table", b"choreai.schema_version"))
     if found.get("choreai.table") != table:
@@ -186,60 +182,13 @@ def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
         raise TableError(f"{uri}: columns differ from the {table} schema: missing {missing}, wrong {wrong}")
 
 
-@contextmanager
-def open_part(uri: str, expected: pa.Schema) -> Iterator[pq.ParquetFile]:
-    """The Parquet part at `uri`, its schema checked. Raises TableError if it is not such a part."""
-    with objects.open_object(uri) as file:
-        try:
-            part = pq.ParquetFile(file)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
-            raise TableError(f"{uri}: not readable as Parquet ({exc}); delete it and run again") from exc
-        check_schema(part.schema_arrow, expected, uri=uri)
-        yield part
+def list_column(values: FloatArray) -> pa.FixedSizeListArray:
+    """Return (N, ...) `values` as a column of N fixed-size lists, each with one row's values in order."""
+    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
 
 
-def read_part(uri: str, expected: pa.Schema, *, columns: list[str] | None = None) -> pa.Table:
-    """One whole part as a table (use `open_part` to stream row groups)."""
-    with open_part(uri, expected) as part:
-        return part.read(columns=columns)
-
-
-def part_uri(root: str, table: str, version: str, part_id: str) -> str:
-    return objects.join_uri(root, table, version, f"part-{part_id}.parquet")
-
-
-def list_parts(root: str, table: str, version: str) -> Iterator[str]:
-    """URIs of all parts of one table version, in no promised order; none if there is no such table yet.
-
-    Of a table that `choreai.tables.compact` merges, use `live_parts`: some of these rows may be there twice.
-    """
-    for info in objects.list_objects(objects.join_uri(root, table, version) + "/"):
-        name = info.uri.rsplit("/", 1)[-1]
-        if name.startswith("part-") and name.endswith(".parquet"):
-            yield info.uri
-
-
-def part_id_of(uri: str) -> str:
-    """`part_uri` read backwards: the id in a part's name."""
-    return uri.rsplit("/", 1)[-1].removeprefix("part-").removesuffix(".parquet")
-
-
-def read_all(root: str, table: str, version: str, expected: pa.Schema, *, columns: list[str]) -> pa.Table:
-    """The named columns of all parts of one table version, one after the other."""
-    schema = pa.schema([expected.field(name) for name in columns])
-
-    def read() -> pa.Table:
-        uris = live_parts(root, table, version).uris
-        parts = [read_part(uri, expected, columns=columns).replace_schema_metadata(None) for uri in uris]
-        return pa.concat_tables([schema.empty_table(), *parts])
-
-    return read_consistently(read)
-
-
-def write_part(uri: str, table: pa.Table, path: Path) -> bool:
-    """Whether this call wrote the part: False means somebody else had, and nothing was changed.
-
-    `path` is scratch space on local disk.
-    """
-    pq.write_table(table, path, compression="zstd")
-    return objects.put_if_absent(uri, path)
+def from_list_column(column: pa.ChunkedArray) -> FloatArray:
+    """Return the lists of a fixed-size list column without nulls, as (N, list length)."""
+    lists = column.combine_chunks()
+    return lists.flatten().to_numpy().reshape(len(lists), lists.type.list_size)

@@ -31,6 +31,7 @@ from choreai.storage import objects
 from choreai.storage.files import write_atomically
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
+from choreai.tables.parts import open_part, part_uri
 from choreai.video.decode import VideoReader
 from choreai.visualize.draw import draw_people
 
@@ -210,7 +211,7 @@ class CatalogBrowser:
                 [place.video_id, place.content_id, place.pose_fingerprint],
             )  # fmt: skip
         for row in shards:
-            part = schemas.part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
+            part = part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
             for _, rows in read_videos(part, {place.video_id: place.content_id}):
                 return rows
         return sequence_of(schemas.KEYPOINTS.empty_table())
@@ -218,7 +219,7 @@ class CatalogBrowser:
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:
     """The long columns of one tags row, of which no table of all videos is held."""
-    with schemas.open_part(part, schemas.TAGS) as file:
+    with open_part(part, schemas.TAGS) as file:
         for batch in file.iter_batches(columns=_DETAILS):
             if row_in_part < len(batch):
                 return batch.slice(row_in_part, 1).to_pylist()[0]

@@ -22,8 +22,8 @@ from choreai.style.evaluation.plots import as_png, as_svg, display_name, draw_fi
 from choreai.style.model import StyleModel
 from choreai.style.predictions import Predictions, write_predictions
 from choreai.style.training.fit_state import EpochResult
-from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos
+from choreai.tables.parts import list_parts
 from choreai.visualize.stills import annotated_stills
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, Keyp
     """The videos' rows, of those that the tables have."""
     content_ids = {video.video_id: video.content_id for video in videos}
     found: dict[str, KeypointSequence] = {}
-    for uri in schemas.list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
+    for uri in list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
         if len(found) == len(content_ids):
             break
         found |= {name: rows for name, rows in read_videos(uri, content_ids) if len(rows)}
