@@ -1,0 +1,1 @@
+"""The Python face: what `import choreai` offers, and what its functions return."""
