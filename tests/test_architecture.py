@@ -16,7 +16,7 @@ FLOORS = (
     ("search", "formats"),
     ("style",),
     ("config", "cluster"),
-    ("web", "operations", "pipeline"),
+    ("web", "operations", "pipeline", "api"),
     ("cli",),
 )
 """From the ground up. A module imports from its own floor and from those below."""

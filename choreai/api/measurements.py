@@ -63,7 +63,7 @@ class Measurements:
 
 
 def measure(poses: VideoPoses | KeypointSequence) -> Measurements:
-    """Return the kinematics of each person in `poses`; lengths in torso lengths, times in seconds, angles in degrees."""
+    """Return the kinematics of each person in `poses`: lengths in torso lengths, seconds, angles in degrees."""
     sequence = poses.sequence if isinstance(poses, VideoPoses) else poses
     return Measurements(measure_dancers(sequence))
 

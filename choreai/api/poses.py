@@ -5,19 +5,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from choreai.api.notebook import caption, picture_html
-from choreai.catalog.shards import latest_attempts
 from choreai.errors import CatalogError, MediaError, ObjectMissingError, StorageError, TableError
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import find_people, to_sequence
+from choreai.pose.pipeline import open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
-from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.posed_video import find_in_tables
-from choreai.video.decode import VideoReader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,12 +94,12 @@ def estimate_poses(path_or_uri: str, *, settings: PoseSettings | None = None) ->
 
 def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseSettings) -> VideoPoses:
     """Return the people of a video as `estimator`, which `settings` describe, finds them."""
+    rate = settings.frames_per_second
     with (
         objects.open_object(path_or_uri) as file,
-        VideoReader(file, uri=path_or_uri, num_threads=NUM_THREADS) as reader,
+        open_tracked(file, estimator, uri=path_or_uri, frames_per_second=rate, num_threads=NUM_THREADS) as (_, tracked),
     ):
-        people = find_people(reader.sample(frames_per_second=settings.frames_per_second), estimator)
-        sequence = to_sequence(people)
+        sequence = to_sequence(tracked)
     name = PurePosixPath(path_or_uri).stem
     return VideoPoses(name, path_or_uri, sequence, pose_fingerprint(settings, estimator), settings)
 
@@ -118,8 +115,8 @@ def read_keypoints(output: str, *, video_id: str, pose_fingerprint: str | None =
     found = find_in_tables(video_id, output, version)
     if found is None:
         raise CatalogError(
-            f"{output}: no video of id or URI {video_id!r} in the tables of {version}; see the ids in "
-            f"{objects.join_uri(output, "videos", version)}"
+            f"{output}: no video of id or URI {video_id!r} in the tables of {version}; the ids are those of the "
+            "catalog, and of the videos table"
         )
     return VideoPoses(video_id, found.uri, found.rows, version)
 

@@ -7,10 +7,10 @@ import argparse
 import logging
 from pathlib import Path
 
+from choreai.api.poses import estimate_with
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
 from choreai.pose.build import build_estimator, pose_fingerprint
-from choreai.pose.pipeline import open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.explain.annotated_video import annotate, judge_style
@@ -59,10 +59,5 @@ def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
         where = f" and no video of that id or URI in the tables under {output}" if output else ""
         raise ConfigError(f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id")
     logger.info("estimating the poses of %s now", video)
-    name = Path(video).stem
-    rate = settings.frames_per_second
-    with (
-        objects.open_object(video) as file,
-        open_tracked(file, estimator, uri=video, frames_per_second=rate, num_threads=2) as (_, tracked),
-    ):
-        return PosedVideo(name, video, to_sequence(tracked))
+    poses = estimate_with(estimator, video, settings=settings)
+    return PosedVideo(poses.name, video, poses.sequence)
