@@ -7,11 +7,11 @@ from choreai.api.notebook import caption, picture_html, table_html
 from choreai.api.poses import NUM_THREADS, VideoPoses, estimate_with
 from choreai.errors import WeightsError
 from choreai.motion.sequence import KeypointSequence
+from choreai.motion.windows import cut_windows
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.dancers import measure_dancers
-from choreai.style.examples import windows_of
 from choreai.style.explain.reasons import why_text
 from choreai.style.model import StyleModel
 from choreai.style.model import load_model as load_model
@@ -112,7 +112,7 @@ def tag_keypoints(poses: VideoPoses | KeypointSequence, *, model: str | StyleMod
     if isinstance(poses, VideoPoses):
         _check_fingerprint(style_model, poses.pose_fingerprint)
     sequence = poses.sequence if isinstance(poses, VideoPoses) else poses
-    windows = windows_of(sequence, style_model.config.windows)
+    windows = cut_windows(sequence, style_model.config.windows)
     details = tag_video(style_model, windows, measure_dancers(sequence))
     missing = f"nobody in view for {style_model.config.windows.min_seconds:g} s on end"
     return Tag(poses.name if isinstance(poses, VideoPoses) else "video", poses, details, missing)
