@@ -14,9 +14,9 @@ from drivers import read_whole
 from tag_rows import tag_row, video_row, write_rows, write_tags
 from tiny_poses import FRAMES_PER_CLIP, LEDGER, TinyWorker, write_clips
 
-from choreai.catalog import modified
+from choreai.catalog import listings
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
-from choreai.catalog.modified import modified_at
+from choreai.catalog.listings import modified_at
 from choreai.catalog.shards import Pending
 from choreai.cli import extract as extract_command
 from choreai.cli import tag as tag_command
@@ -141,7 +141,7 @@ def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is
 
 @pytest.mark.parametrize("min_wanted", [1, 200])
 def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypatch, min_wanted):
-    monkeypatch.setattr(modified, "MIN_WANTED", min_wanted)
+    monkeypatch.setattr(listings, "MIN_WANTED", min_wanted)
     uris = [f"{store_uri}/in/{name}.mp4" for name in "ab"]
     before = datetime.now(UTC).replace(microsecond=0)
     for uri in uris:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.catalog.catalog import UNAVAILABLE, Catalog
-from choreai.catalog.modified import modified_at
+from choreai.catalog.listings import modified_at
 from choreai.catalog.shards import Pending
 from choreai.config import ExtractConfig, moment_of
 from choreai.tables.runs import RunManifest

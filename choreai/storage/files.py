@@ -100,7 +100,7 @@ def delete_file(uri: str, path: str) -> None:
 
 
 def _info(uri: str, found: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(uri, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+    return ObjectInfo(uri, found.st_size, f"{found.st_size}-{found.st_mtime_ns}", found.st_mtime)
 
 
 def _is_temporary(name: str) -> bool:

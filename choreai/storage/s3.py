@@ -54,7 +54,7 @@ def stat_key(uri: str, place: S3Place) -> ObjectInfo | None:
             head = _client().head_object(Bucket=place.bucket, Key=place.key)
     except ObjectMissingError:
         return None
-    return ObjectInfo(uri, head["ContentLength"], head["ETag"].strip('"'))
+    return _info(uri, head, size=head["ContentLength"])
 
 
 def open_key(info: ObjectInfo, place: S3Place) -> BinaryIO:
@@ -89,7 +89,7 @@ def list_keys(uri: str, place: S3Place, *, sub_folders: bool) -> Iterator[Object
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # marks that consoles leave for folders
                     key_uri = f"s3://{place.bucket}/{entry['Key']}"
-                    yield ObjectInfo(key_uri, entry["Size"], entry["ETag"].strip('"'))
+                    yield _info(key_uri, entry, size=entry["Size"])
 
 
 def delete_key(uri: str, place: S3Place) -> None:
@@ -97,6 +97,11 @@ def delete_key(uri: str, place: S3Place) -> None:
     _check_key(uri, place)
     with _s3_errors(uri):
         _client().delete_object(Bucket=place.bucket, Key=place.key)
+
+
+def _info(uri: str, found: Any, *, size: int) -> ObjectInfo:  # a reply of boto3's
+    modified = found.get("LastModified")
+    return ObjectInfo(uri, size, found["ETag"].strip('"'), modified and modified.timestamp())
 
 
 class _BrokenBodyError(StorageError):

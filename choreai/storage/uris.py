@@ -35,6 +35,8 @@ class ObjectInfo:
     size: int
     content_id: str
     """S3: the ETag without quotes. Plain path: size and modification time in nanoseconds, `size-mtime`."""
+    modified_seconds: float | None
+    """When the bytes were last written, in seconds since 1970 (UTC); None where the store does not say."""
 
 
 @dataclass(frozen=True)
