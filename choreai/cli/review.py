@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from choreai.errors import ConfigError, MediaError, StorageError
-from choreai.tables.parts import part_uri
 
 if TYPE_CHECKING:
     from choreai.operations.review import Candidate
@@ -85,6 +84,7 @@ def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[
     """By video_id a JPEG with the skeletons, or why there is none."""
     from choreai.pipeline.progress import progress
     from choreai.tables.keypoints import read_videos
+    from choreai.tables.parts import part_uri
     from choreai.visualize.stills import annotated_stills
 
     database.load_videos(["video_id", "content_id", "shard_id"])
