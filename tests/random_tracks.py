@@ -115,9 +115,7 @@ def _prepare(tracks: Tracks) -> dict[str, Any]:
 if __name__ == "__main__":
     cases = [random_tracks(seed) for seed in GOLDEN_SEEDS]
     golden = {
-        "cases": [
-            {"truth": c.truth, "result": c.result, "scores": score_with_trackeval(c)} for c in cases
-        ],
+        "cases": [{"truth": c.truth, "result": c.result, "scores": score_with_trackeval(c)} for c in cases],
         "combined": combine_with_trackeval(cases),
     }
     GOLDEN.write_text(json.dumps(golden) + "\n")
