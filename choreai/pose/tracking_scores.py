@@ -104,6 +104,19 @@ class TrackingScores:
         false = self.num_found - self.clear_matches
         return (self.clear_matches - false - self.switches) / max(1, self.num_true)
 
+    def summary(self) -> dict[str, float | int]:
+        """The scores as plain numbers, for tables and JSON."""
+        return {
+            "hota": self.hota,
+            "det_a": self.det_a,
+            "ass_a": self.ass_a,
+            "idf1": self.idf1,
+            "mota": self.mota,
+            "switches": self.switches,
+            "true_boxes": self.num_true,
+            "found_boxes": self.num_found,
+        }
+
     def _det_a(self) -> _Array:
         return self.matches / np.maximum(1, self.matches + self.missed + self.false)
 

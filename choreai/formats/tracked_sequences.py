@@ -1,0 +1,153 @@
+"""Sequences with a ground truth and the tracks found in them: which files belong together, and their boxes.
+
+A ground truth is one gt.txt, a folder of MOT text files named by sequence, or the tree of MOT17 and DanceTrack
+(`SEQUENCE/gt/gt.txt` and `SEQUENCE/seqinfo.ini`). Results are MOT text or what `choreai pose` wrote.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from choreai.errors import ConfigError, TableError
+from choreai.formats.mot import read_mot, read_num_frames, score_pedestrians_only
+from choreai.natural_order import natural_key
+from choreai.pose.tracking_scores import BoxTracks, TrackingScores, score_tracks
+from choreai.tables import schemas
+
+KEYPOINTS = "keypoints.parquet"
+FRAMES = "frames.parquet"
+"""What `choreai pose` writes; the second has the images' names by frame_index."""
+NUM_NAMED = 3
+"""How many of several are named in an error."""
+
+
+@dataclass(frozen=True)
+class SequenceFiles:
+    """One sequence."""
+
+    name: str
+    truth: Path
+    seqinfo: Path
+    """Need not exist."""
+    result: Path
+
+
+def find_sequences(truth: Path, result: Path, *, only: Sequence[str] = ()) -> list[SequenceFiles]:
+    """The sequences under `truth`, each with its result; those named in `only` where that is not empty.
+
+    Raises ConfigError for no ground truth, a name in `only` without one, and a sequence without a result.
+    """
+    truths = _find_truths(truth)
+    if unknown := [name for name in only if name not in truths]:
+        raise ConfigError(f"{truth}: no sequences {', '.join(unknown)}; there are {_some(list(truths))}")
+    wanted = {name: found for name, found in truths.items() if name in only or not only}
+    results = {name: _find_result(result, name, is_only=len(truths) == 1) for name in wanted}
+    if missing := [name for name, found in results.items() if found is None]:
+        raise ConfigError(
+            f"{result}: no result for {len(missing)} of {len(wanted)} sequences, {_some(missing)}; looked for "
+            f"{missing[0]}.txt, {missing[0]}.parquet and {missing[0]}/{KEYPOINTS}. To score some sequences only, name "
+            "them with --sequences"
+        )
+    return [
+        SequenceFiles(name, found, found.parent.parent / "seqinfo.ini", path)
+        for name, found in wanted.items()
+        if (path := results[name]) is not None
+    ]
+
+
+def score_files(files: SequenceFiles, *, min_score: float = 0.0) -> TrackingScores:
+    """Score one sequence by MOT Challenge's rules; found boxes below `min_score` are left out.
+
+    Raises TableError for contents that are not of the format, ConfigError, StorageError.
+    """
+    num_frames = read_num_frames(str(files.seqinfo))
+    truth = read_mot(str(files.truth), num_frames=num_frames)
+    result = read_result(files.result, num_frames=num_frames, min_score=min_score)
+    return score_tracks(*score_pedestrians_only(truth, result))
+
+
+def read_result(path: Path, *, num_frames: int | None = None, min_score: float = 0.0) -> BoxTracks:
+    """The boxes of a result, MOT text or a keypoint table, with a score of `min_score` or more."""
+    if path.suffix == ".parquet":
+        return _read_keypoint_boxes(path, num_frames=num_frames, min_score=min_score)
+    boxes = read_mot(str(path), num_frames=num_frames)
+    return boxes.tracks().where(boxes.confidence >= min_score) if min_score > 0 else boxes.tracks()
+
+
+def _find_truths(truth: Path) -> dict[str, Path]:
+    """Sequence name -> ground truth, in natural order."""
+    if truth.is_file():
+        is_in_tree = truth.name == "gt.txt" and truth.parent.name == "gt"
+        return {truth.resolve().parent.parent.name if is_in_tree else truth.stem: truth}
+    if not truth.is_dir():
+        raise ConfigError(f"{truth}: no such file or folder")
+    if (truth / "gt" / "gt.txt").is_file():
+        return {truth.resolve().name: truth / "gt" / "gt.txt"}
+    found = {path.parent.parent.name: path for path in truth.glob("*/gt/gt.txt")}
+    found = found or {path.stem: path for path in truth.glob("*.txt")}
+    if not found:
+        raise ConfigError(
+            f"{truth}: no ground truth; it must be a gt.txt, a folder of SEQUENCE/gt/gt.txt or one of SEQUENCE.txt"
+        )
+    return {name: found[name] for name in sorted(found, key=natural_key)}
+
+
+def _find_result(result: Path, name: str, *, is_only: bool) -> Path | None:
+    """The result of a sequence; of the only one it may be `result` itself, whatever it is called."""
+    if result.is_file():
+        return result if is_only else None
+    candidates = [result / f"{name}.txt", result / f"{name}.parquet", result / name / KEYPOINTS]
+    if is_only:
+        candidates.append(result / KEYPOINTS)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NUM_NAMED]) + (", ..." if len(names) > NUM_NAMED else "")
+
+
+def _read_keypoint_boxes(path: Path, *, num_frames: int | None, min_score: float) -> BoxTracks:
+    columns = ["video_id", "frame_index", "track_id", "box_xyxy", "box_score"]
+    table = schemas.read_part(str(path), schemas.KEYPOINTS, columns=columns)
+    if len(videos := table["video_id"].unique()) > 1:
+        raise TableError(f"{path}: {len(videos)} videos; a result is of one sequence, as `choreai pose` writes it")
+    frame_index = table["frame_index"].to_numpy()
+    frame = _frame_numbers(path.with_name(FRAMES), frame_index)
+    if num_frames is not None and len(frame) and not 1 <= frame.min() <= frame.max() <= num_frames:
+        raise TableError(
+            f"{path}: frames {frame.min()} to {frame.max()}, but the sequence has frames 1 to {num_frames}; "
+            "is it the result of another sequence?"
+        )
+    boxes = table["box_xyxy"].combine_chunks().flatten().to_numpy().reshape(-1, 4).astype(np.float64)
+    tracks = BoxTracks(frame, table["track_id"].to_numpy().astype(np.int64), boxes)
+    return tracks.where(table["box_score"].to_numpy() >= min_score)
+
+
+def _frame_numbers(frames: Path, frame_index: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """MOT's frame numbers, from 1: those in the images' names (00000001.jpg), else the places in the video."""
+    numbers = _numbers_by_index(frames) if frames.is_file() else {}
+    if min(numbers.values(), default=0) < 1:
+        return frame_index.astype(np.int64) + 1
+    if unknown := set(frame_index.tolist()) - numbers.keys():
+        raise TableError(f"{frames}: frame_index {min(unknown)} is missing; it is not of the same run")
+    return np.array([numbers[index] for index in frame_index.tolist()], np.int64)
+
+
+def _numbers_by_index(frames: Path) -> dict[int, int]:
+    """frame_index -> the number in the image's name."""
+    try:
+        table = pq.read_table(frames, columns=["frame_index", "image_id"])
+    except (pa.ArrowException, OSError) as exc:
+        raise TableError(f"{frames}: no frames table of `choreai pose` ({exc}); run it again") from exc
+    return dict(zip(table["frame_index"].to_pylist(), map(_number_in, table["image_id"].to_pylist()), strict=True))
+
+
+def _number_in(image_id: str) -> int:
+    """-1 for a name that is no number."""
+    stem = PurePosixPath(image_id).stem
+    return int(stem) if stem.isascii() and stem.isdigit() else -1
