@@ -15,7 +15,7 @@ from choreai.errors import ConfigError
 
 COMMANDS = (
     "demo", "extract", "train", "tag", "pose", "show", "serve", "convert",
-    "search", "review", "report", "plan", "compact", "weights",
+    "search", "review", "report", "plan", "compact", "weights", "score-tracks",
 )  # fmt: skip
 
 

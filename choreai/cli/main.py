@@ -17,6 +17,7 @@ from choreai.cli.plan import plan_parser
 from choreai.cli.pose import pose_parser
 from choreai.cli.report import report_parser
 from choreai.cli.review import review_parser
+from choreai.cli.score_tracks import score_tracks_parser
 from choreai.cli.search import search_parser
 from choreai.cli.serve import serve_parser
 from choreai.cli.show import show_parser
@@ -40,6 +41,7 @@ Objective style tags for catalogs of dance videos.
   choreai plan       workers, hours and money for a catalog or a stream of uploads
   choreai compact    many small Parquet parts become few
   choreai weights    fetch, list, verify and mirror the weights of detectors and pose networks
+  choreai score-tracks  HOTA, IDF1 and identity switches of tracks against a MOT Challenge or DanceTrack ground truth
 
 A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and group for training), a folder of
 videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again to resume), 2 wrong input.
@@ -62,6 +64,7 @@ _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
     "weights": (weights_parser, "choreai.cli.weights:run"),
+    "score-tracks": (score_tracks_parser, "choreai.cli.score_tracks:run"),
 }
 
 
