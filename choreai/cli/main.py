@@ -41,7 +41,7 @@ Objective style tags for catalogs of dance videos.
   choreai plan       workers, hours and money for a catalog or a stream of uploads
   choreai compact    many small Parquet parts become few
   choreai weights    fetch, list, verify and mirror the weights of detectors and pose networks
-  choreai score-tracks  HOTA, IDF1 and identity switches of tracks against a MOT Challenge or DanceTrack ground truth
+  choreai score-tracks  HOTA, IDF1 and switches of tracks against a ground truth (MOT Challenge, DanceTrack)
 
 A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and group for training), a folder of
 videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again to resume), 2 wrong input.

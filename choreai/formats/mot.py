@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from choreai.arrays import BoolArray, Float64Array, IntArray
 from choreai.errors import ConfigError, StorageError, TableError
 from choreai.pose.tracking_scores import MATCH_IOU, BoxTracks, overlaps
 from choreai.storage import objects
@@ -26,25 +26,22 @@ DISTRACTORS = (2, 7, 8, 12)
 """Classes that look like people and are none to be tracked: on a vehicle, static, distractor, reflection. To find
 them is no mistake and no merit."""
 
-_IntArray = npt.NDArray[np.int64]
-_Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class MotBoxes:
     """The N lines of one file, in its order."""
 
-    frame: _IntArray
+    frame: IntArray
     """(N,), from 1."""
-    track_id: _IntArray
+    track_id: IntArray
     """(N,)."""
-    box_xywh: _Array
+    box_xywh: Float64Array
     """(N, 4)."""
-    confidence: _Array
+    confidence: Float64Array
     """(N,) of the detector; in a ground truth 0 means that the box is not to be scored."""
-    class_id: _IntArray
+    class_id: IntArray
     """(N,); -1 where the file tells none."""
-    visibility: _Array
+    visibility: Float64Array
     """(N,) in [0, 1]; -1 where the file tells none."""
 
     def __post_init__(self) -> None:
@@ -59,7 +56,7 @@ class MotBoxes:
         return len(self.frame)
 
     @classmethod
-    def from_tracks(cls, tracks: BoxTracks, confidence: _Array) -> "MotBoxes":
+    def from_tracks(cls, tracks: BoxTracks, confidence: Float64Array) -> "MotBoxes":
         """A result as the servers want it: ids and boxes, without class and visibility."""
         low, high = tracks.box_xyxy[:, :2], tracks.box_xyxy[:, 2:]
         unknown = np.full(len(tracks), -1)
@@ -141,9 +138,7 @@ def read_num_frames(seqinfo_uri: str) -> int | None:
     return length
 
 
-def _matches_distractor(
-    boxes: BoxTracks, is_distractor: npt.NDArray[np.bool_], result: BoxTracks
-) -> npt.NDArray[np.bool_]:
+def _matches_distractor(boxes: BoxTracks, is_distractor: BoolArray, result: BoxTracks) -> BoolArray:
     """(N,) for each found box. All true boxes take part in the matching, so that who stands before a reflection is not
     taken for it."""
     matched = np.zeros(len(result), bool)

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from choreai.arrays import Int32Array, IntArray
 from choreai.errors import ConfigError, TableError
 from choreai.formats.mot import read_mot, read_num_frames, score_pedestrians_only
 from choreai.natural_order import natural_key
 from choreai.pose.tracking_scores import BoxTracks, TrackingScores, score_tracks
-from choreai.tables import schemas
+from choreai.tables.parts import read_part
+from choreai.tables.schemas import KEYPOINTS, from_list_column
 
-KEYPOINTS = "keypoints.parquet"
-FRAMES = "frames.parquet"
+KEYPOINTS_FILE = "keypoints.parquet"
+FRAMES_FILE = "frames.parquet"
 """What `choreai pose` writes; the second has the images' names by frame_index."""
 NUM_NAMED = 3
 """How many of several are named in an error."""
@@ -50,8 +51,8 @@ def find_sequences(truth: Path, result: Path, *, only: Sequence[str] = ()) -> li
     if missing := [name for name, found in results.items() if found is None]:
         raise ConfigError(
             f"{result}: no result for {len(missing)} of {len(wanted)} sequences, {_some(missing)}; looked for "
-            f"{missing[0]}.txt, {missing[0]}.parquet and {missing[0]}/{KEYPOINTS}. To score some sequences only, name "
-            "them with --sequences"
+            f"{missing[0]}.txt, {missing[0]}.parquet and {missing[0]}/{KEYPOINTS_FILE}. To score some "
+            "sequences only, name them with --sequences"
         )
     return [
         SequenceFiles(name, found, found.parent.parent / "seqinfo.ini", path)
@@ -101,9 +102,9 @@ def _find_result(result: Path, name: str, *, is_only: bool) -> Path | None:
     """The result of a sequence; of the only one it may be `result` itself, whatever it is called."""
     if result.is_file():
         return result if is_only else None
-    candidates = [result / f"{name}.txt", result / f"{name}.parquet", result / name / KEYPOINTS]
+    candidates = [result / f"{name}.txt", result / f"{name}.parquet", result / name / KEYPOINTS_FILE]
     if is_only:
-        candidates.append(result / KEYPOINTS)
+        candidates.append(result / KEYPOINTS_FILE)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -113,22 +114,22 @@ def _some(names: list[str]) -> str:
 
 def _read_keypoint_boxes(path: Path, *, num_frames: int | None, min_score: float) -> BoxTracks:
     columns = ["video_id", "frame_index", "track_id", "box_xyxy", "box_score"]
-    table = schemas.read_part(str(path), schemas.KEYPOINTS, columns=columns)
+    table = read_part(str(path), KEYPOINTS, columns=columns)
     if len(videos := table["video_id"].unique()) > 1:
         raise TableError(f"{path}: {len(videos)} videos; a result is of one sequence, as `choreai pose` writes it")
     frame_index = table["frame_index"].to_numpy()
-    frame = _frame_numbers(path.with_name(FRAMES), frame_index)
+    frame = _frame_numbers(path.with_name(FRAMES_FILE), frame_index)
     if num_frames is not None and len(frame) and not 1 <= frame.min() <= frame.max() <= num_frames:
         raise TableError(
             f"{path}: frames {frame.min()} to {frame.max()}, but the sequence has frames 1 to {num_frames}; "
             "is it the result of another sequence?"
         )
-    boxes = table["box_xyxy"].combine_chunks().flatten().to_numpy().reshape(-1, 4).astype(np.float64)
+    boxes = from_list_column(table["box_xyxy"]).astype(np.float64)
     tracks = BoxTracks(frame, table["track_id"].to_numpy().astype(np.int64), boxes)
     return tracks.where(table["box_score"].to_numpy() >= min_score)
 
 
-def _frame_numbers(frames: Path, frame_index: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def _frame_numbers(frames: Path, frame_index: Int32Array) -> IntArray:
     """MOT's frame numbers, from 1: those in the images' names (00000001.jpg), else the places in the video."""
     numbers = _numbers_by_index(frames) if frames.is_file() else {}
     if min(numbers.values(), default=0) < 1:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
+
+from choreai.arrays import BoolArray, Float64Array, IntArray
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 """(A,) the IoUs from which two boxes count as one, from lenient to strict; HOTA is the mean over all of them."""
@@ -21,19 +22,17 @@ MATCH_IOU = 0.5
 """The one such threshold of IDF1, MOTA and the switches."""
 
 _EPSILON = np.finfo(np.float64).eps
-_IntArray = npt.NDArray[np.int64]
-_Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class BoxTracks:
     """N boxes of one sequence and whose they are, in any order."""
 
-    frame: _IntArray
+    frame: IntArray
     """(N,)."""
-    track_id: _IntArray
+    track_id: IntArray
     """(N,), once in a frame at most."""
-    box_xyxy: _Array
+    box_xyxy: Float64Array
     """(N, 4) in pixels."""
 
     def __post_init__(self) -> None:
@@ -53,7 +52,7 @@ class BoxTracks:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def where(self, keep: npt.NDArray[np.bool_]) -> "BoxTracks":
+    def where(self, keep: BoolArray) -> "BoxTracks":
         """The boxes for which `keep` (N,) is true."""
         return BoxTracks(self.frame[keep], self.track_id[keep], self.box_xyxy[keep])
 
@@ -62,13 +61,13 @@ class BoxTracks:
 class TrackingScores:
     """The counts of one sequence, or of several combined, and the scores that follow from them, all in [0, 1]."""
 
-    matches: _Array
+    matches: Float64Array
     """(A,) pairs of a true box and one of the result."""
-    missed: _Array
+    missed: Float64Array
     """(A,) true boxes without a pair."""
-    false: _Array
+    false: Float64Array
     """(A,) boxes of the result without a pair."""
-    association: _Array
+    association: Float64Array
     """(A,) over all matches, the share that their two tracks have in common, summed."""
     id_matches: int
     """Matches if every person had one id only, the best for them."""
@@ -117,10 +116,10 @@ class TrackingScores:
             "found_boxes": self.num_found,
         }
 
-    def _det_a(self) -> _Array:
+    def _det_a(self) -> Float64Array:
         return self.matches / np.maximum(1, self.matches + self.missed + self.false)
 
-    def _ass_a(self) -> _Array:
+    def _ass_a(self) -> Float64Array:
         return self.association / np.maximum(1, self.matches)
 
 
@@ -151,7 +150,7 @@ def combine_scores(scores: Sequence[TrackingScores]) -> TrackingScores:
     )
 
 
-def overlaps(boxes_T4: _Array, boxes_R4: _Array) -> _Array:
+def overlaps(boxes_T4: Float64Array, boxes_R4: Float64Array) -> Float64Array:
     """(T, R) IoU of boxes x0, y0, x1, y1; 0 with a box that has no area."""
     low = np.maximum(boxes_T4[:, None, :2], boxes_R4[None, :, :2])
     high = np.minimum(boxes_T4[:, None, 2:], boxes_R4[None, :, 2:])
@@ -166,9 +165,9 @@ def overlaps(boxes_T4: _Array, boxes_R4: _Array) -> _Array:
 class _Frame:
     """One frame; ids count from 0, without gaps."""
 
-    true_ids: _IntArray  # (T,)
-    found_ids: _IntArray  # (R,)
-    iou: _Array  # (T, R)
+    true_ids: IntArray  # (T,)
+    found_ids: IntArray  # (R,)
+    iou: Float64Array  # (T, R)
 
 
 def _frames(truth: BoxTracks, result: BoxTracks) -> Iterator[_Frame]:
@@ -182,20 +181,20 @@ def _frames(truth: BoxTracks, result: BoxTracks) -> Iterator[_Frame]:
         yield _Frame(true_ids[true], found_ids[found], overlaps(truth.box_xyxy[true], result.box_xyxy[found]))
 
 
-def _rows_by_frame(frame: _IntArray) -> dict[int, _IntArray]:
+def _rows_by_frame(frame: IntArray) -> dict[int, IntArray]:
     order = np.argsort(frame, kind="stable")
     numbers, starts = np.unique(frame[order], return_index=True)
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if len(frame) else {}
 
 
-def _count_boxes(frames: list[_Frame]) -> tuple[_Array, _Array]:
+def _count_boxes(frames: list[_Frame]) -> tuple[Float64Array, Float64Array]:
     """Of each true track and of each found one, the boxes."""
     true = np.concatenate([frame.true_ids for frame in frames] or [np.zeros(0, np.int64)])
     found = np.concatenate([frame.found_ids for frame in frames] or [np.zeros(0, np.int64)])
     return np.bincount(true).astype(np.float64), np.bincount(found).astype(np.float64)
 
 
-def _match_for_hota(frames: list[_Frame]) -> _Array:
+def _match_for_hota(frames: list[_Frame]) -> Float64Array:
     """(A, true tracks, found tracks) matches, chosen so that tracks that go together over the sequence win.
 
     The matching itself does not depend on the threshold; only the pairs that count do.
@@ -210,7 +209,7 @@ def _match_for_hota(frames: list[_Frame]) -> _Array:
     return matches
 
 
-def _align(frames: list[_Frame]) -> _Array:
+def _align(frames: list[_Frame]) -> Float64Array:
     """(true tracks, found tracks) how far two tracks go together, before any matching: a Jaccard index of IoUs."""
     true_count, found_count = _count_boxes(frames)
     together = np.zeros((len(true_count), len(found_count)))
@@ -222,7 +221,7 @@ def _align(frames: list[_Frame]) -> _Array:
     return together / (true_count[:, None] + found_count - together)
 
 
-def _associate(matches: _Array, frames: list[_Frame]) -> _Array:
+def _associate(matches: Float64Array, frames: list[_Frame]) -> Float64Array:
     """(A,) the sum of `TrackingScores.association`."""
     true_count, found_count = _count_boxes(frames)
     either = true_count[:, None] + found_count - matches
