@@ -140,9 +140,9 @@ def test_the_jobs_call_what_exists_with_flags_that_exist():
     specs = job_specs(manifests())
     assert len(specs) == 3
     for spec in specs:
-        python, flag, module, *arguments = spec["entrypoint"].split()
-        assert (python, flag) == ("python", "-m")
-        parsed = JOBS[module](None, "").parse_args(arguments)
+        program, job, *arguments = spec["entrypoint"].split()
+        assert program == "choreai"
+        parsed = JOBS[job](None).parse_args(arguments)
         assert (DEPLOY / Path(parsed.config).name).exists()
         assert getattr(parsed, "workers.num_workers") > 0  # automatic would count the nodes, and there are none yet
         assert spec["backoffLimit"] == 0  # a second run would end well and hide that the first did not
