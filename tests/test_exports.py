@@ -13,7 +13,7 @@ from tag_rows import tag_row, video_row, write_rows, write_tags
 from choreai.cli.main import main
 from choreai.errors import ConfigError
 from choreai.search.exports import export_lines
-from choreai.search.spreadsheet import neutralised, restored
+from choreai.search.spreadsheet import escape_formula, unescape_formula
 from choreai.storage import objects
 
 HOSTILE = ["=HYPERLINK(1)", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "＝1", "'=1", "''=1", "-", "\n=1"]
@@ -26,15 +26,15 @@ def exported(found: list[pa.Table], to, **settings: str) -> str:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_formula_is_neutralised_and_comes_back_whole(text):
-    assert neutralised(text).startswith("'")
-    assert neutralised(text) != text
-    assert restored(neutralised(text)) == text
+    assert escape_formula(text).startswith("'")
+    assert escape_formula(text) != text
+    assert unescape_formula(escape_formula(text)) == text
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_plain_text_stays_as_it_is(text):
-    assert neutralised(text) == text
-    assert restored(text) == text
+    assert escape_formula(text) == text
+    assert unescape_formula(text) == text
 
 
 def test_no_cell_of_a_csv_begins_a_formula_but_numbers_stay_numbers(tmp_path):
@@ -44,7 +44,7 @@ def test_no_cell_of_a_csv_begins_a_formula_but_numbers_stay_numbers(tmp_path):
     target = tmp_path / "found.csv"
     assert main(["search", "--output", str(tmp_path), "--format", "csv", "--to", str(target)]) == 0
     rows = list(csv.DictReader(io.StringIO(target.read_bytes().decode(), newline="")))
-    assert sorted(restored(row["video_id"]) for row in rows) == sorted([*HOSTILE, "plain"])
+    assert sorted(unescape_formula(row["video_id"]) for row in rows) == sorted([*HOSTILE, "plain"])
     for row in rows:
         for name in ("video_id", "style", "best_style"):
             assert row[name][0] not in "=+-@\t\r\n＝"

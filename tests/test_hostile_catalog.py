@@ -124,7 +124,7 @@ def test_an_endpoint_with_a_password_is_not_repeated_by_a_failing_store(monkeypa
     import sys
 
     program = (
-        "from choreai.store import objects\n"
+        "from choreai.storage import objects\n"
         "try:\n    objects.read_object('s3://bucket/key')\n"
         "except Exception as exc:\n    print(repr(exc), exc)\n"
     )

@@ -261,9 +261,9 @@ def test_small_reads_share_one_request(s3_uri: str, monkeypatch: pytest.MonkeyPa
     requests: list[tuple[int, int]] = []
     get_range = s3._get_range
 
-    def counted(info: ObjectInfo, place: s3.S3Place, start: int, stop: int) -> bytes:
+    def counted(info: ObjectInfo, location: s3.S3Location, start: int, stop: int) -> bytes:
         requests.append((start, stop))
-        return get_range(info, place, start, stop)
+        return get_range(info, location, start, stop)
 
     monkeypatch.setattr(s3, "_get_range", counted)
     with open_object(f"{s3_uri}/a") as file:
@@ -313,7 +313,7 @@ def test_a_missing_bucket_is_named_with_its_remedy(s3_server: str) -> None:
 
 @pytest.mark.s3
 def test_an_impossible_bucket_name_is_unusable(s3_server: str) -> None:
-    with pytest.raises(ObjectUnusableError, match="no valid bucket"):
+    with pytest.raises(ObjectUnusableError, match="not a valid bucket"):
         stat_object("s3://not a bucket!/a")
 
 

@@ -24,7 +24,7 @@ class NumberShard:
     def shard_id(self) -> str:
         return "-".join(map(str, self.numbers))
 
-    def narrowed(self) -> list["NumberShard"]:
+    def split_by_video(self) -> list["NumberShard"]:
         return [NumberShard((number,)) for number in self.numbers]
 
 
@@ -103,7 +103,7 @@ def run_numbers(
         {"accidents": accidents or {}, "num_expected": num_expected},
         num_workers=num_workers,
         resources=WorkerResources(num_cpus=num_cpus, num_gpus=num_gpus),
-        narrow=NumberShard.narrowed,
+        narrow=NumberShard.split_by_video,
     )
     shards = (NumberShard(tuple(range(i * size, (i + 1) * size))) for i in range(num_shards))
     outcomes = list(pool.run(shards))
@@ -197,7 +197,7 @@ def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(t
     monkeypatch.setattr("choreai.cluster.pool.time", clock)
     pool = WorkerPool(
         NumberWorker, str(tmp_path), {"accidents": {}, "num_expected": 0}, num_workers=1, resources=WorkerResources(),
-        narrow=NumberShard.narrowed, stop_at=10.0,
+        narrow=NumberShard.split_by_video, stop_at=10.0,
     )  # fmt: skip
     planned = []
 
@@ -217,7 +217,7 @@ def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(t
 def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(tmp_path, monkeypatch):
     monkeypatch.setattr("choreai.cluster.pool.ray.wait", None)
     pool = WorkerPool(
-        NumberWorker, str(tmp_path), {}, num_workers=1, resources=WorkerResources(), narrow=NumberShard.narrowed,
+        NumberWorker, str(tmp_path), {}, num_workers=1, resources=WorkerResources(), narrow=NumberShard.split_by_video,
         stop_at=0.0,
     )  # fmt: skip
     assert list(pool.run(iter([NumberShard((1,))]))) == []

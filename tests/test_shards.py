@@ -67,8 +67,8 @@ def test_the_same_work_always_gets_the_same_name_and_other_work_another():
     assert [len(s.videos) for s in (first, second)] == [2, 1]
     again = planned(pending_videos(catalog_of("a", "b", "c"), known(), retry_quarantined=False).videos)
     assert [s.shard_id for s in again] == [first.shard_id, second.shard_id]
-    retried = PoseShard.of(first.videos, (2, 1), pose_fingerprint=FINGERPRINT)
-    refitted = PoseShard.of(first.videos, (1, 1), pose_fingerprint="0" * 16)
+    retried = PoseShard.from_videos(first.videos, (2, 1), pose_fingerprint=FINGERPRINT)
+    refitted = PoseShard.from_videos(first.videos, (1, 1), pose_fingerprint="0" * 16)
     assert len({first.shard_id, retried.shard_id, refitted.shard_id}) == 3
 
 
@@ -82,7 +82,7 @@ def test_a_finished_shard_leaves_the_cuts_of_the_others_where_they_were():
 
 def test_a_narrowed_shard_holds_each_video_once():
     (shard,) = planned(pending_videos(catalog_of("a", "b"), known(), retry_quarantined=False).videos)
-    assert [s.videos for s in shard.narrowed(pose_fingerprint=FINGERPRINT)] == [(v,) for v in shard.videos]
+    assert [s.videos for s in shard.split_by_video(pose_fingerprint=FINGERPRINT)] == [(v,) for v in shard.videos]
 
 
 def test_tag_shards_follow_the_keypoint_parts():

@@ -109,7 +109,7 @@ def _by_jobs(uri: str, output: str, model_uri: str, pose_id: str) -> tuple[Keypo
     info = objects.stat_object(uri)
     assert info is not None
     video = Video("video", uri, info.content_id)
-    shard = PoseShard.of((video,), (1,), pose_fingerprint=pose_id)
+    shard = PoseShard.from_videos((video,), (1,), pose_fingerprint=pose_id)
     poses = PoseWorker(output, settings=SETTINGS, pose_fingerprint=pose_id, run_id="run")
     poses.setup()
     poses.process(shard)

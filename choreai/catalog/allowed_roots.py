@@ -1,4 +1,4 @@
-"""Where the videos of a catalog may lie: whoever writes a catalog should not choose what a worker reads."""
+"""Allowed roots: whoever writes a catalog should not choose what a worker reads."""
 
 import os
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from choreai.storage.uris import locate
+from choreai.storage.uris import parse_uri
 
 
-def is_outside(uris: pa.Array, roots: Sequence[str]) -> pa.Array:
-    """For each URI whether it lies under none of `roots` (folders, buckets or prefixes).
+def is_outside(uris: pa.Array, allowed_roots: Sequence[str]) -> pa.Array:
+    """Return for each URI whether it is under none of `allowed_roots` (folders, buckets or prefixes).
 
     Links and '..' in paths are followed; keys have neither.
     """
-    prefixes = [f"{_real(root).rstrip('/')}/" for root in roots]
+    prefixes = [f"{_resolve_links(root).rstrip('/')}/" for root in allowed_roots]
     inside = pa.array(np.zeros(len(uris), np.bool_))
-    # Most are s3:// and need no look one by one.
+    # Most are s3:// and need not be resolved one by one.
     on_s3 = pc.starts_with(uris, "s3://")
-    real = uris if pc.all(on_s3).as_py() else pa.array([_real(uri) for uri in uris.to_pylist()], pa.string())
+    real = uris if pc.all(on_s3).as_py() else pa.array([_resolve_links(uri) for uri in uris.to_pylist()], pa.string())
     for prefix in prefixes:
         inside = pc.or_(inside, pc.starts_with(real, prefix))
     return pc.invert(inside)
 
 
-def _real(uri: str) -> str:
-    place = locate(uri)
-    return os.path.realpath(place) if isinstance(place, str) else f"s3://{place.bucket}/{place.key}"
+def _resolve_links(uri: str) -> str:
+    location = parse_uri(uri)
+    return os.path.realpath(location) if isinstance(location, str) else f"s3://{location.bucket}/{location.key}"

@@ -1,6 +1,6 @@
 """Catalogs: tables of videos, read from CSV, JSONL, Parquet, a folder or a bucket prefix, and checked.
 
-The first step of every job. Rows stay in Arrow from here on, for a catalog may have ten million of them; only
+The first step of every job. Rows stay in Arrow from here on, since a catalog may have ten million of them; only
 the few rows that a worker gets become `Video` objects.
 """
 
@@ -23,11 +23,11 @@ from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, w
 
 CATALOG_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 UNAVAILABLE = "unavailable: "
-"""What the content id of a video that cannot be looked at begins with; the reason follows."""
+"""Prefix of the content id of a video that cannot be read; the reason follows."""
 _OUTSIDE = f"{UNAVAILABLE}outside of allowed_roots; move the video, or add its folder or prefix there"
 
 _STAT_ROWS = 8192
-_LOOK_AT_ONCE = 1 << 20
+_ROWS_AT_ONCE = 1 << 20
 _NO_STRING = pa.scalar(None, pa.string())
 _ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.\-]*://)"
 _PLAINLY_FINE = r"^(s3://[^/@?]+/[^?]*$|file:///[^?]*$)"
@@ -43,7 +43,7 @@ class Video:
     video_id: str
     uri: str
     content_id: str
-    """Which bytes: see `ObjectInfo.content_id`; or `UNAVAILABLE` and why."""
+    """Version of the bytes, see `ObjectInfo.content_id`; or `UNAVAILABLE` and the reason."""
     label: str | None = None
     group: str | None = None
     """Dancer or source; never split across train and test."""
@@ -51,7 +51,7 @@ class Video:
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """The videos of a job: `table` has `CATALOG_SCHEMA`, unique ids, absolute URIs, and nulls for blanks."""
+    """The videos of a job: `table` has `CATALOG_SCHEMA`, unique ids, absolute URIs, and null for blank values."""
 
     uri: str
     table: pa.Table
@@ -64,7 +64,7 @@ class Catalog:
         return self.table.num_rows
 
     def videos(self) -> Iterator[Video]:
-        """The rows, one at a time. Raises `ValueError` at one without content id (see `with_content_ids`)."""
+        """Yield the rows. Raises `ValueError` at one without a content id (see `with_content_ids`)."""
         for batch in self.table.to_batches(max_chunksize=_STAT_ROWS):
             for row in batch.to_pylist():
                 if row["content_id"] is None:
@@ -72,18 +72,18 @@ class Catalog:
                 yield Video(**row)
 
     def select(self, rows: BoolArray | IntArray) -> "Catalog":
-        """The catalog of some rows: a mask over all of them, or their indices in the order wanted."""
+        """Return the catalog of some rows: a mask over all rows, or indices in the order wanted."""
         chosen = self.table.filter if rows.dtype == np.bool_ else self.table.take
         return Catalog(self.uri, chosen(pa.array(rows)))
 
 
 def read_catalog(uri: str) -> Catalog:
-    """The catalog at `uri`, every row of it checked.
+    """Read the catalog at `uri` and check every row.
 
     A .csv, .jsonl or .parquet file with video_id and uri, and label, group and content_id where it has them
     (other columns are dropped); or a folder or bucket prefix, whose videos are found by extension (hidden
     files are not) and named by their path in it, in order. Relative URIs count from the catalog's own folder.
-    Labels and groups lose the blanks around them. Raises `CatalogError`, which names catalog, row and remedy.
+    Labels and groups are stripped. Raises `CatalogError`, which names catalog, row and remedy.
     """
     try:
         check_uri(uri)
@@ -91,26 +91,26 @@ def read_catalog(uri: str) -> Catalog:
         raise CatalogError(f"catalog {exc}") from exc
     if uri.lower().endswith(".csv"):
         try:
-            return _catalog(uri, read_plain_csv(uri))
-        except CatalogError:  # quotes, or a mistake: the careful reader takes it, or says what is wrong and where
+            return _build_catalog(uri, read_plain_csv(uri))
+        except CatalogError:  # quotes, or a mistake: the careful reader copes, or says what is wrong and where
             pass
-    return _catalog(uri, read_rows(uri))
+    return _build_catalog(uri, read_rows(uri))
 
 
-def _catalog(uri: str, batches: Iterator[CatalogRows]) -> Catalog:
-    """The rows of all batches, checked and tidied one batch at a time."""
+def _build_catalog(uri: str, batches: Iterator[CatalogRows]) -> Catalog:
+    """Return the catalog of all batches, each checked and cleaned in turn."""
     base = parent_uri(uri)
-    tidy: list[pa.Table] = []
+    clean: list[pa.Table] = []
     places: list[pa.Array] = []
     for rows in batches:
         _check_values(rows)
-        columns = {name: _trimmed(rows.table[name]) for name in ("label", "group", "content_id")}
-        columns |= {"video_id": rows.table["video_id"], "uri": _absolute(rows, base=base)}
-        tidy.append(pa.table([columns[name] for name in COLUMNS], schema=CATALOG_SCHEMA))
+        columns = {name: _trim(rows.table[name]) for name in ("label", "group", "content_id")}
+        columns |= {"video_id": rows.table["video_id"], "uri": _make_absolute(rows, base=base)}
+        clean.append(pa.table([columns[name] for name in COLUMNS], schema=CATALOG_SCHEMA))
         places.append(rows.table["place"].combine_chunks())
-    if not tidy:
+    if not clean:
         raise CatalogError(f"{uri}: the catalog is empty; it needs at least one row with video_id and uri")
-    table = pa.concat_tables(tidy)
+    table = pa.concat_tables(clean)
     found = table.select(["video_id", "uri"]).append_column("place", pa.chunked_array(places))
     _check_unique(CatalogRows(uri, rows.counted_in, found))
     return Catalog(uri, table)
@@ -123,17 +123,17 @@ def with_content_ids(
     num_threads: int = 32,
     on_videos: Callable[[int], object] | None = None,
 ) -> Catalog:
-    """The catalog with a content id in every row: where there was none, the object's own.
+    """Return the catalog with a content id in every row: the object's own where the catalog has none.
 
-    A video outside of `allowed_roots` (none: everywhere is allowed) is not looked at; it and one that cannot be
-    looked at get `UNAVAILABLE` and the reason, and become quarantine rows later. Raises `StorageError` where it is
-    the store that fails (no credentials, no answer), for that is no video's fault. `on_videos` is told now and then
-    how many more are done, from this thread.
+    A video outside `allowed_roots` (empty: anywhere is allowed) is never opened; it and one that cannot be read get
+    `UNAVAILABLE` and the reason, and are quarantined later. Raises `StorageError` if the store itself fails (no
+    credentials, no answer), which is not the video's fault. `on_videos` is called now and then, in this thread, with
+    the number of videos done since the last call.
     """
     chunks = []
     with ThreadPoolExecutor(num_threads) as pool:
-        for start in range(0, len(catalog), _LOOK_AT_ONCE):
-            rows = catalog.table.slice(start, _LOOK_AT_ONCE)
+        for start in range(0, len(catalog), _ROWS_AT_ONCE):
+            rows = catalog.table.slice(start, _ROWS_AT_ONCE)
             uris, ids = rows["uri"].combine_chunks(), rows["content_id"].combine_chunks()
             if allowed_roots:
                 ids = pc.if_else(is_outside(uris, allowed_roots), _OUTSIDE, ids)
@@ -141,14 +141,16 @@ def with_content_ids(
                 ids = pc.coalesce(ids, listed_content_ids(pc.if_else(ids.is_null(), uris, _NO_STRING)))
             if on_videos is not None:
                 on_videos(len(ids) - ids.null_count)
-            chunks.append(_looked_up(uris, ids, pool, on_videos))
+            chunks.append(_look_up_content_ids(uris, ids, pool, on_videos))
     position = COLUMNS.index("content_id")
     filled = pa.chunked_array(chunks, pa.string())
     return Catalog(catalog.uri, catalog.table.set_column(position, CATALOG_SCHEMA.field(position), filled))
 
 
-def _looked_up(uris: pa.Array, ids: pa.Array, pool: Executor, on_videos: Callable[[int], object] | None) -> pa.Array:
-    """`ids`, each null replaced by what the object at that place of `uris` says."""
+def _look_up_content_ids(
+    uris: pa.Array, ids: pa.Array, pool: Executor, on_videos: Callable[[int], object] | None
+) -> pa.Array:
+    """Return `ids` with each null replaced by the content id of the object at the same place in `uris`."""
     places = _indices(ids.is_null())
     for start in range(0, len(places), _STAT_ROWS):  # or the executor would queue a million at once
         some = places[start : start + _STAT_ROWS]
@@ -186,14 +188,14 @@ def _check_values(rows: CatalogRows) -> None:
         lengths = pc.binary_length(rows.table[name])
         if (index := _first(pc.greater(lengths, limit))) is not None:
             raise rows.error(index, f"{name} has {lengths[index].as_py()} bytes, {limit} are allowed; shorten it")
-    for index in _indices(_needs_a_look(rows.table["uri"])):
+    for index in _indices(_needs_check(rows.table["uri"])):
         try:
             check_uri(rows.table["uri"][index].as_py())
         except ConfigError as exc:
             raise rows.error(index, str(exc)) from exc
 
 
-def _needs_a_look(uris: pa.ChunkedArray) -> pa.ChunkedArray:
+def _needs_check(uris: pa.ChunkedArray) -> pa.ChunkedArray:
     with_scheme = pc.match_substring_regex(uris, r"^[A-Za-z][A-Za-z0-9+.\-]*://")
     suspect = pc.or_(with_scheme, pc.match_substring_regex(uris, _MAYBE_SECRET))
     return pc.and_not(suspect, pc.match_substring_regex(uris, _PLAINLY_FINE))
@@ -221,28 +223,28 @@ def _check_unique(rows: CatalogRows) -> None:
         first_seen[video_id] = int(index)
 
 
-def _absolute(rows: CatalogRows, *, base: str) -> pa.ChunkedArray:
-    """The uri column, relative ones resolved: most in one vectorised join, those with dots one by one."""
+def _make_absolute(rows: CatalogRows, *, base: str) -> pa.ChunkedArray:
+    """Return the uri column with relative URIs resolved: most in one vectorised join, those with dots one by one."""
     prefix = pa.scalar(join_uri(resolve_uri(base, against="."), ""))
     chunks, start = [], 0
     for chunk in rows.table["uri"].chunks:
         relative = pc.invert(pc.match_substring_regex(chunk, _ABSOLUTE))
         full = pc.if_else(relative, pc.binary_join_element_wise(prefix, chunk, ""), chunk)
         dotted = pc.and_(relative, pc.match_substring_regex(chunk, _DOTTED))
-        resolved = [_resolved(rows, start + int(index), base=base) for index in _indices(dotted)]
+        resolved = [_resolve(rows, start + int(index), base=base) for index in _indices(dotted)]
         chunks.append(pc.replace_with_mask(full, dotted, pa.array(resolved, pa.string())))
         start += len(chunk)
     return pa.chunked_array(chunks, pa.string())
 
 
-def _resolved(rows: CatalogRows, index: int, *, base: str) -> str:
+def _resolve(rows: CatalogRows, index: int, *, base: str) -> str:
     try:
         return resolve_uri(rows.table["uri"][index].as_py(), against=base)
     except ConfigError as exc:
         raise rows.error(index, str(exc)) from exc
 
 
-def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _trim(column: pa.ChunkedArray) -> pa.ChunkedArray:
     trimmed = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), _NO_STRING, trimmed)
 

@@ -1,6 +1,6 @@
-"""The fast reader of CSV catalogs: for files that need no quotes, which most of the very large ones are.
+"""A fast reader for CSV catalogs without quotes, which most of the very large ones are.
 
-It gives up where a file is anything but plain, and `choreai.catalog.rows` reads it with care.
+It gives up on any file that is not plain, and `choreai.catalog.rows` reads that one more carefully.
 """
 
 import codecs
@@ -23,9 +23,9 @@ class NotPlainError(CatalogError):
 
 
 def read_plain_csv(uri: str) -> Iterator[CatalogRows]:
-    """The rows of a CSV file, a batch at a time. Their places count no blank lines: for messages, read it with care.
+    """Yield the rows of a CSV file, a batch at a time. Their line numbers skip blank lines, so are not for messages.
 
-    Raises `NotPlainError` where there are quotes in a column that matters, or lines of several lengths.
+    Raises `NotPlainError` if there are quotes in a column that is read, or lines of different lengths.
     """
     import pyarrow.csv
 
@@ -33,7 +33,7 @@ def read_plain_csv(uri: str) -> Iterator[CatalogRows]:
         raise NotPlainError(f"{uri}: no file")
     with open_object(uri) as file:
         header = file.readline().removeprefix(codecs.BOM_UTF8).decode(errors="replace")
-        names = next(csv.reader([header]), []) if header.count("\r") <= 1 else []  # line ends of another age
+        names = next(csv.reader([header]), []) if header.count("\r") <= 1 else []  # line ends of the old Mac OS
         if any(names.count(name) > 1 for name in COLUMNS) or not {"video_id", "uri"} <= set(names):
             raise NotPlainError(f"{uri}: an unusual header")
         convert = pyarrow.csv.ConvertOptions(
@@ -46,12 +46,12 @@ def read_plain_csv(uri: str) -> Iterator[CatalogRows]:
                 pyarrow.csv.ParseOptions(quote_char=False),
                 convert,
             )
-            yield from _numbered(uri, reader)
+            yield from _number_rows(uri, reader)
         except pa.ArrowInvalid as exc:
             raise NotPlainError(f"{uri}: {exc}") from exc
 
 
-def _numbered(uri: str, batches: Iterator[pa.RecordBatch]) -> Iterator[CatalogRows]:
+def _number_rows(uri: str, batches: Iterator[pa.RecordBatch]) -> Iterator[CatalogRows]:
     line = 2
     for batch in batches:
         if any(pc.any(pc.match_substring(batch[name], '"')).as_py() for name in COLUMNS):

@@ -1,6 +1,6 @@
-"""The rows of a catalog as they stand in a CSV, JSONL or Parquet file, a folder or a bucket prefix.
+"""The rows of a catalog as they are in a CSV, JSONL or Parquet file, a folder or a bucket prefix.
 
-Each comes with its place, so that `choreai.catalog.catalog`, which judges them, can say where a bad one is.
+Each row carries its place, so that `choreai.catalog.catalog`, which checks the values, can say where a bad one is.
 """
 
 import codecs
@@ -50,27 +50,25 @@ _Row = tuple[int, str | None, str | None, str | None, str | None, str | None]
 
 @dataclass(frozen=True, eq=False)
 class CatalogRows:
-    """Some of a catalog's rows as found: `table` has `place` (int64, from 1) and `COLUMNS` (strings or null)."""
+    """Some rows of a catalog as found: `table` has `place` (int64, from 1) and `COLUMNS` (strings or null)."""
 
     uri: str
     counted_in: Literal["line", "row", "file"]
     table: pa.Table
 
     def where(self, index: int) -> str:
-        """How a person finds row `index` again."""
+        """Return the place of row `index` as a person would look it up."""
         if self.counted_in == "file":
             return f"file {self.table['uri'][index].as_py()!r}"
         return f"{self.counted_in} {self.table['place'][index].as_py()}"
 
     def error(self, index: int, problem: str) -> CatalogError:
-        """An error that says where row `index` is."""
+        """Return an error that says where row `index` is."""
         return CatalogError(f"{self.uri}, {self.where(index)}: {problem}")
 
 
 def read_rows(uri: str) -> Iterator[CatalogRows]:
-    """All rows, a batch at a time. Raises `CatalogError` where `uri` is no catalog or cannot be read as its name
-    says.
-    """
+    """Yield all rows, a batch at a time. Raises `CatalogError` if `uri` is not a catalog or not what its name says."""
     if is_folder(uri):
         yield _read_listing(uri)
         return
@@ -84,7 +82,7 @@ def read_rows(uri: str) -> Iterator[CatalogRows]:
         if extension == ".parquet":
             batches = _parquet_batches(uri, file)
         else:
-            batches = _batches(uri, _csv_rows(uri, file) if extension == ".csv" else _json_rows(uri, file))
+            batches = _to_batches(uri, _csv_rows(uri, file) if extension == ".csv" else _json_rows(uri, file))
         for batch in batches:
             yield CatalogRows(uri, "row" if extension == ".parquet" else "line", pa.Table.from_batches([batch]))
 
@@ -100,16 +98,16 @@ def _read_listing(uri: str) -> CatalogRows:
         (place, info.uri.removeprefix(folder), info.uri, None, None, info.content_id)
         for place, info in enumerate(found, start=1)
     )
-    table = pa.Table.from_batches(_batches(uri, rows), schema=_SCHEMA)
+    table = pa.Table.from_batches(_to_batches(uri, rows), schema=_SCHEMA)
     if not table.num_rows:
         raise CatalogError(f"{uri}: no videos in this folder; looked for {' '.join(VIDEO_EXTENSIONS)}")
     ids = table["video_id"]
     if not pc.all(pc.less(ids.slice(0, len(ids) - 1), ids.slice(1)), min_count=0).as_py():
-        table = table.sort_by("video_id")  # a folder's order is not the same everywhere; a bucket's is this one
+        table = table.sort_by("video_id")  # folders list in any order, buckets in this one
     return CatalogRows(uri, "file", table)
 
 
-def _batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
+def _to_batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
     while chunk := list(islice(rows, _BATCH_ROWS)):
         places, *columns = zip(*chunk, strict=True)
         try:
@@ -119,7 +117,7 @@ def _batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch(arrays, schema=_SCHEMA)
 
 
-def _lines(uri: str, file: BinaryIO) -> Iterator[str]:
+def _decode_lines(uri: str, file: BinaryIO) -> Iterator[str]:
     for number, line in enumerate(file, start=1):
         try:
             yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
@@ -129,7 +127,7 @@ def _lines(uri: str, file: BinaryIO) -> Iterator[str]:
 
 
 def _csv_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
-    reader = csv.reader(_lines(uri, file), strict=True)
+    reader = csv.reader(_decode_lines(uri, file), strict=True)
     header: list[str] | None = None
     line = 1
     try:
@@ -155,7 +153,7 @@ def _csv_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
 
 
 def _json_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
-    for line, text in enumerate(_lines(uri, file), start=1):
+    for line, text in enumerate(_decode_lines(uri, file), start=1):
         if not text.strip():
             continue
         try:
@@ -217,7 +215,7 @@ def _check_type(uri: str, field: pa.Field) -> None:
 
 def _check_columns(where: str, names: Collection[str]) -> None:
     if missing := [name for name in _REQUIRED if name not in names]:
-        remedies = [f"rename {old!r} to {name!r}" for name in missing if (old := _meant(name, names))]
+        remedies = [f"rename {old!r} to {name!r}" for name in missing if (old := _similar_name(name, names))]
         if len(names) == 1 and any(mark in str(*names) for mark in ";\t|"):
             remedies = ["separate the columns by commas"]
         found = ", ".join(map(repr, names)) or "none"
@@ -232,8 +230,8 @@ def _check_unrepeated(uri: str, names: list[str]) -> None:
             raise CatalogError(f"{uri}: {names.count(name)} columns are called {name!r}; keep one")
 
 
-def _meant(name: str, names: Collection[str]) -> str | None:
-    """The column that its owner most likely meant as `name`."""
+def _similar_name(name: str, names: Collection[str]) -> str | None:
+    """Return the name in `names` that was most likely meant as `name`."""
     plain = {other.strip().lower().replace(" ", "_").replace("-", "_"): other for other in names}
     others = [other for other in plain if other not in COLUMNS or other == name]
     for candidate in (name, *_OFTEN_CALLED[name], *difflib.get_close_matches(name, others, n=1)):

@@ -1,6 +1,6 @@
 """Shards: which videos are still to be done, and how they are handed out.
 
-A shard is the unit of retry and of output. Its id hashes what it holds, so the same work always gets the same
+A shard is the unit of retry and of output. Its id is a hash of what it holds, so the same work always gets the same
 name, whoever plans it.
 """
 
@@ -28,24 +28,25 @@ class PoseShard:
     shard_id: str
     videos: tuple[Video, ...]
     attempts: tuple[int, ...]
-    """For each video, the how-manieth try this is, from 1: a retried video makes a new shard id."""
+    """Attempt number of each video, starting at 1: a retried video makes a new shard id."""
 
     @classmethod
-    def of(cls, videos: tuple[Video, ...], attempts: tuple[int, ...], *, pose_fingerprint: str) -> "PoseShard":
+    def from_videos(cls, videos: tuple[Video, ...], attempts: tuple[int, ...], *, pose_fingerprint: str) -> "PoseShard":
+        """Return the shard of these videos, with its id."""
         members = [[v.video_id, v.content_id, n] for v, n in zip(videos, attempts, strict=True)]
         shard_id = fingerprint({"pose_fingerprint": pose_fingerprint, "members": members})
         return cls(shard_id, videos, attempts)
 
-    def narrowed(self, *, pose_fingerprint: str) -> list["PoseShard"]:
-        """One shard per video, to find the one that kills its worker."""
+    def split_by_video(self, *, pose_fingerprint: str) -> list["PoseShard"]:
+        """Return one shard per video, to find the one that kills its worker."""
         return [
-            PoseShard.of((video,), (attempt,), pose_fingerprint=pose_fingerprint)
+            PoseShard.from_videos((video,), (attempt,), pose_fingerprint=pose_fingerprint)
             for video, attempt in zip(self.videos, self.attempts, strict=True)
         ]
 
 
 def latest_attempts(videos: pa.Table) -> pa.Table:
-    """Of a videos table's rows, for each (video_id, content_id) the one with the most attempts."""
+    """Return, of the rows of a videos table, the one with the most attempts for each (video_id, content_id)."""
     ordered = videos.sort_by([("attempts", "ascending")])
     others = [name for name in videos.column_names if name not in KEY]
     grouped = ordered.group_by(KEY, use_threads=False).aggregate([(name, "last") for name in others])
@@ -54,22 +55,22 @@ def latest_attempts(videos: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """What of a catalog is still to be done."""
+    """The part of a catalog that is still to be done."""
 
     videos: pa.Table
-    """The catalog's columns, in catalog order, and `attempts`: the number the next try has."""
+    """The catalog's columns, in catalog order, and `attempts`: the number of the next attempt, from 1."""
     num_done: int
-    """Catalog rows that have poses, or nobody in view."""
+    """Catalog rows that have poses, or no person in view."""
     num_quarantined: int
     """Catalog rows that failed before and are not tried again."""
 
 
 def pending_videos(catalog: Catalog, known: pa.Table | pa.RecordBatchReader, *, retry_quarantined: bool) -> Pending:
-    """The catalog's videos without a row in `known` for the same bytes.
+    """Return the catalog's videos that have no row in `known` for the same bytes.
 
     `known` needs the videos table's columns video_id, content_id, status and attempts; a reader is streamed.
     """
-    latest = _LatestAttempts.of(known)
+    latest = _LatestAttempts.from_rows(known)
     wanted, attempts, num_quarantined = [pa.array([], pa.bool_())], [pa.array([], pa.int32())], 0
     for start in range(0, len(catalog), _KEYS_AT_ONCE):
         tried, failed = latest.look_up(catalog.table.slice(start, _KEYS_AT_ONCE))
@@ -87,7 +88,7 @@ def pending_videos(catalog: Catalog, known: pa.Table | pa.RecordBatchReader, *, 
 
 @dataclass(frozen=True, eq=False)
 class _LatestAttempts:
-    """What is known of each (video_id, content_id), by 128 bits of hash in 21 bytes: tens of millions fit.
+    """The last attempt at each (video_id, content_id), in 21 bytes with 128 bits of hash: tens of millions fit.
 
     Sorted by `first`. Two keys that share it (one chance in a million for ten million videos) hide each other from
     `look_up`, and at worst one is processed again.
@@ -99,8 +100,9 @@ class _LatestAttempts:
     quarantined: BoolArray
 
     @classmethod
-    def of(cls, known: pa.Table | pa.RecordBatchReader) -> "_LatestAttempts":
-        parts = [_hash_keys(rows, ", attempts, status = 'quarantined' AS quarantined") for rows in _pieces(known)]
+    def from_rows(cls, known: pa.Table | pa.RecordBatchReader) -> "_LatestAttempts":
+        """Return the last attempts among rows of a videos table."""
+        parts = [_hash_keys(rows, ", attempts, status = 'quarantined' AS quarantined") for rows in _rebatch(known)]
         columns = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
         order = np.lexsort((columns["attempts"], columns["first"]))
         for name, column in columns.items():
@@ -111,7 +113,7 @@ class _LatestAttempts:
         return cls(**columns)
 
     def look_up(self, keys: pa.Table) -> tuple[Int32Array, BoolArray]:
-        """For each row of `keys` its attempts so far (0: none), and whether the last of them failed."""
+        """Return for each row of `keys` its attempts so far (0: none), and whether the last of them failed."""
         tried, failed = np.zeros(len(keys), np.int32), np.zeros(len(keys), np.bool_)
         if not len(self.first):
             return tried, failed
@@ -125,8 +127,8 @@ class _LatestAttempts:
         return tried, failed
 
 
-def _pieces(rows: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """The rows, about `_KEYS_AT_ONCE` at a time: parts hold a few rows, or a million."""
+def _rebatch(rows: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Yield the rows about `_KEYS_AT_ONCE` at a time: parts hold a few rows, or a million."""
     held: list[pa.RecordBatch] = []
     num_held = 0
     for batch in rows.to_batches() if isinstance(rows, pa.Table) else rows:
@@ -139,7 +141,7 @@ def _pieces(rows: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 
 def _hash_keys(rows: pa.Table, more: str = "") -> dict[str, npt.NDArray[Any]]:
-    """Two hashes of each row's key, in order, and the columns that `more` names."""
+    """Return two hashes of each row's key, in order, and the columns that `more` names."""
     import duckdb
 
     query = f"hash(video_id, content_id) AS first, hash(content_id, video_id) AS second{more}"
@@ -150,16 +152,16 @@ def _hash_keys(rows: pa.Table, more: str = "") -> dict[str, npt.NDArray[Any]]:
 
 
 def plan_shards(pending: pa.Table, *, videos_per_shard: int, pose_fingerprint: str) -> Iterator[PoseShard]:
-    """Shards of up to `videos_per_shard` pending videos, in order, made one at a time.
+    """Yield shards of up to `videos_per_shard` pending videos, in order.
 
-    Cut from the pending rows and not from the catalog, so that one new video in a thousand does not make
+    They are cut from the pending rows and not from the catalog, so that one new video in a thousand does not make
     a thousand shards; whole shards leave the pending set at once, so the cuts stay where they were.
     """
     for start in range(0, pending.num_rows, videos_per_shard):
         rows = pending.slice(start, videos_per_shard).to_pylist()
         attempts = tuple(row.pop("attempts") for row in rows)
         videos = tuple(Video(**row) for row in rows)
-        yield PoseShard.of(videos, attempts, pose_fingerprint=pose_fingerprint)
+        yield PoseShard.from_videos(videos, attempts, pose_fingerprint=pose_fingerprint)
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,13 @@ class TagShard:
     """Id of the keypoints part that holds these videos."""
     videos: tuple[Video, ...]
 
-    def narrowed(self) -> list["TagShard"]:
-        """The shard itself: tagging reads no foreign bytes, so there is no poison to find."""
+    def split_by_video(self) -> list["TagShard"]:
+        """Return the shard itself: tagging opens no videos, so there is no poisonous one to find."""
         return [self]
 
 
 def plan_tag_shards(untagged: pa.Table, *, model_version: str, pose_fingerprint: str) -> Iterator[TagShard]:
-    """One shard per keypoints part among `untagged` (columns video_id, uri, content_id, shard_id)."""
+    """Yield one shard per keypoints part among `untagged` (columns video_id, uri, content_id, shard_id)."""
     ordered = untagged.sort_by([("shard_id", "ascending"), ("video_id", "ascending")])
     if not ordered.num_rows:
         return

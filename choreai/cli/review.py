@@ -108,7 +108,7 @@ def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[
 
 
 def _write_list(path: Path, candidates: "Sequence[Candidate]") -> None:
-    from choreai.search.spreadsheet import neutralised
+    from choreai.search.spreadsheet import escape_formula
 
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -117,4 +117,4 @@ def _write_list(path: Path, candidates: "Sequence[Candidate]") -> None:
             texts = [each.video_id, each.content_id, each.uri, each.style]
             numbers = [f"{each.score:.4f}", f"{each.margin:.4f}"]
             words = [each.label or "", each.why]
-            writer.writerow([*map(neutralised, texts), *numbers, *map(neutralised, words)])
+            writer.writerow([*map(escape_formula, texts), *numbers, *map(escape_formula, words)])

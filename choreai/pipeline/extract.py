@@ -114,7 +114,7 @@ def _run(config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunMani
             worker_settings,
             num_workers=num_workers_for(session, config.workers.num_workers, resources=resources),
             resources=resources,
-            narrow=lambda shard: shard.narrowed(pose_fingerprint=pose_id),
+            narrow=lambda shard: shard.split_by_video(pose_fingerprint=pose_id),
             stop_at=until,
         )
         for outcome in pool.run(shards):

@@ -92,7 +92,7 @@ def _run(
             worker_settings,
             num_workers=num_workers_for(session, config.workers.num_workers, resources=TAG_WORKER),
             resources=TAG_WORKER,
-            narrow=TagShard.narrowed,
+            narrow=TagShard.split_by_video,
             stop_at=until,
         )
         for outcome in pool.run(shards):

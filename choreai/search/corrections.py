@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
-from choreai.search.spreadsheet import restored
+from choreai.search.spreadsheet import unescape_formula
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.parts import read_part, write_part
@@ -133,7 +133,7 @@ def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
             if len(values) > len(header):
                 raise TableError(f"{where}: {len(values)} values, but the header has {len(header)} names")
             if values:
-                yield where, dict(zip(header, map(restored, values), strict=False))
+                yield where, dict(zip(header, map(unescape_formula, values), strict=False))
     elif extension == ".jsonl":
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():

@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from choreai.errors import ConfigError
-from choreai.search.spreadsheet import neutralised
+from choreai.search.spreadsheet import escape_formula
 
 Format = Literal["csv", "jsonl", "opensearch"]
 FORBIDDEN_IN_INDEX = '\\/*?"<>| ,#:'
@@ -45,7 +45,7 @@ def _csv_lines(table: pa.Table, *, with_header: bool) -> bytes:
 
 def _cell(value: object) -> object:
     if isinstance(value, str):
-        return neutralised(value)
+        return escape_formula(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -7,11 +7,11 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _QUOTED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 
 
-def neutralised(text: str) -> str:
-    """`text` with an apostrophe before it if a spreadsheet might run it; `restored` takes that away again."""
+def escape_formula(text: str) -> str:
+    """`text` with an apostrophe before it if a spreadsheet might run it; `unescape_formula` takes that away again."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def restored(text: str) -> str:
-    """What `neutralised` was given."""
+def unescape_formula(text: str) -> str:
+    """What `escape_formula` was given."""
     return text[1:] if _QUOTED_FORMULA.match(text) else text

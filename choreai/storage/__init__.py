@@ -1,1 +1,1 @@
-"""Object storage: paths and S3 behind one face; the only boto3."""
+"""Object storage: one interface for file systems and S3; the only place that knows boto3."""

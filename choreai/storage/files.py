@@ -1,4 +1,4 @@
-"""The file system half of `choreai.storage.objects`: the same promises on plain paths as S3 gives."""
+"""The file system backend of `choreai.storage.objects`: the same guarantees on plain paths as S3 gives."""
 
 import ctypes
 import errno
@@ -23,13 +23,13 @@ _RENAME_NOREPLACE = 1  # linux/fs.h
 
 
 def is_folder(uri: str, path: str) -> bool:
-    """Whether `path` is a folder."""
+    """Return whether `path` is a folder."""
     with _os_errors(uri):
         return os.path.isdir(path)
 
 
 def stat_file(uri: str, path: str) -> ObjectInfo | None:
-    """Size and content id, None where there is nothing; raises `ObjectUnusableError` for what is no file."""
+    """Return size and content id, or None if nothing is there. Raises `ObjectUnusableError` if it is not a file."""
     with _os_errors(uri):
         try:
             found = os.stat(path)
@@ -38,25 +38,25 @@ def stat_file(uri: str, path: str) -> ObjectInfo | None:
     if stat.S_ISDIR(found.st_mode):
         raise ObjectUnusableError(uri, "is a folder, not a file")
     if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
-        raise ObjectUnusableError(uri, "is no regular file (a pipe, a socket or a device)")
+        raise ObjectUnusableError(uri, "is not a regular file (a pipe, a socket or a device)")
     return _info(uri, found)
 
 
 def open_file(uri: str, path: str) -> BinaryIO:
-    """The file, opened for reading."""
+    """Open the file for reading."""
     with _os_errors(uri):
         return open(path, "rb")
 
 
 def put_file(uri: str, path: str, data: bytes) -> None:
-    """Replaces `path` in one step."""
+    """Write `path`, replacing what is there in one step."""
     with _os_errors(uri), _synced_copy(path, data) as temporary:
         os.replace(temporary, path)
         _sync_folder(path)
 
 
 def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
-    """True if this call made the file, False if something was there."""
+    """Write `path` unless something is there; return whether this call wrote it."""
     with _os_errors(uri):
         if os.path.isdir(path):
             raise ObjectUnusableError(uri, "is a folder, not a file")
@@ -72,7 +72,7 @@ def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
 
 
 def list_files(uri: str, path: str, *, sub_folders: bool) -> Iterator[ObjectInfo]:
-    """Every file under a folder, links to folders followed once; nothing where there is no folder."""
+    """Yield every file under a folder, following links to folders once; nothing if there is no folder."""
     folders, seen = [path.rstrip("/") or "/"], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
@@ -94,7 +94,7 @@ def list_files(uri: str, path: str, *, sub_folders: bool) -> Iterator[ObjectInfo
 
 
 def delete_file(uri: str, path: str) -> None:
-    """Removes `path`, if it is there."""
+    """Delete `path` if it is there."""
     with _os_errors(uri), suppress(FileNotFoundError):
         os.unlink(path)
 
@@ -149,7 +149,7 @@ def _synced_copy(path: str, source: bytes | Path) -> Iterator[str]:
 
 
 def _link_or_move(uri: str, temporary: str, path: str) -> None:
-    """Gives the temporary its name; raises FileExistsError if the name is taken."""
+    """Give the temporary file its name. Raises FileExistsError if the name is taken."""
     try:
         os.link(temporary, path)
         return
@@ -166,7 +166,7 @@ def _link_or_move(uri: str, temporary: str, path: str) -> None:
 
 
 def _move_without_replacing(source: str, target: str) -> None:
-    """renameat2(2) with RENAME_NOREPLACE, which Python does not offer."""
+    """Call renameat2(2) with RENAME_NOREPLACE, which Python does not offer."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28 or later
     if rename is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -176,7 +176,7 @@ def _move_without_replacing(source: str, target: str) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    """Makes a new name survive a power cut."""
+    """Make a new name survive a power cut."""
     descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -186,6 +186,7 @@ def _sync_folder(path: str) -> None:
 
 @contextmanager
 def _os_errors(uri: str) -> Iterator[None]:
+    """Translate OSError into StorageError, or ObjectUnusableError where only this object is concerned."""
     try:
         yield
     except IsADirectoryError as exc:

@@ -1,5 +1,7 @@
-"""Objects in S3 and files on a file system behind one set of functions: all that the rest of choreai knows of
-storage. `choreai.storage.uris` says what a URI is; `s3` and `files` do the work."""
+"""Objects in S3 and files on a file system, behind one set of functions: all the rest of choreai knows of storage.
+
+`choreai.storage.uris` says what a URI is; `s3` and `files` are the backends.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,8 @@ from choreai.storage.uris import (
     ObjectInfo,
     check_uri,
     join_uri,
-    locate,
     parent_uri,
+    parse_uri,
     resolve_uri,
     without_secrets,
 )
@@ -36,22 +38,22 @@ __all__ = [
 
 
 def is_folder(uri: str) -> bool:
-    """Whether `uri` is a folder, a bucket, or a prefix with something under it."""
-    place = locate(uri)
-    return files.is_folder(uri, place) if isinstance(place, str) else s3.is_prefix(uri, place)
+    """Return whether `uri` is a folder, a bucket, or a prefix with something under it."""
+    location = parse_uri(uri)
+    return files.is_folder(uri, location) if isinstance(location, str) else s3.is_prefix(uri, location)
 
 
 def stat_object(uri: str) -> ObjectInfo | None:
-    """Size and content id of an object, None where there is none.
+    """Return size and content id of an object, or None if there is none.
 
-    Raises `ObjectUnusableError` for a folder, anything else that is no regular file, or a missing permission.
+    Raises `ObjectUnusableError` for a folder, anything else that is not a regular file, or a missing permission.
     """
-    place = locate(uri)
-    return files.stat_file(uri, place) if isinstance(place, str) else s3.stat_key(uri, place)
+    location = parse_uri(uri)
+    return files.stat_file(uri, location) if isinstance(location, str) else s3.stat_key(uri, location)
 
 
 def open_object(uri: str) -> BinaryIO:
-    """The object's bytes, seekable; the caller closes it.
+    """Open an object for reading: a seekable file, which the caller closes.
 
     S3 is read in ranges of a few MiB, all of the version seen at opening: an object that changes meanwhile
     raises `StorageError` instead of giving a mix.
@@ -59,54 +61,54 @@ def open_object(uri: str) -> BinaryIO:
     info = stat_object(uri)
     if info is None:
         raise ObjectMissingError(uri, "there is nothing here; check the name")
-    place = locate(uri)
-    return files.open_file(uri, place) if isinstance(place, str) else s3.open_key(info, place)
+    location = parse_uri(uri)
+    return files.open_file(uri, location) if isinstance(location, str) else s3.open_key(info, location)
 
 
 def read_object(uri: str) -> bytes:
-    """All bytes of an object."""
+    """Return all bytes of an object."""
     with open_object(uri) as file:
         return file.read()
 
 
 def put_object(uri: str, data: bytes) -> None:
-    """Writes `data`, replacing what is there; a reader sees the old object or the new one, never a part."""
-    place = locate(uri)
-    if isinstance(place, str):
-        files.put_file(uri, place, data)
+    """Write `data`, replacing what is there; a reader sees the old object or the new one, never a mix."""
+    location = parse_uri(uri)
+    if isinstance(location, str):
+        files.put_file(uri, location, data)
     else:
-        s3.put_key(uri, place, data)
+        s3.put_key(uri, location, data)
 
 
 def put_if_absent(uri: str, source: bytes | Path) -> bool:
-    """True if this call wrote the object, False if there was one already, which stays untouched.
+    """Write an object unless there is one already, which stays untouched; return whether this call wrote it.
 
     Of any number of racing writers one gets True; readers see all its bytes or none. A path is streamed.
-    Where the reply to a PUT was lost and the client asked again, False may mean this very call: the object is
-    there either way. Raises `StorageError`, leaving nothing behind, where a file system cannot promise this.
-    An S3 store must honour `If-None-Match: *`.
+    If the reply to a PUT was lost and the client retried, the result may be False for the call that wrote: the
+    object is there either way. Raises `StorageError`, leaving nothing behind, where a file system cannot guarantee
+    this. An S3 store must honour `If-None-Match: *`.
     """
-    place = locate(uri)
-    if isinstance(place, str):
-        return files.put_file_if_absent(uri, place, source)
-    return s3.put_key_if_absent(uri, place, source)
+    location = parse_uri(uri)
+    if isinstance(location, str):
+        return files.put_file_if_absent(uri, location, source)
+    return s3.put_key_if_absent(uri, location, source)
 
 
 def list_objects(prefix_uri: str, *, sub_folders: bool = True) -> Iterator[ObjectInfo]:
-    """Every object in a folder or prefix and in its sub-folders, one at a time, in no promised order.
+    """Yield every object in a folder or prefix and in its sub-folders, in no promised order.
 
-    A missing folder or prefix gives nothing; a missing bucket raises `ObjectMissingError`.
+    A missing folder or prefix yields nothing; a missing bucket raises `ObjectMissingError`.
     """
-    place = locate(prefix_uri)
-    if isinstance(place, str):
-        return files.list_files(prefix_uri, place, sub_folders=sub_folders)
-    return s3.list_keys(prefix_uri, place, sub_folders=sub_folders)
+    location = parse_uri(prefix_uri)
+    if isinstance(location, str):
+        return files.list_files(prefix_uri, location, sub_folders=sub_folders)
+    return s3.list_keys(prefix_uri, location, sub_folders=sub_folders)
 
 
 def delete_object(uri: str) -> None:
-    """Removes an object; one that is not there is no error."""
-    place = locate(uri)
-    if isinstance(place, str):
-        files.delete_file(uri, place)
+    """Delete an object; it is no error if there is none."""
+    location = parse_uri(uri)
+    if isinstance(location, str):
+        files.delete_file(uri, location)
     else:
-        s3.delete_key(uri, place)
+        s3.delete_key(uri, location)

@@ -1,6 +1,6 @@
-"""The S3 half of `choreai.storage.objects`, and the only file that knows boto3 (imported on first use).
+"""The S3 backend of `choreai.storage.objects`, and the only file that imports boto3 (on first use).
 
-Which store and whose credentials is the environment's business: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, a role.
+Store and credentials come from the environment: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, an instance role.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage.files import open_file
-from choreai.storage.uris import ObjectInfo, S3Place, without_secrets
+from choreai.storage.uris import ObjectInfo, S3Location, without_secrets
 
 READ_AHEAD_BYTES = 4 << 20
 """One ranged GET fetches this much: large against a request's latency, small against a worker's memory."""
@@ -37,66 +37,66 @@ _CREDENTIALS_REMEDY = (
 )
 
 
-def is_prefix(uri: str, place: S3Place) -> bool:
-    """Whether anything lies under `place` as a folder; a bucket and a key ending in '/' always are one."""
-    if not place.key or place.key.endswith("/"):
+def is_prefix(uri: str, location: S3Location) -> bool:
+    """Return whether `location` is a folder: a bucket, a key ending in '/', or a prefix with something under it."""
+    if not location.key or location.key.endswith("/"):
         return True
     with _s3_errors(uri):
-        page = _client().list_objects_v2(Bucket=place.bucket, Prefix=f"{place.key}/", MaxKeys=1)
+        page = _client().list_objects_v2(Bucket=location.bucket, Prefix=f"{location.key}/", MaxKeys=1)
     return bool(page.get("Contents"))
 
 
-def stat_key(uri: str, place: S3Place) -> ObjectInfo | None:
-    """Size and ETag, None where there is no such key (or bucket)."""
-    _check_key(uri, place)
+def stat_key(uri: str, location: S3Location) -> ObjectInfo | None:
+    """Return size and ETag, or None if there is no such key or bucket."""
+    _check_key(uri, location)
     try:
         with _s3_errors(uri):
-            head = _client().head_object(Bucket=place.bucket, Key=place.key)
+            head = _client().head_object(Bucket=location.bucket, Key=location.key)
     except ObjectMissingError:
         return None
     return _info(uri, head, size=head["ContentLength"])
 
 
-def open_key(info: ObjectInfo, place: S3Place) -> BinaryIO:
-    """The bytes of the version that `info` describes."""
-    return io.BufferedReader(_RangeReader(info, place), READ_AHEAD_BYTES)
+def open_key(info: ObjectInfo, location: S3Location) -> BinaryIO:
+    """Open the version of the object that `info` describes."""
+    return io.BufferedReader(_RangeReader(info, location), READ_AHEAD_BYTES)
 
 
-def put_key(uri: str, place: S3Place, data: bytes) -> None:
-    """One PUT, which replaces what is there."""
-    _check_key(uri, place)
+def put_key(uri: str, location: S3Location, data: bytes) -> None:
+    """Write the key with one PUT, which replaces what is there."""
+    _check_key(uri, location)
     with _s3_errors(uri):
-        _client().put_object(Bucket=place.bucket, Key=place.key, Body=data)
+        _client().put_object(Bucket=location.bucket, Key=location.key, Body=data)
 
 
-def put_key_if_absent(uri: str, place: S3Place, source: bytes | Path) -> bool:
-    """True if this call made the key, False if it was there."""
-    _check_key(uri, place)
+def put_key_if_absent(uri: str, location: S3Location, source: bytes | Path) -> bool:
+    """Write the key unless it exists; return whether this call wrote it."""
+    _check_key(uri, location)
     for attempt in range(_CONFLICT_ATTEMPTS):
-        written = _conditional_put(uri, place, source)
+        written = _conditional_put(uri, location, source)
         if written is not None:
             return written
         time.sleep(0.05 * 2**attempt)
     raise StorageError(uri, f"other writers were in the way {_CONFLICT_ATTEMPTS} times (409); run again")
 
 
-def list_keys(uri: str, place: S3Place, *, sub_folders: bool) -> Iterator[ObjectInfo]:
-    """Every object under a prefix taken as a folder, a page of 1,000 at a time."""
-    prefix = f"{place.key.rstrip('/')}/" if place.key else ""
-    where = {"Bucket": place.bucket, "Prefix": prefix} | ({} if sub_folders else {"Delimiter": "/"})
+def list_keys(uri: str, location: S3Location, *, sub_folders: bool) -> Iterator[ObjectInfo]:
+    """Yield every object under a prefix taken as a folder, a page of 1,000 at a time."""
+    prefix = f"{location.key.rstrip('/')}/" if location.key else ""
+    request = {"Bucket": location.bucket, "Prefix": prefix} | ({} if sub_folders else {"Delimiter": "/"})
     with _s3_errors(uri):
-        for page in _client().get_paginator("list_objects_v2").paginate(**where):
+        for page in _client().get_paginator("list_objects_v2").paginate(**request):
             for entry in page.get("Contents", ()):
-                if not entry["Key"].endswith("/"):  # marks that consoles leave for folders
-                    key_uri = f"s3://{place.bucket}/{entry['Key']}"
+                if not entry["Key"].endswith("/"):  # the placeholders that consoles write for folders
+                    key_uri = f"s3://{location.bucket}/{entry['Key']}"
                     yield _info(key_uri, entry, size=entry["Size"])
 
 
-def delete_key(uri: str, place: S3Place) -> None:
-    """Removes a key, if it is there."""
-    _check_key(uri, place)
+def delete_key(uri: str, location: S3Location) -> None:
+    """Delete a key if it exists."""
+    _check_key(uri, location)
     with _s3_errors(uri):
-        _client().delete_object(Bucket=place.bucket, Key=place.key)
+        _client().delete_object(Bucket=location.bucket, Key=location.key)
 
 
 def _info(uri: str, found: Any, *, size: int) -> ObjectInfo:  # a reply of boto3's
@@ -105,16 +105,16 @@ def _info(uri: str, found: Any, *, size: int) -> ObjectInfo:  # a reply of boto3
 
 
 class _BrokenBodyError(StorageError):
-    """A reply's body broke off: worth another request."""
+    """The body of a reply broke off: worth another request."""
 
 
 class _RangeReader(io.RawIOBase):
     """Ranged reads of one version of one object; the `io.BufferedReader` around it is the read-ahead."""
 
-    def __init__(self, info: ObjectInfo, place: S3Place) -> None:
+    def __init__(self, info: ObjectInfo, location: S3Location) -> None:
         self.name = info.uri
         self._info = info
-        self._place = place
+        self._location = location
         self._position = 0
 
     def readable(self) -> bool:
@@ -147,7 +147,7 @@ class _RangeReader(io.RawIOBase):
             return b""
         for attempt in range(1, _BODY_ATTEMPTS + 1):
             try:
-                data = _get_range(self._info, self._place, start, stop)
+                data = _get_range(self._info, self._location, start, stop)
                 break
             except _BrokenBodyError:
                 if attempt == _BODY_ATTEMPTS:
@@ -156,12 +156,12 @@ class _RangeReader(io.RawIOBase):
         return data
 
 
-def _get_range(info: ObjectInfo, place: S3Place, start: int, stop: int) -> bytes:
+def _get_range(info: ObjectInfo, location: S3Location, start: int, stop: int) -> bytes:
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
     span, etag = f"bytes={start}-{stop - 1}", f'"{info.content_id}"'
     with _s3_errors(info.uri):
-        reply = _client().get_object(Bucket=place.bucket, Key=place.key, Range=span, IfMatch=etag)
+        reply = _client().get_object(Bucket=location.bucket, Key=location.key, Range=span, IfMatch=etag)
         if reply["ContentLength"] != stop - start:
             reply["Body"].close()
             raise StorageError(info.uri, f"asked for {span}, the store sent {reply['ContentLength']} bytes")
@@ -171,14 +171,14 @@ def _get_range(info: ObjectInfo, place: S3Place, start: int, stop: int) -> bytes
             raise _BrokenBodyError(info.uri, f"the connection broke while reading {span}: {exc}") from exc
 
 
-def _conditional_put(uri: str, place: S3Place, source: bytes | Path) -> bool | None:
-    """True written, False there already, None to ask again (409: a racing writer)."""
+def _conditional_put(uri: str, location: S3Location, source: bytes | Path) -> bool | None:
+    """Return True if written, False if the key existed, None if a racing writer was in the way (409): try again."""
     from botocore.exceptions import ClientError
 
     body = io.BytesIO(source) if isinstance(source, bytes) else open_file(str(source), str(source))
     with body, _s3_errors(uri):
         try:
-            _client().put_object(Bucket=place.bucket, Key=place.key, Body=body, IfNoneMatch="*")
+            _client().put_object(Bucket=location.bucket, Key=location.key, Body=body, IfNoneMatch="*")
         except ClientError as exc:
             status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
             if status in (409, 412):
@@ -212,16 +212,17 @@ def _client_of_process(_pid: int) -> Any:  # see _client; by process, for connec
     return boto3.session.Session().client("s3", config=config)
 
 
-def _check_key(uri: str, place: S3Place) -> None:
-    if not place.key or place.key.endswith("/"):
+def _check_key(uri: str, location: S3Location) -> None:
+    if not location.key or location.key.endswith("/"):
         raise ObjectUnusableError(uri, "is a folder (a bucket or a prefix), not an object")
-    num_bytes = len(place.key.encode("utf-8", "surrogatepass"))
+    num_bytes = len(location.key.encode("utf-8", "surrogatepass"))
     if num_bytes > _MAX_KEY_BYTES:
         raise ObjectUnusableError(uri, f"the key has {num_bytes} bytes, S3 allows {_MAX_KEY_BYTES}")
 
 
 @contextmanager
 def _s3_errors(uri: str) -> Iterator[None]:
+    """Translate what botocore raises into StorageError and its kinds."""
     from botocore import exceptions
     from botocore.parsers import ResponseParserError
 
@@ -232,7 +233,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as exc:
         raise StorageError(uri, f"no S3 credentials: {_CREDENTIALS_REMEDY}") from exc
     except (exceptions.ParamValidationError, UnicodeEncodeError) as exc:
-        raise ObjectUnusableError(uri, f"no valid bucket or key: {exc}") from exc
+        raise ObjectUnusableError(uri, f"not a valid bucket or key: {exc}") from exc
     except (exceptions.BotoCoreError, ResponseParserError) as exc:
         raise StorageError(uri, without_secrets(f"{type(exc).__name__}: {exc}")) from exc
 

@@ -1,4 +1,4 @@
-"""Where objects are: URIs, how they join and resolve, and what one look at an object tells.
+"""URIs: how they are parsed, joined and resolved, and what is known of the object at one.
 
 A URI is `s3://bucket/key`, a plain path, or `file:///path`. Keys and plain paths are taken literally ('%',
 '#', '?' and spaces stand for themselves); only `file://` is percent-decoded, and joins to plain paths.
@@ -29,10 +29,11 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object: where it is, how large in bytes, and which bytes."""
+    """An object: its URI, size and version."""
 
     uri: str
     size: int
+    """In bytes."""
     content_id: str
     """S3: the ETag without quotes. Plain path: size and modification time in nanoseconds, `size-mtime`."""
     modified_seconds: float | None
@@ -40,22 +41,22 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
-class S3Place:
-    """A bucket and a key, which is empty for the bucket itself and ends in '/' for a folder."""
+class S3Location:
+    """A bucket and a key; the key is empty for the bucket itself and ends in '/' for a folder."""
 
     bucket: str
     key: str
 
 
 def without_secrets(text: str) -> str:
-    """`text` with what credentials its URIs carry struck out, for messages and logs."""
+    """Return `text` with the credentials in its URIs replaced by ***, for messages and logs."""
     return _SECRETS.sub("***", text)
 
 
-def locate(uri: str) -> S3Place | str:
-    """The bucket and key, or the plain path.
+def parse_uri(uri: str) -> S3Location | str:
+    """Return the bucket and key, or the plain path.
 
-    Raises `ConfigError`, which names the remedy, where no store here can hold `uri`.
+    Raises `ConfigError`, which names the remedy, if `uri` is malformed or its scheme is not supported.
     """
     match = _SCHEME.match(uri)
     scheme = match[1].lower() if match else ""
@@ -68,7 +69,7 @@ def locate(uri: str) -> S3Place | str:
     if scheme == "file":
         rest = unquote(rest)
     if not uri or "\0" in rest:
-        raise ConfigError(f"{uri!r} is no URI; write s3://bucket/key or a path")
+        raise ConfigError(f"{uri!r} is not a URI; write s3://bucket/key or a path")
     if not scheme:
         return uri
     if scheme == "file":
@@ -79,41 +80,41 @@ def locate(uri: str) -> S3Place | str:
         bucket, _, key = rest.partition("/")
         if not bucket:
             raise ConfigError(f"{uri!r} names no bucket; write s3://bucket/key")
-        return S3Place(bucket, key)
+        return S3Location(bucket, key)
     remedy = _REMEDIES.get(scheme, "use s3://bucket/key or a path")
     raise ConfigError(f"{uri!r}: {scheme}:// is not supported; {remedy}")
 
 
 def check_uri(uri: str) -> None:
-    """Nothing; raises `ConfigError`, which names the remedy, where no store here can hold `uri`."""
-    locate(uri)
+    """Raise `ConfigError`, which names the remedy, if `uri` is malformed or its scheme is not supported."""
+    parse_uri(uri)
 
 
 def join_uri(base: str, *names: str) -> str:
-    """The URI of `names` under the folder or prefix `base`."""
-    place = locate(base)
-    folder = place if isinstance(place, str) else base
+    """Return the URI of `names` under the folder or prefix `base`."""
+    location = parse_uri(base)
+    folder = location if isinstance(location, str) else base
     return "/".join([folder.rstrip("/"), *names])
 
 
 def parent_uri(uri: str) -> str:
-    """The folder or prefix that holds `uri`."""
-    place = locate(uri)
-    if isinstance(place, str):
-        return os.path.dirname(place) or "."
-    return f"s3://{place.bucket}/{posixpath.dirname(place.key)}".rstrip("/")
+    """Return the folder or prefix that holds `uri`."""
+    location = parse_uri(uri)
+    if isinstance(location, str):
+        return os.path.dirname(location) or "."
+    return f"s3://{location.bucket}/{posixpath.dirname(location.key)}".rstrip("/")
 
 
 def resolve_uri(uri: str, *, against: str) -> str:
-    """`uri` made absolute against the folder or prefix `against`; an absolute one unchanged.
+    """Return `uri` made absolute against the folder or prefix `against`; an absolute one is returned unchanged.
 
-    In keys '.' and '..' are resolved here, for S3 does not; in paths '..' is left to the file system, which
-    knows the links. Raises `ConfigError` where '..' climbs out of a bucket.
+    In keys '.' and '..' are resolved here, as S3 does not do it; in paths '..' is left to the file system, which
+    knows the links. Raises `ConfigError` if '..' climbs out of a bucket.
     """
-    locate(uri)
+    parse_uri(uri)
     if uri.startswith("/") or _SCHEME.match(uri):
         return uri
-    base = locate(against)
+    base = parse_uri(against)
     if isinstance(base, str):
         parts = [part for part in uri.split("/") if part not in ("", ".")]
         return posixpath.join(os.path.abspath(base), *parts)
