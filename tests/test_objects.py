@@ -40,7 +40,7 @@ AWKWARD_NAMES = ["a b.mp4", "50%20off.mp4", "what?.mp4", "#1.mp4", "ダンス/ñ
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("", "no URI"),
+        ("", "not a URI"),
         ("http://host/a.mp4", "http:// is not supported; download it"),
         ("HTTPS://host/a.mp4", "https:// is not supported"),
         ("gs://bucket/a.mp4", "AWS_ENDPOINT_URL"),
@@ -49,8 +49,8 @@ AWKWARD_NAMES = ["a b.mp4", "50%20off.mp4", "what?.mp4", "#1.mp4", "ダンス/ñ
         ("s3://", "no bucket"),
         ("s3:///key", "no bucket"),
         ("file://host/a.mp4", "names a host"),
-        ("a\0b", "no URI"),
-        ("file:///a%00b", "no URI"),
+        ("a\0b", "not a URI"),
+        ("file:///a%00b", "not a URI"),
     ],
 )
 def test_a_uri_that_no_store_can_hold_is_refused_with_its_remedy(uri: str, says: str) -> None:
@@ -533,7 +533,7 @@ def test_a_folder_without_permission_says_who_needs_it(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_video(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
-    with pytest.raises(ObjectUnusableError, match="no regular file"):
+    with pytest.raises(ObjectUnusableError, match="not a regular file"):
         open_object(str(tmp_path / "a.mp4"))
     assert list(list_objects(str(tmp_path))) == []
 
