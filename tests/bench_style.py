@@ -75,13 +75,13 @@ def plain_training() -> None:
     """What one would write without us: the same network, batches and optimizer."""
     network = build_network("report", num_labels=NUM_LABELS, hidden_size=SETTINGS.hidden_size, dropout=0.0).to(DEVICE)
     inputs = random_inputs(NUM_SEQUENCES)
-    steps, xyz, context = tensors_of(inputs, DEVICE)
+    steps, xyz, features = tensors_of(inputs, DEVICE)
     labels = torch.arange(NUM_SEQUENCES, device=DEVICE) % NUM_LABELS
     optimizer = torch.optim.Adam(network.parameters(), lr=SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay)
     for _ in range(NUM_EPOCHS):
         for rows in torch.randperm(NUM_SEQUENCES, device=DEVICE).split(BATCH_SIZE):
             with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
-                logits = network(steps[rows], xyz[rows], context[rows])
+                logits = network(steps[rows], xyz[rows], features[rows])
             optimizer.zero_grad()
             functional.cross_entropy(logits.float(), labels[rows]).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), SETTINGS.max_gradient_norm)

@@ -17,7 +17,7 @@ def predictions_of(
     groups: Sequence[str] | None = None,
     num_folds: int = 5,
     labels: tuple[str, ...] = LABELS,
-    context: npt.NDArray[np.float32] | None = None,
+    kinematic_features: npt.NDArray[np.float32] | None = None,
 ) -> Predictions:
     """One window of three seconds a video; folds in turn, every video its own group unless told otherwise."""
     log_scores = np.log(np.asarray(probabilities)).astype(np.float32)
@@ -33,7 +33,7 @@ def predictions_of(
         window_video=np.arange(num),
         window_start_seconds=np.zeros(num, np.float32),
         window_stop_seconds=np.full(num, 3, np.float32),
-        context=np.zeros((num, 2), np.float32) if context is None else context,
+        kinematic_features=np.zeros((num, 2), np.float32) if kinematic_features is None else kinematic_features,
     )
 
 

@@ -32,8 +32,8 @@ def windows(num=6, num_steps=40) -> Inputs:
     keypoints = np.full((num, num_steps, NUM_KEYPOINTS, 3), 0.5, np.float32)
     keypoints[..., 0] = np.arange(num_steps)[:, None] * (1 + np.arange(NUM_KEYPOINTS))
     steps = keypoints.reshape(num, num_steps, -1)
-    context = np.tile(np.arange(len(FEATURES), dtype=np.float32), (num, 1))
-    return Inputs(steps, xyz=2 * steps, context=context)
+    kinematic_features = np.tile(np.arange(len(FEATURES), dtype=np.float32), (num, 1))
+    return Inputs(steps, xyz=2 * steps, kinematic_features=kinematic_features)
 
 
 def varied(inputs: Inputs, seed: int = 0) -> Inputs:
@@ -46,7 +46,7 @@ def as_keypoints(array: np.ndarray) -> np.ndarray:
 
 def test_without_variations_windows_come_back_as_they_were(plain):
     out, before = varied(windows()), windows()
-    for name in ("steps", "xyz", "context"):
+    for name in ("steps", "xyz", "kinematic_features"):
         np.testing.assert_allclose(getattr(out, name), getattr(before, name), rtol=1e-6)
 
 
@@ -57,15 +57,15 @@ def test_mirroring_swaps_left_and_right_and_turns_x(plain):
         expected = as_keypoints(getattr(before, name))[:, :, list(MIRROR)] * [-1, 1, 1]
         np.testing.assert_allclose(as_keypoints(getattr(out, name)), expected, rtol=1e-6)
     left, right = FEATURES.index("left_hand_range"), FEATURES.index("right_hand_range")
-    assert (out.context[:, left] == right).all()
-    assert (out.context[:, right] == left).all()
+    assert (out.kinematic_features[:, left] == right).all()
+    assert (out.kinematic_features[:, right] == left).all()
     unsided = [i for i, name in enumerate(FEATURES) if "left" not in name and "right" not in name]
-    np.testing.assert_array_equal(out.context[:, unsided], before.context[:, unsided])
+    np.testing.assert_array_equal(out.kinematic_features[:, unsided], before.kinematic_features[:, unsided])
 
 
 def test_some_windows_are_mirrored_and_others_not():
     hands = [FEATURES.index("left_hand_range"), FEATURES.index("right_hand_range")]
-    found = varied(windows(num=200)).context[:, hands]
+    found = varied(windows(num=200)).kinematic_features[:, hands]
     assert 70 < (found[:, 0] > found[:, 1]).sum() < 130
 
 
@@ -108,7 +108,7 @@ def test_turns_in_space_keep_distances_and_leave_the_picture(plain, name):
 
 
 def test_an_estimator_without_a_third_dimension_gets_none():
-    inputs = Inputs(windows().steps, np.zeros_like(windows().steps), windows().context)
+    inputs = Inputs(windows().steps, np.zeros_like(windows().steps), windows().kinematic_features)
     assert not varied(inputs).xyz.any()
 
 
@@ -150,14 +150,14 @@ def test_some_windows_are_much_noisier_than_the_rest(plain):
 
 def test_kinematics_untold_stay_untold():
     inputs = windows()
-    inputs.context[:, 3] = np.nan
-    assert np.isnan(varied(inputs).context[:, 3]).all()
+    inputs.kinematic_features[:, 3] = np.nan
+    assert np.isnan(varied(inputs).kinematic_features[:, 3]).all()
 
 
 def test_the_same_seed_varies_alike_and_the_input_stays():
     inputs = windows()
     first, again, other = varied(inputs), varied(inputs), varied(inputs, seed=1)
-    for name in ("steps", "xyz", "context"):
+    for name in ("steps", "xyz", "kinematic_features"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
         np.testing.assert_array_equal(getattr(inputs, name), getattr(windows(), name))
     assert not np.array_equal(first.steps, other.steps)
@@ -166,4 +166,4 @@ def test_the_same_seed_varies_alike_and_the_input_stays():
 
 def test_types_stay_single_precision():
     out = varied(windows())
-    assert {out.steps.dtype, out.xyz.dtype, out.context.dtype} == {np.dtype(np.float32)}
+    assert {out.steps.dtype, out.xyz.dtype, out.kinematic_features.dtype} == {np.dtype(np.float32)}

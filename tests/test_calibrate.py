@@ -176,7 +176,7 @@ def dancers() -> Predictions:
     ]
     labels = [i % len(STYLES) for i in range(len(contexts))]
     scores = np.full((len(contexts), len(STYLES)), 0.1) + 0.7 * np.eye(len(STYLES))[labels]
-    return predictions_of(scores, labels, labels=STYLES, context=np.array(contexts, np.float32))
+    return predictions_of(scores, labels, labels=STYLES, kinematic_features=np.array(contexts, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,9 @@ def test_a_distance_counts_ratios_where_features_are_never_negative() -> None:
     speeds = np.exp(rng.normal(0, 0.3, (200, 1)))
     leans = rng.normal(0, 1.0, (200, 1))
     found = fit_novelty(
-        predictions_of(np.full((200, 3), 1 / 3), [0] * 200, context=np.hstack([speeds, leans]).astype(np.float32))
+        predictions_of(
+            np.full((200, 3), 1 / 3), [0] * 200, kinematic_features=np.hstack([speeds, leans]).astype(np.float32)
+        )
     )
     assert found is not None
     assert found.is_log == (True, False)
@@ -226,9 +228,9 @@ def test_a_distance_counts_ratios_where_features_are_never_negative() -> None:
 
 def test_a_feature_that_was_always_told_is_missed() -> None:
     rng = np.random.default_rng(0)
-    context = rng.normal(size=(100, 4)).astype(np.float32)
-    context[::2, 3] = np.nan
-    found = fit_novelty(predictions_of(np.full((100, 3), 1 / 3), [0] * 100, context=context))
+    features = rng.normal(size=(100, 4)).astype(np.float32)
+    features[::2, 3] = np.nan
+    found = fit_novelty(predictions_of(np.full((100, 3), 1 / 3), [0] * 100, kinematic_features=features))
     assert found is not None
     told, without_first, without_last = found.distances(
         np.array([[0, 0, 0, 0], [np.nan, 0, 0, 0], [0, 0, 0, np.nan]], np.float32)
@@ -249,7 +251,7 @@ def test_other_json_is_no_novelty(novelty: Novelty, change: dict[str, object]) -
 
 
 def test_features_of_another_release_are_refused(novelty: Novelty) -> None:
-    with pytest.raises(ValueError, match="context must be"):
+    with pytest.raises(ValueError, match="kinematic_features must be"):
         novelty.distances(np.zeros((2, 3)))
 
 
@@ -263,9 +265,9 @@ def test_a_few_videos_give_no_idea_of_what_is_ordinary(dancers: Predictions) -> 
 def test_a_style_far_from_the_others_is_noticed_when_it_is_left_out() -> None:
     rng = np.random.default_rng(0)
     label_index = np.arange(150) % 3
-    context = rng.normal(size=(150, 6)) + 8.0 * (label_index == 2)[:, None]
+    features = rng.normal(size=(150, 6)) + 8.0 * (label_index == 2)[:, None]
     scores = np.full((150, 3), 1 / 3)
-    found = leave_styles_out(predictions_of(scores, label_index, context=context.astype(np.float32)))
+    found = leave_styles_out(predictions_of(scores, label_index, kinematic_features=features.astype(np.float32)))
     assert [s.label for s in found] == ["breaking", "locking", "popping"]
     assert found[2].auroc > 0.99
     assert found[2].refused_share > 0.95

@@ -52,7 +52,7 @@ def windowed(num_videos: int, *, windows: int = 3, seed: int = 0) -> Predictions
         window_video=video,
         window_start_seconds=starts,
         window_stop_seconds=starts + 3,
-        context=rng.normal(size=(num_videos, 4)).astype(np.float32),
+        kinematic_features=rng.normal(size=(num_videos, 4)).astype(np.float32),
     )
 
 
@@ -82,7 +82,14 @@ def test_predictions_come_back_from_their_table_and_anybody_can_read_it(store_ur
     back = read_predictions(uri)
     for name in ("labels", "video_ids", "groups"):
         assert getattr(back, name) == getattr(predictions, name)
-    for name in ("label_index", "fold", "window_log_scores", "window_video", "window_stop_seconds", "context"):
+    for name in (
+        "label_index",
+        "fold",
+        "window_log_scores",
+        "window_video",
+        "window_stop_seconds",
+        "kinematic_features",
+    ):
         np.testing.assert_array_equal(getattr(back, name), getattr(predictions, name))
 
 
@@ -263,14 +270,14 @@ def test_each_regression_finds_what_it_can_see_and_nothing_else(told_by: str) ->
     noise = rng.normal(size=(3, len(like.window_video)))
     told = like.label_index[like.window_video] + 0.1 * noise[0]
     steps = _steps(told if told_by == "pose" else noise[1], np.abs(told if told_by == "speed" else noise[2]))
-    context = rng.normal(size=(len(told), 3)).astype(np.float32)
+    features = rng.normal(size=(len(told), 3)).astype(np.float32)
     if told_by == "kinematics":
-        context[:, 1] = told
-    context[::7, 0] = np.nan
+        features[:, 1] = told
+    features[::7, 0] = np.nan
     found = {
         "pose": mean_pose_regression(like, steps),
         "speed": mean_speed_regression(like, steps),
-        "kinematics": kinematic_regression(like, context),
+        "kinematics": kinematic_regression(like, features),
     }
     assert found[told_by].is_right.mean() > 0.95
     for name in found.keys() - {told_by}:

@@ -19,8 +19,8 @@ def inputs_of(num_windows: int, *, seed: int = 0, num_steps: int = NUM_STEPS) ->
     keypoints = rng.standard_normal((num_windows, num_steps, NUM_KEYPOINTS, 3)).astype(np.float32)
     keypoints[..., 2] = 0.9
     xyz = rng.standard_normal((num_windows, num_steps, 3 * NUM_KEYPOINTS)).astype(np.float32)
-    context = rng.standard_normal((num_windows, len(FEATURES))).astype(np.float32)
-    return Inputs(keypoints.reshape(num_windows, num_steps, -1), xyz, context)
+    features = rng.standard_normal((num_windows, len(FEATURES))).astype(np.float32)
+    return Inputs(keypoints.reshape(num_windows, num_steps, -1), xyz, features)
 
 
 def network_for(inputs: Inputs, kind="style", *, seed: int = 0) -> ReportLSTM | StyleLSTM:
@@ -34,11 +34,11 @@ def network_for(inputs: Inputs, kind="style", *, seed: int = 0) -> ReportLSTM | 
 
 @torch.inference_mode()
 def logits_of(network: torch.nn.Module, inputs: Inputs) -> np.ndarray:
-    return network(*(torch.from_numpy(a) for a in (inputs.steps, inputs.xyz, inputs.context))).numpy()
+    return network(*(torch.from_numpy(a) for a in (inputs.steps, inputs.xyz, inputs.kinematic_features))).numpy()
 
 
 def changed(inputs: Inputs, **arrays: np.ndarray) -> Inputs:
-    parts = {"steps": inputs.steps, "xyz": inputs.xyz, "context": inputs.context} | arrays
+    parts = {"steps": inputs.steps, "xyz": inputs.xyz, "kinematic_features": inputs.kinematic_features} | arrays
     return Inputs(**parts)
 
 
@@ -59,7 +59,7 @@ def test_a_window_is_judged_alike_alone_and_among_others(kind):
     np.testing.assert_allclose(logits_of(network, inputs), alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["steps", "xyz", "context"])
+@pytest.mark.parametrize("name", ["steps", "xyz", "kinematic_features"])
 def test_the_default_reads_picture_space_and_kinematics(name):
     inputs, other = inputs_of(4), inputs_of(4, seed=1)
     network = network_for(inputs)
@@ -70,7 +70,7 @@ def test_the_default_reads_picture_space_and_kinematics(name):
 def test_the_report_s_network_reads_the_picture_alone():
     inputs, other = inputs_of(4), inputs_of(4, seed=1)
     network = network_for(inputs, "report")
-    same = changed(inputs, xyz=other.xyz, context=other.context)
+    same = changed(inputs, xyz=other.xyz, kinematic_features=other.kinematic_features)
     np.testing.assert_array_equal(logits_of(network, same), logits_of(network, inputs))
 
 
@@ -88,9 +88,9 @@ def test_steps_before_the_track_starts_count_for_little_and_a_pose_held_for_much
     inputs.steps[:, 1], inputs.xyz[:, 1] = inputs.steps[:, 0], inputs.xyz[:, 0]  # smoothing sees no border
     network = network_for(inputs)
     steps, xyz = (np.concatenate([np.repeat(a[:, :1], 15, 1), a], axis=1) for a in (inputs.steps, inputs.xyz))
-    held = logits_of(network, Inputs(steps.copy(), xyz, inputs.context))
+    held = logits_of(network, Inputs(steps.copy(), xyz, inputs.kinematic_features))
     steps[:, :15, 2::3] = 0
-    unseen = logits_of(network, Inputs(steps, xyz, inputs.context))
+    unseen = logits_of(network, Inputs(steps, xyz, inputs.kinematic_features))
     expected = logits_of(network, inputs)
     assert np.abs(unseen - expected).mean() < 0.2 * np.abs(held - expected).mean()
 
@@ -107,13 +107,13 @@ def test_place_in_the_picture_does_not_matter_to_the_default():
 def test_untold_kinematics_count_as_average():
     inputs = inputs_of(50)
     network = network_for(inputs)
-    context = inputs.context.copy()
-    context[:, 5] = np.nan
-    average = inputs.context.copy()
-    average[:, 5] = inputs.context[:, 5].mean()
+    features = inputs.kinematic_features.copy()
+    features[:, 5] = np.nan
+    average = inputs.kinematic_features.copy()
+    average[:, 5] = inputs.kinematic_features[:, 5].mean()
     np.testing.assert_allclose(
-        logits_of(network, changed(inputs, context=context)),
-        logits_of(network, changed(inputs, context=average)),
+        logits_of(network, changed(inputs, kinematic_features=features)),
+        logits_of(network, changed(inputs, kinematic_features=average)),
         atol=1e-5,
     )
 
@@ -121,16 +121,17 @@ def test_untold_kinematics_count_as_average():
 def test_a_number_far_off_does_not_rule():
     inputs = inputs_of(20)
     network = network_for(inputs)
-    far, farther = inputs.context.copy(), inputs.context.copy()
+    far, farther = inputs.kinematic_features.copy(), inputs.kinematic_features.copy()
     far[:, 5], farther[:, 5] = 1e3, 1e9
     np.testing.assert_allclose(
-        logits_of(network, changed(inputs, context=far)), logits_of(network, changed(inputs, context=farther))
+        logits_of(network, changed(inputs, kinematic_features=far)),
+        logits_of(network, changed(inputs, kinematic_features=farther)),
     )
 
 
 def test_kinematics_that_nothing_tells_and_an_empty_space_do_no_harm():
     inputs = inputs_of(6)
-    bare = Inputs(inputs.steps, np.zeros_like(inputs.xyz), np.full_like(inputs.context, np.nan))
+    bare = Inputs(inputs.steps, np.zeros_like(inputs.xyz), np.full_like(inputs.kinematic_features, np.nan))
     assert np.isfinite(logits_of(network_for(bare), bare)).all()
 
 
@@ -141,18 +142,18 @@ def test_units_of_the_training_windows_do_not_matter(kind):
     scale = np.ones(3 * NUM_KEYPOINTS, np.float32)
     if kind == "report":
         scale[0::3] = 4.0
-    wide = Inputs(inputs.steps * scale, inputs.xyz, inputs.context * 7 + 2)
+    wide = Inputs(inputs.steps * scale, inputs.xyz, inputs.kinematic_features * 7 + 2)
     expected = logits_of(network_for(inputs, kind), inputs)
     np.testing.assert_allclose(logits_of(network_for(wide, kind), wide), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("signal", ["steps", "xyz", "context"])
+@pytest.mark.parametrize("signal", ["steps", "xyz", "kinematic_features"])
 def test_the_default_learns_from_each_of_its_inputs(signal):
     inputs = inputs_of(60)
     labels = torch.arange(60) % 2
     array = getattr(inputs, signal).copy()
     array[1::2] *= 1.6  # larger movements, or kinematics further from the middle
-    if signal == "context":
+    if signal == "kinematic_features":
         array[1::2] += 1.0
     else:
         array[..., 2::3] = 0.9 if signal == "steps" else array[..., 2::3]
@@ -160,7 +161,7 @@ def test_the_default_learns_from_each_of_its_inputs(signal):
     torch.manual_seed(0)
     network = build_network("style", num_labels=2, hidden_size=8, dropout=0.2).standardise(inputs).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
-    tensors = [torch.from_numpy(a) for a in (inputs.steps, inputs.xyz, inputs.context)]
+    tensors = [torch.from_numpy(a) for a in (inputs.steps, inputs.xyz, inputs.kinematic_features)]
     for _ in range(30):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(*tensors), labels).backward()

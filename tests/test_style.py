@@ -401,7 +401,7 @@ def test_a_digest_changes_with_every_part_of_the_examples(examples: Examples) ->
     ]
     others += [
         replace(examples, inputs=replace(examples.inputs, **{name: getattr(examples.inputs, name) + 1}))
-        for name in ("steps", "xyz", "context")
+        for name in ("steps", "xyz", "kinematic_features")
     ]
     assert len({e.digest() for e in [examples, *others]}) == 9
 

@@ -32,7 +32,7 @@ from choreai.style.examples import Inputs
 from choreai.style.explain.annotated_video import annotate
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.novelty import Novelty
-from choreai.style.tagging import VideoTag, mean_kinematics, tag_video
+from choreai.style.tagging import TaggedVideo, VideoTag, mean_kinematics, tag_sequence
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
 from choreai.tables.parts import list_parts, part_uri, read_part, read_table, write_part
@@ -49,7 +49,7 @@ def still_xy(num_frames: int = 60) -> np.ndarray:
 
 def tag_of(rows: KeypointSequence, model: ArmsModel | None = None) -> VideoTag:
     model = arms_model() if model is None else model
-    tag = tag_video(model, cut_windows(rows, WINDOWS), measure_dancers(rows))
+    tag = tag_sequence(rows, model).tag
     assert tag is not None
     return tag
 
@@ -64,22 +64,22 @@ def test_a_video_is_tagged_with_its_style_and_a_calibrated_score(style: str) -> 
         expected = np.exp(log_scores / temperature) / np.exp(log_scores / temperature).sum()
         np.testing.assert_allclose(list(tag.distribution.values()), expected, rtol=1e-5)
         assert list(tag.distribution) == list(STYLES)
-        assert (tag.verdict.style, tag.verdict.best_style, tag.verdict.doubt) == (style, style, None)
-        assert tag.verdict.score == pytest.approx(expected.max())
+        assert (tag.prediction.style, tag.prediction.best_style, tag.prediction.doubt) == (style, style, None)
+        assert tag.prediction.score == pytest.approx(expected.max())
 
 
 def test_a_score_below_the_threshold_is_unknown_and_says_so() -> None:
     tag = tag_of(rows_of(still_xy()))
-    assert tag.verdict.style == UNKNOWN
-    assert tag.verdict.best_style in STYLES
-    assert tag.verdict.doubt == f"score {tag.verdict.score:.2f} below 0.60"
-    assert {moment.verdict.style for moment in (*tag.tracks, *tag.segments)} == {UNKNOWN}
-    assert {window.verdict.style for window in tag.windows} <= set(STYLES)
+    assert tag.prediction.style == UNKNOWN
+    assert tag.prediction.best_style in STYLES
+    assert tag.prediction.doubt == f"score {tag.prediction.score:.2f} below 0.60"
+    assert {moment.prediction.style for moment in (*tag.tracks, *tag.segments)} == {UNKNOWN}
+    assert {window.prediction.style for window in tag.windows} <= set(STYLES)
 
 
-def novelty_around(context: np.ndarray, *, limit: float) -> dict[str, object]:
+def novelty_around(kinematic_features: np.ndarray, *, limit: float) -> dict[str, object]:
     """Distance from these mean kinematics, every feature in units of a tenth of its size."""
-    middle = np.nan_to_num(np.nanmean(context, axis=0))
+    middle = np.nan_to_num(np.nanmean(kinematic_features, axis=0))
     size = len(middle)
     return Novelty(
         centers=tuple(middle.tolist()),
@@ -94,18 +94,18 @@ def novelty_around(context: np.ndarray, *, limit: float) -> dict[str, object]:
 
 def test_what_moves_unlike_the_training_videos_is_unknown_however_sure_the_scores() -> None:
     usual, odd = rows_of(dancer_xy("counter", seed=3)), rows_of(dancer_xy("counter", seed=3) * np.float32((1, 0.3)))
-    model = arms_model(novelty=novelty_around(cut_windows(usual, WINDOWS).context, limit=1.0))
-    assert tag_of(usual, model).verdict.style == "counter"
+    model = arms_model(novelty=novelty_around(cut_windows(usual, WINDOWS).kinematic_features, limit=1.0))
+    assert tag_of(usual, model).prediction.style == "counter"
     tag = tag_of(odd, model)
-    assert tag.verdict.score > 0.9
-    assert (tag.verdict.style, tag.verdict.doubt) == (UNKNOWN, "moves unlike anything in training")
+    assert tag.prediction.score > 0.9
+    assert (tag.prediction.style, tag.prediction.doubt) == (UNKNOWN, "moves unlike anything in training")
 
 
 def test_each_dancer_has_a_tag_of_their_own() -> None:
     tag = tag_of(rows_of(dancer_xy("clockwise", seed=1), dancer_xy("counter", seed=2) + 200))
-    assert [(track.track_id, track.verdict.style) for track in tag.tracks] == [(0, "clockwise"), (1, "counter")]
-    assert {segment.track_id: segment.verdict.style for segment in tag.segments} == {0: "clockwise", 1: "counter"}
-    assert tag.verdict.score < 0.9  # of both together
+    assert [(track.track_id, track.prediction.style) for track in tag.tracks] == [(0, "clockwise"), (1, "counter")]
+    assert {segment.track_id: segment.prediction.style for segment in tag.segments} == {0: "clockwise", 1: "counter"}
+    assert tag.prediction.score < 0.9  # of both together
 
 
 def test_a_change_of_style_makes_two_segments_that_meet() -> None:
@@ -113,17 +113,17 @@ def test_a_change_of_style_makes_two_segments_that_meet() -> None:
     parts[1] += parts[0][0, 0] - parts[1][0, 0]
     tag = tag_of(rows_of(np.concatenate(parts)))
     first, second = tag.segments
-    assert [s.verdict.style for s in tag.segments] == ["clockwise", "seesaw"]
+    assert [s.prediction.style for s in tag.segments] == ["clockwise", "seesaw"]
     assert (first.start_seconds, second.stop_seconds) == (0.0, pytest.approx(24.0, abs=WINDOWS.stride_seconds))
     assert first.stop_seconds == second.start_seconds == pytest.approx(12.0, abs=WINDOWS.stride_seconds)
-    assert min(s.verdict.score for s in tag.segments) > 0.8
+    assert min(s.prediction.score for s in tag.segments) > 0.8
 
 
 def test_neighbouring_segments_that_are_both_unknown_become_one() -> None:
     parts = [dancer_xy(style, seed=4, num_frames=120) for style in ("clockwise", "seesaw")]
     parts[1] += parts[0][0, 0] - parts[1][0, 0]
     (segment,) = tag_of(rows_of(np.concatenate(parts)), arms_model(unknown_below=1.0)).segments
-    assert segment.verdict.style == UNKNOWN
+    assert segment.prediction.style == UNKNOWN
     assert (segment.start_seconds, round(segment.stop_seconds)) == (0.0, 24)
 
 
@@ -137,7 +137,8 @@ def test_segments_are_no_bridge_over_a_dancer_s_absence() -> None:
 
 def test_a_video_with_nobody_for_long_enough_has_no_tag() -> None:
     rows = rows_of(dancer_xy("counter", seed=1, num_frames=10))
-    assert tag_video(arms_model(), cut_windows(rows, WINDOWS), measure_dancers(rows)) is None
+    tagged = tag_sequence(rows, arms_model())
+    assert (tagged.tag, tagged.text) == (None, "nobody in view for 1.5 s on end")
 
 
 # ---- dancers ----
@@ -172,7 +173,7 @@ def test_the_kinematics_of_a_tag_are_the_main_dancer_s() -> None:
 def references(**offsets: float) -> dict[str, StyleReference]:
     """What the styles measure: this dancer's features, those of the hands' speed further on by style."""
     rows = rows_of(dancer_xy("clockwise", seed=3))
-    own = mean_kinematics(cut_windows(rows, WINDOWS).context)
+    own = mean_kinematics(cut_windows(rows, WINDOWS).kinematic_features)
     known = {name: value for name in FEATURES if np.isfinite(value := getattr(own, name))}
     return {
         style: StyleReference(
@@ -221,9 +222,9 @@ def test_an_annotated_video_names_each_dancer_and_has_a_bar_of_their_styles(tmp_
     clip = tmp_path / "duo.mp4"
     write_clip(clip, style="hiphop", seed=5, duration_seconds=1.0, frames_per_second=8, size_wh=(320, 180))
     rows = rows_of(dancer_xy("clockwise", seed=1) / 2, dancer_xy("counter", seed=2) / 2)
-    tag = tag_of(rows)
-    drawn = annotate(PosedVideo("duo", str(clip), rows), tag="two styles", details=tag, folder=tmp_path)
-    plain = annotate(PosedVideo("plain", str(clip), rows), tag="two styles", folder=tmp_path)
+    tagged = tag_sequence(rows, arms_model())
+    drawn = annotate(PosedVideo("duo", str(clip), rows), tagged, folder=tmp_path)
+    plain = annotate(PosedVideo("plain", str(clip), rows), TaggedVideo((), None, tagged.text), folder=tmp_path)
     pictures = []
     for path in (drawn.video, plain.video):
         video = cv2.VideoCapture(str(path))
@@ -346,12 +347,14 @@ def test_tags_of_the_first_schema_are_refused_by_their_version(store: str, monke
 
 
 def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str, monkeypatch) -> None:
+    class FailingModel(ArmsModel):
+        def window_log_scores(self, inputs: Inputs) -> np.ndarray:
+            raise RuntimeError("killed")
+
     model = arms_model()
+    with pytest.raises(RuntimeError, match="killed"):
+        worker(store, FailingModel(model.networks, model.config), monkeypatch).process(shard_of("duo"))
     ready = worker(store, model, monkeypatch)
-    with monkeypatch.context() as broken:
-        broken.setattr(tag_worker, "tag_video", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            ready.process(shard_of("duo"))
     assert list(list_parts(store, "tags", model.model_version)) == []
     assert ready.process(shard_of("duo")).written
     assert not ready.process(shard_of("duo")).written

@@ -11,6 +11,7 @@ from moving_skeletons import dancer_xy
 from choreai.motion.course import measure_course
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.explain.movement_figure import draw_movement, save_figure
+from choreai.style.tagging import tag_sequence
 from choreai.visualize.draw import draw_label, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color
 from choreai.visualize.trails import draw_trails
@@ -108,7 +109,7 @@ def test_the_course_of_somebody_standing_still_has_no_speed_and_no_beat():
 def test_the_figure_is_written_as_png_and_as_the_same_svg_every_time(tmp_path):
     rows = _bouncing(beats_per_minute=100, torsos=0.5)
     for name in ("a.svg", "b.svg", "a.png"):
-        figure = draw_movement(rows, None)
+        figure = draw_movement(rows, tag_sequence(rows, None))
         assert figure is not None
         save_figure(figure, tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
@@ -119,4 +120,5 @@ def test_the_figure_is_written_as_png_and_as_the_same_svg_every_time(tmp_path):
 
 
 def test_there_is_no_figure_of_nobody():
-    assert draw_movement(_rows(np.zeros((0, 17, 2))), None) is None
+    nobody = KeypointSequence.empty()
+    assert draw_movement(nobody, tag_sequence(nobody, None)) is None

@@ -199,7 +199,7 @@ def test_a_run_resumed_from_a_checkpoint_ends_as_if_never_stopped(examples: Exam
 def test_a_network_learns_nothing_of_the_fold_it_is_tested_on(examples: Examples) -> None:
     short = replace(SETTINGS, num_epochs=2)
     inputs = copy.deepcopy(examples.inputs)
-    for array in (inputs.steps, inputs.xyz, inputs.context):
+    for array in (inputs.steps, inputs.xyz, inputs.kinematic_features):
         array[examples.fold == 0] = 7.0
     changed = replace(examples, inputs=inputs, label_index=np.where(examples.fold == 0, 0, examples.label_index))
     both = [fitted(short, e, num_members=2) for e in (examples, changed)]

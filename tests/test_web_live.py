@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from choreai.errors import MediaError
 from choreai.pose.estimator import Poses
 from choreai.web.errors import WebProblem
-from choreai.web.judging import judge_all, judge_rows
+from choreai.web.judging import judge_all
 from choreai.web.pose_sessions import MAX_PICTURE_SIDE, PoseSessions, decode_picture
 from choreai.web.viewer import HORIZON_SECONDS, Viewer
 
@@ -221,7 +221,7 @@ def test_viewers_judged_together_hear_what_each_would_hear_alone_from_one_pass_o
     viewers.insert(1, rows_of(dancer_xy("counter", seed=9)[:3]))  # too short to say anything
     together = judge_all(viewers, model)
     assert len(calls) == 1
-    assert together == [judge_rows(rows, model) for rows in viewers]
+    assert together == [judge_all([rows], model)[0] for rows in viewers]
     assert [tag and tag["style"] for tag in together] == ["clockwise", None, "seesaw"]
 
 

@@ -233,12 +233,12 @@ def test_the_context_is_of_the_track_around_the_window_and_not_of_others() -> No
     xy[150:] = moving(150, torsos_per_second=8)
     settings = WindowSettings(num_steps=45, window_seconds=3, stride_seconds=3, min_seconds=2, context_seconds=6)
     windows = cut(seconds, xy, settings=settings)
-    speed = windows.context[:, FEATURES.index("hands_speed_mean")]
+    speed = windows.kinematic_features[:, FEATURES.index("hands_speed_mean")]
     assert len(windows) == 10
     assert speed[:4].max() < 0.01 < 0.5 < speed[6:].min()
     beside = np.concatenate([xy, moving(150, torsos_per_second=8), standing(150)])
     both = cut(np.tile(seconds, 2), beside, track_id=np.repeat([0, 1], 300).astype(np.int32), settings=settings)
-    np.testing.assert_array_equal(both.context[both.track_id == 0], windows.context)
+    np.testing.assert_array_equal(both.kinematic_features[both.track_id == 0], windows.kinematic_features)
 
 
 def test_the_context_of_the_last_window_is_as_long_as_that_of_the_middle_one() -> None:
@@ -246,7 +246,7 @@ def test_the_context_of_the_last_window_is_as_long_as_that_of_the_middle_one() -
     settings = WindowSettings(num_steps=45, window_seconds=3, stride_seconds=3, min_seconds=2, context_seconds=9)
     xy = standing(300)
     xy[210:230] = moving(20, torsos_per_second=8)  # from second 21 to 23: within the last 9 seconds
-    speed = cut(seconds, xy, settings=settings).context[:, FEATURES.index("hands_speed_mean")]
+    speed = cut(seconds, xy, settings=settings).kinematic_features[:, FEATURES.index("hands_speed_mean")]
     assert speed[-1] == pytest.approx(speed[-2], rel=0.3)
     assert speed[-1] > 0.1
 

@@ -7,15 +7,13 @@ from choreai.api.notebook import caption, picture_html, table_html
 from choreai.api.poses import NUM_THREADS, VideoPoses, estimate_with
 from choreai.errors import WeightsError
 from choreai.motion.sequence import KeypointSequence
-from choreai.motion.windows import cut_windows
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
-from choreai.style.dancers import measure_dancers
 from choreai.style.explain.reasons import why_text
 from choreai.style.model import StyleModel
 from choreai.style.model import load_model as load_model
-from choreai.style.tagging import VideoTag, tag_video
+from choreai.style.tagging import VideoTag, tag_sequence
 from choreai.tables.schemas import UNKNOWN
 
 if TYPE_CHECKING:
@@ -36,22 +34,22 @@ class Tag:
     @property
     def style(self) -> str | None:
         """The tag: a style, "unknown" where the model is not sure, None where there is nothing to judge."""
-        return None if self.details is None else self.details.verdict.style
+        return None if self.details is None else self.details.prediction.style
 
     @property
     def best_style(self) -> str | None:
         """The most likely style, sure or not."""
-        return None if self.details is None else self.details.verdict.best_style
+        return None if self.details is None else self.details.prediction.best_style
 
     @property
     def score(self) -> float:
         """The calibrated probability of `best_style`; NaN where there is none."""
-        return float("nan") if self.details is None else self.details.verdict.score
+        return float("nan") if self.details is None else self.details.prediction.score
 
     @property
     def reason(self) -> str | None:
         """Why the tag is "unknown" or missing; None for a sure one."""
-        return self.missing_reason if self.details is None else self.details.verdict.doubt
+        return self.missing_reason if self.details is None else self.details.prediction.doubt
 
     @property
     def distribution(self) -> dict[str, float]:
@@ -75,7 +73,14 @@ class Tag:
 
         segments = () if self.details is None else self.details.segments
         rows = [
-            (s.track_id, s.start_seconds, s.stop_seconds, s.verdict.style, s.verdict.best_style, s.verdict.score)
+            (
+                s.track_id,
+                s.start_seconds,
+                s.stop_seconds,
+                s.prediction.style,
+                s.prediction.best_style,
+                s.prediction.score,
+            )
             for s in segments
         ]
         columns = ["track_id", "start_seconds", "stop_seconds", "style", "best_style", "score"]
@@ -112,10 +117,9 @@ def tag_keypoints(poses: VideoPoses | KeypointSequence, *, model: str | StyleMod
     if isinstance(poses, VideoPoses):
         _check_fingerprint(style_model, poses.pose_fingerprint)
     sequence = poses.sequence if isinstance(poses, VideoPoses) else poses
-    windows = cut_windows(sequence, style_model.config.windows)
-    details = tag_video(style_model, windows, measure_dancers(sequence))
-    missing = f"nobody in view for {style_model.config.windows.min_seconds:g} s on end"
-    return Tag(poses.name if isinstance(poses, VideoPoses) else "video", poses, details, missing)
+    tagged = tag_sequence(sequence, style_model)
+    name = poses.name if isinstance(poses, VideoPoses) else "video"
+    return Tag(name, poses, tagged.tag, tagged.why_no_tag or "")
 
 
 def _check_fingerprint(model: StyleModel, found: str) -> None:

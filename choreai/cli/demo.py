@@ -21,7 +21,8 @@ from choreai.pipeline import extract, tag, train
 from choreai.pipeline.progress import progress
 from choreai.style.evaluation import baselines
 from choreai.style.examples import read_windows
-from choreai.style.explain.annotated_video import annotate, judge_style
+from choreai.style.explain.annotated_video import annotate
+from choreai.style.tagging import tag_sequence
 from choreai.style.training.dataset import Dataset
 from choreai.style.training.split import Folds
 from choreai.style.training.training import TrainedStyle, predictions_of
@@ -78,7 +79,7 @@ def rivals_on_unseen(
     inputs = dataset.examples.inputs
     ours = predictions_of(dataset, model.window_log_scores(inputs))
     rivals = {
-        "kinematics (logistic regression)": baselines.kinematic_regression(ours, inputs.context),
+        "kinematics (logistic regression)": baselines.kinematic_regression(ours, inputs.kinematic_features),
         "mean speed of each keypoint alone (logistic regression)": baselines.mean_speed_regression(ours, inputs.steps),
         "mean pose alone (logistic regression)": baselines.mean_pose_regression(ours, inputs.steps),
         "guessing": baselines.majority(ours),
@@ -139,8 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     accuracy = print_result(tags, rivals_on_unseen(trained, (catalog, unseen), output=tables_uri, pose_id=pose_id))
     video = find_in_tables(str(tags[0]["video_id"]), tables_uri, pose_id)
     assert video is not None, "a tagged video is in the tables"
-    judged = judge_style(video.rows, trained.model)
-    picture = annotate(video, tag=judged.text, details=judged.tag, folder=output)
+    picture = annotate(video, tag_sequence(video.rows, trained.model), folder=output)
     print(f"annotated video: {picture.video}")
     print(f"contact sheet:   {picture.sheet}")
     print(f"report and model: {trained.model_uri}/report.html")

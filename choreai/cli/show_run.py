@@ -13,10 +13,11 @@ from choreai.errors import ConfigError
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
-from choreai.style.explain.annotated_video import annotate, judge_style
+from choreai.style.explain.annotated_video import annotate
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.model import load_model, newest_model
+from choreai.style.tagging import tag_sequence
 from choreai.tables.posed_video import PosedVideo, find_in_tables
 
 logger = logging.getLogger(__name__)
@@ -27,22 +28,22 @@ def run(arguments: argparse.Namespace) -> int:
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
     source = _find(arguments.video, arguments.output, pose)
-    judged = judge_style(source.rows, model)
+    tagged = tag_sequence(source.rows, model)
     folder = Path(arguments.to)
-    annotated = annotate(source, tag=judged.text, details=judged.tag, folder=folder)
-    print(f"{source.name}: {judged.text}")
+    annotated = annotate(source, tagged, folder=folder)
+    print(f"{source.name}: {tagged.text}")
     print(f"video: {annotated.video}")
     print(f"contact sheet: {annotated.sheet}")
-    figure = draw_movement(source.rows, judged.tag)
+    figure = draw_movement(source.rows, tagged)
     if figure is not None:
         for suffix in ("png", "svg"):
             save_figure(figure, folder / f"{source.name}.movement.{suffix}")
         print(f"movement over time: {folder / source.name}.movement.png, .svg")
-    if arguments.why and judged.tag is not None:
-        print(why_text(judged.tag))
-        if judged.tag.reasons:
+    if arguments.why and tagged.tag is not None:
+        print(why_text(tagged.tag))
+        if tagged.tag.reasons:
             picture = folder / f"{source.name}.why.png"
-            picture.write_bytes(reasons_png(judged.tag.reasons, style=judged.tag.verdict.best_style))
+            picture.write_bytes(reasons_png(tagged.tag.reasons, style=tagged.tag.prediction.best_style))
             print(f"reasons: {picture}")
     return 0
 

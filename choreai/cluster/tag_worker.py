@@ -10,7 +10,6 @@ import socket
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,17 +19,14 @@ from choreai.catalog.catalog import Video
 from choreai.catalog.shards import TagShard
 from choreai.errors import ConfigError
 from choreai.motion.sequence import KeypointSequence
-from choreai.motion.windows import cut_windows
 from choreai.storage import objects
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.model import StyleModel, load_model
-from choreai.style.tagging import Moment, tag_video
+from choreai.style.tagging import Row, tag_row, tag_sequence, untagged_row
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_contents, read_videos
 from choreai.tables.parts import part_id_of, part_uri, write_part
 from choreai.tables.reports import ShardReport
-
-Row = dict[str, object]
 
 
 class TagWorker:
@@ -59,7 +55,7 @@ class TagWorker:
             video = waiting.pop(video_id)
             dancers = measured.get((video_id, video.content_id)) or measure_dancers(keypoints)
             rows.append(self._tag(video, keypoints, dancers, self._model))
-        rows += [self._row(video, self._model, reason="nobody in view") for video in waiting.values()]
+        rows += [self._row(video, self._model, untagged_row("nobody in view")) for video in waiting.values()]
         # The tags come last: a worker that dies before leaves the shard to be done again, whatever else is there.
         uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
         written = _commit(uri, rows, schemas.TAGS)
@@ -105,43 +101,20 @@ class TagWorker:
         return measured
 
     def _tag(self, video: Video, keypoints: KeypointSequence, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
-        """One video's tags row."""
-        tag = tag_video(model, cut_windows(keypoints, model.config.windows), dancers)
+        """Return one video's tags row."""
+        tag = tag_sequence(keypoints, model, dancers=dancers).tag
         if tag is None:
             shortest = model.config.windows.min_seconds
-            return self._row(video, model, reason=f"nobody in view for {shortest:g} seconds on end")
-        verdict = tag.verdict
-        return {
-            **self._row(video, model, reason=verdict.doubt),
-            "style": verdict.style,
-            "best_style": verdict.best_style,
-            "score": verdict.score,
-            "unknown": verdict.doubt is not None,
-            "distribution": [{"style": style, "score": score} for style, score in tag.distribution.items()],
-            "segments": [_moment(segment) for segment in tag.segments],
-            "tracks": [_track(track) for track in tag.tracks],
-            "windows": [_moment(window) for window in tag.windows],
-            "kinematics": tag.kinematics.row(),
-            "reasons": [asdict(reason) for reason in tag.reasons],
-        }
+            return self._row(video, model, untagged_row(f"nobody in view for {shortest:g} seconds on end"))
+        return self._row(video, model, tag_row(tag))
 
-    def _row(self, video: Video, model: StyleModel, *, reason: str | None) -> Row:
-        """A tags row without a style."""
+    def _row(self, video: Video, model: StyleModel, tag: Row) -> Row:
+        """Return the tag's columns with those that name the video, the model and the run."""
         return {
             "video_id": video.video_id,
             "uri": video.uri,
             "content_id": video.content_id,
-            "style": None,
-            "best_style": None,
-            "score": None,
-            "unknown": False,
-            "reason": reason,
-            "distribution": [],
-            "segments": [],
-            "tracks": [],
-            "windows": [],
-            "kinematics": None,
-            "reasons": [],
+            **tag,
             "pose_fingerprint": self._fingerprint,
             "model_version": model.model_version,
             "run_id": self._run_id,
@@ -153,21 +126,6 @@ def _status(row: Row) -> str:
     if row["style"] is None:
         return "nothing to judge"
     return "unknown" if row["unknown"] else "tagged"
-
-
-def _moment(moment: Moment) -> Row:
-    return {
-        "start_seconds": moment.start_seconds,
-        "stop_seconds": moment.stop_seconds,
-        "track_id": moment.track_id,
-        "style": moment.verdict.style,
-        "score": moment.verdict.score,
-    }
-
-
-def _track(moment: Moment) -> Row:
-    verdict = moment.verdict
-    return {**_moment(moment), "best_style": verdict.best_style, "unknown": verdict.doubt is not None}
 
 
 def _commit(uri: str, rows: list[Row], schema: pa.Schema) -> bool:

@@ -73,7 +73,7 @@ class Windows:
     """(W, num_steps, 51): x, y, z per keypoint, from the step's hip centre, in torso lengths (the window's median), y
     down, turned about the vertical so that the left side lies towards +x (median over the window). 0 where the
     estimator has no such coordinates."""
-    context: FloatArray
+    kinematic_features: FloatArray
     """(W, K): `choreai.motion.kinematics.FEATURES` of the track around the window; NaN where untold."""
     start_seconds: FloatArray
     """(W,)."""
@@ -89,10 +89,10 @@ class Windows:
     def __post_init__(self) -> None:
         if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:
             raise ValueError(f"steps must be (W, T, {NUM_FEATURES}) float32, got {self.steps.shape} {self.steps.dtype}")
-        if self.xyz.shape != self.steps.shape or self.context.shape != (len(self.steps), len(FEATURES)):
+        if self.xyz.shape != self.steps.shape or self.kinematic_features.shape != (len(self.steps), len(FEATURES)):
             raise ValueError(
-                f"xyz must be {self.steps.shape} and context ({len(self.steps)}, {len(FEATURES)}), "
-                f"got {self.xyz.shape} and {self.context.shape}"
+                f"xyz must be {self.steps.shape} and kinematic_features ({len(self.steps)}, {len(FEATURES)}), "
+                f"got {self.xyz.shape} and {self.kinematic_features.shape}"
             )
         for name in ("start_seconds", "stop_seconds", "track_id"):
             if getattr(self, name).shape != (len(self.steps),):
@@ -148,7 +148,7 @@ def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows
     return Windows(
         steps=_stacked([w.steps for w in cut], (settings.num_steps, NUM_FEATURES)),
         xyz=_stacked([w.xyz for w in cut], (settings.num_steps, NUM_FEATURES)),
-        context=_stacked([w.context for w in cut], (len(FEATURES),)),
+        kinematic_features=_stacked([w.kinematic_features for w in cut], (len(FEATURES),)),
         start_seconds=spans[:, 0],
         stop_seconds=spans[:, 1],
         track_id=np.array([w.track_id for w in cut], np.int32),
@@ -161,7 +161,7 @@ def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows
 class _Window:
     steps: Float64Array  # (T, 51)
     xyz: Float64Array  # (T, 51)
-    context: Float64Array  # (K,)
+    kinematic_features: Float64Array  # (K,)
     span: tuple[float, float]
     track_id: int
 

@@ -33,7 +33,7 @@ class Inputs:
     """(W, num_steps, 51) x, y, score of each keypoint."""
     xyz: FloatArray
     """(W, num_steps, 51) x, y, z of each keypoint in the body's own coordinates; 0 where the estimator has none."""
-    context: FloatArray
+    kinematic_features: FloatArray
     """(W, K) `choreai.motion.kinematics.FEATURES` of the time around the window, NaN where untold."""
 
     def __post_init__(self) -> None:
@@ -41,15 +41,17 @@ class Inputs:
             raise ValueError(
                 f"steps and xyz must both be (W, T, {NUM_FEATURES}), got {self.steps.shape} and {self.xyz.shape}"
             )
-        if self.context.shape != (len(self.steps), len(FEATURES)):
-            raise ValueError(f"context must be ({len(self.steps)}, {len(FEATURES)}), got {self.context.shape}")
+        if self.kinematic_features.shape != (len(self.steps), len(FEATURES)):
+            raise ValueError(
+                f"kinematic_features must be ({len(self.steps)}, {len(FEATURES)}), got {self.kinematic_features.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.steps)
 
     @classmethod
     def of(cls, windows: Windows) -> Self:
-        return cls(windows.steps, windows.xyz, windows.context)
+        return cls(windows.steps, windows.xyz, windows.kinematic_features)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
@@ -57,12 +59,12 @@ class Inputs:
         return cls(
             np.concatenate([part.steps for part in parts]),
             np.concatenate([part.xyz for part in parts]),
-            np.concatenate([part.context for part in parts]),
+            np.concatenate([part.kinematic_features for part in parts]),
         )
 
     def take(self, rows: IntArray | slice) -> "Inputs":
         """The windows at these places."""
-        return Inputs(self.steps[rows], self.xyz[rows], self.context[rows])
+        return Inputs(self.steps[rows], self.xyz[rows], self.kinematic_features[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,14 @@ class Examples:
         """16 hex digits that change when any example does."""
         digest = hashlib.sha256("\0".join([*self.video_ids, *self.groups]).encode())
         inputs = self.inputs
-        for array in (inputs.steps, inputs.xyz, inputs.context, self.label_index, self.video_index, self.fold):
+        for array in (
+            inputs.steps,
+            inputs.xyz,
+            inputs.kinematic_features,
+            self.label_index,
+            self.video_index,
+            self.fold,
+        ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
@@ -178,7 +187,7 @@ def write_examples(uri: str, examples: Examples) -> None:
             "fold": examples.fold,
             "steps": list_column(examples.inputs.steps),
             "xyz": list_column(examples.inputs.xyz),
-            "context": list_column(examples.inputs.context),
+            "context": list_column(examples.inputs.kinematic_features),
         }
     ).replace_schema_metadata({"choreai.num_steps": str(num_steps)})
     buffer = io.BytesIO()
@@ -196,7 +205,7 @@ def read_examples(uri: str) -> Examples:
             inputs=Inputs(
                 steps=from_list_column(table["steps"]).reshape(-1, num_steps, NUM_FEATURES),
                 xyz=from_list_column(table["xyz"]).reshape(-1, num_steps, NUM_FEATURES),
-                context=from_list_column(table["context"]).reshape(-1, len(FEATURES)),
+                kinematic_features=from_list_column(table["context"]).reshape(-1, len(FEATURES)),
             ),
             label_index=table["label_index"].to_numpy(),
             video_index=table["video_index"].to_numpy(),

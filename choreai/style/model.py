@@ -138,7 +138,7 @@ def log_scores_of(networks: Sequence[nn.Module], inputs: Inputs, *, num_labels: 
     with torch.inference_mode():
         for start in range(0, len(inputs), BATCH_SIZE):
             part = inputs.take(slice(start, start + BATCH_SIZE))
-            batch = [torch.from_numpy(array).to(device) for array in (part.steps, part.xyz, part.context)]
+            batch = [torch.from_numpy(array).to(device) for array in (part.steps, part.xyz, part.kinematic_features)]
             log_scores = torch.stack([torch.log_softmax(network(*batch), dim=1) for network in networks])
             found.append((log_scores.logsumexp(dim=0) - math.log(len(networks))).cpu().numpy())
     return np.concatenate(found)

@@ -111,11 +111,11 @@ class StyleLSTM(nn.Module):
         statistics_WK = torch.cat([motion.statistics_WK for motion in motions]).double()
         self.statistics_mean.copy_(statistics_WK.mean(dim=0))
         self.statistics_scale.copy_(statistics_WK.std(dim=0, correction=0).clamp(min=MIN_STATISTIC_SCALE))
-        context = torch.from_numpy(inputs.context).double()
-        told = ~torch.isnan(context)
+        features = torch.from_numpy(inputs.kinematic_features).double()
+        told = ~torch.isnan(features)
         num_told = told.sum(dim=0).clamp(min=1)
-        self.context_mean.copy_(torch.nan_to_num(context).sum(dim=0) / num_told)
-        deviations = torch.where(told, context - self.context_mean, 0.0)
+        self.context_mean.copy_(torch.nan_to_num(features).sum(dim=0) / num_told)
+        deviations = torch.where(told, features - self.context_mean, 0.0)
         self.context_scale.copy_((deviations.square().sum(dim=0) / num_told).sqrt().clamp(min=MIN_CONTEXT_SCALE))
         return self
 

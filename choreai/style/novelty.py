@@ -48,21 +48,21 @@ class Novelty:
     limit: float
     """Videos further away than this are novel."""
 
-    def distances(self, context: AnyFloatArray) -> Float64Array:
+    def distances(self, features: AnyFloatArray) -> Float64Array:
         """(V,) root mean squared deviations per feature of mean kinematics (V, K); about 1 is ordinary.
 
         Raises ValueError for another number of features.
         """
-        if context.ndim != 2 or context.shape[1] != len(self.centers):
-            raise ValueError(f"context must be (V, {len(self.centers)}), got {context.shape}")
-        off = _standardised(context, self) - np.array(self.mean)
+        if features.ndim != 2 or features.shape[1] != len(self.centers):
+            raise ValueError(f"kinematic_features must be (V, {len(self.centers)}), got {features.shape}")
+        off = _standardised(features, self) - np.array(self.mean)
         squared = np.einsum("vk,kl,vl->v", off, np.array(self.precision), off)
-        squared += np.isnan(context).astype(np.float64) @ np.array(self.missing_costs)
+        squared += np.isnan(features).astype(np.float64) @ np.array(self.missing_costs)
         return np.sqrt(np.maximum(squared, 0) / len(self.centers))
 
-    def is_novel(self, context: AnyFloatArray) -> BoolArray:
+    def is_novel(self, features: AnyFloatArray) -> BoolArray:
         """(V,) whether the videos are too far from all training videos to be given a tag."""
-        return self.distances(context) > self.limit
+        return self.distances(features) > self.limit
 
     def to_dict(self) -> dict[str, Any]:
         """Lists and finite numbers, for JSON."""
@@ -94,7 +94,7 @@ class LeftOutStyle:
 
 def fit_novelty(predictions: Predictions) -> Novelty | None:
     """What is ordinary among these videos, at most about REFUSED_SHARE of them novel; None for too few of them."""
-    return _fit(predictions.context, predictions.fold) if len(predictions) >= MIN_VIDEOS else None
+    return _fit(predictions.kinematic_features, predictions.fold) if len(predictions) >= MIN_VIDEOS else None
 
 
 def cross_fitted_novel(predictions: Predictions) -> BoolArray:
@@ -104,7 +104,7 @@ def cross_fitted_novel(predictions: Predictions) -> BoolArray:
         own = predictions.fold == fold
         others = predictions.videos_where(~own) if not own.all() else predictions
         if (novelty := fit_novelty(others)) is not None:
-            novel[own] = novelty.is_novel(predictions.context[own])
+            novel[own] = novelty.is_novel(predictions.kinematic_features[own])
     return novel
 
 
@@ -115,10 +115,10 @@ def leave_styles_out(predictions: Predictions) -> tuple[LeftOutStyle, ...]:
         own = predictions.label_index == index
         if not own.any() or (~own).sum() < MIN_VIDEOS:
             continue
-        context, fold = predictions.context[~own], predictions.fold[~own]
-        novelty = _fit(context, fold)
-        distances = novelty.distances(predictions.context[own])
-        auroc = rank_area(distances, _out_of_fold_distances(context, fold))
+        features, fold = predictions.kinematic_features[~own], predictions.fold[~own]
+        novelty = _fit(features, fold)
+        distances = novelty.distances(predictions.kinematic_features[own])
+        auroc = rank_area(distances, _out_of_fold_distances(features, fold))
         found.append(LeftOutStyle(label, auroc, float((distances > novelty.limit).mean())))
     return tuple(found)
 
@@ -130,34 +130,34 @@ def rank_area(positives: AnyFloatArray, negatives: AnyFloatArray) -> float:
     return float((below + not_above).mean() / 2 / len(ordered))
 
 
-def _fit(context: AnyFloatArray, fold: IntArray) -> Novelty:
-    distances = _out_of_fold_distances(context, fold)
+def _fit(features: AnyFloatArray, fold: IntArray) -> Novelty:
+    distances = _out_of_fold_distances(features, fold)
     # The next higher distance, not a value between two: with few videos, none of them is refused.
     limit = float(np.quantile(distances, 1 - REFUSED_SHARE, method="higher"))
-    return _measure(context, limit=round(limit, DIGITS))
+    return _measure(features, limit=round(limit, DIGITS))
 
 
-def _out_of_fold_distances(context: AnyFloatArray, fold: IntArray) -> Float64Array:
-    distances = np.zeros(len(context))
+def _out_of_fold_distances(features: AnyFloatArray, fold: IntArray) -> Float64Array:
+    distances = np.zeros(len(features))
     for which in np.unique(fold):
         own = fold == which
-        distances[own] = _measure(context if own.all() else context[~own], limit=0.0).distances(context[own])
+        distances[own] = _measure(features if own.all() else features[~own], limit=0.0).distances(features[own])
     return distances
 
 
-def _measure(context: AnyFloatArray, *, limit: float) -> Novelty:
+def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:
     """The measure of distance from these videos."""
     from sklearn.covariance import LedoitWolf  # slow to import, and tagging does without
 
-    known = np.isfinite(context)
+    known = np.isfinite(features)
     num_known = known.sum(axis=0)
-    is_used = num_known >= MIN_KNOWN_SHARE * len(context)
-    is_log = is_used & (np.where(known, context, 1.0) > 0).all(axis=0)
-    plain = np.where(known, context, np.nan)
+    is_used = num_known >= MIN_KNOWN_SHARE * len(features)
+    is_log = is_used & (np.where(known, features, 1.0) > 0).all(axis=0)
+    plain = np.where(known, features, np.nan)
     ratios = np.log(np.where(is_log, plain, 1.0))
     values = np.where(is_used, np.where(is_log, ratios, plain), 0.0)
     centers = np.nanmedian(values, axis=0)
-    missing = (len(context) - num_known + 0.5) / (len(context) + 1)
+    missing = (len(features) - num_known + 0.5) / (len(features) + 1)
     novelty = Novelty(
         centers=_rounded(centers),
         weights=_rounded(np.where(is_used, 1 / _spread(values), 0.0)),
@@ -167,7 +167,7 @@ def _measure(context: AnyFloatArray, *, limit: float) -> Novelty:
         precision=(),
         limit=limit,
     )
-    standard = _standardised(context, novelty)
+    standard = _standardised(features, novelty)
     shrunk = LedoitWolf().fit(standard)
     return replace(
         novelty,
@@ -176,12 +176,12 @@ def _measure(context: AnyFloatArray, *, limit: float) -> Novelty:
     )
 
 
-def _standardised(context: AnyFloatArray, novelty: Novelty) -> Float64Array:
+def _standardised(features: AnyFloatArray, novelty: Novelty) -> Float64Array:
     """(V, K) deviations from the centers in units of the spread; 0 where untold."""
     is_log, centers = np.array(novelty.is_log), np.array(novelty.centers)
     smallest = np.where(is_log, SMALLEST_RATIO * np.exp(np.where(is_log, centers, 0.0)), 1.0)
-    ratios = np.log(np.maximum(np.where(is_log, context, 1.0), smallest))
-    off = (np.where(is_log, ratios, context) - centers) * np.array(novelty.weights)
+    ratios = np.log(np.maximum(np.where(is_log, features, 1.0), smallest))
+    off = (np.where(is_log, ratios, features) - centers) * np.array(novelty.weights)
     return np.clip(np.nan_to_num(off, nan=0.0, posinf=0.0, neginf=0.0), -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 

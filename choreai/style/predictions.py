@@ -41,7 +41,7 @@ class Predictions:
     """(W,) of the video, as `Windows` has it."""
     window_stop_seconds: FloatArray
     """(W,)."""
-    context: FloatArray
+    kinematic_features: FloatArray
     """(V, K) the video's mean kinematics, NaN where untold."""
 
     def __post_init__(self) -> None:
@@ -61,10 +61,11 @@ class Predictions:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must be {shape}, got {getattr(self, name).shape}")
-        if self.context.ndim != 2 or len(self.context) != num_videos or len(self.groups) != num_videos:
+        features = self.kinematic_features
+        if features.ndim != 2 or len(features) != num_videos or len(self.groups) != num_videos:
             raise ValueError(
-                f"context must be ({num_videos}, K) and groups ({num_videos},), "
-                f"got {self.context.shape} and {len(self.groups)}"
+                f"kinematic_features must be ({num_videos}, K) and groups ({num_videos},), "
+                f"got {features.shape} and {len(self.groups)}"
             )
         if self.label_index.min() < 0 or self.label_index.max() >= len(self.labels) or self.fold.min() < 0:
             raise ValueError(f"label_index must be 0 to {len(self.labels) - 1}, and fold not negative")
@@ -100,7 +101,7 @@ class Predictions:
             window_video=video_of_window.astype(np.int64),
             window_start_seconds=self.window_start_seconds[chosen],
             window_stop_seconds=self.window_stop_seconds[chosen],
-            context=self.context[kept],
+            kinematic_features=self.kinematic_features[kept],
         )
 
     def videos_where(self, chosen: BoolArray) -> "Predictions":
@@ -131,7 +132,7 @@ def write_predictions(uri: str, predictions: Predictions) -> None:
             "start_seconds": predictions.window_start_seconds,
             "stop_seconds": predictions.window_stop_seconds,
             "log_scores": list_column(predictions.window_log_scores),
-            "video_context": list_column(predictions.context[of_window]),
+            "video_context": list_column(predictions.kinematic_features[of_window]),
         }
     ).replace_schema_metadata(
         {"choreai.predictions_version": SCHEMA_VERSION, "choreai.labels": json.dumps(predictions.labels)}
@@ -163,7 +164,7 @@ def read_predictions(uri: str) -> Predictions:
             window_video=of_window,
             window_start_seconds=table["start_seconds"].to_numpy(),
             window_stop_seconds=table["stop_seconds"].to_numpy(),
-            context=from_list_column(table["video_context"])[first],
+            kinematic_features=from_list_column(table["video_context"])[first],
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
         raise TableError(f"{uri}: not the predictions of a training run ({exc}); train again") from exc

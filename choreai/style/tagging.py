@@ -1,15 +1,16 @@
-"""Tagging: what a style model says of a video, its dancers and its moments, and why. Plain arrays in and out."""
+"""Tagging: what a style model predicts for a video, its dancers and its spans of time, and why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from choreai.arrays import FloatArray
 from choreai.motion.kinematics import FEATURES, Kinematics
 from choreai.motion.reasons import Reason, describe
-from choreai.motion.windows import Windows
-from choreai.style.dancers import Dancer
+from choreai.motion.sequence import KeypointSequence
+from choreai.motion.windows import Windows, cut_windows
+from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel
 from choreai.style.novelty import Novelty
@@ -17,140 +18,244 @@ from choreai.style.predictions import mean_by_video
 from choreai.style.segments import Run, style_runs
 from choreai.tables.schemas import UNKNOWN
 
+Row = dict[str, object]
+
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the model says of some windows together."""
+class Prediction:
+    """What the model predicts from some windows together."""
 
     best_style: str
-    """The most likely style, sure or not."""
+    """The most likely style, however unsure."""
     score: float
     """Its calibrated probability."""
     doubt: str | None = None
-    """Why the tag is "unknown", None where it is not."""
+    """Why the tag is "unknown"; None where it is not."""
 
     @property
     def style(self) -> str:
+        """The tag: the best style, or "unknown"."""
         return self.best_style if self.doubt is None else UNKNOWN
 
 
 @dataclass(frozen=True)
-class Moment:
-    """[start_seconds, stop_seconds) of one track, and what the model says of it."""
+class TaggedSpan:
+    """The prediction for one track in [start_seconds, stop_seconds)."""
 
     start_seconds: float
     stop_seconds: float
     track_id: int
-    verdict: Verdict
+    prediction: Prediction
+
+    def row(self) -> Row:
+        """Return the span as a table holds it."""
+        return {
+            "start_seconds": self.start_seconds,
+            "stop_seconds": self.stop_seconds,
+            "track_id": self.track_id,
+            "style": self.prediction.style,
+            "best_style": self.prediction.best_style,
+            "score": self.prediction.score,
+            "unknown": self.prediction.doubt is not None,
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class VideoTag:
-    """One video's tag with all that lies behind it."""
+    """One video's tag with everything it rests on."""
 
-    verdict: Verdict
-    """Of all windows of the video's dancers."""
+    prediction: Prediction
+    """From all windows of the video's main dancers."""
     distribution: dict[str, float]
     """Every style's calibrated probability, in the model's order."""
-    tracks: tuple[Moment, ...]
-    """Each dancer's own, by track id."""
-    segments: tuple[Moment, ...]
-    """By track and time, without gaps where windows are: a new one where the style changes. The last moments in
-    view, too short for another window, belong to none."""
-    windows: tuple[Moment, ...]
-    """Never "unknown": one window alone is seldom sure."""
+    tracks: tuple[TaggedSpan, ...]
+    """One for each dancer, by track id."""
+    segments: tuple[TaggedSpan, ...]
+    """By track and time, without gaps where there are windows; a new one begins where the style changes. The last
+    samples of a track, too few for another window, belong to none."""
+    windows: tuple[TaggedSpan, ...]
+    """Never "unknown": a single window is seldom sure."""
     kinematics: Kinematics
-    """Of the main dancer, over the whole time."""
+    """Of the most prominent dancer, over the whole video."""
     reasons: tuple[Reason, ...]
-    """For the verdict's best style, the strongest first."""
+    """For the best style, the strongest first."""
 
 
-def tag_video(model: StyleModel, windows: Windows, dancers: Sequence[Dancer]) -> VideoTag | None:
-    """The tag of one video, None where it has no windows; `dancers` are what `measure_dancers` found in it."""
+@dataclass(frozen=True, eq=False)
+class TaggedVideo:
+    """One video's dancers, measured, and its tag where there is one."""
+
+    dancers: tuple[Dancer, ...]
+    tag: VideoTag | None
+    why_no_tag: str | None = None
+
+    @property
+    def main_dancer(self) -> Dancer | None:
+        """The most prominent person; None where nobody is in view."""
+        return next((dancer for dancer in self.dancers if dancer.is_main), None)
+
+    @property
+    def text(self) -> str:
+        """The tag and its score in a few words, or why there is none."""
+        if self.tag is None:
+            return str(self.why_no_tag)
+        prediction = self.tag.prediction
+        if prediction.doubt is None:
+            return f"{prediction.style} {prediction.score:.2f}"
+        return f"{prediction.style} ({prediction.doubt}; most like {prediction.best_style})"
+
+
+def tag_sequence(
+    sequence: KeypointSequence, model: StyleModel | None, *, dancers: tuple[Dancer, ...] | None = None
+) -> TaggedVideo:
+    """Measure and tag one video. `dancers`: what `measure_dancers` returned for it, if that is known already."""
+    return tag_sequences([sequence], model, dancers=None if dancers is None else [dancers])[0]
+
+
+def tag_sequences(
+    sequences: Sequence[KeypointSequence],
+    model: StyleModel | None,
+    *,
+    dancers: Sequence[tuple[Dancer, ...]] | None = None,
+) -> list[TaggedVideo]:
+    """Measure and tag several videos; the networks process the windows of all of them in one pass."""
+    measured = [measure_dancers(sequence) for sequence in sequences] if dancers is None else list(dancers)
+    if model is None or not sequences:
+        return [TaggedVideo(people, None, "no style model") for people in measured]
+    windows = [cut_windows(sequence, model.config.windows) for sequence in sequences]
+    log_scores = model.window_log_scores(Inputs.concat([Inputs.of(each) for each in windows]))
+    parts = np.split(log_scores, np.cumsum([len(each) for each in windows])[:-1])
+    tags = [tag_windows(model, *each) for each in zip(windows, parts, measured, strict=True)]
+    why_not = f"nobody in view for {model.config.windows.min_seconds:g} s on end"
+    return [
+        TaggedVideo(people, tag, why_not if tag is None else None) for people, tag in zip(measured, tags, strict=True)
+    ]
+
+
+def tag_windows(
+    model: StyleModel, windows: Windows, log_scores: FloatArray, dancers: Sequence[Dancer]
+) -> VideoTag | None:
+    """Return the tag of one video from its windows' log scores (W, labels); None where it has no windows."""
     if not len(windows):
         return None
-    log_scores = model.window_log_scores(Inputs.of(windows))
-    verdict = judge(model, log_scores, windows.context)
+    features = windows.kinematic_features
+    prediction = predict(model, log_scores, features)
     tracks, segments = [], []
     for track_id in np.unique(windows.track_id).tolist():
         rows = np.flatnonzero(windows.track_id == track_id)
         starts, stops = windows.start_seconds[rows], windows.stop_seconds[rows]
-        of_track = judge(model, log_scores[rows], windows.context[rows])
-        tracks.append(Moment(float(starts[0]), float(stops[-1]), track_id, of_track))
+        of_track = predict(model, log_scores[rows], features[rows])
+        tracks.append(TaggedSpan(float(starts[0]), float(stops[-1]), track_id, of_track))
         runs = style_runs(model.calibrated(log_scores[rows]), start_seconds=starts, stop_seconds=stops)
-        segments += _segments(model, runs, log_scores[rows], windows.context[rows], track_id)
+        segments += _segments(model, runs, log_scores[rows], features[rows], track_id)
     return VideoTag(
-        verdict=verdict,
+        prediction=prediction,
         distribution=dict(zip(model.config.labels, _probabilities(model, log_scores).tolist(), strict=True)),
         tracks=tuple(tracks),
         segments=tuple(segments),
-        windows=_window_moments(model, windows, log_scores),
+        windows=_window_spans(model, windows, log_scores),
         kinematics=next(dancer.kinematics for dancer in dancers if dancer.is_main),
-        reasons=tuple(_reasons(model, verdict.best_style, windows.context)),
+        reasons=tuple(_reasons(model, prediction.best_style, features)),
     )
 
 
-def judge(model: StyleModel, log_scores: FloatArray, context: FloatArray) -> Verdict:
-    """The verdict on (W, labels) window log scores and (W, K) kinematics together."""
+def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: FloatArray) -> Prediction:
+    """Return the prediction from W windows together: log scores (W, labels), kinematic features (W, K)."""
     probabilities = _probabilities(model, log_scores)
     best = int(probabilities.argmax())
     score = float(probabilities[best])
     doubt = None
     if score < model.config.unknown_below:
         doubt = f"score {score:.2f} below {model.config.unknown_below:.2f}"
-    elif model.config.novelty is not None and Novelty.from_dict(model.config.novelty).is_novel(_mean(context))[0]:
-        doubt = "moves unlike anything in training"
-    return Verdict(model.config.labels[best], score, doubt)
+    elif model.config.novelty is not None:
+        novelty = Novelty.from_dict(model.config.novelty)
+        if novelty.is_novel(_mean_features(kinematic_features))[0]:
+            doubt = "moves unlike anything in training"
+    return Prediction(model.config.labels[best], score, doubt)
 
 
-def mean_kinematics(context: FloatArray) -> Kinematics:
-    """The mean of (W, K) kinematics, of each feature over the windows in which it is told."""
-    means = _mean(context)[0].tolist()
+def tag_row(tag: VideoTag) -> Row:
+    """Return the tag as values by column, the same for the tags table, the web and the command line."""
+    return {
+        "style": tag.prediction.style,
+        "best_style": tag.prediction.best_style,
+        "score": tag.prediction.score,
+        "unknown": tag.prediction.doubt is not None,
+        "reason": tag.prediction.doubt,
+        "distribution": [{"style": style, "score": score} for style, score in tag.distribution.items()],
+        "tracks": [track.row() for track in tag.tracks],
+        "segments": [segment.row() for segment in tag.segments],
+        "windows": [window.row() for window in tag.windows],
+        "kinematics": tag.kinematics.row(),
+        "reasons": [asdict(reason) for reason in tag.reasons],
+    }
+
+
+def untagged_row(reason: str, *, kinematics: Kinematics | None = None) -> Row:
+    """Return `tag_row`'s columns for a video without a tag."""
+    return {
+        "style": None,
+        "best_style": None,
+        "score": None,
+        "unknown": False,
+        "reason": reason,
+        "distribution": [],
+        "tracks": [],
+        "segments": [],
+        "windows": [],
+        "kinematics": None if kinematics is None else kinematics.row(),
+        "reasons": [],
+    }
+
+
+def mean_kinematics(kinematic_features: FloatArray) -> Kinematics:
+    """Return the mean of (W, K) kinematic features, each over the windows in which it is known."""
+    means = _mean_features(kinematic_features)[0].tolist()
     return Kinematics(seconds=np.nan, seen_share=np.nan, **dict(zip(FEATURES, means, strict=True)))
 
 
-def _mean(context: FloatArray) -> FloatArray:
-    """(1, K), NaN where no window tells."""
-    return mean_by_video(context, np.zeros(len(context), np.int64), num_videos=1)
+def _mean_features(kinematic_features: FloatArray) -> FloatArray:
+    """(1, K), NaN where missing in every window."""
+    return mean_by_video(kinematic_features, np.zeros(len(kinematic_features), np.int64), num_videos=1)
 
 
 def _probabilities(model: StyleModel, log_scores: FloatArray) -> FloatArray:
-    """(labels,) of windows together: the mean log score, calibrated."""
+    """(labels,) from windows together: the mean log score, calibrated."""
     return model.calibrated(log_scores.mean(axis=0, keepdims=True))[0]
 
 
 def _segments(
-    model: StyleModel, runs: list[Run], log_scores: FloatArray, context: FloatArray, track_id: int
-) -> list[Moment]:
-    """One track's runs as segments; neighbours of one tag, which can only be "unknown", become one."""
-    segments: list[Moment] = []
+    model: StyleModel, runs: list[Run], log_scores: FloatArray, kinematic_features: FloatArray, track_id: int
+) -> list[TaggedSpan]:
+    """One track's runs as segments; neighbours with the same tag, which can only be "unknown", are merged."""
+    segments: list[TaggedSpan] = []
     first = 0
     for run in runs:
-        verdict = judge(model, log_scores[run.first : run.stop], context[run.first : run.stop])
+        prediction = predict(model, log_scores[run.first : run.stop], kinematic_features[run.first : run.stop])
         start_seconds = run.start_seconds
         before = segments[-1] if segments else None
-        if before is not None and (before.stop_seconds, before.verdict.style) == (start_seconds, verdict.style):
+        if before is not None and (before.stop_seconds, before.prediction.style) == (start_seconds, prediction.style):
             del segments[-1]
             start_seconds = before.start_seconds
-            verdict = judge(model, log_scores[first : run.stop], context[first : run.stop])
+            prediction = predict(model, log_scores[first : run.stop], kinematic_features[first : run.stop])
         else:
             first = run.first
-        segments.append(Moment(start_seconds, run.stop_seconds, track_id, verdict))
+        segments.append(TaggedSpan(start_seconds, run.stop_seconds, track_id, prediction))
     return segments
 
 
-def _window_moments(model: StyleModel, windows: Windows, log_scores: FloatArray) -> tuple[Moment, ...]:
+def _window_spans(model: StyleModel, windows: Windows, log_scores: FloatArray) -> tuple[TaggedSpan, ...]:
     scores = model.calibrated(log_scores)
     spans = zip(windows.start_seconds.tolist(), windows.stop_seconds.tolist(), windows.track_id.tolist(), strict=True)
     return tuple(
-        Moment(start, stop, track, Verdict(model.config.labels[int(own.argmax())], float(own.max())))
+        TaggedSpan(start, stop, track, Prediction(model.config.labels[int(own.argmax())], float(own.max())))
         for (start, stop, track), own in zip(spans, scores, strict=True)
     )
 
 
-def _reasons(model: StyleModel, style: str, context: FloatArray) -> list[Reason]:
-    """None where the model has no references to compare with."""
+def _reasons(model: StyleModel, style: str, kinematic_features: FloatArray) -> list[Reason]:
+    """The strongest reasons for the style; none where the model has no references to compare with."""
     references = model.config.references
     if style not in references or len(references) < 2:
         return []
-    return describe(mean_kinematics(context), references, style=style)
+    return describe(mean_kinematics(kinematic_features), references, style=style)

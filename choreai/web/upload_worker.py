@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
-from choreai.style.explain.annotated_video import annotate, judge_style
+from choreai.style.explain.annotated_video import annotate
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
+from choreai.style.tagging import tag_sequence
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
 from choreai.tables.pose_parts import VideoRows
 from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo
-from choreai.web.judging import judge_rows, tag_json
+from choreai.web.judging import tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
 POSE_SHARE = 0.6
@@ -65,18 +66,18 @@ class ClipWorker:
         deadline = time.monotonic() + self._limits.work_seconds
         table, info = self._estimate_poses(folder, name, deadline)
         rows = sequence_of(table)
-        judged = judge_style(rows, self._model)
-        tag = judge_rows(rows, None) if self._model is None else judged.tag and tag_json(judged.tag)
+        tagged = tag_sequence(rows, self._model)
+        tag = tag_json(tagged, self._model)
         keypoints = table.replace_schema_metadata(
             {**(table.schema.metadata or {}), "choreai.pose_fingerprint": self._fingerprint}
         )
         pq.write_table(keypoints, folder / "keypoints.parquet", compression="zstd")
         write_status(folder, state="working", name=name, progress=POSE_SHARE)
         video = PosedVideo("clip", str(folder / UPLOAD_NAME), rows)
-        drawn = annotate(video, tag=judged.text, details=judged.tag, folder=folder)
+        drawn = annotate(video, tagged, folder=folder)
         os.replace(drawn.video, folder / "annotated.mp4")
         os.replace(drawn.sheet, folder / "sheet.png")
-        figure = draw_movement(rows, judged.tag)
+        figure = draw_movement(rows, tagged)
         if figure is not None:
             save_figure(figure, folder / "movement.png")
             save_figure(figure, folder / "movement.svg")

@@ -19,13 +19,13 @@ REGULARISATION = 0.1
 SMALLEST_LOG_SCORE = -30.0
 
 
-def simple_rivals(like: Predictions, *, steps: FloatArray, context: FloatArray) -> dict[str, Predictions]:
-    """The rivals below by name, for the windows (W,) of `like`: `steps` (W, T, 51), `context` (W, K)."""
+def simple_rivals(like: Predictions, *, steps: FloatArray, features: FloatArray) -> dict[str, Predictions]:
+    """The rivals below by name, for the windows (W,) of `like`: `steps` (W, T, 51), `features` (W, K)."""
     return {
         "majority class": majority(like),
         "mean speed": mean_speed_regression(like, steps),
         "mean pose": mean_pose_regression(like, steps),
-        "logistic regression on kinematics": kinematic_regression(like, context),
+        "logistic regression on kinematics": kinematic_regression(like, features),
     }
 
 
@@ -40,9 +40,9 @@ def majority(like: Predictions) -> Predictions:
     return replace(like, window_log_scores=log_scores)
 
 
-def kinematic_regression(like: Predictions, context: FloatArray) -> Predictions:
+def kinematic_regression(like: Predictions, features: FloatArray) -> Predictions:
     """A logistic regression on each window's kinematics, (W, K) with NaN where untold."""
-    return _regression(like, context, like.fold[like.window_video])
+    return _regression(like, features, like.fold[like.window_video])
 
 
 def mean_pose_regression(like: Predictions, steps: FloatArray) -> Predictions:
@@ -60,14 +60,14 @@ def mean_speed_regression(like: Predictions, steps: FloatArray) -> Predictions:
     return _regression(like, speeds, like.fold[like.window_video])
 
 
-def leaky_regression(like: Predictions, context: FloatArray, *, seed: int) -> Predictions:
+def leaky_regression(like: Predictions, features: FloatArray, *, seed: int) -> Predictions:
     """`kinematic_regression` with windows divided at random: most have neighbours among those it learnt from.
 
     Not a rival but a warning: this is how good a split looks that tears videos apart.
     """
     num_folds = len(np.unique(like.fold))
-    window_fold = np.random.default_rng([seed, 0]).permutation(len(context)) % num_folds
-    return _regression(like, context, window_fold)
+    window_fold = np.random.default_rng([seed, 0]).permutation(len(features)) % num_folds
+    return _regression(like, features, window_fold)
 
 
 def _regression(like: Predictions, features: FloatArray, window_fold: IntArray) -> Predictions:

@@ -13,11 +13,8 @@ import numpy as np
 from choreai.arrays import Float64Array, FloatArray, ImageArray
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.motion.windows import cut_windows
 from choreai.storage import objects
-from choreai.style.dancers import measure_dancers
-from choreai.style.model import StyleModel
-from choreai.style.tagging import VideoTag, tag_video
+from choreai.style.tagging import TaggedSpan, TaggedVideo, VideoTag
 from choreai.tables.posed_video import PosedVideo
 from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
@@ -51,44 +48,32 @@ class Annotated:
 class _Skeletons:
     """Where everybody is at any time: tracks interpolated between their samples."""
 
-    def __init__(self, rows: KeypointSequence) -> None:
-        self._tracks = [
-            (int(track), rows.pts_seconds[mine], rows.keypoints_xy[mine], rows.keypoint_scores[mine])
-            for track in np.unique(rows.track_id)
-            for mine in [np.flatnonzero(rows.track_id == track)]
-        ]
+    def __init__(self, sequence: KeypointSequence) -> None:
+        self._tracks = dict(sequence.tracks())
 
     def at(self, seconds: float) -> tuple[FloatArray, FloatArray, list[int]]:
-        """keypoints_xy (P, 17, 2), keypoint_scores (P, 17) and track ids of those in view at `seconds`."""
-        people = [
-            (track, *found)
-            for track, pts_seconds, xy, scores in self._tracks
-            if (found := _between(pts_seconds, xy, scores, seconds))
-        ]
+        """Return keypoints_xy (P, 17, 2), keypoint_scores (P, 17) and track ids of the people in view at `seconds`."""
+        found = {track_id: _interpolate(track, seconds) for track_id, track in self._tracks.items()}
+        people = {track_id: pose for track_id, pose in found.items() if pose is not None}
         return (
-            np.array([xy for _, xy, _ in people], np.float32).reshape(-1, NUM_KEYPOINTS, 2),
-            np.array([scores for _, _, scores in people], np.float32).reshape(-1, NUM_KEYPOINTS),
-            [track for track, _, _ in people],
+            np.array([xy for xy, _ in people.values()], np.float32).reshape(-1, NUM_KEYPOINTS, 2),
+            np.array([scores for _, scores in people.values()], np.float32).reshape(-1, NUM_KEYPOINTS),
+            list(people),
         )
 
     def trails(self, seconds: float, track_id: int) -> list[FloatArray]:
-        """Where a track's hands and feet were in the last moments before `seconds`, each (N, 2), NaN where unseen."""
-        (track,) = (track for track in self._tracks if track[0] == track_id)
+        """Return where a track's hands and feet were up to `seconds`, each (N, 2) pixels, NaN where unseen."""
         past = np.full((NUM_TRAIL_POINTS, len(TRAIL_KEYPOINTS), 2), np.nan, np.float32)
         for step, moment in enumerate(np.linspace(seconds - TRAIL_SECONDS, seconds, NUM_TRAIL_POINTS)):
-            if found := _between(*track[1:], float(moment)):
+            if found := _interpolate(self._tracks[track_id], float(moment)):
                 xy, scores = found[0][TRAIL_KEYPOINTS], found[1][TRAIL_KEYPOINTS]
                 past[step] = np.where(scores[:, None] >= MIN_TRAIL_SCORE, xy, np.nan)
         return list(past.transpose(1, 0, 2))
 
 
-def _between(
-    pts_seconds: FloatArray,
-    xy: FloatArray,
-    scores: FloatArray,
-    seconds: float,
-) -> tuple[FloatArray, FloatArray] | None:
-    """One track's keypoints at `seconds`, or None where it is out of view."""
+def _interpolate(track: KeypointSequence, seconds: float) -> tuple[FloatArray, FloatArray] | None:
+    """Return one track's keypoints and scores at `seconds`, None where it is out of view."""
+    pts_seconds, xy, scores = track.pts_seconds, track.keypoints_xy, track.keypoint_scores
     after = int(np.searchsorted(pts_seconds, seconds))
     if after < len(pts_seconds) and pts_seconds[after] - seconds < 1e-3:
         return xy[after], scores[after]
@@ -105,36 +90,18 @@ def _between(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What is written on a video: the text, and the tag behind it if there is one."""
+def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotated:
+    """Write the annotated video and contact sheet of one video to `folder`.
 
-    text: str
-    tag: VideoTag | None = None
-
-
-def judge_style(rows: KeypointSequence, model: StyleModel | None) -> Judged:
-    """Style and score of a video, or why there is none."""
-    if model is None:
-        return Judged("no style model")
-    tag = tag_video(model, cut_windows(rows, model.config.windows), measure_dancers(rows))
-    if tag is None:
-        return Judged(f"nobody in view for {model.config.windows.min_seconds:g} s on end")
-    verdict = tag.verdict
-    if verdict.doubt is None:
-        return Judged(f"{verdict.style} {verdict.score:.2f}", tag)
-    return Judged(f"{verdict.style} ({verdict.doubt}; most like {verdict.best_style})", tag)
-
-
-def annotate(video: PosedVideo, *, tag: str, folder: Path, details: VideoTag | None = None) -> Annotated:
-    """The annotated video and contact sheet of one video, written to `folder`: `tag` is written on them, `details`
-    give each dancer's tag and a bar of who shows which style when."""
+    The tag is written on both; where there is one, the video also shows each dancer's and a bar of who shows which
+    style when.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    target = Annotated(folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png", tag)
+    target = Annotated(folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png", tagged.text)
     stills: list[ImageArray] = []
     captions: list[str] = []
     with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri, num_threads=2) as reader:
-        drawing = _Drawing(video.rows, tag, details, reader.info)
+        drawing = _Drawing(video.rows, tagged, reader.info)
         still_times = iter(_still_times(video.rows, reader.info.duration_seconds))
         next_still = next(still_times, None)
         with VideoWriter(target.video) as writer:
@@ -152,11 +119,11 @@ def annotate(video: PosedVideo, *, tag: str, folder: Path, details: VideoTag | N
 class _Drawing:
     """Draws on frames what is known of their video."""
 
-    def __init__(self, rows: KeypointSequence, text: str, details: VideoTag | None, info: VideoInfo) -> None:
-        self._text = text
-        self._skeletons = _Skeletons(rows)
-        self._segments = details.segments if details is not None else ()
-        self._timeline = _timeline(details, info) if details is not None else None
+    def __init__(self, sequence: KeypointSequence, tagged: TaggedVideo, info: VideoInfo) -> None:
+        self._text = tagged.text
+        self._skeletons = _Skeletons(sequence)
+        self._segments = tagged.tag.segments if tagged.tag is not None else ()
+        self._timeline = _timeline(tagged.tag, info) if tagged.tag is not None else None
 
     def of(self, frame: Frame) -> ImageArray:
         """A new image: skeletons, the video's tag, and each dancer's where there are several."""
@@ -170,7 +137,7 @@ class _Drawing:
                 shown = segment.start_seconds <= frame.pts_seconds < segment.stop_seconds
                 if shown and segment.track_id in track_ids:
                     left, top = xy[track_ids.index(segment.track_id)].min(axis=0).tolist()
-                    draw_label(image, segment.verdict.style, xy=(left, top - image.shape[0] / 15))
+                    draw_label(image, segment.prediction.style, xy=(left, top - image.shape[0] / 15))
         draw_label(image, self._text)
         return image
 
@@ -180,23 +147,24 @@ class _Drawing:
 
 
 def _timeline(tag: VideoTag, info: VideoInfo) -> Timeline:
-    styles = list(tag.distribution)
-    bars = [
-        Bar(
-            segment.start_seconds,
-            segment.stop_seconds,
-            segment.track_id,
-            f"{segment.verdict.style} {segment.verdict.score:.2f}" if segment.verdict.doubt is None else UNKNOWN,
-            style_color(styles.index(segment.verdict.best_style) if segment.verdict.doubt is None else None),
-        )
-        for segment in tag.segments
-    ]
     stop = max(segment.stop_seconds for segment in tag.segments)
     return Timeline(
-        bars,
+        [_bar(segment, list(tag.distribution)) for segment in tag.segments],
         width=info.width,
         text_height=max(11, round(min(info.width, info.height) / 30)),
         duration_seconds=max(stop, info.duration_seconds or 0.0),
+    )
+
+
+def _bar(segment: TaggedSpan, styles: list[str]) -> Bar:
+    prediction = segment.prediction
+    is_known = prediction.doubt is None
+    return Bar(
+        segment.start_seconds,
+        segment.stop_seconds,
+        segment.track_id,
+        f"{prediction.style} {prediction.score:.2f}" if is_known else UNKNOWN,
+        style_color(styles.index(prediction.best_style) if is_known else None),
     )
 
 

@@ -1,4 +1,4 @@
-"""A picture of one video's movement over its time: speed, height, tempo and, where a model judged it, style."""
+"""A figure of one video's movement over time: speed, height, tempo and, where there is a tag, style."""
 
 from pathlib import Path
 
@@ -9,20 +9,19 @@ from matplotlib.figure import Figure
 
 from choreai.motion.course import Course, measure_course
 from choreai.motion.sequence import KeypointSequence
-from choreai.style.dancers import measure_dancers
 from choreai.style.evaluation.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
-from choreai.style.tagging import VideoTag
+from choreai.style.tagging import TaggedVideo, VideoTag
 from choreai.visualize.timeline import style_color
 
 WIDTH, PANEL_HEIGHT = 7.2, 1.35
 
 
-def draw_movement(rows: KeypointSequence, tag: VideoTag | None) -> Figure | None:
-    """The main dancer's movement over time, and the dancer's styles with a `tag`; None where nobody was seen."""
-    main = next((dancer.track_id for dancer in measure_dancers(rows) if dancer.is_main), None)
+def draw_movement(sequence: KeypointSequence, tagged: TaggedVideo) -> Figure | None:
+    """Draw the main dancer's movement over time, and the styles where there is a tag; None where nobody is in view."""
+    main, tag = tagged.main_dancer, tagged.tag
     if main is None:
         return None
-    course = measure_course(rows.track(main))
+    course = measure_course(sequence.track(main.track_id))
     with matplotlib.rc_context(STYLE):
         num_panels = 3 if tag is None else 4
         figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * num_panels + 0.4), layout="constrained")
@@ -31,14 +30,14 @@ def draw_movement(rows: KeypointSequence, tag: VideoTag | None) -> Figure | None
         _draw_height(panels[1], course)
         _draw_tempo(panels[2], course)
         if tag is not None:
-            _draw_style(panels[3], tag, main)
+            _draw_style(panels[3], tag, main.track_id)
         panels[-1].set_xlabel("seconds")
-        panels[0].set_xlim(float(rows.pts_seconds.min()), max(float(rows.pts_seconds.max()), 0.1))
+        panels[0].set_xlim(float(sequence.pts_seconds.min()), max(float(sequence.pts_seconds.max()), 0.1))
     return figure
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Nothing; writes it on white, as the PNG or SVG that the name asks for, the same bytes for the same figure."""
+    """Write the figure on white as PNG or SVG, by the suffix of `path`; the same figure gives the same bytes."""
     svg = path.suffix == ".svg"
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "movement"}):
         figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata={"Date": None} if svg else None)
@@ -77,19 +76,19 @@ def _draw_style(axes: Axes, tag: VideoTag, track_id: int) -> None:
 
     for segment in tag.segments:
         if segment.track_id == track_id:
-            unsure = segment.verdict.doubt is not None
+            unsure = segment.prediction.doubt is not None
             axes.axvspan(
                 segment.start_seconds,
                 segment.stop_seconds,
-                color=color(segment.verdict.best_style, unsure=unsure),
+                color=color(segment.prediction.best_style, unsure=unsure),
                 alpha=0.25,
                 linewidth=0,
             )
-    shown = dict.fromkeys(w.verdict.best_style for w in tag.windows if w.track_id == track_id)
+    shown = dict.fromkeys(w.prediction.best_style for w in tag.windows if w.track_id == track_id)
     for style in shown:
-        windows = [w for w in tag.windows if w.track_id == track_id and w.verdict.best_style == style]
+        windows = [w for w in tag.windows if w.track_id == track_id and w.prediction.best_style == style]
         middles = [(w.start_seconds + w.stop_seconds) / 2 for w in windows]
-        axes.plot(middles, [w.verdict.score for w in windows], "o", color=color(style), markersize=4, label=style)
+        axes.plot(middles, [w.prediction.score for w in windows], "o", color=color(style), markersize=4, label=style)
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("style\n(score)")
     if shown:

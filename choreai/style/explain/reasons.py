@@ -20,15 +20,17 @@ _VIDEO, _STYLE, _OTHERS = "#d95f02", "#9ecae1", "#636363"
 
 def why_text(tag: VideoTag) -> str:
     """The tag with its reasons, a line each, the strongest first."""
-    verdict = tag.verdict
-    if verdict.doubt is None:
-        head = f"{verdict.style}, {verdict.score:.0%} sure"
+    prediction = tag.prediction
+    if prediction.doubt is None:
+        head = f"{prediction.style}, {prediction.score:.0%} sure"
     else:
-        head = f"unknown: {verdict.doubt}; most like {verdict.best_style}"
+        head = f"unknown: {prediction.doubt}; most like {prediction.best_style}"
     if not tag.reasons:
         return f"{head}\n  nothing that can be measured sets it apart from other styles"
-    lines = [f"  {_line(reason, verdict.best_style)}" for reason in tag.reasons]
-    best = max((w for w in tag.windows if w.verdict.best_style == verdict.best_style), key=lambda w: w.verdict.score)
+    lines = [f"  {_line(reason, prediction.best_style)}" for reason in tag.reasons]
+    best = max(
+        (w for w in tag.windows if w.prediction.best_style == prediction.best_style), key=lambda w: w.prediction.score
+    )
     lines.append(f"  clearest from {best.start_seconds:.1f} to {best.stop_seconds:.1f} s")
     return "\n".join([head, *lines])
 

@@ -40,7 +40,7 @@ def _other_side(name: str) -> str:
 
 
 MIRRORED_FEATURES = [FEATURES.index(_other_side(name)) for name in FEATURES]
-"""`context[:, MIRRORED_FEATURES]` is of the mirrored dancer."""
+"""`features[:, MIRRORED_FEATURES]` is of the mirrored dancer."""
 
 LIMB_KEYPOINTS = ((0, 1, 2, 3, 4), (7, 9), (8, 10), (13, 15), (14, 16))
 """Head, arms, legs; shoulders and hips, which give the scale, are of none."""
@@ -71,8 +71,9 @@ def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
     xyz += noise * rng.standard_normal(xyz.shape, np.float32) * known[:, None, None, None]
     shown = ~_hidden(rng, num_windows)[:, None, :, None]
     steps, xyz = steps * shown, xyz * shown  # as windows have what was never seen: at the origin, score 0
-    context = np.where(mirrored[:, None], inputs.context[:, MIRRORED_FEATURES], inputs.context)
-    return Inputs(steps.reshape(inputs.steps.shape), xyz.reshape(inputs.xyz.shape), context)
+    features = inputs.kinematic_features
+    features = np.where(mirrored[:, None], features[:, MIRRORED_FEATURES], features)
+    return Inputs(steps.reshape(inputs.steps.shape), xyz.reshape(inputs.xyz.shape), features)
 
 
 def _by_keypoint(array: FloatArray) -> FloatArray:

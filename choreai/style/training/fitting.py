@@ -26,7 +26,7 @@ EVALUATION_BATCH = 256
 Reduce = Callable[[torch.Tensor], object]
 """Sums a tensor over all workers, in place."""
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""What a network is called with: steps, xyz, context."""
+"""What a network is called with: steps, xyz, features."""
 
 
 class DivergedError(ArithmeticError):
@@ -94,8 +94,8 @@ class _Windows:
 
     def batch(self, rows: IntArray) -> Tensors:
         at = torch.from_numpy(rows).to(self._device)
-        steps, xyz, context = (tensor[at] for tensor in self._tensors)
-        return steps, xyz, context
+        steps, xyz, features = (tensor[at] for tensor in self._tensors)
+        return steps, xyz, features
 
     def varied_batch(self, rows: IntArray, rng: np.random.Generator, *, own: slice) -> Tensors:
         """The own part of a variation of the whole batch: drawn for all, so that it is the same for any share."""
@@ -104,10 +104,11 @@ class _Windows:
 
 def tensors_of(inputs: Inputs, device: torch.device) -> Tensors:
     """The arguments of a network's `forward`."""
-    steps, xyz, context = (
-        torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in (inputs.steps, inputs.xyz, inputs.context)
+    steps, xyz, features = (
+        torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        for array in (inputs.steps, inputs.xyz, inputs.kinematic_features)
     )
-    return steps, xyz, context
+    return steps, xyz, features
 
 
 def _window_weights(label_index: IntArray, settings: TrainSettings, num_labels: int) -> FloatArray:

@@ -167,7 +167,9 @@ def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
         window_video=examples.video_index,
         window_start_seconds=np.concatenate([w.start_seconds for w in windows]),
         window_stop_seconds=np.concatenate([w.stop_seconds for w in windows]),
-        context=mean_by_video(examples.inputs.context, examples.video_index, num_videos=len(examples.video_ids)),
+        kinematic_features=mean_by_video(
+            examples.inputs.kinematic_features, examples.video_index, num_videos=len(examples.video_ids)
+        ),
     )
 
 
@@ -175,7 +177,7 @@ def _cheap_rivals(predictions: Predictions, dataset: Dataset) -> dict[str, Predi
     inputs = dataset.examples.inputs
     return {
         "majority": baselines.majority(predictions),
-        "kinematic_regression": baselines.kinematic_regression(predictions, inputs.context),
+        "kinematic_regression": baselines.kinematic_regression(predictions, inputs.kinematic_features),
         "mean_pose_regression": baselines.mean_pose_regression(predictions, inputs.steps),
         "mean_speed_regression": baselines.mean_speed_regression(predictions, inputs.steps),
     }
@@ -196,7 +198,7 @@ def _leaky(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fi
     """What windows divided at random would have one believe: of the network if asked for, else of a regression."""
     examples = dataset.examples
     if not settings.leaky_split_too:
-        return baselines.leaky_regression(ours, examples.inputs.context, seed=settings.seed)
+        return baselines.leaky_regression(ours, examples.inputs.kinematic_features, seed=settings.seed)
     num_folds = dataset.folds.num_folds
     fold = np.random.default_rng([settings.seed, 0]).permutation(len(examples)) % num_folds
     torn = replace(dataset, examples=replace(examples, fold=fold))
@@ -205,10 +207,12 @@ def _leaky(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fi
 
 
 def _references(predictions: Predictions) -> dict[str, StyleReference]:
-    """By label, what its videos measure."""
-    return {
-        label: StyleReference.of(
-            mean_kinematics(context[None]) for context in predictions.context[predictions.label_index == index]
-        )
+    """Return what each label's videos measure."""
+    by_label = {
+        label: predictions.kinematic_features[predictions.label_index == index]
         for index, label in enumerate(predictions.labels)
+    }
+    return {
+        label: StyleReference.of(mean_kinematics(of_video[None]) for of_video in features)
+        for label, features in by_label.items()
     }
