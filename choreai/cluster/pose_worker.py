@@ -23,7 +23,7 @@ from choreai.errors import (
     StorageError,
     WeightsError,
 )
-from choreai.pose.build import build_estimator
+from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.pose.settings import PoseSettings
@@ -60,7 +60,19 @@ class PoseWorker:
         self._estimator = self._thread.submit(self._build).result()
 
     def _build(self) -> PoseEstimator:
-        return build_estimator(self._settings, read_file=objects.read_object, num_threads=self._num_threads)
+        estimator = build_estimator(self._settings, read_file=objects.read_object, num_threads=self._num_threads)
+        if self._settings.estimator == "auto":
+            self._check_choice(estimator)
+        return estimator
+
+    def _check_choice(self, estimator: PoseEstimator) -> None:
+        """Raise ConfigError if the files at hand here make other keypoints than those the job was started for."""
+        made = pose_fingerprint(self._settings, estimator)
+        if made != self._fingerprint:
+            raise ConfigError(
+                f'estimator = "auto" found other files on this worker than on the driver (pose fingerprint {made}, not '
+                f"{self._fingerprint}); give checkpoint and detector_checkpoint as URIs that every node can read"
+            )
 
     def process(self, shard: PoseShard) -> ShardReport:
         """The report of one shard, committed. A video that cannot be used becomes a quarantine row; a store

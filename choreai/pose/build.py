@@ -16,10 +16,18 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
 
     Raises ConfigError if it cannot run here, WeightsError if its files are missing or not what they should be.
     """
+    if settings.estimator == "auto":
+        from choreai.pose.choice import choose_estimator
+
+        settings = choose_estimator(settings, read_file=read_file)
     if settings.estimator == "mediapipe":
         from choreai.pose.mediapipe import MediaPipeEstimator
 
         return MediaPipeEstimator()
+    if settings.estimator == "crowd":
+        from choreai.pose.build_crowd import build_crowd
+
+        return build_crowd(settings, read_file=read_file, num_threads=num_threads)
     from choreai.pose.build_topdown import build_topdown
 
     return build_topdown(settings, read_file=read_file, num_threads=num_threads)

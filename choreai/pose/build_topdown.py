@@ -14,7 +14,7 @@ from choreai.pose.crop_keypoints import CropPoseNetwork
 from choreai.pose.detectors.detector import PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.detectors.yolov3 import load_yolov3
-from choreai.pose.detectors.yolox import load_yolox
+from choreai.pose.detectors.yolox import YOLOX_MAX_IOU, load_yolox
 from choreai.pose.nms import HEATMAP_CONSTANTS, NmsConstants
 from choreai.pose.onnx_pose import OnnxPose
 from choreai.pose.osnet import ReidNetwork, load_reid_network
@@ -28,7 +28,7 @@ POSE_BATCH = {"cpu": 8, "cuda": 64}
 
 
 @dataclass(frozen=True, eq=False)
-class _Machine:
+class Machine:
     """The device and CPU threads this process computes with, and how it reads files."""
 
     device: torch.device
@@ -44,10 +44,10 @@ def build_topdown(
     Sets the number of PyTorch threads of this process. Raises ConfigError and WeightsError.
     """
     torch.set_num_threads(num_threads)
-    machine = _Machine(_choose_device(settings.device), num_threads, read_file)
+    machine = Machine(choose_device(settings.device), num_threads, read_file)
     network, constants = _load_network(settings, machine)
     return TopDownEstimator(
-        detector or _load_detector(settings, machine),
+        detector or load_detector(settings, machine),
         network,
         constants=constants,
         reid=_load_reid(settings, machine),
@@ -58,7 +58,8 @@ def build_topdown(
     )
 
 
-def _choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str) -> torch.device:
+    """Where networks compute. Raises ConfigError for a GPU that is not there."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             'device = "cuda", but this process sees no GPU; give each worker one (num_gpus), check that PyTorch is '
@@ -67,19 +68,19 @@ def _choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _pose_batch(settings: PoseSettings, machine: _Machine) -> int:
+def _pose_batch(settings: PoseSettings, machine: Machine) -> int:
     return settings.pose_batch or POSE_BATCH[machine.device.type]
 
 
-def _load_network(settings: PoseSettings, machine: _Machine) -> tuple[CropPoseNetwork, NmsConstants]:
-    data = _read("checkpoint", settings.checkpoint, machine.read_file)
+def _load_network(settings: PoseSettings, machine: Machine) -> tuple[CropPoseNetwork, NmsConstants]:
+    data = read_checkpoint("checkpoint", settings.checkpoint, machine.read_file)
     try:
         if settings.checkpoint.lower().endswith(".onnx"):
-            device = _onnx_device(settings.device, machine.device)
+            device = onnx_device(settings.device, machine.device)
             onnx = OnnxPose(data, preprocessing=settings.preprocessing, num_threads=machine.num_threads, device=device)
             return onnx, HEATMAP_CONSTANTS
         config = settings.config
-        described = read_pose_config(_read("config", config, machine.read_file)) if config else None
+        described = read_pose_config(read_checkpoint("config", config, machine.read_file)) if config else None
         network = AlphaPoseNetwork(
             load_pose_network(data, config=described),
             device=machine.device,
@@ -93,11 +94,12 @@ def _load_network(settings: PoseSettings, machine: _Machine) -> tuple[CropPoseNe
     return network, network.constants
 
 
-def _load_detector(settings: PoseSettings, machine: _Machine) -> PersonDetector:
+def load_detector(settings: PoseSettings, machine: Machine, *, max_iou: float = YOLOX_MAX_IOU) -> PersonDetector:
+    """The detector that the settings name; `max_iou` of two people's boxes is that of .onnx files."""
     uri = settings.detector_checkpoint
     if not uri:
         raise ConfigError("a person detector is needed; give detector_checkpoint, the path or s3:// URI of the file")
-    data = _read("detector_checkpoint", uri, machine.read_file)
+    data = read_checkpoint("detector_checkpoint", uri, machine.read_file)
     batch = settings.detect_batch or DETECT_BATCH[machine.device.type]
     kind = uri.lower().rpartition(".")[2]
     min_score = settings.min_box_score or (0.3 if kind == "weights" and settings.reid_checkpoint else 0.1)
@@ -107,8 +109,9 @@ def _load_detector(settings: PoseSettings, machine: _Machine) -> PersonDetector:
                 return load_onnx_detector(
                     data,
                     num_threads=machine.num_threads,
-                    device=_onnx_device(settings.device, machine.device),
+                    device=onnx_device(settings.device, machine.device),
                     min_score=min_score,
+                    max_iou=max_iou,
                     batch_size=batch,
                 )
             case "weights":
@@ -119,10 +122,10 @@ def _load_detector(settings: PoseSettings, machine: _Machine) -> PersonDetector:
         raise WeightsError(f"{uri}: {exc}") from exc
 
 
-def _load_reid(settings: PoseSettings, machine: _Machine) -> ReidNetwork | None:
+def _load_reid(settings: PoseSettings, machine: Machine) -> ReidNetwork | None:
     if not settings.reid_checkpoint:
         return None
-    data = _read("reid_checkpoint", settings.reid_checkpoint, machine.read_file)
+    data = read_checkpoint("reid_checkpoint", settings.reid_checkpoint, machine.read_file)
     try:
         loaded = load_reid_network(data)
     except WeightsError as exc:
@@ -130,7 +133,7 @@ def _load_reid(settings: PoseSettings, machine: _Machine) -> ReidNetwork | None:
     return replace(loaded, module=loaded.module.to(machine.device))
 
 
-def _onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:
+def onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:
     """Return the device for onnxruntime, whose GPU build is a separate package that may not be installed."""
     if device.type == "cpu":
         return "cpu"
@@ -144,7 +147,8 @@ def _onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
-def _read(name: str, uri: str, read_file: ReadFile) -> bytes:
+def read_checkpoint(name: str, uri: str, read_file: ReadFile) -> bytes:
+    """The file of the setting `name`. Raises WeightsError where it is missing."""
     try:
         return read_file(uri)
     except (ObjectMissingError, ObjectUnusableError) as exc:

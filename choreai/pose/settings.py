@@ -16,15 +16,20 @@ class PoseSettings:
     computed (batch sizes, compile, device) and where the weights are stored.
     """
 
-    estimator: Literal["mediapipe", "alphapose"] = "mediapipe"
+    estimator: Literal["mediapipe", "alphapose", "crowd", "auto"] = "mediapipe"
+    """mediapipe: one person per frame, no weights needed. crowd: the `max_people` most salient people, with a detector
+    and a pose network in .onnx files. alphapose: everybody. auto: crowd if its files are at hand, else mediapipe."""
     frames_per_second: float = 15.0
     """Sampling rate; every frame is used of a video with a lower frame rate. On real street dance `choreai train`
     classifies 0.92 of the clips correctly at 15 and 0.90 at 8 (contiguous blocks): hits and stops last a tenth of a
     second."""
 
-    # The settings below apply to alphapose only. Files are paths or s3:// URIs.
+    max_people: int = 4
+    """Most people per frame whose pose the crowd estimator reads, the most salient first."""
+
+    # The settings below apply to alphapose and crowd only. Files are paths or s3:// URIs.
     checkpoint: str = ""
-    """The pose network: an AlphaPose checkpoint, or an .onnx file."""
+    """The pose network: an AlphaPose checkpoint, or an .onnx file; for crowd any .onnx, BlazePose included."""
     config: str = ""
     """AlphaPose's YAML file for the checkpoint; needed only by networks of 133 and 136 keypoints."""
     preprocessing: Literal["imagenet", "imagenet-bgr", "unit", "alphapose"] = "imagenet"
@@ -36,7 +41,7 @@ class PoseSettings:
     skipped, because the tracker expects to see duplicate poses."""
     min_box_score: float = 0.0
     """Detections below this score are discarded. 0: AlphaPose's value, which is 0.1, or 0.3 for YOLOv3 with a
-    `reid_checkpoint`."""
+    `reid_checkpoint`; 0.05 for crowd."""
     min_box_area: float = 0.0
     """People smaller than this are discarded: square pixels, compared with 2.25 times the area of the keypoints'
     bounding box."""
@@ -64,10 +69,16 @@ class PoseSettings:
         for name in ("detect_batch", "pose_batch"):
             if not 0 <= getattr(self, name) <= 4096:
                 raise ValueError(f"{name} must be in [0, 4096] (0: automatic), got {getattr(self, name)}")
+        if self.max_people < 1:
+            raise ValueError(f"max_people must be at least 1, got {self.max_people}")
         if self.estimator == "mediapipe":
             self._refuse_for_mediapipe()
-        elif not self.checkpoint:
-            raise ValueError('estimator = "alphapose" needs a checkpoint; give the path or s3:// URI of the file')
+        elif self.estimator != "auto" and not self.checkpoint:
+            raise ValueError(
+                f'estimator = "{self.estimator}" needs a checkpoint; give the path or s3:// URI of the file'
+            )
+        elif self.estimator in ("crowd", "auto"):
+            self._refuse_for_crowd()
         elif self.checkpoint.lower().endswith(".onnx"):
             self._refuse_for_onnx()
 
@@ -76,6 +87,20 @@ class PoseSettings:
         given = [name for name in files if getattr(self, name)]
         if given:
             raise ValueError(f'{given[0]} does not apply to MediaPipe; set estimator = "alphapose"')
+
+    def _refuse_for_crowd(self) -> None:
+        if self.estimator == "crowd" and not self.detector_checkpoint:
+            raise ValueError('estimator = "crowd" needs a detector_checkpoint; give the path or s3:// URI of the file')
+        if self.checkpoint and not self.checkpoint.lower().endswith(".onnx"):
+            raise ValueError(
+                f'estimator = "{self.estimator}" takes pose networks as .onnx files, and {self.checkpoint} is none; '
+                'give one, or set estimator = "alphapose"'
+            )
+        if self.reid_checkpoint:
+            raise ValueError(f'reid_checkpoint does not apply to estimator = "{self.estimator}"; leave it out')
+        if self.min_box_area:
+            raise ValueError(f'min_box_area does not apply to estimator = "{self.estimator}"; leave it out')
+        self._refuse_for_onnx()
 
     def _refuse_for_onnx(self) -> None:
         default = {"config": "", "flip": False, "precision": "fp32", "compile": False}

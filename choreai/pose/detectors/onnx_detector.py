@@ -9,7 +9,7 @@ import torch
 from choreai.errors import WeightsError
 from choreai.pose.detectors.letterbox import Letterbox
 from choreai.pose.detectors.yolo import YoloDetector
-from choreai.pose.detectors.yolox import yolox_letterbox, yolox_rule
+from choreai.pose.detectors.yolox import YOLOX_MAX_IOU, yolox_letterbox, yolox_rule
 from choreai.pose.detectors.yolox_network import STRIDES, decode_yolox
 from choreai.pose.onnx_session import OnnxNetwork
 
@@ -20,6 +20,7 @@ def load_onnx_detector(
     num_threads: int,
     device: Literal["cpu", "cuda"] = "cpu",
     min_score: float = 0.1,
+    max_iou: float = YOLOX_MAX_IOU,
     batch_size: int = 8,
 ) -> YoloDetector:
     """The detector of a YOLOX export: one output (N, A, 5 + C), raw (Megvii's default) or already decoded.
@@ -38,7 +39,7 @@ def load_onnx_detector(
     return YoloDetector(
         predict,
         letterbox=letterbox,
-        rule=yolox_rule(min_score),
+        rule=yolox_rule(min_score, max_iou=max_iou),
         network_settings={"detector": "onnx-yolox", "detector_sha256": network.sha256},
         batch_size=batch_size,
     )

@@ -13,6 +13,8 @@ from choreai.pose.detectors.yolox_network import STRIDES, Yolox, decode_yolox, i
 from choreai.pose.weights import load_strictly, read_state, read_weights
 
 INPUT_SIZE, NANO_INPUT_SIZE = 640, 416
+YOLOX_MAX_IOU = 0.6
+"""AlphaPose's."""
 
 
 def load_yolox(
@@ -67,6 +69,6 @@ def yolox_letterbox(size_hw: tuple[int, int]) -> Letterbox:
     return Letterbox(size_hw, centred=False, pad=114, interpolation="linear", channel_order="BGR")
 
 
-def yolox_rule(min_score: float) -> SelectionRule:
+def yolox_rule(min_score: float, *, max_iou: float = YOLOX_MAX_IOU) -> SelectionRule:
     """Which of YOLOX's predictions are people."""
-    return SelectionRule(min_score=min_score, max_iou=0.6, ranking="objectness x class")
+    return SelectionRule(min_score=min_score, max_iou=max_iou, ranking="objectness x class")

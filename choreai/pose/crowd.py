@@ -1,0 +1,103 @@
+"""The crowd estimator: everybody is detected, the few most salient get a pose, so that a crowd costs little.
+
+Detector at a low threshold (a breaker upside down is no sure person), `max_people` by saliency, pose network on their
+boxes. It looks at one frame after the other, so no result depends on batches or shards.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from choreai.arrays import FloatArray, ImageArray
+from choreai.errors import WeightsError
+from choreai.pose.bodies import Bodies, BodyReader
+from choreai.pose.detectors.detector import Boxes, PersonDetector
+from choreai.pose.estimator import Poses
+from choreai.pose.saliency import CENTRE_SPREAD, MEMORY_SECONDS, STILL_MOTION, Salience, SaliencyFilter
+from choreai.video.frame import Frame
+from choreai.video.pixel_motion import PixelMotion
+
+CROWD_VERSION = 1
+"""Part of the pose fingerprint: raise it with any change to saliency or pixel motion that changes who is read."""
+MIN_PRESENCE = 0.05
+"""A pose network that is surer than this that nobody is there is not believed: it knows few bodies upside down."""
+MAX_MOTION = 10.0
+"""Times the frame's mean change that count. In dance clips 1 in 1,000 boxes moves more."""
+
+
+class CrowdEstimator:
+    """A `PoseEstimator` of at most `max_people` in each frame, the most salient ones.
+
+    `box_scores` say how likely somebody is the one who dances, as far as a single frame tells (`dancer_scores`). So the
+    tables carry what only frames can tell, pixel motion and the place in the frame, in a column that they have. People
+    come by falling saliency.
+    """
+
+    batch_size = 8
+    """Detection is batched over frames; the rest goes frame by frame, as it looks back at the one before."""
+
+    def __init__(self, detector: PersonDetector, reader: BodyReader, *, max_people: int) -> None:
+        if max_people < 1:
+            raise ValueError(f"max_people must be positive, got {max_people}")
+        self._detector, self._reader, self._max_people = detector, reader, max_people
+        self.start_video()
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        return {
+            "estimator": "crowd",
+            "crowd_version": CROWD_VERSION,
+            "max_people": self._max_people,
+            "centre_spread": CENTRE_SPREAD,
+            "memory_seconds": MEMORY_SECONDS,
+            **self._detector.settings(),
+            **self._reader.settings(),
+        }
+
+    def start_video(self) -> None:
+        """Forget who was where."""
+        self._motion, self._saliency = PixelMotion(), SaliencyFilter()
+        self._reader.start_video()
+
+    def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
+        images = [np.ascontiguousarray(frame.image) for frame in frames]
+        detected = self._detector.detect([torch.from_numpy(image) for image in images])
+        return [
+            self._pose(image, people, pts_seconds=frame.pts_seconds)
+            for frame, image, people in zip(frames, images, detected, strict=True)
+        ]
+
+    def _pose(self, image: ImageArray, people: Boxes, *, pts_seconds: float) -> Poses:
+        """The most salient of one frame's people."""
+        motion = self._motion.update(image)
+        salience = self._saliency.update(
+            people, motion, size_hw=(image.shape[0], image.shape[1]), pts_seconds=pts_seconds
+        )
+        chosen = np.argsort(-salience.saliency, kind="stable")[: self._max_people]
+        bodies = self._reader.read(image, people.box_xyxy[chosen])
+        _check_finite(bodies)
+        if not len(chosen):
+            return Poses.empty(with_xyz=self._reader.has_xyz)
+        return Poses(
+            box_xyxy=people.box_xyxy[chosen],
+            box_scores=dancer_scores(people.scores[chosen], bodies.presence, salience.take(chosen)),
+            keypoints_xy=bodies.keypoints_xy,
+            keypoint_scores=bodies.keypoint_scores,
+            keypoints_xyz=bodies.keypoints_xyz,
+        )
+
+
+def dancer_scores(detector_scores: FloatArray, presence: FloatArray, salience: Salience) -> FloatArray:
+    """(P,) in [0, 1] of P people: how likely each is the one who dances, as far as one frame tells.
+
+    The geometric mean of what detector and pose network believe in, times centrality, times pixel motion.
+    """
+    certainty = np.sqrt(detector_scores.clip(0, 1) * presence.clip(MIN_PRESENCE, 1))
+    motion = (STILL_MOTION + salience.motion).clip(0, MAX_MOTION) / MAX_MOTION
+    return (certainty * salience.centrality * motion).astype(np.float32)
+
+
+def _check_finite(bodies: Bodies) -> None:
+    for answer in (bodies.keypoints_xy, bodies.keypoint_scores, bodies.presence, bodies.keypoints_xyz):
+        if answer is not None and not np.isfinite(answer).all():
+            raise WeightsError("the pose network answers NaN or infinity: its weights are broken")
