@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Ray's native part remembers the first mode it sees in a process, so all tests of one process must want the same.
 os.environ["RAY_AUTH_MODE"] = "disabled"
+
+# The same examples on every machine, however loaded it is.
+settings.register_profile("choreai", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("choreai")
 
 _bucket_numbers = itertools.count()
 

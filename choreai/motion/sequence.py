@@ -15,6 +15,8 @@ from choreai.motion.skeleton import NUM_KEYPOINTS
 KEYPOINTS_VERSION = 1
 """Of what the arrays mean: part of the pose fingerprint and of the tables, so a new version means new tables."""
 
+SNAP_SHARE = 0.01
+"""Of a step: a sample so near is taken as it is. Times are float32, a quarter of a millisecond apart after an hour."""
 FramePeople = tuple[int, float, Int32Array, FloatArray, FloatArray, FloatArray | None]
 """One frame's P people: frame_index, pts_seconds, track_id (P,), keypoints_xy (P, 17, 2), keypoint_scores (P, 17),
 keypoints_xyz (P, 17, 3) or None."""
@@ -154,12 +156,15 @@ def _concatenate(parts: Sequence[KeypointSequence]) -> KeypointSequence:
 def _resample(rows: KeypointSequence, frames_per_second: float, max_gap_seconds: float) -> KeypointSequence:
     """One track at a steady rate."""
     known = rows.pts_seconds.astype(np.float64)
-    first = int(np.ceil(known[0] * frames_per_second - 1e-6))
-    last = int(np.floor(known[-1] * frames_per_second + 1e-6))
+    slack = SNAP_SHARE / frames_per_second
+    first = int(np.ceil((known[0] - slack) * frames_per_second))
+    last = int(np.floor((known[-1] + slack) * frames_per_second))
     index = np.arange(first, last + 1)
     wanted = np.clip(index / frames_per_second, known[0], known[-1])
-    after = np.searchsorted(known, wanted, side="left")
-    before = np.where(known[after] - wanted < 1e-9, after, np.maximum(after - 1, 0))
+    after = np.searchsorted(known, wanted)
+    before = np.maximum(after - 1, 0)
+    before = np.where(known[after] - wanted < slack, after, before)
+    after = np.where(wanted - known[before] < slack, before, after)
     spans = known[after] - known[before]
     inside = spans <= max_gap_seconds
     index, wanted, before, after, spans = (array[inside] for array in (index, wanted, before, after, spans))
