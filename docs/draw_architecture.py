@@ -12,11 +12,12 @@ PICTURE = Path(__file__).parent / "architecture.svg"
 
 # Top floor first: (room, what it does, stations of the walk).
 FLOORS: tuple[tuple[tuple[str, str, tuple[int, ...]], ...], ...] = (
-    (("cli", "a file per command, exit codes", (1,)), ("api", "what import choreai offers", ())),
+    (("cli", "a file per command, exit codes", (1,)),),
     (
         ("pipeline", "extract, tag, train: the three jobs", (2,)),
         ("operations", "run report, drift, review, plan", (10,)),
-        ("web", "live page, uploads, catalog", ()),
+        ("web", "live page, uploads", ()),
+        ("api", "what import choreai offers", ()),
     ),
     (("config", "settings of a job, one TOML file", ()), ("cluster", "elastic pool, workers: Ray core", (4, 8))),
     (("style", "networks, tagging, training, evaluation", (9,)),),

@@ -1,8 +1,10 @@
 """The documentation held to the code, both ways: what a page names exists, and what exists is on its page."""
 
 import argparse
+import ast
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from drivers import ROOT
+from test_architecture import FLOORS
 
 from choreai.catalog.rows import COLUMNS
 from choreai.cli.main import _COMMANDS
@@ -25,6 +29,9 @@ from choreai.style.settings import TrainSettings
 from choreai.tables import schemas
 
 DOCS = ROOT / "docs"
+sys.path.append(str(DOCS))
+import draw_architecture  # noqa: E402
+
 PAGES = sorted(
     path
     for path in [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob("examples/*.md")]
@@ -46,7 +53,7 @@ def rows(text: str) -> list[list[str]]:
     """The cells of a section's table rows, without the head."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    return [row for row in cells if not set(row[0]) <= {"-"}][1:]
+    return [row for row in cells if set("".join(row)) != {"-"}][1:]
 
 
 def code(text: str) -> list[str]:
@@ -237,3 +244,72 @@ def commands_in(text: str) -> Iterator[tuple[str, str]]:
         found = re.search(rf"\bchoreai ({'|'.join(_COMMANDS)})\b(.*)", re.sub(r'"[^"]*"', '""', line))
         if found:
             yield found[1], found[2].partition(" #")[0]
+
+
+# ---- docs/architecture.md ----
+
+
+def test_the_picture_of_the_floors_is_the_one_that_imports_are_held_to():
+    room_names = [tuple(name for name, _, _ in rooms) for rooms in draw_architecture.FLOORS]
+    assert [set(names) for names in reversed(room_names)] == [set(names) for names in FLOORS]
+    drawn = (DOCS / "architecture.svg").read_text()
+    assert drawn == draw_architecture.draw(), "python docs/draw_architecture.py"
+
+
+def test_the_stations_of_the_picture_are_those_of_the_walk():
+    walk = rows(sections(page("architecture.md"))["The walk of one video, from catalog to tag"])
+    packages: dict[int, set[str]] = {}
+    station = 0
+    for number, _, files in walk:
+        station = int(number) if number else station
+        packages.setdefault(station, set()).update(name.split("/")[1] for name in code(files) if "/" in name)
+    for name, _, stops in (room for rooms in draw_architecture.FLOORS for room in rooms):
+        assert all(name in packages[stop] for stop in stops), name
+
+
+# ---- the site ----
+
+
+def test_every_page_is_in_the_site_s_navigation():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    assert {name for entry in nav for name in entry.values()} == {path.name for path in DOCS.glob("*.md")}
+
+
+# ---- error messages ----
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """The file and the fixed words of every error and log line of the package."""
+    for path in (ROOT / "choreai").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            told = node.exc if isinstance(node, ast.Raise) else node if is_log_line(node) else None
+            for part in ast.walk(told) if told else ():
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield path.name, part.value
+
+
+def is_log_line(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in ("logger", "warnings")
+    )
+
+
+def test_errors_name_only_flags_that_exist():
+    known = {flag for make, _ in _COMMANDS.values() for flag in flags(make("choreai"))} | {"--head"}  # of `ray start`
+    assert [(file, f) for file, text in messages() for f in re.findall(r"--[a-z][\w-]+", text) if f not in known] == []
+
+
+def test_errors_name_only_settings_arguments_and_columns_that_exist():
+    known = set(re.findall(r"`([a-z_]+)`", page("settings.md") + page("tables.md")))
+    for path in (ROOT / "choreai").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.arg(arg=name) | ast.keyword(arg=str(name)) | ast.Attribute(attr=name) | ast.Name(id=name):
+                    known.add(name)
+                case ast.FunctionDef(name=name) | ast.Constant(value=str(name)):
+                    known.add(name)
+    words = [(file, word) for file, text in messages() for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)]
+    assert [(file, word) for file, word in words if word not in known] == []

@@ -68,6 +68,6 @@ def num_workers_for(session: Session, num_workers: int, *, resources: WorkerReso
     if largest == 0 and not session.can_grow:
         raise ConfigError(
             f"a worker asks for {resources.num_cpus:g} CPUs and {resources.num_gpus:g} GPUs, but this machine has "
-            f"{have.get('CPU', 0.0):g} and {have.get('GPU', 0.0):g}; lower num_cpus_per_worker or num_gpus_per_worker"
+            f"{have.get('CPU', 0.0):g} and {have.get('GPU', 0.0):g}; lower num_cpus or num_gpus in [workers]"
         )
     return num_workers or max(1, largest)
