@@ -108,7 +108,7 @@ def print_result(tags: list[dict[str, object]], rivals: Mapping[str, float]) -> 
         **rivals,
         '(called "unknown")': sum(bool(t["unknown"]) for t in tags) / len(tags),
     }
-    print_table("right of the unseen dancers", [(name, f"{share:.3f}") for name, share in shares.items()])
+    print_table("accuracy on unseen dancers", [(name, f"{share:.3f}") for name, share in shares.items()])
     return accuracy
 
 
