@@ -1,4 +1,4 @@
-"""The jobs' settings: one TOML file each, overridden by a few flags, checked before a cluster does any work."""
+"""The settings of the jobs: one TOML file each, overridden by a few flags, checked before a cluster does any work."""
 
 import json
 import tomllib
@@ -23,19 +23,19 @@ _MAX_DAYS = 36_500
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """The [workers] section: how many actors, and what each asks of Ray."""
+    """The [workers] section: the number of actors, and what each requests from Ray."""
 
     __pydantic_config__ = _STRICT
 
     num_workers: int = 0
-    """0: as many as the cluster can hold when the job starts. Name a number where an autoscaler is to grow."""
+    """0: as many as fit into the cluster when the job starts. Give a number if an autoscaler is to add nodes."""
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     """May be a fraction: 0.5 puts two workers on each GPU."""
     max_video_minutes: float = 60.0
     """Wall time after which a video is quarantined and its worker replaced."""
     max_video_gib: float = 8.0
-    """Memory by which a video may make its worker grow before the same happens."""
+    """Memory by which a video may make its worker grow before the same happens, in GiB."""
 
     def __post_init__(self) -> None:
         if self.num_workers < 0:
@@ -51,22 +51,22 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """The [report] section: of the page `runs/<run id>/report.html` and the message at the end."""
+    """The [report] section: the page `runs/<run id>/report.html` and the message at the end of a run."""
 
     __pydantic_config__ = _STRICT
 
     reference_run: str = ""
-    """The run id that drift is measured against. Empty: the tagging run before."""
+    """Id of the run that drift is measured against. Empty: the previous tagging run."""
     price_per_hour: float = 0.0
-    """Of one worker node, in `currency`; 0: not known, and no cost is stated."""
+    """Price of one worker node, in `currency`; 0: unknown, and no cost is reported."""
     currency: str = "USD"
     sns_topic_arn: str = ""
-    """An AWS SNS topic to tell when a run is done. A webhook's URL is a secret, so it is no setting: the jobs take
-    it from CHOREAI_WEBHOOK_URL."""
+    """AWS SNS topic to notify when a run is done. The URL of a webhook is a secret and so not a setting: the jobs
+    read it from CHOREAI_WEBHOOK_URL."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.price_per_hour < float("inf"):
-            raise ValueError(f"price_per_hour must be 0 (not known) or more, got {self.price_per_hour:g}")
+            raise ValueError(f"price_per_hour must be 0 (unknown) or more, got {self.price_per_hour:g}")
         if self.sns_topic_arn and not self.sns_topic_arn.startswith("arn:"):
             raise ValueError(f"sns_topic_arn must be an ARN (arn:aws:sns:...), got {self.sns_topic_arn!r}")
 
@@ -80,21 +80,20 @@ class ExtractConfig:
     catalog: str
     """A CSV, JSONL or Parquet file, a folder, or an s3:// prefix."""
     output: str
-    """The folder or s3:// prefix that holds all tables, models and run reports."""
+    """The folder or s3:// prefix for all tables, models and run reports."""
     allowed_roots: tuple[str, ...] = ()
-    """Folders and s3:// prefixes in which videos may lie; others are quarantined unseen. Empty: anywhere."""
+    """Folders and s3:// prefixes that videos are read from; others are quarantined unopened. Empty: anywhere."""
     videos_per_shard: int = 8
     max_failed_fraction: float = 0.2
-    """A run in which a larger share of the videos fails exits with 1; and so does every run for as long as a larger
-    share of the catalog is quarantined."""
+    """A run exits with 1 if a larger share of its videos fails, or a larger share of the catalog is quarantined."""
     retry_quarantined: bool = False
     limit: int | None = None
-    """The most videos that a run takes on: the first in the catalog's order that need something. None: all."""
+    """The most videos that one run processes: the first pending ones in the order of the catalog. None: all."""
     since: str | None = None
-    """Only videos whose bytes were written since: a date ("2026-11-01", UTC) or a number of days ("7"). A video that
-    cannot be looked at has no date and is not left out: it belongs into quarantine. None: whenever they were."""
+    """Process only videos written since: a date ("2026-11-01", UTC) or a number of days ("7"). Videos whose date
+    cannot be read are kept and will be quarantined. None: no limit."""
     max_hours: float | None = None
-    """After so long no more shards are handed out, and the next run goes on. None: until all is done."""
+    """After so many hours no more shards are started, and the next run resumes. None: run until all is done."""
     ray_address: str | None = None
     """None: the cluster this runs in (RAY_ADDRESS), else a local Ray."""
     pose: PoseSettings = field(default_factory=PoseSettings)
@@ -114,11 +113,11 @@ class ExtractConfig:
         if not 0 <= self.max_failed_fraction <= 1:
             raise ValueError(f"max_failed_fraction must be in [0, 1], got {self.max_failed_fraction:g}")
         if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit must be at least 1, got {self.limit}; leave it out to take on all videos")
+            raise ValueError(f"limit must be at least 1, got {self.limit}; leave it out to process all videos")
         if self.max_hours is not None and not 0 < self.max_hours < float("inf"):
             raise ValueError(f"max_hours must be positive, got {self.max_hours:g}; leave it out for no limit")
         if self.since is not None:
-            moment_of(self.since, now=datetime.now(UTC))
+            parse_since(self.since, now=datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -130,15 +129,15 @@ class TrainConfig(ExtractConfig):
     labels_from: LabelsFrom = "catalog"
     """`catalog`: its label column; `folders`: the name of the folder each video lies in."""
     labels_file: str | None = None
-    """A CSV of video_id, label and perhaps group that takes the place of the catalog's labels."""
+    """A CSV with video_id, label and perhaps group that replaces the labels of the catalog."""
     parents: dict[str, str] = field(default_factory=dict)
-    """A hierarchy of styles: for a style, the one it is a kind of."""
+    """A hierarchy of styles: the parent of each style that has one."""
     taxonomy_version: str = ""
     """A name for labels and parents. Empty: a hash of them."""
     train_workers: int = 1
-    """Ray Train workers; the result does not depend on it beyond float rounding."""
+    """Number of Ray Train workers; the result does not depend on it beyond float rounding."""
     min_train_workers: int = 0
-    """Train with as few as these for as long as the cluster has no room for more; 0: wait for all."""
+    """Train with as few as this while the cluster has no room for more; 0: wait for all."""
     training: TrainSettings = field(default_factory=TrainSettings)
 
     def __post_init__(self) -> None:
@@ -160,7 +159,7 @@ class TagConfig(ExtractConfig):
     """catalog -> keypoint tables where missing -> tags."""
 
     model: str = ""
-    """The folder of a style model, as `train` prints it. Empty: the newest one under `output`."""
+    """The folder of a style model, as printed by `train`. Empty: the newest one under `output`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,9 +168,9 @@ class TagConfig(ExtractConfig):
 
 
 def load_config(cls: type[ConfigT], path: str | None, overrides: Mapping[str, object]) -> ConfigT:
-    """A `cls` from the TOML file at `path` (None: no file), with `overrides` laid over it.
+    """Load a `cls` from the TOML file at `path` (None: no file), with `overrides` on top.
 
-    An override's name may be dotted ("workers.num_workers"); None means not given. Raises ConfigError that
+    The name of an override may be dotted ("workers.num_workers"); None means not given. Raises ConfigError, which
     names the file and key.
     """
     raw = _read_toml(path) if path else {}
@@ -197,7 +196,7 @@ def _validate(cls: type[ConfigT], raw: Mapping[str, object], where: str) -> Conf
 
 
 def load_pose_settings(path: str | None) -> PoseSettings:
-    """The [pose] section of a job file; the defaults without a file."""
+    """Load the [pose] section of a job file; the defaults without a file."""
     raw = _read_toml(path) if path else {}
     config = {"catalog": "-", "output": "-", "pose": raw.get("pose", {})}
     return _validate(ExtractConfig, config, path or "settings").pose
@@ -225,21 +224,18 @@ def _describe(error: Mapping[str, object]) -> str:
     return f"{name}: {error['msg']} (got {error['input']!r})"
 
 
-def moment_of(text: str, *, now: datetime) -> datetime:
-    """The moment that `text` names: an ISO date or time (UTC where it names no zone), or a number of days before `now`.
-
-    Raises ValueError.
-    """
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """Parse an ISO date or time (UTC if it has no zone), or a number of days before `now`. Raises ValueError."""
     try:
         days = float(text)
     except ValueError:
-        return _parsed(text)
+        return _parse_date(text)
     if not 0 <= days <= _MAX_DAYS:  # 20261101 is no number of days, and no date as people write them
         raise ValueError(f"since must be 0 to {_MAX_DAYS} days, or a date such as 2026-11-01, got {text!r}")
     return now - timedelta(days=days)
 
 
-def _parsed(text: str) -> datetime:
+def _parse_date(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as exc:

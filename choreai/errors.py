@@ -1,4 +1,4 @@
-"""The errors of choreai: one class for each reaction a caller may have.
+"""The errors of choreai: one class for each way in which a caller reacts.
 
     ChoreaiError
       ConfigError    the job file or a flag is wrong      stop before the cluster starts, exit 2
@@ -10,8 +10,8 @@
       WeightsError   weights do not fit or are not ours   stop, exit 2
       TableError     a table's schema or content differs  stop, exit 2
 
-Every message says what, which value, and what to do. Constructors hand their own arguments to
-`super().__init__`, so that an error survives the trip through Ray.
+Every message says what is wrong, which value, and what to do. Constructors pass their own arguments to
+`super().__init__`, so that an error can be pickled and travel through Ray.
 """
 
 

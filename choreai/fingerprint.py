@@ -1,4 +1,4 @@
-"""Fingerprints: short names that change when any setting does."""
+"""Fingerprints: short names that change when any setting changes."""
 
 import hashlib
 import json
@@ -6,6 +6,6 @@ from collections.abc import Mapping
 
 
 def fingerprint(settings: Mapping[str, object]) -> str:
-    """16 hex digits that change when any setting does (SHA-256 over its sorted JSON)."""
+    """Return 16 hex digits that change when any setting changes (SHA-256 of its sorted JSON)."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

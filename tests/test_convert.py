@@ -15,7 +15,7 @@ from choreai.errors import ChoreaiWarning, ConfigError, StorageError, TableError
 from choreai.formats import json_stream
 from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
 from choreai.formats.convert import Conversion, ConvertSettings, convert, format_of
-from choreai.formats.keypoint_text import DroppedRows, read_report_text, write_report_text
+from choreai.formats.keypoint_text import DroppedRows, read_keypoint_text, write_keypoint_text
 from choreai.formats.rows import ConvertedRows, keypoints_of
 from choreai.tables.schemas import KEYPOINTS, check_schema, from_list_column
 
@@ -193,14 +193,14 @@ def test_what_is_not_alphapose_s_is_refused_by_name_and_person(tmp_path: Path, p
     ("text", "message"),
     [
         ("", "begins with ''"),
-        ("[", "person 1 is no valid JSON"),
-        ("[" + json.dumps(person())[:200], "person 1 is no valid JSON"),
+        ("[", "person 1 is not valid JSON"),
+        ("[" + json.dumps(person())[:200], "person 1 is not valid JSON"),
         ("[" + json.dumps(person()), "after person 1 comes ''"),
-        ("[" + json.dumps(person()) + ",", "person 2 is no valid JSON"),
+        ("[" + json.dumps(person()) + ",", "person 2 is not valid JSON"),
         ("[" + json.dumps(person()) + " " + json.dumps(person()) + "]", "after person 1 comes '{'"),
         ("[" + json.dumps(person()) + "] []", "something follows"),
-        ("[" + "[" * 100_000, "person 1 is no valid JSON"),
-        ("[" + "9" * 5000 + "]", "person 1 is no valid JSON"),
+        ("[" + "[" * 100_000, "person 1 is not valid JSON"),
+        ("[" + "9" * 5000 + "]", "person 1 is not valid JSON"),
         ("[\xff]", "not UTF-8"),
     ],
 )
@@ -314,7 +314,7 @@ def samples() -> np.ndarray[Any, Any]:
 
 def test_every_hundred_lines_are_one_video(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     x, y = write_report(tmp_path, samples, [2, 1, 3])
-    read = read_report_text(x, y, frames_per_second=8)
+    read = read_keypoint_text(x, y, frames_per_second=8)
     check_schema(read.keypoints.schema, KEYPOINTS, uri=x)
     np.testing.assert_array_equal(keypoints_of(read.keypoints).reshape(300, 51), samples)
     videos = ["sequence-000001", "sequence-000002", "sequence-000003"]
@@ -327,16 +327,16 @@ def test_every_hundred_lines_are_one_video(tmp_path: Path, samples: np.ndarray[A
 
 def test_class_names_take_the_place_of_numbers(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     x, y = write_report(tmp_path, samples, [2, 1, 2])
-    read = read_report_text(x, y, frames_per_second=8, class_names=["afro", "ballet"])
+    read = read_keypoint_text(x, y, frames_per_second=8, class_names=["afro", "ballet"])
     assert read.labels["label"].to_pylist() == ["ballet", "afro", "ballet"]
 
 
 def test_the_content_id_is_the_sequence_s_own(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     x, y = write_report(tmp_path, samples, [1, 1, 1])
-    ids = read_report_text(x, y, frames_per_second=8).keypoints["content_id"].to_pylist()[::100]
+    ids = read_keypoint_text(x, y, frames_per_second=8).keypoints["content_id"].to_pylist()[::100]
     assert len(set(ids)) == 3
     x, y = write_report(tmp_path, samples[100:200], [1])
-    assert read_report_text(x, y, frames_per_second=8).keypoints["content_id"].to_pylist()[0] == ids[1]
+    assert read_keypoint_text(x, y, frames_per_second=8).keypoints["content_id"].to_pylist()[0] == ids[1]
 
 
 def test_the_box_is_drawn_around_the_keypoints_that_were_seen(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
@@ -345,7 +345,7 @@ def test_the_box_is_drawn_around_the_keypoints_that_were_seen(tmp_path: Path, sa
     keypoints[0, 3] = 0  # a keypoint not found is (0, 0, 0)
     keypoints[1, :, 2] = 0  # nothing was seen
     x, y = write_report(tmp_path, samples[:100], [1])
-    table = read_report_text(x, y, frames_per_second=8).keypoints
+    table = read_keypoint_text(x, y, frames_per_second=8).keypoints
     boxes = from_list_column(table["box_xyxy"])
     seen = np.delete(keypoints[0, :, :2], 3, axis=0)
     np.testing.assert_array_equal(boxes[0], [*seen.min(axis=0), *seen.max(axis=0)])
@@ -380,7 +380,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, samples: np.ndarray[Any, Any], ne
     x, y = write_report(tmp_path, samples, [1, 1, 1])
     spoil(x, 142, new)
     with pytest.raises(TableError, match=message) as failure:
-        read_report_text(x, y, frames_per_second=8)
+        read_keypoint_text(x, y, frames_per_second=8)
     assert "X.txt" in str(failure.value)
 
 
@@ -390,7 +390,7 @@ def test_lines_that_do_not_fill_sequences_are_refused(
 ) -> None:
     x, y = write_report(tmp_path, samples[:num_lines], [1] * (num_lines // 100))
     with pytest.raises(TableError, match=rf"X\.txt.*{num_lines or 'Empty'}"):
-        read_report_text(x, y, frames_per_second=8)
+        read_keypoint_text(x, y, frames_per_second=8)
 
 
 @pytest.mark.parametrize(
@@ -398,11 +398,11 @@ def test_lines_that_do_not_fill_sequences_are_refused(
     [
         ([1, 2], r"Y\.txt: 2 labels, but .*X\.txt holds 3 sequences"),
         ([1, 2, 1, 2], "4 labels"),
-        ([1, 0, 2], r"Y\.txt: line 2: '0' is no label"),
-        ([1, 2, "x"], "line 3: 'x' is no label"),
-        ([1, -2, 1], "line 2: '-2' is no label"),
-        ([1.0, 2, 1], "line 1: '1.0' is no label"),
-        ([1, "nan", 1], "line 2: 'nan' is no label"),
+        ([1, 0, 2], r"Y\.txt: line 2: '0' is not a label"),
+        ([1, 2, "x"], "line 3: 'x' is not a label"),
+        ([1, -2, 1], "line 2: '-2' is not a label"),
+        ([1.0, 2, 1], "line 1: '1.0' is not a label"),
+        ([1, "nan", 1], "line 2: 'nan' is not a label"),
         ([1, 3, 2], r"line 2: label 3, but there are only 2 class names \(afro, ballet\)"),
     ],
 )
@@ -411,16 +411,16 @@ def test_labels_that_do_not_fit_are_refused(
 ) -> None:
     x, y = write_report(tmp_path, samples, labels)
     with pytest.raises(TableError, match=message):
-        read_report_text(x, y, frames_per_second=8, class_names=["afro", "ballet"])
+        read_keypoint_text(x, y, frames_per_second=8, class_names=["afro", "ballet"])
 
 
 def test_spaces_line_ends_and_blank_lines_do_not_matter(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     x, y = write_report(tmp_path, samples, [1, 2, 1])
-    plain = read_report_text(x, y, frames_per_second=8)
+    plain = read_keypoint_text(x, y, frames_per_second=8)
     for path in (x, y):
         text = Path(path).read_text().replace(",", " , ").replace("\n", "\r\n")
         Path(path).write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n\r\n")
-    other = read_report_text(x, y, frames_per_second=8)
+    other = read_keypoint_text(x, y, frames_per_second=8)
     assert other.keypoints == plain.keypoints
     assert other.labels == plain.labels
 
@@ -428,9 +428,9 @@ def test_spaces_line_ends_and_blank_lines_do_not_matter(tmp_path: Path, samples:
 def test_sequences_written_and_read_back_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
     table = random_table(videos=["a", "b"], num_frames=250)
     x, y = str(tmp_path / "X.txt"), str(tmp_path / "Y.txt")
-    dropped = write_report_text(table, x, y, labels={"a": "salsa", "b": "afro"}, class_names=["afro", "salsa"])
+    dropped = write_keypoint_text(table, x, y, labels={"a": "salsa", "b": "afro"}, class_names=["afro", "salsa"])
     assert dropped == [DroppedRows(v, t, 50) for v in ("a", "b") for t in (0, 1)]
-    read = read_report_text(x, y, frames_per_second=10, class_names=["afro", "salsa"])
+    read = read_keypoint_text(x, y, frames_per_second=10, class_names=["afro", "salsa"])
     assert read.labels["label"].to_pylist() == ["salsa"] * 4 + ["afro"] * 4
     kept = np.concatenate([np.arange(200) + 250 * i for i in range(4)])
     np.testing.assert_array_equal(keypoints_of(read.keypoints), keypoints_of(table)[kept])
@@ -440,7 +440,7 @@ def test_sequences_written_and_read_back_are_the_same_to_the_last_bit(tmp_path: 
 def test_a_track_shorter_than_a_sequence_is_reported(tmp_path: Path) -> None:
     table = pa.concat_tables([random_table(videos=["a"], num_frames=120), random_table(videos=["b"], num_frames=60)])
     x, y = str(tmp_path / "X.txt"), str(tmp_path / "Y.txt")
-    dropped = write_report_text(table, x, y, labels={"a": "s", "b": "s"}, class_names=["s"])
+    dropped = write_keypoint_text(table, x, y, labels={"a": "s", "b": "s"}, class_names=["s"])
     assert [(d.video_id, d.track_id, d.num_rows) for d in dropped] == [
         ("a", 0, 20),
         ("a", 1, 20),
@@ -463,7 +463,7 @@ def test_what_cannot_be_written_leaves_no_file(
 ) -> None:
     table = random_table(videos=videos, num_frames=num_frames)
     with pytest.raises(TableError, match=message):
-        write_report_text(
+        write_keypoint_text(
             table,
             str(tmp_path / "X.txt"),
             str(tmp_path / "Y.txt"),
@@ -480,7 +480,7 @@ def test_a_keypoint_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
     column = pa.FixedSizeListArray.from_arrays(pa.array(scores.reshape(-1)), 17)
     table = table.set_column(table.schema.names.index("keypoint_scores"), KEYPOINTS.field("keypoint_scores"), column)
     with pytest.raises(TableError, match="video dance, frame 126"):
-        write_report_text(
+        write_keypoint_text(
             table, str(tmp_path / "X.txt"), str(tmp_path / "Y.txt"), labels={"dance": "s"}, class_names=["s"]
         )
     assert not list(tmp_path.iterdir())
@@ -552,9 +552,9 @@ def test_a_folder_of_parts_is_read_whole_and_one_video_can_be_picked(tmp_path: P
         ("a.json", "a.parquet", ConvertSettings(), "needs frames_per_second, video_id"),
         ("a.txt", "a.parquet", ConvertSettings(frames_per_second=8), "needs report_labels"),
         ("a.parquet", "a.txt", ConvertSettings(), "needs label_table, report_labels"),
-        ("a.parquet", "a.json", ConvertSettings(frames_per_second=8), "frames_per_second: of no use"),
+        ("a.parquet", "a.json", ConvertSettings(frames_per_second=8), "frames_per_second: not used"),
         ("a.parquet", "b.parquet", ConvertSettings(), "both parquet"),
-        ("a.xml", "b.parquet", ConvertSettings(), "tells no format.*parquet, alphapose-json, report-text"),
+        ("a.xml", "b.parquet", ConvertSettings(), "cannot infer the format.*parquet, alphapose-json, report-text"),
     ],
 )
 def test_settings_that_do_not_fit_the_formats_are_refused(
@@ -601,7 +601,7 @@ def test_a_label_table_without_its_columns_is_a_table_error(tmp_path: Path) -> N
     pq.write_table(random_table(num_frames=100), tmp_path / "a.parquet")
     (tmp_path / "labels.csv").write_text("video,style\ndance,salsa\n")
     settings = ConvertSettings(report_labels=str(tmp_path / "Y.txt"), label_table=str(tmp_path / "labels.csv"))
-    with pytest.raises(TableError, match=r"labels\.csv: no CSV with the columns video_id and label"):
+    with pytest.raises(TableError, match=r"labels\.csv: not a CSV with the columns video_id and label"):
         convert(str(tmp_path / "a.parquet"), str(tmp_path / "X.txt"), settings)
 
 

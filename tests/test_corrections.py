@@ -46,7 +46,7 @@ def test_csv_jsonl_and_parquet_mean_the_same(tmp_path):
         ("v1,,kim,2026-11-02,", "line 2: style missing"),
         ("v1,house,,2026-11-02,", "line 2: reviewer missing"),
         (",house,kim,2026-11-02,", "line 2: video_id missing"),
-        ("v1,house,kim,yesterday,", "line 2: reviewed_at 'yesterday' is no time"),
+        ("v1,house,kim,yesterday,", "line 2: reviewed_at 'yesterday' is not a time"),
         ("v1,house,kim", "line 2: reviewed_at missing"),
         ("v1,house,kim,2026-11-02,a,b", "line 2: 6 values"),
     ],

@@ -22,7 +22,7 @@ from choreai.cli import extract as extract_command
 from choreai.cli import tag as tag_command
 from choreai.cli.flags import extract_parser, tag_parser, train_parser
 from choreai.cluster.tag_worker import TagWorker
-from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, moment_of
+from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, parse_since
 from choreai.errors import ConfigError
 from choreai.pipeline import extract as extract_job
 from choreai.pipeline import tag as tag_job
@@ -79,13 +79,13 @@ def tag(catalog: Path | str, output: Path | str, *flags: str, model: str = "m") 
     ],
 )
 def test_since_is_a_date_or_a_number_of_days(text, moment):
-    assert moment_of(text, now=NOW) == moment
+    assert parse_since(text, now=NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "nan", "20261101", "2026-13-01", ""])
 def test_a_since_that_is_neither_is_refused(text):
     with pytest.raises(ValueError, match=r"since must be .*2026-11-01"):
-        moment_of(text, now=NOW)
+        parse_since(text, now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""AlphaPose's `alphapose-results.json`, read into and written from keypoint tables.
+"""Read AlphaPose's `alphapose-results.json` into keypoint tables, and write it from them.
 
 The file is one JSON list with one object per person and image: `image_id`, `category_id` 1, `keypoints`
-(x, y, score, ...), `score`, `box` (x, y, width, height) and `idx`. Images without people leave no trace.
-It knows neither times nor 3D: reading takes the frame rate from the caller, writing leaves both out.
+(x, y, score, ...), `score`, `box` (x, y, width, height) and `idx`. Images without people do not appear.
+It has neither times nor 3D: reading takes the frame rate from the caller, writing leaves both out.
 """
 
 import hashlib
@@ -41,20 +41,20 @@ _LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.ASCII | re.DOTALL)
 
 
 def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) -> pa.Table:
-    """The keypoint table of one video (`KEYPOINTS` schema) from an `alphapose-results.json`.
+    """Read the keypoint table of one video (`KEYPOINTS` schema) from an `alphapose-results.json`.
 
     frame_index: the last number in `image_id`, if all names are alike around it and no two share a number
-    ("12.jpg", 12, "frame_000012.png"); otherwise the place of the name in natural order ("b2" before "b10").
+    ("12.jpg", 12, "frame_000012.png"); otherwise the rank of the name in natural order ("b2" before "b10").
     pts_seconds: frame_index / `frames_per_second`.
 
     track_id: `idx`, in whichever of AlphaPose's forms (3, 3.0, [3.0], [[3.0], [7.0]]: the first number), if
-    each person has one and nobody shares it within a frame. Otherwise (AlphaPose without tracking writes 0
-    for everybody) the person's place within the frame, best first as AlphaPose writes them; such ids do not
-    follow a person, which a ChoreaiWarning says.
+    each person has one and no two in a frame share it. Otherwise (AlphaPose without tracking writes 0 for
+    everybody) the rank of the person within the frame, best first as AlphaPose writes them; such ids do not
+    follow a person across frames, and a ChoreaiWarning says so.
 
     box_score: AlphaPose's person score (mean keypoint score + box score + 1.25 x best keypoint score), which
-    is no probability. box_xyxy: from `box`, or around the keypoints where there is none. Sets of more
-    keypoints keep their first 17, with a ChoreaiWarning. content_id: "sha256-" and the file's hash.
+    is not a probability. box_xyxy: from `box`, or around the keypoints if there is none. Of larger keypoint
+    sets the first 17 are kept, with a ChoreaiWarning. content_id: "sha256-" and the hash of the file.
 
     Raises TableError, naming the person, for anything that is not such a file, and StorageError.
     """
@@ -69,7 +69,7 @@ def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) ->
 
 
 def write_alphapose_json(table: pa.Table, uri: str) -> None:
-    """Writes one video's keypoint table as AlphaPose would: frame by frame, people by falling score.
+    """Write the keypoint table of one video as AlphaPose would: frame by frame, people by falling score.
 
     `image_id` is "<frame_index>.jpg" and `idx` the track id, an integer. Reading it back gives the same
     float32 values (times only if they are frame_index / rate; 3D is not kept). Raises TableError if the table
@@ -119,7 +119,7 @@ def _to_people(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 @dataclass(eq=False)
 class _People:
-    """The file's people as they are read, in flat buffers: about 250 bytes each."""
+    """The people read so far, in flat buffers: about 250 bytes each."""
 
     uri: str
     names: dict[str, int] = field(default_factory=dict)  # image names, numbered by first appearance
@@ -133,13 +133,13 @@ class _People:
     def add(self, person: object, *, number: int) -> None:
         where = f"{self.uri}: person {number}"
         if not isinstance(person, dict):
-            raise TableError(f"{where} is {_shown(person)}, not an object; is this AlphaPose's results file?")
+            raise TableError(f"{where} is {_abbreviate(person)}, not an object; is this AlphaPose's results file?")
         keypoints = _numbers(person.get("keypoints"), f"{where}: keypoints")
         num_keypoints = len(keypoints) // 3
         if len(keypoints) % 3 or num_keypoints not in KEYPOINT_COUNTS:
             raise TableError(
                 f"{where} has {len(keypoints)} keypoint numbers; it needs 3 x "
-                f"{_alternatives(KEYPOINT_COUNTS)} (--format coco and a COCO, Halpe or WholeBody model)"
+                f"{_join_alternatives(KEYPOINT_COUNTS)} (--format coco and a COCO, Halpe or WholeBody model)"
             )
         self.keypoint_counts.add(num_keypoints)
         coco = keypoints[: 3 * NUM_KEYPOINTS].astype(np.float32)
@@ -152,7 +152,7 @@ class _People:
     def to_rows(self, video_id: str, content_id: str) -> ConvertedRows:
         frame_index = _frame_numbers(list(self.names))[np.array(self.images, np.int64)]
         if more := sorted(self.keypoint_counts - {NUM_KEYPOINTS}):
-            counts = _alternatives(more)
+            counts = _join_alternatives(more)
             warnings.warn(
                 f"{self.uri}: people with {counts} keypoints; the first {NUM_KEYPOINTS} (COCO) are kept",
                 ChoreaiWarning,
@@ -171,7 +171,7 @@ class _People:
 
     def _image_number(self, image_id: object, where: str) -> int:
         if isinstance(image_id, bool) or not isinstance(image_id, str | int):
-            raise TableError(f"{where}: image_id is {_shown(image_id)}; it must be a file name or a number")
+            raise TableError(f"{where}: image_id is {_abbreviate(image_id)}; it must be a file name or a number")
         return self.names.setdefault(str(image_id), len(self.names))
 
     def _track_ids(self, frame_index: IntArray) -> IntArray:
@@ -179,28 +179,28 @@ class _People:
         taken = np.unique(np.stack([frame_index, idx], axis=1), axis=0)
         if len(taken) == len(idx) and not (idx == _NO_IDX).any():
             return idx
-        places = _places_within(frame_index)
-        if places.any():
+        ranks = _ranks_within(frame_index)
+        if ranks.any():
             warnings.warn(
-                f"{self.uri}: idx does not tell the people of a frame apart; track_id is their place in the "
+                f"{self.uri}: idx does not tell the people of a frame apart; track_id is their rank in the "
                 "frame and does not follow a person. Run AlphaPose with --pose_track",
                 ChoreaiWarning,
                 stacklevel=4,
             )
-        return places
+        return ranks
 
 
 def _numbers(value: object, where: str) -> Float64Array:
-    """A flat JSON list of finite numbers (within float32, which the tables hold)."""
+    """Return a flat JSON list of finite numbers (within float32, which the tables hold)."""
     try:
         numbers = np.asarray(value)
     except ValueError:  # lists of different lengths
         numbers = np.asarray(None)
     if numbers.ndim != 1 or (numbers.dtype.kind not in "iuf" and len(numbers)):
-        raise TableError(f"{where}: expected numbers, got {_shown(value)}")
+        raise TableError(f"{where}: expected numbers, got {_abbreviate(value)}")
     numbers = numbers.astype(np.float64)
     if not (np.abs(numbers) <= np.finfo(np.float32).max).all():  # also where NaN
-        raise TableError(f"{where}: NaN, infinity or a number beyond float32 in {_shown(value)}")
+        raise TableError(f"{where}: NaN, infinity or a number beyond float32 in {_abbreviate(value)}")
     return numbers
 
 
@@ -210,24 +210,24 @@ def _box_xyxy(box: object, keypoints: FloatArray, where: str) -> list[float]:
         return [*low.tolist(), *high.tolist()]
     numbers = _numbers(box, f"{where}: box")
     if len(numbers) != 4 or (numbers[2:] < 0).any():
-        raise TableError(f"{where}: box is {_shown(box)}; it must be [x, y, width, height]")
+        raise TableError(f"{where}: box is {_abbreviate(box)}; it must be [x, y, width, height]")
     x, y, width, height = numbers.tolist()
     return [x, y, x + width, y + height]
 
 
 def _idx(idx: object, where: str) -> int:
-    """The number in any of AlphaPose's forms of idx, `_NO_IDX` if there is none."""
+    """Return the number in any of AlphaPose's forms of idx, `_NO_IDX` if there is none."""
     while isinstance(idx, list) and idx:
         idx = idx[0]
     if idx is None or idx == []:
         return _NO_IDX
     if isinstance(idx, bool) or not isinstance(idx, int | float) or idx != idx // 1 or idx > _MAX_INT32:
-        raise TableError(f"{where}: idx is {_shown(idx)}; it must be a whole number that fits in 32 bits")
+        raise TableError(f"{where}: idx is {_abbreviate(idx)}; it must be a whole number that fits in 32 bits")
     return int(idx) if idx >= 0 else _NO_IDX
 
 
 def _frame_numbers(names: list[str]) -> IntArray:
-    """(len(names),) frame indices; the rule is in `read_alphapose_json`."""
+    """Return (len(names),) frame indices; the rule is in `read_alphapose_json`."""
     matches = [_LAST_NUMBER.fullmatch(os.path.splitext(name)[0]) for name in names]
     around = {(match[1], match[3]) for match in matches if match}
     numbers = [int(match[2]) for match in matches if match]
@@ -239,23 +239,23 @@ def _frame_numbers(names: list[str]) -> IntArray:
     return frame_index
 
 
-def _places_within(groups: IntArray) -> IntArray:
-    """For each row, how many rows before it have the same group."""
+def _ranks_within(groups: IntArray) -> IntArray:
+    """Return for each row the number of rows before it in the same group."""
     order = np.argsort(groups, kind="stable")
     ordered = groups[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
     lengths = np.diff(starts, append=len(groups))
-    places = np.empty(len(groups), np.int64)
-    places[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
-    return places
+    ranks = np.empty(len(groups), np.int64)
+    ranks[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return ranks
 
 
-def _alternatives(values: tuple[int, ...] | list[int]) -> str:
+def _join_alternatives(values: tuple[int, ...] | list[int]) -> str:
     *rest, last = map(str, values)
     return f"{', '.join(rest)} or {last}" if rest else last
 
 
-def _shown(value: object) -> str:
-    """`value` as a message shows it: not all 400 numbers of it."""
+def _abbreviate(value: object) -> str:
+    """Return `value` as a message shows it: not all 400 numbers of it."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

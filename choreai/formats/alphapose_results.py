@@ -1,4 +1,4 @@
-"""AlphaPose's result formats: what `alphapose-results.json` holds for one image and one person.
+"""AlphaPose's result formats: the entries of `alphapose-results.json`.
 
 coco: one object per person, COCO-17 keypoints. cmu and open: one object per image, as OpenPose has it, with 18
 keypoints. In all of them an image without people leaves no trace.
@@ -21,7 +21,7 @@ OPENPOSE_FROM_COCO = (0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 
 
 
 def person_scores(people: TrackedPoses) -> FloatArray:
-    """(P,) AlphaPose's `score`: mean keypoint score + box score + 1.25 x best keypoint score; may exceed 1."""
+    """Return AlphaPose's `score` (P,): mean keypoint score + box score + 1.25 x best keypoint score; may exceed 1."""
     scores = people.poses.keypoint_scores
     if not len(scores):
         return np.zeros(0, np.float32)
@@ -29,7 +29,7 @@ def person_scores(people: TrackedPoses) -> FloatArray:
 
 
 def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
-    """One object per person, by falling score. `box` is the detector's: x, y, width, height; `idx` the track id."""
+    """Return an object per person, best score first: `box` is the detector's x, y, width, height; `idx`: track id."""
     scores = person_scores(people)
     poses = people.poses
     sizes = poses.box_xyxy[:, 2:] - poses.box_xyxy[:, :2]
@@ -49,7 +49,7 @@ def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
 
 
 def to_openpose(people: TrackedPoses, *, result_format: Literal["cmu", "open"]) -> JsonObject:
-    """One image's object, its people by falling score. The neck is the middle of the shoulders."""
+    """Return the object of one image, its people by falling score. The neck is the middle of the shoulders."""
     poses = people.poses
     keypoints = np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2)
     neck = keypoints[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Keypoints from one file format to another: what `choreai convert` calls."""
+"""Convert keypoints from one file format to another: the work of `choreai convert`."""
 
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import pyarrow.csv
 
 from choreai.errors import ConfigError, StorageError, TableError
 from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
-from choreai.formats.keypoint_text import LABELS, DroppedRows, read_report_text, write_report_text
+from choreai.formats.keypoint_text import LABELS, DroppedRows, read_keypoint_text, write_keypoint_text
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.parts import read_part, write_part
@@ -31,19 +31,19 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class ConvertSettings:
-    """What the files themselves do not say; None: not given."""
+    """Settings that the files themselves do not contain; None: not given."""
 
     video_id: str | None = None
     """From alphapose-json: the video's name (needed). From the others: the one video to convert."""
     frames_per_second: float | None = None
     """From alphapose-json and report-text: the rate of their images or samples (needed)."""
     report_labels: str | None = None
-    """From and to report-text: URI of its second file, with the class numbers (needed)."""
+    """From and to report-text: URI of its second file, which has the class numbers (needed)."""
     label_table: str | None = None
     """A CSV with video_id and label. To report-text: read; a catalog will do (needed). From: written."""
     class_names: tuple[str, ...] | None = None
-    """From and to report-text: the labels of its class numbers, from 1. Without: the numbers as text are the
-    labels read; the labels written are numbered in alphabetical order."""
+    """From and to report-text: the labels of its class numbers, from 1. If not given, the labels read are the
+    numbers as text, and the labels written are numbered in alphabetical order."""
 
     def __post_init__(self) -> None:
         rate = self.frames_per_second
@@ -78,14 +78,14 @@ _WRITING_TAKES: dict[Format, set[str]] = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was converted, and what of it the target could not hold."""
+    """The outcome of a conversion, and what the target format could not hold."""
 
     num_videos: int
     num_rows: int
     class_names: tuple[str, ...] = ()
-    """Report text written: the label of each class number, from 1."""
+    """To report-text: the label of each class number, from 1."""
     dropped: tuple[DroppedRows, ...] = ()
-    """Report text written: ends of tracks that did not fill a sequence."""
+    """To report-text: ends of tracks that did not fill a sequence."""
 
 
 def convert(
@@ -96,10 +96,10 @@ def convert(
     source_format: Format | None = None,
     target_format: Format | None = None,
 ) -> Conversion:
-    """Writes the keypoints in `source` to `target`, which must not exist; both are paths or s3:// URIs.
+    """Convert the keypoints in `source` to `target`, which must not exist; both are paths or s3:// URIs.
 
-    A format not given is deduced from the name: .parquet or a folder of parts, .json, .txt or .csv. Raises
-    ConfigError for settings that do not fit the formats, TableError for contents that do not, StorageError.
+    A format that is not given is inferred from the name: .parquet or a folder of parts, .json, .txt or .csv. Raises
+    ConfigError for settings that do not fit the formats, TableError for contents that do not, and StorageError.
     """
     source_format = source_format or format_of(source)
     target_format = target_format or format_of(target)
@@ -115,11 +115,11 @@ def convert(
     elif target_format == "alphapose-json":
         write_alphapose_json(table, target)
     else:
-        labels = _read_label_table(_given(settings.label_table))
+        labels = _read_label_table(_required(settings.label_table))
         videos = set(table["video_id"].unique().to_pylist())
         class_names = settings.class_names or tuple(sorted({labels[v] for v in videos & labels.keys()}))
-        report_labels = _given(settings.report_labels)
-        dropped = write_report_text(table, target, report_labels, labels=labels, class_names=class_names)
+        report_labels = _required(settings.report_labels)
+        dropped = write_keypoint_text(table, target, report_labels, labels=labels, class_names=class_names)
     return Conversion(
         num_videos=len(table["video_id"].unique()),
         num_rows=len(table),
@@ -129,17 +129,17 @@ def convert(
 
 
 def format_of(uri: str) -> Format:
-    """The format that a name tells. Raises ConfigError where it tells none."""
+    """Infer the format of `uri` from its name. Raises ConfigError if it is ambiguous."""
     suffix = Path(uri.rstrip("/")).suffix.lower()
     if suffix in _FORMAT_OF_SUFFIX:
         return _FORMAT_OF_SUFFIX[suffix]
     if objects.is_folder(uri):
         return "parquet"
-    raise ConfigError(f"{uri}: its name tells no format; say which of {', '.join(FORMATS)} it is")
+    raise ConfigError(f"{uri}: cannot infer the format from the name; pass one of {', '.join(FORMATS)}")
 
 
 def _check_settings(settings: ConvertSettings, source_format: Format, target_format: Format) -> None:
-    """Raises ConfigError unless exactly what these formats can use is given."""
+    """Raise ConfigError unless exactly the settings that these formats use are given."""
     if source_format == target_format:
         raise ConfigError(f"source and target are both {source_format}: there is nothing to convert")
     given = {name for name, value in vars(settings).items() if value is not None}
@@ -147,32 +147,32 @@ def _check_settings(settings: ConvertSettings, source_format: Format, target_for
     if missing := sorted(needed - given):
         raise ConfigError(f"from {source_format} to {target_format} needs {', '.join(missing)}; give it")
     taken = needed | _READING_TAKES[source_format] | _WRITING_TAKES[target_format]
-    if useless := sorted(given - taken):
-        raise ConfigError(f"{', '.join(useless)}: of no use from {source_format} to {target_format}; leave it out")
+    if unused := sorted(given - taken):
+        raise ConfigError(f"{', '.join(unused)}: not used from {source_format} to {target_format}; leave it out")
 
 
-def _given(value: _T | None) -> _T:
-    """A setting that `_check_settings` has found to be there."""
+def _required(value: _T | None) -> _T:
+    """Return a setting that `_check_settings` has found to be given."""
     assert value is not None
     return value
 
 
 def _read(source: str, source_format: Format, settings: ConvertSettings) -> pa.Table:
     if source_format == "parquet":
-        return _only(_read_parquet(source), settings.video_id, source)
-    rate = _given(settings.frames_per_second)
+        return _select_video(_read_parquet(source), settings.video_id, source)
+    rate = _required(settings.frames_per_second)
     if source_format == "alphapose-json":
-        return read_alphapose_json(source, video_id=_given(settings.video_id), frames_per_second=rate)
-    report_labels = _given(settings.report_labels)
-    read = read_report_text(source, report_labels, frames_per_second=rate, class_names=settings.class_names)
-    keypoints = _only(read.keypoints, settings.video_id, source)
+        return read_alphapose_json(source, video_id=_required(settings.video_id), frames_per_second=rate)
+    report_labels = _required(settings.report_labels)
+    read = read_keypoint_text(source, report_labels, frames_per_second=rate, class_names=settings.class_names)
+    keypoints = _select_video(read.keypoints, settings.video_id, source)
     if settings.label_table is not None:
-        _write_label_table(_only(read.labels, settings.video_id, source), settings.label_table)
+        _write_label_table(_select_video(read.labels, settings.video_id, source), settings.label_table)
     return keypoints
 
 
-def _only(table: pa.Table, video_id: str | None, uri: str) -> pa.Table:
-    """The rows of one video; all without `video_id`."""
+def _select_video(table: pa.Table, video_id: str | None, uri: str) -> pa.Table:
+    """Return the rows of one video, or all if `video_id` is None."""
     if video_id is None:
         return table
     rows = table.filter(pc.equal(table["video_id"], video_id))
@@ -182,7 +182,7 @@ def _only(table: pa.Table, video_id: str | None, uri: str) -> pa.Table:
 
 
 def _read_parquet(uri: str) -> pa.Table:
-    """A keypoints part, or all parts in a folder, but for the 3D, which no other format has."""
+    """Read a keypoints part, or all parts in a folder, without the 3D keypoints, which no other format has."""
     columns = [name for name in schemas.KEYPOINTS.names if name != "keypoints_xyz"]
     if not objects.is_folder(uri):
         return read_part(uri, schemas.KEYPOINTS, columns=columns)
@@ -201,11 +201,11 @@ def _read_parquet(uri: str) -> pa.Table:
 def _write_parquet(table: pa.Table, uri: str) -> None:
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         if not write_part(uri, table, Path(folder) / "keypoints.parquet"):
-            raise StorageError(uri, "was made by somebody else meanwhile; choose another name")
+            raise StorageError(uri, "was written by another process meanwhile; choose another name")
 
 
 def _read_label_table(uri: str) -> dict[str, str]:
-    """video_id -> label, of the videos that have one."""
+    """Return the labels by video_id, of the videos that have one."""
     options = pa.csv.ConvertOptions(
         include_columns=LABELS.names, column_types=LABELS, strings_can_be_null=True, null_values=[""]
     )
@@ -213,7 +213,7 @@ def _read_label_table(uri: str) -> dict[str, str]:
         with objects.open_object(uri) as file:
             table = pa.csv.read_csv(file, convert_options=options)
     except (pa.ArrowInvalid, pa.ArrowKeyError) as exc:
-        raise TableError(f"{uri}: no CSV with the columns video_id and label ({exc})") from exc
+        raise TableError(f"{uri}: not a CSV with the columns video_id and label ({exc})") from exc
     table = table.drop_null()
     return dict(zip(table["video_id"].to_pylist(), table["label"].to_pylist(), strict=True))
 

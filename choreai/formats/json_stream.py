@@ -1,4 +1,4 @@
-"""A long JSON list read element by element, for files too large to hold as Python objects."""
+"""Read a long JSON list element by element, for files too large to hold as Python objects."""
 
 import codecs
 import json
@@ -9,20 +9,22 @@ from choreai.errors import TableError
 
 CHUNK_BYTES = 1 << 20
 MAX_ELEMENT_CHARACTERS = 4 << 20
-"""Far above the 10 kB of a person with 136 keypoints; beyond it the file is damaged, not large."""
+"""Far above the 10 kB of a person with 136 keypoints: a longer element means a damaged file."""
 
 _DAMAGED = "the file is cut off or damaged: copy it again, or make it again"
 
 
 def read_json_list(file: BinaryIO, *, digest: Any, uri: str) -> Iterator[object]:
-    """The elements of the one list in `file`. Every byte goes through `digest` (a hashlib object).
+    """Yield the elements of the one list in `file`. Every byte is added to `digest` (a hashlib object).
 
-    Raises TableError, naming `uri` and the element (from 1), where the text is not such a list.
+    Raises TableError, naming `uri` and the element (from 1), if the text is not such a list.
     """
     text = _Text(file, digest, uri=uri)
     opening = text.take_character()
     if opening != "[":
-        raise TableError(f"{uri}: it begins with {opening!r}, not with '[': no list of people; {_advice(opening)}")
+        raise TableError(
+            f"{uri}: it begins with {opening!r}, not with '[', so it is not a list of people; {_advice(opening)}"
+        )
     number = 0
     following = "," if text.peek() != "]" else text.take_character()
     while following == ",":
@@ -50,11 +52,11 @@ class _Text:
         self._ended = False
 
     def peek(self) -> str:
-        """The next character that is no white space; empty at the end of the file."""
+        """Return the next character that is not white space; empty at the end of the file."""
         while True:
             while self._at < len(self._held) and self._held[self._at].isspace():
                 self._at += 1
-            if self._at < len(self._held) or not self._read_on():
+            if self._at < len(self._held) or not self._read_more():
                 return self._held[self._at : self._at + 1]
 
     def take_character(self) -> str:
@@ -63,7 +65,7 @@ class _Text:
         return character
 
     def take_value(self, where: str) -> object:
-        """The JSON value that starts here. Raises TableError naming `where`."""
+        """Return the JSON value that starts here. Raises TableError naming `where`."""
         self.peek()
         while True:
             try:
@@ -71,13 +73,13 @@ class _Text:
                 return value
             except json.JSONDecodeError as exc:  # perhaps only because the rest has not been read yet
                 too_long = len(self._held) - self._at > MAX_ELEMENT_CHARACTERS
-                if too_long or not self._read_on():
-                    raise TableError(f"{where} is no valid JSON ({exc.msg}); {_DAMAGED}") from exc
+                if too_long or not self._read_more():
+                    raise TableError(f"{where} is not valid JSON ({exc.msg}); {_DAMAGED}") from exc
             except (ValueError, RecursionError) as exc:  # endless digits, endless nesting
-                raise TableError(f"{where} is no valid JSON ({exc}); {_DAMAGED}") from exc
+                raise TableError(f"{where} is not valid JSON ({exc}); {_DAMAGED}") from exc
 
-    def _read_on(self) -> bool:
-        """Whether there was more."""
+    def _read_more(self) -> bool:
+        """Read the next chunk; return False at the end of the file."""
         if self._ended:
             return False
         data = self._file.read(CHUNK_BYTES)

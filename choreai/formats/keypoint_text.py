@@ -1,8 +1,8 @@
-"""The report's text format, read into and written from keypoint tables.
+"""Read the keypoint text format (`report-text` on the command line) into keypoint tables, and write it from them.
 
 Two files. One has a line per sample with 51 comma-separated numbers (x, y, score of each of the 17 COCO
 keypoints), where every 100 lines are one sequence. The other has a line per sequence with its class, from 1.
-It knows neither videos nor times nor boxes.
+It has neither videos nor times nor boxes.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, eq=False)
 class LabelledSequences:
-    """What the two files hold."""
+    """The contents of the two files."""
 
     keypoints: pa.Table
     """`KEYPOINTS` schema; sequence n is the video "sequence-00000n", its samples are the frames 0 to 99."""
@@ -50,18 +50,18 @@ class DroppedRows:
     num_rows: int
 
 
-def read_report_text(
+def read_keypoint_text(
     x_uri: str, y_uri: str, *, frames_per_second: float, class_names: Sequence[str] | None = None
 ) -> LabelledSequences:
-    """The sequences of `x_uri` with their labels from `y_uri`.
+    """Read the sequences of `x_uri` with their labels from `y_uri`.
 
     Label n becomes `class_names[n - 1]`, or without names the number itself as text. track_id is 0 and
     pts_seconds frame_index / `frames_per_second`; the box is drawn around the keypoints with a score above 0
     (all of them if none has), box_score is the mean keypoint score. content_id: "sha256-" and the hash of the
-    sequence's 100 x 51 float32 values, so it does not depend on the sequence's place in the file.
+    sequence's 100 x 51 float32 values, so it does not depend on the place of the sequence in the file.
 
-    Raises TableError, naming file and line, where the files are not of this format or do not fit together,
-    and StorageError.
+    Raises TableError, naming file and line, if the files are not of this format or do not fit together, and
+    StorageError.
     """
     if not 0 < frames_per_second < float("inf"):
         raise ValueError(f"frames_per_second must be a positive number, got {frames_per_second}")
@@ -69,7 +69,7 @@ def read_report_text(
     num_sequences, left_over = divmod(len(samples), LINES_PER_SEQUENCE)
     if left_over or not num_sequences:
         raise TableError(
-            f"{x_uri}: {len(samples)} lines are no whole number of sequences of {LINES_PER_SEQUENCE} lines: "
+            f"{x_uri}: {len(samples)} lines are not a whole number of sequences of {LINES_PER_SEQUENCE} lines: "
             f"{left_over} are left over after sequence {num_sequences}; complete or remove the last sequence"
         )
     labels = _read_labels(y_uri, class_names)
@@ -86,14 +86,14 @@ def read_report_text(
     )
 
 
-def write_report_text(
+def write_keypoint_text(
     table: pa.Table, x_uri: str, y_uri: str, *, labels: Mapping[str, str], class_names: Sequence[str]
 ) -> list[DroppedRows]:
-    """Writes a keypoint table's tracks as sequences; returns the ends of tracks that did not fill one.
+    """Write the tracks of a keypoint table as sequences; return the ends of tracks that did not fill one.
 
-    Each track is cut into blocks of 100 consecutive rows, whatever the time between them. `labels` gives each
-    video's label, `class_names` their numbers, from 1. Raises TableError, before anything is written, if a
-    video has no label, a label is not among `class_names`, a keypoint is not finite or no track has 100 rows;
+    Each track is cut into blocks of 100 consecutive rows, whatever the time between them. `labels` maps video_id to
+    label, and `class_names` numbers the labels from 1. Raises TableError, before anything is written, if a video
+    has no label, a label is not among `class_names`, a keypoint is not finite or no track has 100 rows;
     StorageError if a file exists.
     """
     for uri in (x_uri, y_uri):
@@ -120,12 +120,12 @@ def write_report_text(
         _write_samples(table, starts, path)
         for uri, source in ((y_uri, "".join(lines).encode()), (x_uri, path)):
             if not objects.put_if_absent(uri, source):
-                raise StorageError(uri, "was made by somebody else meanwhile; choose another name")
+                raise StorageError(uri, "was written by another process meanwhile; choose another name")
     return dropped
 
 
 def _read_samples(uri: str) -> FloatArray:
-    """(N, 51), one row per line that is not empty."""
+    """Return (N, 51), one row per line that is not empty."""
     blocks: list[FloatArray] = []
     try:
         with (
@@ -141,17 +141,17 @@ def _read_samples(uri: str) -> FloatArray:
             for batch in batches:
                 blocks.append(np.stack([column.to_numpy() for column in batch.columns], axis=1))
     except pa.ArrowInvalid as exc:
-        raise TableError(_first_fault(uri) or f"{uri}: {exc}") from exc
+        raise TableError(_find_first_fault(uri) or f"{uri}: {exc}") from exc
     samples = np.concatenate(blocks) if blocks else np.zeros((0, NUM_COLUMNS), np.float32)
     if not np.isfinite(samples).all():
-        raise TableError(_first_fault(uri) or f"{uri}: NaN, infinity or a number beyond float32; remove it")
+        raise TableError(_find_first_fault(uri) or f"{uri}: NaN, infinity or a number beyond float32; remove it")
     return samples
 
 
-def _first_fault(uri: str) -> str | None:
-    """What is wrong with the first wrong line of `uri`: Arrow reads fast, but does not say where it failed.
+def _find_first_fault(uri: str) -> str | None:
+    """Describe the first wrong line of `uri`: Arrow reads fast, but does not say where it failed.
 
-    None where there is nothing that this look can see.
+    Returns None if nothing wrong is found here.
     """
     for number, line in _text_lines(uri):
         values = line.split(",")
@@ -177,7 +177,7 @@ def _read_labels(uri: str, class_names: Sequence[str] | None) -> list[str]:
     for number, line in _text_lines(uri):
         text = line.strip()
         if not (text.isascii() and text.isdigit()) or int(text) == 0:
-            raise TableError(f"{uri}: line {number}: {text!r} is no label; labels are whole numbers from 1")
+            raise TableError(f"{uri}: line {number}: {text!r} is not a label; labels are whole numbers from 1")
         if class_names is not None and int(text) > len(class_names):
             raise TableError(
                 f"{uri}: line {number}: label {int(text)}, but there are only {len(class_names)} class names "
@@ -188,7 +188,7 @@ def _read_labels(uri: str, class_names: Sequence[str] | None) -> list[str]:
 
 
 def _text_lines(uri: str) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that are not empty."""
+    """Yield (number from 1, text) of each line that is not empty."""
     with objects.open_object(uri) as file:
         for number, line in enumerate(file, start=1):
             text = line.decode("utf-8-sig", errors="replace").strip("\r\n")
@@ -225,7 +225,7 @@ class _TrackRows:
 
 
 def _tracks(table: pa.Table) -> Iterator[_TrackRows]:
-    """The runs of rows of one track in a sorted table."""
+    """Yield the consecutive rows of each track in a sorted table."""
     track_id = table["track_id"].to_numpy()
     video = table["video_id"].combine_chunks().dictionary_encode()
     codes = video.indices.to_numpy()
@@ -242,7 +242,7 @@ def _tracks(table: pa.Table) -> Iterator[_TrackRows]:
 
 
 def _class_numbers(table: pa.Table, labels: Mapping[str, str], class_names: Sequence[str]) -> dict[str, int]:
-    """The class number of each video in the table."""
+    """Return the class number of each video in the table."""
     if len(set(class_names)) != len(class_names):
         raise ValueError(f"class_names must differ from each other, got {list(class_names)}")
     video_ids = table["video_id"].unique().to_pylist()

@@ -1,4 +1,4 @@
-"""Keypoint tables to and from NumPy, for the files that other programs wrote or are to read."""
+"""Keypoint tables to and from NumPy, for the file formats of other programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class ConvertedRows:
     """N rows of a keypoint table without 3D, in any order, of V videos."""
 
     video_ids: Sequence[str]
-    """(V,), each once."""
+    """(V,), without repetition."""
     content_ids: Sequence[str]
     """(V,)."""
     video: IntArray
@@ -33,7 +33,7 @@ class ConvertedRows:
     """(N, 17, 3): x, y, score."""
 
     def to_table(self, *, frames_per_second: float) -> pa.Table:
-        """The rows in `KEYPOINTS` schema, sorted by video, track and frame; times are frame_index / rate."""
+        """Return the rows in `KEYPOINTS` schema, sorted by video, track and frame; times are frame_index / rate."""
         order = np.lexsort((self.frame_index, self.track_id, self.video))
         video = pa.array(self.video[order])
         frame_index = self.frame_index[order]
@@ -53,7 +53,7 @@ class ConvertedRows:
 
 
 def keypoints_of(table: pa.Table) -> FloatArray:
-    """(N, 17, 3): x, y, score of each row of a keypoint table."""
+    """Return (N, 17, 3): x, y, score of each row of a keypoint table."""
     xy = from_list_column(table["keypoints_xy"]).reshape(len(table), NUM_KEYPOINTS, 2)
     scores = from_list_column(table["keypoint_scores"]).reshape(len(table), NUM_KEYPOINTS, 1)
     return np.concatenate([xy, scores], axis=2)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from choreai.catalog.catalog import UNAVAILABLE, Catalog
 from choreai.catalog.listings import modified_at
 from choreai.catalog.shards import Pending
-from choreai.config import ExtractConfig, moment_of
+from choreai.config import ExtractConfig, parse_since
 from choreai.tables.runs import RunManifest
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def choose(config: ExtractConfig, catalog: Catalog, pending: Pending, *, also: p
 
 def _is_since(catalog: Catalog, since: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """For each video whether its bytes were written since; those without a date, which cannot be looked at, count."""
-    moment = moment_of(since, now=datetime.now(UTC))
+    moment = parse_since(since, now=datetime.now(UTC))
     unseen = pc.starts_with(catalog.table["content_id"], UNAVAILABLE)
     uris = pc.if_else(unseen, pa.scalar(None, pa.string()), catalog.table["uri"]).combine_chunks()
     times = modified_at(uris)

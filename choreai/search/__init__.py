@@ -1,1 +1,1 @@
-"""Search in tags: expressions, the database behind them, exports, corrections."""
+"""Search in tags: the search language, the scratch database, exports and corrections."""

@@ -1,7 +1,7 @@
-"""Corrections: styles that a person gave after looking, which override tags in search and labels in training.
+"""Corrections: styles given by reviewers, which override tags in search and labels in training.
 
-They are kept for ever, as parts under `corrections/` named by their content: importing a file twice changes
-nothing. Of several reviews of a video the last one counts.
+They are kept for ever, as parts under `corrections/` named by a hash of their content: importing a file twice
+changes nothing. Of several reviews of a video the last one counts.
 """
 
 import csv
@@ -36,30 +36,30 @@ CORRECTIONS = pa.schema(
     ],
     metadata={"choreai.table": "corrections", "choreai.schema_version": "1"},
 )
-"""One row per review. `content_id` null: of the video whatever its bytes."""
+"""One row per review. `content_id` null: it holds for any version of the video."""
 
 _NEEDED = ("video_id", "style", "reviewer", "reviewed_at")
 
 
 @dataclass(frozen=True)
 class Import:
-    """What came of a file of reviews."""
+    """The outcome of importing a file of reviews."""
 
     uri: str
     """The part that holds them."""
     num_reviews: int
     is_new: bool
-    """False: the very same reviews had been imported before."""
+    """False: exactly these reviews had been imported before."""
 
 
 def import_corrections(root: str, file_uri: str) -> Import:
-    """What came of the reviews in `file_uri`, now stored under `root`.
+    """Import the reviews in `file_uri` into `root` and return the outcome.
 
     A .csv, .jsonl or .parquet file with video_id, style, reviewer, reviewed_at (ISO 8601; UTC if it names no zone)
-    and, where it has them, content_id and note. Raises TableError, which names file, row and remedy; then nothing
+    and, where it has them, content_id and note. Raises TableError, which names file, row and remedy, before anything
     is stored.
     """
-    rows = [_checked(row, where) for where, row in _read(file_uri)]
+    rows = [_check_review(row, where) for where, row in _read(file_uri)]
     if not rows:
         raise TableError(f"{file_uri}: no reviews in this file")
     order = ("reviewed_at", "video_id", "reviewer", "style", "content_id", "note")
@@ -72,7 +72,7 @@ def import_corrections(root: str, file_uri: str) -> Import:
 
 
 def read_corrections(root: str) -> pa.Table:
-    """All reviews under `root`, oldest first (`CORRECTIONS` schema)."""
+    """Read all reviews under `root`, oldest first (`CORRECTIONS` schema)."""
     parts = [CORRECTIONS.empty_table()]
     for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
         if uri.endswith(".parquet"):
@@ -83,17 +83,17 @@ def read_corrections(root: str) -> pa.Table:
 
 @dataclass(frozen=True)
 class CorrectedLabels:
-    """Videos with what reviewers said in place of their labels."""
+    """Videos whose labels have been replaced by their reviews."""
 
     videos: tuple[Video, ...]
     num_changed: int
     """Videos that had another label before, or none."""
     num_removed: int
-    """Videos that have lost their label, for a reviewer said it is none of the styles."""
+    """Videos that have lost their label, as a reviewer found none of the styles."""
 
 
 def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedLabels:
-    """`videos` with the last review of each as its label; a review of other bytes does not count."""
+    """Return `videos` with the last review of each as its label; a review of other bytes does not count."""
     reviews: dict[str, list[tuple[str | None, str]]] = {}
     for row in corrections.to_pylist():  # oldest first
         reviews.setdefault(row["video_id"], []).append((row["content_id"], row["style"]))
@@ -111,7 +111,7 @@ def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedL
 
 
 def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """(where, row) of each row of a file."""
+    """Yield (place for messages, row) for each row of a file."""
     extension = posixpath.splitext(uri)[1].lower()
     data = objects.read_object(uri)
     if extension == ".parquet":
@@ -152,13 +152,13 @@ def _json_row(line: str, where: str) -> dict[str, object]:
     return row
 
 
-def _checked(row: dict[str, object], where: str) -> dict[str, object]:
+def _check_review(row: dict[str, object], where: str) -> dict[str, object]:
     if missing := [name for name in _NEEDED if _text(row.get(name)) is None and not _is_time(row.get(name))]:
         raise TableError(f"{where}: {', '.join(missing)} missing or empty; a review needs {', '.join(_NEEDED)}")
     checked: dict[str, object] = {name: _text(row.get(name)) for name in CORRECTIONS.names}
-    video_id = row["video_id"]  # as it stands: blanks may be part of an id
+    video_id = row["video_id"]  # not stripped: blanks may be part of an id
     checked["video_id"] = video_id if isinstance(video_id, str) else str(video_id)
-    checked["reviewed_at"] = _time(row["reviewed_at"], where)
+    checked["reviewed_at"] = _parse_time(row["reviewed_at"], where)
     return checked
 
 
@@ -170,13 +170,13 @@ def _is_time(value: object) -> bool:
     return isinstance(value, datetime)
 
 
-def _time(value: object, where: str) -> datetime:
+def _parse_time(value: object, where: str) -> datetime:
     if isinstance(value, datetime):
         moment = value
     else:
         try:
             moment = datetime.fromisoformat(str(value).strip())
         except ValueError as exc:
-            raise TableError(f"{where}: reviewed_at {value!r} is no time; write 2026-11-22T14:30:00Z") from exc
+            raise TableError(f"{where}: reviewed_at {value!r} is not a time; write 2026-11-22T14:30:00Z") from exc
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,4 +1,4 @@
-"""What a search found, written row by row: CSV for spreadsheets, JSONL for programs, OpenSearch's bulk lines."""
+"""Exports of search results, row by row: CSV for spreadsheets, JSONL for programs, bulk lines for OpenSearch."""
 
 import csv
 import io
@@ -17,10 +17,10 @@ FORBIDDEN_IN_INDEX = '\\/*?"<>| ,#:'
 
 
 def export_lines(found: Iterable[pa.Table], *, to: Format, index: str = "choreai-tags") -> Iterator[bytes]:
-    """The export of `found` in pieces of a few thousand rows, UTF-8.
+    """Yield the export of `found` in pieces of a few thousand rows, UTF-8.
 
-    csv: a header, scalar columns only, text that a spreadsheet would run as a formula neutralised with an
-    apostrophe. jsonl: an object per video, `distribution` as {style: score}, unknown values null. opensearch: an
+    csv: a header, scalar columns only; text that a spreadsheet would run as a formula is escaped with an
+    apostrophe. jsonl: an object per video, `distribution` as {style: score}, missing values null. opensearch: an
     index action and a document per video; the id is the video's, so that sending it again replaces it.
     """
     if to == "opensearch":
@@ -50,38 +50,43 @@ def _cell(value: object) -> object:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return _time(value) if isinstance(value, datetime) else value
+    return _format_time(value) if isinstance(value, datetime) else value
 
 
 def _json_lines(table: pa.Table, index: str | None) -> Iterator[str]:
     for row in table.to_pylist():
-        document = {name: _time(value) if isinstance(value, datetime) else _short(value) for name, value in row.items()}
+        document = {
+            name: _format_time(value) if isinstance(value, datetime) else _shorten_floats(value)
+            for name, value in row.items()
+        }
         if "distribution" in row:
-            document["distribution"] = {part["style"]: _short(part["score"]) for part in row["distribution"]}
+            document["distribution"] = {part["style"]: _shorten_floats(part["score"]) for part in row["distribution"]}
         if index is not None:
-            yield _line({"index": {"_index": index, "_id": row["video_id"]}})
-        yield _line(document)
+            yield _json_line({"index": {"_index": index, "_id": row["video_id"]}})
+        yield _json_line(document)
 
 
-def _line(record: dict[str, object]) -> str:
+def _json_line(record: dict[str, object]) -> str:
     # ASCII only: no line separator inside a string can end the line for some reader.
     return json.dumps(record, allow_nan=False) + "\n"
 
 
-def _short(value: object) -> object:
-    """Floats at float32's precision, so that 0.9 is not 0.8999999761581421."""
+def _shorten_floats(value: object) -> object:
+    """Round floats to the precision of float32, so that 0.9 is not written as 0.8999999761581421."""
     if isinstance(value, float):
         return float(f"{value:.7g}")
     if isinstance(value, list):
-        return [_short(item) for item in value]
-    return {name: _short(item) for name, item in value.items()} if isinstance(value, dict) else value
+        return [_shorten_floats(item) for item in value]
+    return {name: _shorten_floats(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
-def _time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def _check_index(index: str) -> None:
-    """OpenSearch's rules for index names."""
+    """Raise ConfigError unless `index` follows OpenSearch's rules for names."""
     if not index or index != index.lower() or index[0] in "_-+." or set(index) & set(FORBIDDEN_IN_INDEX):
-        raise ConfigError(f"{index!r} is no name of an OpenSearch index: lower case, no {FORBIDDEN_IN_INDEX!r}")
+        raise ConfigError(
+            f"{index!r} is not a valid name of an OpenSearch index: lower case, no {FORBIDDEN_IN_INDEX!r}"
+        )

@@ -1,12 +1,12 @@
-"""The search language: `style = hiphop and score > 0.8 and (tempo > 100 or not unknown)`, made into safe SQL.
+"""The search language: `style = hiphop and score > 0.8 and (tempo > 100 or not unknown)`, compiled to safe SQL.
 
     expression  = term {"or" term}
     term        = factor {"and" factor}
     factor      = "not" factor | "(" expression ")" | comparison | a flag's name
     comparison  = name ("=" | "!=" | "<" | "<=" | ">" | ">=") value | name ["not"] "in" "(" value {"," value} ")"
 
-Quotes are needed only around a value with blanks, commas or operators in it, or one that reads `and`. What comes
-out is text of fixed pieces and columns from a given list, with `?` for every value: nothing a user typed is SQL.
+Quotes are needed only around a value with blanks, commas or operators in it, or one that reads `and`. The SQL is
+made of fixed pieces and columns from a given list, with `?` for every value: nothing a user typed ends up in it.
 """
 
 import difflib
@@ -28,9 +28,9 @@ MAX_DEPTH = 50
 _TOKEN = re.compile(
     r"""\s*(?:(?P<operator><=|>=|!=|<>|==|=|<|>)|(?P<mark>[(),])|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[^\s()=!<>,"']+))"""
 )
-_SAME = {"==": "=", "<>": "!="}
-# The tables' numbers are float32, and 0.7 as float32 is below 0.7: compared as what it is, `score >= 0.7` finds it.
-_HOLE: dict[Kind, str] = {"text": "?", "number": "CAST(? AS FLOAT)", "flag": "?", "time": "?"}
+_SYNONYMS = {"==": "=", "<>": "!="}
+# The tables hold float32, and 0.7 as float32 is below 0.7: compared as float32, `score >= 0.7` finds it.
+_PLACEHOLDER: dict[Kind, str] = {"text": "?", "number": "CAST(? AS FLOAT)", "flag": "?", "time": "?"}
 _KEYWORDS = ("and", "or", "not", "in")
 
 
@@ -39,7 +39,7 @@ class Column:
     """A name of the search language."""
 
     sql: str
-    """What stands for it in the SQL: ours, never a user's."""
+    """The SQL that it stands for: ours, never a user's."""
     kind: Kind
 
 
@@ -52,14 +52,14 @@ class Condition:
     names: frozenset[str]
     """The names it uses."""
     compared: tuple[tuple[str, str], ...]
-    """(name, text) of every equality with a text."""
+    """(name, text) of every comparison with a text."""
 
 
 def compile_expression(text: str, columns: Mapping[str, Column]) -> Condition:
-    """The SQL condition that `text` means; an empty text is true of everything.
+    """Return `text` as an SQL condition; an empty text is true of everything.
 
-    A comparison with a value that is not known (null) is neither true nor false, and `not` leaves it so. Raises
-    ConfigError that shows the place.
+    A comparison with a missing value (null) is neither true nor false, and `not` leaves it so. Raises ConfigError,
+    which points at the mistake.
     """
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"the search has {len(text)} characters; at most {MAX_LENGTH} are read")
@@ -110,13 +110,13 @@ class _Parser:
 
     def _any_of(self) -> str:
         terms = [self._all_of()]
-        while self._took("or"):
+        while self._accept("or"):
             terms.append(self._all_of())
         return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
 
     def _all_of(self) -> str:
         factors = [self._factor()]
-        while self._took("and"):
+        while self._accept("and"):
             factors.append(self._factor())
         return factors[0] if len(factors) == 1 else f"({' AND '.join(factors)})"
 
@@ -126,9 +126,9 @@ class _Parser:
         if self._depth > MAX_DEPTH:
             raise self._error(token, f"nested more than {MAX_DEPTH} deep")
         try:
-            if self._took("not"):
+            if self._accept("not"):
                 return f"(NOT {self._factor()})"
-            if self._took_mark("("):
+            if self._accept_mark("("):
                 inner = self._any_of()
                 self._expect_mark(")")
                 return inner
@@ -154,9 +154,9 @@ class _Parser:
         if operator.kind == "operator":
             self._next += 1
             return self._compare(name, column, operator)
-        negated = self._took("not")
+        negated = self._accept("not")
         if negated or self._peek_word() == "in":
-            if not self._took("in"):
+            if not self._accept("in"):
                 raise self._error(self._peek(), f"expected `in` after `{token.text} not`")
             return self._member_of(name, column, negated=negated)
         if column.kind == "flag":
@@ -164,11 +164,11 @@ class _Parser:
         raise self._error(operator, f"expected =, !=, <, <=, >, >= or in after {token.text!r}")
 
     def _compare(self, name: str, column: Column, operator: _Token) -> str:
-        sign = _SAME.get(operator.text, operator.text)
+        sign = _SYNONYMS.get(operator.text, operator.text)
         if sign not in ("=", "!=") and column.kind in ("text", "flag"):
             raise self._error(operator, f"{name} has no order; compare it with = or !=")
         self._take_value(name, column)
-        return f"({column.sql} {sign} {_HOLE[column.kind]})"
+        return f"({column.sql} {sign} {_PLACEHOLDER[column.kind]})"
 
     def _member_of(self, name: str, column: Column, *, negated: bool) -> str:
         self._expect_mark("(")
@@ -176,10 +176,10 @@ class _Parser:
         while True:
             self._take_value(name, column)
             num_values += 1
-            if not self._took_mark(","):
+            if not self._accept_mark(","):
                 break
         self._expect_mark(")")
-        return f"({column.sql} {'NOT ' if negated else ''}IN ({', '.join([_HOLE[column.kind]] * num_values)}))"
+        return f"({column.sql} {'NOT ' if negated else ''}IN ({', '.join([_PLACEHOLDER[column.kind]] * num_values)}))"
 
     def _take_value(self, name: str, column: Column) -> None:
         token = self._peek()
@@ -208,7 +208,7 @@ class _Parser:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise self._error(token, f"{name} is a number; {text!r} is none")
+            raise self._error(token, f"{name} is a number; {text!r} is not")
         return number
 
     def _time(self, token: _Token, text: str, name: str) -> datetime:
@@ -226,13 +226,13 @@ class _Parser:
         token = self._peek()
         return token.text.lower() if token.kind == "word" else ""
 
-    def _took(self, keyword: str) -> bool:
+    def _accept(self, keyword: str) -> bool:
         if self._peek_word() != keyword:
             return False
         self._next += 1
         return True
 
-    def _took_mark(self, mark: str) -> bool:
+    def _accept_mark(self, mark: str) -> bool:
         token = self._peek()
         if token.kind != "mark" or token.text != mark:
             return False
@@ -240,7 +240,7 @@ class _Parser:
         return True
 
     def _expect_mark(self, mark: str) -> None:
-        if not self._took_mark(mark):
+        if not self._accept_mark(mark):
             raise self._error(self._peek(), f"expected {mark!r} here")
 
     def _error(self, token: _Token, problem: str) -> ConfigError:

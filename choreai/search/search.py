@@ -1,4 +1,4 @@
-"""Search: tags of all models, the newest of each video, with reviewers' corrections over them."""
+"""Search: tags of all models, the newest of each video, overridden by reviewers' corrections."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ COLUMNS: dict[str, Column] = {
     "tagged_at": Column("found.tagged_at", "time"),
     **{name: Column(f"found.kinematics.{name}", "number") for name in MEASURES},
 }
-"""What an expression may name. `tempo` is `beats_per_minute`, `duration` the video's, in seconds, as its container
-says; `label` is what a person said: a review, or else the catalog."""
+"""The names of the search language. `tempo` is `beats_per_minute`; `duration` is in seconds, from the video's
+container; `label` is the last review, or else the catalog's label."""
 
 # The last review that fits each video's bytes.
 _REVIEWED = """
@@ -63,13 +63,13 @@ _FOUND = f"""
 
 @dataclass(frozen=True)
 class Search:
-    """What to look for."""
+    """A search and its scope."""
 
     expression: str
     models: tuple[str, ...] = ()
-    """Model versions; empty: all, and of each video the newest tag."""
+    """Model versions to search; empty: all, and the newest tag of each video."""
     newest_only: bool = True
-    """Else every tag that any run gave."""
+    """False: every tag of every run."""
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Search:
 def find_tags(
     database: TagDatabase, search: Search, *, labels: pa.Table | None = None, with_details: bool
 ) -> Iterator[pa.Table]:
-    """The tags that `search` finds, best score first, then by id, in tables of a few thousand rows.
+    """Yield the tags that `search` finds, best score first, then by id, in tables of a few thousand rows.
 
     Columns: video_id, uri, content_id, style, best_style, score, unknown, reason, corrected_by, label, duration,
     tempo, pose_fingerprint, model_version, run_id, tagged_at (UTC, without a zone), then the features that the
@@ -96,9 +96,9 @@ def find_tags(
 def _collect(
     database: TagDatabase, search: Search, condition: Condition, labels: pa.Table | None, *, with_details: bool
 ) -> list[str]:
-    """The columns to show; makes the table `hits`, and the table `details` if they are wanted.
+    """Make the table `hits`, and `details` if they are wanted; return the columns to show.
 
-    Details are read for the hits only: most of a tag's bytes are details, and most tags are no hits.
+    Details are read for the hits only: most of a tag's bytes are details, and most tags are not hits.
     """
     named = [name for name in MEASURES if name in condition.names]
     num_reviews = open_found(database, search, labels=labels, features=named)
@@ -125,7 +125,7 @@ def open_found(
     features: Sequence[str] = (),
     nested: Sequence[str] = (),
 ) -> int:
-    """The number of reviews there are; makes the view `found`: every tag that counts, as `COLUMNS` names it.
+    """Make the view `found`, every tag in the scope of `search` as `COLUMNS` names it; return the number of reviews.
 
     The expression and the limit of `search` are not applied.
     """
@@ -148,7 +148,7 @@ _WITH_DETAILS = "JOIN details ON details.part = hits.part AND details.row_in_par
 
 
 def unmet_styles(database: TagDatabase, expression: str) -> dict[str, list[str]]:
-    """By style that `expression` asks for and no tag has: the styles there are. For a hint when nothing is found."""
+    """Return the styles that `expression` asks for and no tag has, each with the styles there are, for a hint."""
     asked = [text for name, text in compile_expression(expression, COLUMNS).compared if name == "style"]
     there = [str(row["style"]) for row in database.rows("SELECT DISTINCT style FROM found ORDER BY style")]
     return {style: there for style in asked if style not in there}

@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would take for a formula, made harmless in CSV files, and read back."""
+"""Escape text in CSV files that a spreadsheet would run as a formula, and unescape it when reading."""
 
 import re
 
@@ -8,10 +8,10 @@ _QUOTED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 
 
 def escape_formula(text: str) -> str:
-    """`text` with an apostrophe before it if a spreadsheet might run it; `unescape_formula` takes that away again."""
+    """Return `text` with an apostrophe in front if a spreadsheet might run it as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unescape_formula(text: str) -> str:
-    """What `escape_formula` was given."""
+    """Return the text that `escape_formula` was given."""
     return text[1:] if _QUOTED_FORMULA.match(text) else text

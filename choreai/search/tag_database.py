@@ -1,6 +1,6 @@
-"""Tags of any number of videos in a scratch DuckDB file, where SQL can join, sort and count them.
+"""A scratch DuckDB file with the tags of any number of videos, where SQL can join, sort and count them.
 
-DuckDB keeps what does not fit into memory on disk, so ten million tags need no more memory than ten thousand. Parts
+DuckDB keeps on disk what does not fit into memory, so ten million tags need no more memory than ten thousand. Parts
 are read through `choreai.storage.objects`, locally and from S3 alike.
 """
 
@@ -43,9 +43,9 @@ PLAIN_COLUMNS = (
 
 
 class TagDatabase:
-    """A connection to a scratch database; tables are loaded when they are asked for, and gone with it.
+    """A connection to a scratch database; tables are loaded when they are asked for, and deleted with it.
 
-    Times are UTC without a zone. `sql` runs a statement of ours with parameters for all that is not ours.
+    Times are UTC without a zone. Statements are ours; everything a user gave goes in as a parameter.
     """
 
     def __init__(self, root: str, folder: Path) -> None:
@@ -61,15 +61,15 @@ class TagDatabase:
         self._connection.close()
 
     def sql(self, statement: str, parameters: Sequence[object] = ()) -> Any:  # DuckDB's connection, untyped
-        """The statement, executed: fetch from it before the next one."""
+        """Execute a statement and return its cursor; fetch from it before the next statement."""
         return self._connection.execute(statement, list(parameters))
 
     def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:  # values of any type
-        """The result's rows by column name; for small results."""
+        """Return the rows of a small result by column name."""
         return self._connection.sql(statement, params=list(parameters)).to_arrow_table().to_pylist()
 
     def batches(self, statement: str, parameters: Sequence[object] = (), *, rows: int = 4096) -> Iterator[pa.Table]:
-        """The result in tables of about `rows` rows; an empty one where nothing is found."""
+        """Yield the result in tables of about `rows` rows; one empty table if nothing is found."""
         reader = self._connection.sql(statement, params=list(parameters)).to_arrow_reader(rows)
         batch = None
         for batch in reader:
@@ -83,13 +83,13 @@ class TagDatabase:
         """Make the table `tags`: `PLAIN_COLUMNS`, the struct `kinematics` of `features`, `nested` columns, and the
         row's place: `part` and `row_in_part`.
 
-        Of the model versions in `models`, or of all; then versions whose tags are of another release's schema are
-        left out with a warning. Raises ConfigError where there is none, or not that one.
+        Loads the model versions in `models`, or all; then versions whose schema is another release's are left out
+        with a warning. Raises ConfigError if there are no tags, or none of such a model.
         """
         versions = list_versions(self.root, "tags")
         if not versions:
             raise ConfigError(f"{self.root}: no tags here yet; run `choreai tag`, or point --output elsewhere")
-        wanted = [name.rstrip("/").rsplit("/", 1)[-1] for name in models] or self._of_this_release(versions)
+        wanted = [name.rstrip("/").rsplit("/", 1)[-1] for name in models] or self._versions_of_this_release(versions)
         if missing := sorted(set(wanted) - set(versions)):
             raise ConfigError(f"{self.root}: no tags of model {missing[0]}; there are {', '.join(versions)}")
         if not wanted:
@@ -97,7 +97,7 @@ class TagDatabase:
         paths = [*PLAIN_COLUMNS, *(f"kinematics.{name}" for name in features), *nested]
         read_consistently(lambda: self._load("tags", schemas.TAGS, wanted, paths))
 
-    def _of_this_release(self, versions: Sequence[str]) -> list[str]:
+    def _versions_of_this_release(self, versions: Sequence[str]) -> list[str]:
         current = []
         for version in versions:
             schema = read_consistently(partial(self._first_schema, version))
@@ -118,8 +118,8 @@ class TagDatabase:
             return pq.read_schema(file)
 
     def load_videos(self, columns: Sequence[str], *, fingerprints: Sequence[str] = ()) -> None:
-        """Make the table `videos`: `columns` of the poses' videos tables (default: all), and `version`, their pose
-        fingerprint."""
+        """Make the table `videos`: `columns` of the videos tables of the pose `fingerprints` (default: all), and
+        `version`, the fingerprint."""
         versions = fingerprints or list_versions(self.root, "videos")
         read_consistently(lambda: self._load("videos", schemas.VIDEOS, versions, columns))
 
@@ -128,21 +128,21 @@ class TagDatabase:
 
         Parts without any are not read. Raises ObjectMissingError where a part was merged since `tags` was loaded.
         """
-        self._create("details", _placed(_naive(_empty(schemas.TAGS, columns)), "", "", 0))
+        self._create("details", _add_place(_drop_zones(_empty(schemas.TAGS, columns)), "", "", 0))
         for (uri,) in self.sql(f"SELECT DISTINCT part FROM {chosen} ORDER BY part").fetchall():
             found = self.sql(f"SELECT row_in_part FROM {chosen} WHERE part = ? ORDER BY row_in_part", [uri])
             wanted = found.fetchnumpy()["row_in_part"]
-            for start, rows in _rows_of(uri, schemas.TAGS, columns):
+            for start, rows in _read_rows(uri, schemas.TAGS, columns):
                 here = wanted[(wanted >= start) & (wanted < start + len(rows))]
                 if len(here):
-                    placed = _placed(rows, "", uri, start).take(pa.array(here - start))
+                    placed = _add_place(rows, "", uri, start).take(pa.array(here - start))
                     self._insert("details", [placed])
 
     def load_corrections(self) -> int:
-        """Make the table `corrections`, and say how many reviews it holds."""
+        """Make the table `corrections` and return the number of reviews in it."""
         found = read_corrections(self.root)
-        self._create("corrections", _naive(found.slice(0, 0)))
-        self._insert("corrections", [_naive(found)])
+        self._create("corrections", _drop_zones(found.slice(0, 0)))
+        self._insert("corrections", [_drop_zones(found)])
         return int(found.num_rows)
 
     def load_labels(self, labels: pa.Table) -> None:
@@ -152,12 +152,12 @@ class TagDatabase:
 
     def _load(self, name: str, schema: pa.Schema, versions: Sequence[str], columns: Sequence[str]) -> None:
         """Fill the table `name` from all parts of `versions`, each row with its `version` and place."""
-        self._create(name, _placed(_naive(_empty(schema, columns)), "", "", 0))
+        self._create(name, _add_place(_drop_zones(_empty(schema, columns)), "", "", 0))
         held: list[pa.Table] = []
         for version in versions:
             for uri in current_parts(self.root, name, version).uris:
-                for start, rows in _rows_of(uri, schema, columns):
-                    held.append(_placed(rows, version, uri, start))
+                for start, rows in _read_rows(uri, schema, columns):
+                    held.append(_add_place(rows, version, uri, start))
                     if sum(map(len, held)) >= ROWS_PER_INSERT:
                         self._insert(name, held)
                         held = []
@@ -177,7 +177,7 @@ class TagDatabase:
 
 @contextmanager
 def open_tag_database(root: str) -> Iterator[TagDatabase]:
-    """A database for the tables under `root`, on scratch space that is given back at the end."""
+    """Open a database for the tables under `root`, on scratch space that is freed at the end."""
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         database = TagDatabase(root, Path(folder))
         try:
@@ -186,16 +186,17 @@ def open_tag_database(root: str) -> Iterator[TagDatabase]:
             database.close()
 
 
-def _rows_of(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
-    """(number of the first row in the part, rows) of one part, piece by piece."""
+def _read_rows(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (number of the first row in the part, rows) of one part, piece by piece."""
     start = 0
     with open_part(uri, schema) as part:
         for batch in part.iter_batches(columns=list(columns), batch_size=ROWS_PER_INSERT):
-            yield start, _naive(pa.Table.from_batches([batch]))
+            yield start, _drop_zones(pa.Table.from_batches([batch]))
             start += len(batch)
 
 
-def _placed(rows: pa.Table, version: str, uri: str, start: int) -> pa.Table:
+def _add_place(rows: pa.Table, version: str, uri: str, start: int) -> pa.Table:
+    """Append `version` and the place of each row, `part` and `row_in_part` from `start` on."""
     num = len(rows)
     places = {
         "version": pa.repeat(pa.scalar(version), num),
@@ -208,14 +209,14 @@ def _placed(rows: pa.Table, version: str, uri: str, start: int) -> pa.Table:
 
 
 def _empty(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    """No rows of `columns`, which may name fields of a struct ("kinematics.seconds"), as Parquet readers give them."""
+    """Return no rows of `columns`, which may name fields of a struct ("kinematics.seconds"), as Parquet reads them."""
     sink = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), sink)
     return pq.ParquetFile(pa.BufferReader(sink.getvalue())).read(columns=list(columns))
 
 
-def _naive(table: pa.Table) -> pa.Table:
-    """Times as UTC without a zone: DuckDB's zoned times follow the machine's settings."""
+def _drop_zones(table: pa.Table) -> pa.Table:
+    """Return `table` with times as UTC without a zone: DuckDB's zoned times follow the machine's settings."""
     fields = [
         pa.field(field.name, pa.timestamp("ms")) if pa.types.is_timestamp(field.type) else field.remove_metadata()
         for field in table.schema

@@ -1,1 +1,1 @@
-"""The Parquet tables: schemas, parts, and what is read back from them."""
+"""The Parquet tables: schemas, parts, runs, and readers."""

@@ -1,12 +1,12 @@
-"""Compaction: many small parts of a table become few, and at every moment a reader of ours sees each row once.
+"""Compaction: merge many small parts of a table into few, while readers see each row exactly once at any moment.
 
 For the videos, tags and kinematics tables, whose parts hold a few rows each. Keypoint parts stay as they are: they
 are large already, tagging reads them one by one, and each is the record that its shard was committed.
 
 A merged part is numbered, and committed by a conditional write under the next free number. So of two compactions
-that looked at the same parts one wins, the other finds the number taken and changes nothing; no two merged parts
-ever share a member. Only after the commit are the members deleted: killed anywhere, nothing is lost, nothing is
-there twice for `current_parts`, and the next compaction finishes the deleting.
+that saw the same parts one wins, and the other finds the number taken and changes nothing; no two merged parts
+ever share a member. The members are deleted only after the commit: wherever it is killed, no row is lost,
+`current_parts` shows none twice, and the next compaction finishes the deleting.
 """
 
 import json
@@ -37,18 +37,18 @@ logger = logging.getLogger(__name__)
 
 COMPACTED_TABLES = {"videos": schemas.VIDEOS, "tags": schemas.TAGS, "kinematics": schemas.KINEMATICS}
 TARGET_BYTES = 256 << 20
-"""A merged part stops growing here: one GET of a few seconds."""
+"""A merged part stops growing at this size: one GET of a few seconds."""
 MAX_MEMBERS = 50_000
-"""Of one merged part: their names, 1 MB, are read whenever the table is listed."""
+"""Most members of one merged part: their names, 1 MB, are read whenever the table is listed."""
 ROW_GROUP_ROWS = 32_768
 MAX_HELD = 128
-"""Small tables held side by side: a table of eight tags and a hundred columns takes 130 kB, and next to nothing once
+"""Small tables held before they are concatenated: a table of eight tags takes 130 kB alone, and next to nothing once
 it is joined to others."""
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """What became of one table version."""
+    """The outcome of compacting one table version."""
 
     table: str
     version: str
@@ -58,7 +58,7 @@ class Compaction:
 
 
 def compact(root: str) -> list[Compaction]:
-    """What became of every version of every table that is compacted, tables without parts left out.
+    """Compact every version of every table under `root` that `COMPACTED_TABLES` names; return the outcomes.
 
     Raises StorageError if another compaction of the same table is under way.
     """
@@ -66,7 +66,7 @@ def compact(root: str) -> list[Compaction]:
 
 
 def list_versions(root: str, table: str) -> list[str]:
-    """The versions (pose fingerprints, model versions) of a table that have parts, sorted."""
+    """Return the versions (pose fingerprints, model versions) of a table that have parts, sorted."""
     folder = objects.join_uri(root, table) + "/"
     return sorted(
         {
@@ -78,7 +78,7 @@ def list_versions(root: str, table: str) -> list[str]:
 
 
 def compact_table(root: str, table: str, version: str) -> Compaction:
-    """What became of one table version."""
+    """Compact one table version and return the outcome."""
     parts = current_parts(root, table, version)
     for uri in parts.leftovers:  # of a compaction that was killed, or written again by a slow worker
         objects.delete_object(uri)
@@ -90,7 +90,7 @@ def compact_table(root: str, table: str, version: str) -> Compaction:
 
 
 def _next_group(parts: CurrentParts) -> list[str]:
-    """The small parts that the next merged part takes, smallest first: a large one is not copied for a few rows."""
+    """Return the small parts to merge next, smallest first: a large one is not copied for a few rows."""
     group: list[str] = []
     total = 0
     for uri in sorted(parts.uris, key=lambda uri: (parts.num_bytes[uri], uri)):
@@ -104,14 +104,14 @@ def _next_group(parts: CurrentParts) -> list[str]:
 
 
 def _merge(root: str, table: str, version: str, parts: CurrentParts, group: list[str]) -> int:
-    """How many rows now lie in a new merged part instead of in `group`."""
+    """Merge the parts in `group` into a new one, delete them, and return the number of rows moved."""
     number = 1 + max((merged_number(part_id) for part_id in parts.ids), default=0)
     uri = part_uri(root, table, version, merged_id(number))
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         path = Path(folder) / "merged.parquet"
         num_rows = _write_merged(path, group, COMPACTED_TABLES[table])
         if not objects.put_if_absent(uri, path) or uri not in current_parts(root, table, version).uris:
-            # Not live: the number was used, merged on and freed since `parts` was listed. Readers ignore this part.
+            # Not current: the number was used, merged on and freed since `parts` was listed. Readers ignore this part.
             raise StorageError(uri, "another compaction is at work on this table; let it finish, then run again")
     for member in group:
         objects.delete_object(member)
@@ -120,7 +120,7 @@ def _merge(root: str, table: str, version: str, parts: CurrentParts, group: list
 
 
 def _write_merged(path: Path, group: list[str], schema: pa.Schema) -> int:
-    """How many rows the file at `path` now holds, with the members of all it was made of in its footer."""
+    """Write the rows of `group` to `path`, with the ids of all members in the footer; return the number of rows."""
     members: set[str] = set()
     num_rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -132,9 +132,9 @@ def _write_merged(path: Path, group: list[str], schema: pa.Schema) -> int:
 
 
 def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Iterator[pa.Table]:
-    """The rows of `group` in tables of about `ROW_GROUP_ROWS`; their ids, and their own members', go into `members`.
+    """Yield the rows of `group` in tables of about `ROW_GROUP_ROWS`, and add the parts' ids and members to `members`.
 
-    The inherited ones too: a worker that sleeps through two compactions may still write its part again.
+    Inherited members count too: a worker that sleeps through two compactions may still write its part again.
     """
     held: list[pa.Table] = []
     num_held = 0

@@ -1,7 +1,7 @@
-"""Writing one shard's poses: a keypoints part and its videos part, committed by one conditional PUT.
+"""Write one shard's poses: a keypoints part and its videos part, committed by one conditional PUT.
 
 The keypoints part is the commit. It carries its videos rows in its own footer, so that the videos part, put
-right after it, can be made again by whoever finds it missing (`recover_videos_parts`).
+right after it, can be recovered by whoever finds it missing (`recover_videos_parts`).
 """
 
 import json
@@ -23,7 +23,7 @@ from choreai.tables.parts import current_parts, list_parts, open_part, part_id_o
 
 VIDEOS_FOOTER = b"choreai.videos"
 CHUNK_ROWS = 16_384
-"""Rows of one video held in memory before they are spooled to disk: about 7 MB. A longer video's rows are
+"""Rows of one video held in memory before they are spooled to disk: about 7 MB. The rows of a longer video are
 sorted within such chunks, not across them."""
 
 
@@ -52,7 +52,7 @@ class VideoRows:
         keypoint_scores: FloatArray,
         keypoints_xyz: FloatArray | None,
     ) -> None:
-        """Take the P people of one frame: (P,), (P, 4), (P,), (P, 17, 2), (P, 17), (P, 17, 3) or None."""
+        """Add the P people of one frame: (P,), (P, 4), (P,), (P, 17, 2), (P, 17), (P, 17, 3) or None."""
         if not len(track_ids):
             return
         self._frames.append(
@@ -74,7 +74,7 @@ class VideoRows:
             self._write_spool(self._held_table())
 
     def chunks(self) -> Iterator[pa.Table]:
-        """All rows, in tables sorted by (track_id, frame_index); one table unless the video is very long."""
+        """Yield all rows in tables sorted by (track_id, frame_index); one table unless the video is very long."""
         if self._spool is not None:
             self._spool.close()
             with pa.memory_map(str(self._spool_path)) as file, pa.ipc.open_stream(file) as reader:
@@ -138,13 +138,13 @@ class PosePartWriter:
         self._folder.cleanup()
 
     def add_video(self, record: Mapping[str, object], rows: VideoRows | None) -> None:
-        """Take one finished video: its videos row (without shard_id) and, if it is good, its keypoint rows."""
+        """Add one finished video: its videos row (without shard_id) and its keypoint rows, None if it failed."""
         for chunk in rows.chunks() if rows is not None else ():
             self._writer.write_table(chunk)
         self._videos.append({**record, "shard_id": self._shard_id})
 
     def commit(self) -> bool:
-        """Whether this call committed the shard; False: it was committed already, and nothing changed."""
+        """Commit the shard; return False if it was committed already, in which case nothing changes."""
         self._writer.add_key_value_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
         self._writer.close()
         uri = part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
@@ -165,7 +165,7 @@ def _put_videos_part(
 
 
 def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None:
-    """Make the videos part of a committed shard from its keypoints part, if it is missing."""
+    """Write the videos part of a committed shard from the footer of its keypoints part, if it is missing."""
     if objects.stat_object(part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
         return
     uri = part_uri(root, "keypoints", pose_fingerprint, shard_id)
@@ -178,7 +178,7 @@ def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None
 
 
 def recover_videos_parts(root: str, pose_fingerprint: str) -> int:
-    """How many videos parts were missing and have been made again: a worker died between its two PUTs."""
+    """Write all missing videos parts and return their number: their workers died between the two PUTs."""
     committed = {part_id_of(uri) for uri in list_parts(root, "keypoints", pose_fingerprint)}
     described = current_parts(root, "videos", pose_fingerprint).ids
     missing = sorted(committed - described)

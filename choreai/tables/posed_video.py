@@ -1,4 +1,4 @@
-"""One video with its poses, found in the tables by id or URI."""
+"""One video with its poses, looked up in the tables by id or URI."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class PosedVideo:
 
 
 def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
-    """The video of this id or URI with its poses, if the tables under `output` have it.
+    """Return the video with this id or URI and its poses, or None if the tables under `output` do not have it.
 
     Raises MediaError if it was quarantined.
     """

@@ -88,7 +88,7 @@ def _structs(**types: pa.DataType) -> pa.DataType:
 _SPAN = {"start_seconds": pa.float32(), "stop_seconds": pa.float32(), "track_id": pa.int32()}
 
 UNKNOWN = "unknown"
-"""The tag of a video whose style the model is not sure of; no label may be called so."""
+"""The tag of a video whose style the model is not sure of; no label may have this name."""
 
 TAGS = _schema(
     "tags",
@@ -155,7 +155,7 @@ KINEMATICS = _schema(
         pa.field("run_id", pa.string(), nullable=False),
     ],
 )
-"""One row per track. Features as `choreai.motion.kinematics.Kinematics` explains them, null where not known."""
+"""One row per track. Features as documented in `choreai.motion.kinematics.Kinematics`, null where missing."""
 
 
 def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
