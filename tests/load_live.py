@@ -67,7 +67,8 @@ async def watch(url: str, pictures: list[bytes], *, seconds: float, token: str |
                 if message["type"] == "problem":
                     seen.problem = message["detail"]
                     return seen
-                seen.styles.append(message["style"])
+                if message["type"] == "style":
+                    seen.styles.append(message["style"])
             seen.delays_ms.append(1000 * (time.perf_counter() - now))
             seen.num_people.append(len(message["people"]))
             seen.told_rate, seen.dropped = message["frames_per_second"], message["dropped"]

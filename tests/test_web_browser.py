@@ -173,7 +173,7 @@ def test_a_dancer_goes_on_after_the_process_that_sees_them_was_killed(site, driv
     element(driver, "camera").click()
     signal_line = element(driver, "signal")
     wait_for(driver, lambda _: int(signal_line.get_attribute("data-count") or 0) >= 5)
-    replicas = [p for p in psutil.Process(site.pid).children(recursive=True) if "PoseStage" in p.name()]
+    replicas = [p for p in psutil.Process(site.pid).children(recursive=True) if "PoseDeployment" in p.name()]
     assert replicas
     for replica in replicas:
         replica.kill()
@@ -257,7 +257,7 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver):
         _is_accessible(driver)
     driver.find_element(By.CSS_SELECTOR, "#correct button").click()
     wait_for(driver, lambda _: driver.find_element(By.CSS_SELECTOR, ".verdict").text == "salsa")
-    assert "Ana said so; the model said hiphop" in element(driver, "tag").text
+    assert "Corrected by Ana; the model predicted hiphop" in element(driver, "tag").text
 
 
 @pytest.mark.skipif(not AXE, reason="CHOREAI_AXE names no axe.min.js")

@@ -176,8 +176,8 @@ def test_bad_requests_leave_a_healthy_server_no_files_and_the_memory_it_had(serv
     _attack(server, clip, seed=1)
     wait_until(lambda: _memory() - before < MAX_GROWTH_BYTES, "the memory to come back")
     assert requests.get(server.url + "/health", timeout=10).status_code == 200
-    assert len(server.stages.sessions) == 0
-    left = {Path(file).name for file in server.clip_files()}
+    assert len(server.backend.sessions) == 0
+    left = {Path(file).name for file in server.upload_files()}
     assert left <= {"status.json", *RESULT_NAMES}
     with connect_live(server) as viewer:
         picture = io.BytesIO()
@@ -221,7 +221,7 @@ def _attack(server: RunningServer, clip: bytes, *, seed: int) -> None:
 
 
 def _num_working(server: RunningServer) -> int:
-    root = server.settings.clips_folder
+    root = server.settings.uploads_folder
     states = [json.loads(path.read_text())["state"] for path in root.glob("*/status.json")]
     return sum(state in ("waiting", "working") for state in states)
 

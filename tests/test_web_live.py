@@ -122,7 +122,7 @@ def test_a_viewer_bears_with_a_replica_that_is_being_replaced_and_keeps_who_is_w
         types = []
         for number in range(6):
             if number == 2:
-                monkeypatch.setattr(server.stages, "estimate", _dead)
+                monkeypatch.setattr(server.backend, "estimate", _dead)
             if number == 4:
                 monkeypatch.undo()
             viewer.send(timed(jpeg(), seconds=number / 10))
@@ -145,13 +145,13 @@ def test_time_that_runs_backwards_is_refused(server):
 
 
 def test_a_viewer_who_goes_leaves_no_estimator_behind(server):
-    wait_until(lambda: len(server.stages.sessions) == 0, "earlier viewers to be gone")
+    wait_until(lambda: len(server.backend.sessions) == 0, "earlier viewers to be gone")
     with connect_live(server) as viewer:
         viewer.send(timed(jpeg(), seconds=0))
         receive(viewer)
-        assert len(server.stages.sessions) == 1
+        assert len(server.backend.sessions) == 1
         viewer.socket.shutdown(socket.SHUT_RDWR)  # without a goodbye, as a phone that is switched off
-    wait_until(lambda: len(server.stages.sessions) == 0, "the estimator to be freed")
+    wait_until(lambda: len(server.backend.sessions) == 0, "the estimator to be freed")
 
 
 def test_more_viewers_than_there_are_places_for_are_told_so(tmp_path):

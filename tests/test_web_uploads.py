@@ -20,7 +20,7 @@ from choreai.tables.keypoints import sequence_of
 from choreai.video.decode import VideoReader
 from choreai.web.settings import WebSettings
 from choreai.web.upload_files import RESULT_NAMES
-from choreai.web.uploads import Clips, clean_name
+from choreai.web.uploads import UploadFolder, clean_name
 
 VIDEO = {"Content-Type": "video/mp4"}
 
@@ -67,7 +67,7 @@ def test_an_upload_becomes_a_result_with_its_files_and_the_upload_is_gone(server
     assert tag["segments"][0]["style"] == "clockwise"
     folder = status["video_id"]
     expected = sorted({*RESULT_NAMES, "status.json"})
-    wait_until(lambda: [f.split("/")[1] for f in server.clip_files() if f.startswith(folder)] == expected, "tidiness")
+    wait_until(lambda: [f.split("/")[1] for f in server.upload_files() if f.startswith(folder)] == expected, "tidiness")
     for name in expected:
         if name != "status.json":
             answer = requests.get(f"{server.url}/v1/videos/{folder}/{name}", timeout=10)
@@ -108,12 +108,12 @@ def test_the_annotated_video_plays_and_can_be_asked_for_in_parts(server, clip):
     ids=["html", "no type", "gzip", "empty", "no length"],
 )
 def test_what_is_no_upload_is_refused_before_anything_is_kept(server, data, headers, status, detail):
-    before = server.clip_files()
+    before = server.upload_files()
     answer = upload(server, data, headers=headers or {"Content-Type": ""})
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert detail in answer.json()["detail"]
-    assert server.clip_files() == before
+    assert server.upload_files() == before
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_file_that_is_no_video_fails_with_a_reason_a_person_understands(server
     assert status["state"] == "failed"
     assert reason in status["detail"]
     assert str(server.settings.data_folder) not in json.dumps(status)
-    files = [file.split("/")[1] for file in server.clip_files() if file.startswith(status["video_id"])]
+    files = [file.split("/")[1] for file in server.upload_files() if file.startswith(status["video_id"])]
     assert files == ["status.json"]
 
 
@@ -179,14 +179,14 @@ def test_a_client_has_so_many_uploads_at_a_time_and_no_more(tmp_path, clip):
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server):
-    before = server.clip_files()
+    before = server.upload_files()
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(
             b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n"
             b"Content-Length: 100000\r\n\r\n" + bytes(5000)
         )
-        wait_until(lambda: len(server.clip_files()) == len(before) + 1, "the upload to begin")
-    wait_until(lambda: server.clip_files() == before, "the upload to be gone")
+        wait_until(lambda: len(server.upload_files()) == len(before) + 1, "the upload to begin")
+    wait_until(lambda: server.upload_files() == before, "the upload to be gone")
 
 
 def test_an_unknown_id_and_a_foreign_file_name_are_not_found(server, clip):
@@ -213,7 +213,7 @@ def test_a_name_is_shown_without_path_or_tricks(given, shown):
 
 
 def test_results_expire_and_what_a_killed_server_left_is_swept(tmp_path):
-    clips = Clips(WebSettings(data_folder=str(tmp_path), keep_hours=1.0, max_results=3))
+    clips = UploadFolder(WebSettings(data_folder=str(tmp_path), keep_hours=1.0, max_results=3))
     root = tmp_path / "clips"
     for number, age_hours in enumerate((0.0, 0.1, 0.2, 0.3, 2.0)):
         _leave(root / f"done-{number}", {"status.json": "{}"}, age_seconds=3600 * age_hours)

@@ -1,11 +1,12 @@
-"""The web application on a real port, its stages in this process instead of on Ray Serve, for tests.
+"""The web application on a real port, for tests, with its backend in this process instead of on Ray Serve.
 
-Everything else is the real thing: the HTTP server, the guard, every route, the estimator sessions, the judging of
-skeletons, the clip worker and the catalog.
+Everything else is the real thing: the HTTP server, access control, every route, the estimator sessions, the tagging of
+skeletons, the upload worker and the catalog.
 """
 
 import asyncio
 import json
+import os
 import socket
 import struct
 import threading
@@ -33,7 +34,7 @@ from choreai.web.judging import judge_all
 from choreai.web.pose_sessions import LivePoses, PoseSessions
 from choreai.web.server import make_server
 from choreai.web.settings import WebSettings
-from choreai.web.upload_worker import ClipLimits, ClipWorker
+from choreai.web.upload_worker import UploadLimits, UploadWorker
 
 
 class DancerEstimator:
@@ -64,8 +65,8 @@ class DancerEstimator:
         return Poses(box, np.ones(1, np.float32), xy, np.full((1, 17), 0.9, np.float32))
 
 
-class LocalStages:
-    """The stages' work, in threads of this process."""
+class LocalBackend:
+    """The backend, in threads of this process."""
 
     def __init__(
         self,
@@ -76,15 +77,15 @@ class LocalStages:
         frames_per_second: float = 10.0,
     ) -> None:
         self.sessions = PoseSessions(build_estimator, max_sessions=8)
-        self._pose_thread, self._clip_thread = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._pose_thread, self._upload_thread = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._model = arms_model() if model is None else model
-        self._clips_folder = settings.clips_folder
-        limits = ClipLimits(
+        self._uploads_folder = settings.uploads_folder
+        limits = UploadLimits(
             max_seconds=settings.max_upload_seconds,
             max_pixels=settings.max_upload_pixels,
             work_seconds=settings.work_seconds,
         )
-        self._worker = ClipWorker(
+        self._worker = UploadWorker(
             build_estimator(),
             self._model,
             frames_per_second=frames_per_second,
@@ -108,9 +109,9 @@ class LocalStages:
     async def describe(self) -> dict[str, Any]:
         return {"model_version": "arms", "styles": list(self._model.config.labels)}
 
-    async def process_clip(self, video_id: str, name: str) -> None:
-        folder = self._clips_folder / video_id
-        await asyncio.get_running_loop().run_in_executor(self._clip_thread, self._worker.process, folder, name)
+    async def process_upload(self, video_id: str, name: str) -> None:
+        folder = self._uploads_folder / video_id
+        await asyncio.get_running_loop().run_in_executor(self._upload_thread, self._worker.process, folder, name)
 
     async def catalog(self, method: str, *arguments: Any, **options: Any) -> Any:
         if self._browser is None:
@@ -124,7 +125,7 @@ class RunningServer:
 
     port: int
     settings: WebSettings
-    stages: LocalStages
+    backend: LocalBackend
 
     @property
     def url(self) -> str:
@@ -134,10 +135,14 @@ class RunningServer:
     def live_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/v1/live"
 
-    def clip_files(self) -> list[str]:
-        """Every file of every upload, by its path in the folder of uploads."""
-        root = self.settings.clips_folder
-        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    def upload_files(self) -> list[str]:
+        """Return the path of every file of every upload, relative to the folder of uploads.
+
+        The server may remove an upload meanwhile: `os.walk` skips a folder that is gone, `Path.rglob` raises.
+        """
+        root = self.settings.uploads_folder
+        found = (os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
+        return sorted(os.path.relpath(path, root) for path in found)
 
 
 @contextmanager
@@ -150,24 +155,24 @@ def running_server(
     frames_per_second: float = 10.0,
     **settings: Any,
 ) -> Iterator[RunningServer]:
-    """A server for the block, clips sampled at `frames_per_second`; `settings` are those of `WebSettings`."""
+    """Run a server during the block; uploads are sampled at `frames_per_second`, `settings` go to `WebSettings`."""
     chosen = WebSettings(data_folder=str(folder), **{"requests_per_second": 1000.0, **settings})
-    stages = LocalStages(chosen, build_estimator=build_estimator, model=model, frames_per_second=frames_per_second)
-    server = make_server(make_app(chosen, stages, token=token))
+    backend = LocalBackend(chosen, build_estimator=build_estimator, model=model, frames_per_second=frames_per_second)
+    server = make_server(make_app(chosen, backend, token=token))
     door = socket.socket()
     door.bind(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([door],), name="web-server")
     thread.start()
     try:
         wait_until(lambda: server.started, "the server to start")
-        yield RunningServer(door.getsockname()[1], chosen, stages)
+        yield RunningServer(door.getsockname()[1], chosen, backend)
     finally:
         server.should_exit = True
         thread.join()
 
 
 def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
-    """Returns when `is_so`; fails the test if it takes too long."""
+    """Return once `is_so()`; fail the test if it takes too long."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
@@ -176,14 +181,14 @@ def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 30.0) -
 
 @contextmanager
 def connect_live(server: RunningServer) -> Iterator[ClientConnection]:
-    """A viewer who has been welcomed."""
+    """Connect a viewer and receive the welcome message."""
     with connect(server.live_url, compression=None) as viewer:
         assert receive(viewer)["type"] == "welcome"
         yield viewer
 
 
 def receive(viewer: ClientConnection, *, type_: str | None = None) -> dict[str, Any]:
-    """The next message, of a type if one is named."""
+    """Return the next message, of type `type_` if given."""
     while True:
         message = json.loads(viewer.recv(timeout=30))
         if type_ is None or message["type"] == type_:
@@ -191,5 +196,5 @@ def receive(viewer: ClientConnection, *, type_: str | None = None) -> dict[str, 
 
 
 def timed(picture: bytes, *, seconds: float) -> bytes:
-    """A picture as a viewer sends it."""
+    """Return a message as viewers send it: timestamp and picture."""
     return struct.pack("<d", 1000 * seconds) + picture

@@ -1,4 +1,4 @@
-"""The web application: every route, around the stages that do the work."""
+"""The web application: all routes, in front of the backend that does the work."""
 
 import asyncio
 import logging
@@ -12,64 +12,64 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from choreai import __version__
-from choreai.web.auth import COOKIE, Guard, client_of, knows_token, session_of
-from choreai.web.catalog_routes import CatalogStages, catalog_routes
+from choreai.web.auth import COOKIE, AuthMiddleware, client_of, knows_token, session_of
+from choreai.web.catalog_routes import CatalogBackend, catalog_routes
 from choreai.web.errors import WebProblem, add_problem_handlers
 from choreai.web.limits import RequestRate, Slots
-from choreai.web.live import LiveStages, LiveViewer, hang_up
+from choreai.web.live import LiveBackend, LiveViewer, hang_up
 from choreai.web.metrics import REGISTRY, REQUESTS
 from choreai.web.pages import page_routes
 from choreai.web.settings import WebSettings
-from choreai.web.upload_routes import Classifier, ClipStages, classify_routes
+from choreai.web.upload_routes import UploadBackend, UploadService, upload_routes
 
 logger = logging.getLogger(__name__)
 DESCRIPTION = """Style tags for dance: live, for uploads, and for a catalog of tagged videos.
 
 Errors are problem documents (RFC 9457, `application/problem+json`). The live WebSocket is `/v1/live`: each binary
-message is eight bytes of clock (float64, little-endian, milliseconds) and a JPEG; answers are JSON texts with a `type`
-of `welcome`, `pose`, `busy`, `style` or `problem`. Beyond this machine every request brings the server's token, as
-`Authorization: Bearer TOKEN`."""
+message is an eight-byte timestamp (float64, little-endian, milliseconds) followed by a JPEG; replies are JSON texts
+whose `type` is `welcome`, `pose`, `busy`, `style` or `problem`. From another machine, every request needs the server's
+token, as `Authorization: Bearer TOKEN`."""
 READY_SECONDS = 5.0
 
 
-class WebStages(LiveStages, ClipStages, CatalogStages, Protocol):
-    """All the work behind the application, wherever it runs."""
+class WebBackend(LiveBackend, UploadBackend, CatalogBackend, Protocol):
+    """All the work behind the application, wherever it runs: Ray Serve deployments, or threads in tests."""
 
     async def describe(self) -> dict[str, Any]: ...
 
 
-def make_app(settings: WebSettings, stages: WebStages, *, token: str | None) -> ASGIApp:
-    """The application behind its guard. Without `token` it answers to names of this machine only."""
-    classifier = Classifier(settings, stages)
+def make_app(settings: WebSettings, backend: WebBackend, *, token: str | None) -> ASGIApp:
+    """Return the application, wrapped in `AuthMiddleware`. Without `token` it serves this machine only."""
+    uploads = UploadService(settings, backend)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        sweeper = asyncio.create_task(classifier.sweep_now_and_then())
+        sweeper = asyncio.create_task(uploads.sweep_periodically())
         yield
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
             await sweeper
-        await classifier.stop()
+        await uploads.stop()
 
     app = FastAPI(
         title="choreai",
         version=__version__,
         description=DESCRIPTION,
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # both load their scripts from elsewhere; /api shows the same
+        docs_url=None,  # both load scripts from other hosts; /api shows the same
         redoc_url=None,
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    _add_live(app, settings, stages)
-    _add_service(app, stages, token=token)
-    app.include_router(classify_routes(classifier))
-    app.include_router(catalog_routes(stages))
+    _add_live(app, settings, backend)
+    _add_service(app, backend, token=token)
+    app.include_router(upload_routes(uploads))
+    app.include_router(catalog_routes(backend))
     app.include_router(page_routes())
-    return Guard(_Counted(app), token=token, rate=RequestRate(settings.requests_per_second))
+    return AuthMiddleware(_RequestCounter(app), token=token, rate=RequestRate(settings.requests_per_second))
 
 
-def _add_live(app: FastAPI, settings: WebSettings, stages: WebStages) -> None:
+def _add_live(app: FastAPI, settings: WebSettings, backend: WebBackend) -> None:
     slots = Slots(total=settings.max_viewers, per_client=settings.max_viewers_per_client, what="live viewers")
 
     @app.websocket("/v1/live")
@@ -77,44 +77,44 @@ def _add_live(app: FastAPI, settings: WebSettings, stages: WebStages) -> None:
         await socket.accept()
         try:
             with slots.held(client_of(socket.scope)):
-                model = await stages.describe()
+                model = await backend.describe()
                 await socket.send_json(
                     {"type": "welcome", "frames_per_second": settings.live_frames_per_second, **model}
                 )
-                await LiveViewer(socket, stages, frames_per_second=settings.live_frames_per_second).run()
+                await LiveViewer(socket, backend, frames_per_second=settings.live_frames_per_second).run()
         except WebProblem as problem:
             await hang_up(socket, problem)
         except Exception:
-            # The one broad net of this endpoint: its viewer is told, and no other is touched.
+            # Catch everything: this viewer gets an error, and the others are not affected.
             logger.exception("a live viewer failed")
-            await hang_up(socket, WebProblem(500, "an error of the server's own; its log says more"))
+            await hang_up(socket, WebProblem(500, "internal error; see the server's log"))
 
 
-def _add_service(app: FastAPI, stages: WebStages, *, token: str | None) -> None:
+def _add_service(app: FastAPI, backend: WebBackend, *, token: str | None) -> None:
     @app.get("/health", tags=["service"])
     async def health() -> dict[str, str]:
-        """The server answers."""
+        """Return ok as long as the server responds."""
         return {"status": "ok"}
 
     @app.get("/ready", tags=["service"])
     async def ready() -> dict[str, str]:
-        """What does the work answers too."""
+        """Return ready once the backend responds too."""
         try:
-            await asyncio.wait_for(stages.describe(), READY_SECONDS)
+            await asyncio.wait_for(backend.describe(), READY_SECONDS)
         except TimeoutError as exc:
-            raise WebProblem(503, "the server is starting or overloaded", retry_after_seconds=5) from exc
+            raise WebProblem(503, "the server is starting up or overloaded", retry_after_seconds=5) from exc
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["service"])
     async def metrics() -> Response:
-        """For Prometheus."""
+        """Return the metrics in Prometheus's text format."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     @app.post("/v1/session", tags=["service"], status_code=204)
     async def session(
         request: Request, response: Response, given: Annotated[str, Body(alias="token", embed=True, max_length=500)]
     ) -> None:
-        """A cookie for a browser that gives the token."""
+        """Exchange the token for a session cookie, for browsers."""
         if token is not None:
             if not knows_token(Headers({"authorization": f"Bearer {given}"}), token):
                 raise WebProblem(401, "this is not the server's token")
@@ -122,8 +122,8 @@ def _add_service(app: FastAPI, stages: WebStages, *, token: str | None) -> None:
             response.set_cookie(COOKIE, session_of(token), httponly=True, samesite="strict", secure=secure)
 
 
-class _Counted:
-    """Counts what leaves, by status."""
+class _RequestCounter:
+    """Counts responses by status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,8 @@
-"""Who may come in, and with which headers everything leaves: one ASGI layer around the whole application.
+"""Access control and security headers: one ASGI middleware around the whole application.
 
-Without a token only this machine may use the server, under a name of this machine (a web site could otherwise
-point its own name here). With one, the token comes as a bearer header or, from pages, as a cookie made from it.
+Without a token only this machine may use the server, and only under a loopback host name (otherwise a web site could
+point its own name here: DNS rebinding). With one, requests carry the token as a bearer header or, from pages, a cookie
+derived from it.
 """
 
 import hashlib
@@ -20,8 +21,8 @@ COOKIE = "choreai_session"
 POLICY_VIOLATION = 1008
 
 _OPEN_PATHS = ("/static/", "/health", "/ready", "/login", "/v1/session", "/videos/", "/v1/videos/", "/favicon.ico")
-"""No token for these: nobody's data is behind them, but for results of uploads, whose 128-bit id in the link is the
-token of that one result while it lives."""
+"""Paths that need no token: no data is behind them, except for results of uploads, whose unguessable 128-bit id in the
+link grants access to that one result until it expires."""
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -36,8 +37,8 @@ _HEADERS = {
 }
 
 
-class Guard:
-    """The application behind its door."""
+class AuthMiddleware:
+    """The application, behind checks of host name, request rate, origin and token, in that order."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, rate: RequestRate) -> None:
         self._app, self._token, self._rate = app, token, rate
@@ -59,30 +60,30 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._token is None and not is_loopback(urlsplit(f"//{host}").hostname or "" if _is_host(host) else ""):
-            return WebProblem(421, "without a token this server answers to names of its own machine only")
+            return WebProblem(421, "without a token this server answers only under a name of its own machine")
         if not self._rate.take(client_of(scope)):
             return WebProblem(429, "too many requests from your address; wait a moment", retry_after_seconds=5)
         if not _same_origin(scope, headers, host):
-            return WebProblem(403, "another site's page may not use this server")
+            return WebProblem(403, "pages of other sites may not use this server")
         is_open = scope["type"] == "http" and scope["path"].startswith(_OPEN_PATHS)
         if self._token is not None and not is_open and not knows_token(headers, self._token):
-            return WebProblem(401, "give the server's token: as `Authorization: Bearer ...`, or at /login")
+            return WebProblem(401, "send the server's token as `Authorization: Bearer ...`, or sign in at /login")
         return None
 
 
 def client_of(scope: Scope) -> str:
-    """Who asks: the address of the peer."""
+    """Return the address of the peer, by which clients are told apart."""
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
 
 
 def session_of(token: str) -> str:
-    """What the cookie holds: made from the token, which itself is not kept in browsers."""
+    """Return the session cookie's value: derived from the token, which browsers do not store."""
     return hmac.new(token.encode(), b"choreai session", hashlib.sha256).hexdigest()
 
 
 def knows_token(headers: Headers, token: str) -> bool:
-    """Whether a request brings the token or the cookie made from it."""
+    """Return whether a request carries the token or the cookie derived from it."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return True
@@ -94,7 +95,7 @@ def knows_token(headers: Headers, token: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it can be taken apart; urlsplit raises for brackets that hold no address."""
+    """Return whether the host can be parsed; urlsplit raises for brackets without an address in them."""
     try:
         urlsplit(f"//{host}")
     except ValueError:
@@ -103,7 +104,7 @@ def _is_host(host: str) -> bool:
 
 
 def _same_origin(scope: Scope, headers: Headers, host: str) -> bool:
-    """False where a browser says that a page of another site asks for more than to look."""
+    """Return False if a page of another site sends a request that may change something."""
     origin = headers.get("origin")
     if origin is None or (scope["type"] == "http" and scope["method"] in ("GET", "HEAD")):
         return True

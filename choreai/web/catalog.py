@@ -1,7 +1,7 @@
-"""The catalog as the pages show it: tagged videos found by expression, one video with all that is known of it.
+"""The catalog for the web pages: search for tagged videos by expression, and show all details of one video.
 
-An ordinary class around one scratch database of tags; Ray Serve runs it in a replica, tests call it directly. A
-video's key is made from its id, so that addresses hold no ids and ids can hold anything.
+An ordinary class around one temporary database of tags; Ray Serve runs it in a replica, tests call it directly. A
+video's key is a hash of its id, so that URLs contain no ids and ids can contain any character.
 """
 
 import hashlib
@@ -36,11 +36,11 @@ from choreai.video.decode import VideoReader
 from choreai.visualize.draw import draw_people
 
 REFRESH_SECONDS = 60.0
-"""New tags are seen after so long, or twenty times what reading them all takes, if that is longer."""
+"""How often the tags are read again; twenty times the time that reading takes, if that is longer."""
 KEY = "left(sha256(video_id), 24)"
 STILL_WIDTH = 480
 MAX_STILL_SECONDS = 15.0
-"""A still is from a video's first seconds, so that a long one costs no more."""
+"""A still comes from the first seconds of a video, so that long videos cost no more."""
 MAX_KEYPOINT_SECONDS = 600.0
 
 _ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label", "duration",
@@ -50,18 +50,18 @@ _DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
 
 @dataclass(frozen=True)
 class Page:
-    """One page of what a search finds."""
+    """One page of search results."""
 
     total: int
     videos: list[dict[str, Any]]
-    """Entries as the tags table has them, and their `key`; best score first."""
+    """Entries of the tags table, with their `key`; best score first."""
     styles: list[str]
-    """All that any video in the catalog is most like, or was said to be."""
+    """Every style that is the best match, or the correction, of some video in the catalog."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a video and its poses are."""
+    """Where a video and its keypoints are stored."""
 
     video_id: str
     uri: str
@@ -70,7 +70,7 @@ class _Place:
 
 
 class CatalogBrowser:
-    """Answers what the catalog pages ask of the tables under `output`. Safe to use from several threads."""
+    """Answers the catalog pages' queries from the tables under `output`. Thread-safe."""
 
     def __init__(self, output: str, stills_folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._output, self._stills, self._clock = output, stills_folder, clock
@@ -81,10 +81,10 @@ class CatalogBrowser:
         self._read_at, self._read_seconds = -math.inf, 0.0
 
     def search(self, expression: str, *, offset: int, limit: int) -> Page:
-        """What fits `expression`, from the `offset`-th on. Raises ConfigError for a wrong expression."""
+        """Return the videos that match `expression`, from the `offset`-th on. Raises ConfigError if it is malformed."""
         condition = compile_expression(expression, COLUMNS)
         with self._lock:
-            database = self._refreshed()
+            database = self._refresh()
             if database is None:
                 return Page(0, [], [])
             (count,) = database.rows(f"SELECT count(*) AS n FROM found WHERE {condition.sql}", condition.parameters)
@@ -100,10 +100,10 @@ class CatalogBrowser:
         return Page(int(count["n"]), [_json(row) for row in rows], [str(row["style"]) for row in styles])
 
     def video(self, key: str) -> dict[str, Any] | None:
-        """All that is known of a video, None if there is none of this key."""
+        """Return all that is known about a video; None if no video has this key."""
         try:
             return self._video(key)
-        except ObjectMissingError:  # its part was compacted into another since it was read
+        except ObjectMissingError:  # its part has been compacted into another since the tags were read
             with self._lock:
                 self._read_at = -math.inf
             return self._video(key)
@@ -116,12 +116,12 @@ class CatalogBrowser:
         return _json({"key": key, **row, **_details(**place)})
 
     def media_uri(self, key: str) -> str | None:
-        """Where the video itself is, None if there is none of this key."""
+        """Return the URI of the video file; None if no video has this key."""
         place = self._place(key)
         return place.uri if place else None
 
     def keypoints(self, key: str) -> list[dict[str, Any]] | None:
-        """The skeletons of a video by time, in pixels of its frames; None if there is none of this key."""
+        """Return a video's skeletons by time, in frame pixels; None if no video has this key."""
         place = self._place(key)
         if place is None:
             return None
@@ -136,7 +136,7 @@ class CatalogBrowser:
         return [{"seconds": seconds, "people": people} for seconds, people in frames.items()]
 
     def still(self, key: str) -> bytes | None:
-        """A JPEG of a moment of the video with its skeletons, None if there is no such video or no picture of it."""
+        """Return a JPEG of one frame with its skeletons; None if there is no such video or it cannot be read."""
         place = self._place(key)
         if place is None:
             return None
@@ -146,13 +146,13 @@ class CatalogBrowser:
             try:
                 picture = _draw_still(place.uri, self._keypoint_rows(place))
             except (MediaError, StorageError, ConfigError):
-                return None  # the tables outlive their videos
+                return None  # the video may have been deleted since
             with write_atomically(path) as temporary:
                 temporary.write_bytes(picture)
         return path.read_bytes()
 
     def correct(self, key: str, *, style: str, reviewer: str, note: str) -> bool:
-        """Whether there is such a video; its style is now what the reviewer says, here and in `choreai search`."""
+        """Store the reviewer's style, which overrides the tag here and in `choreai search`; False if no such video."""
         place = self._place(key)
         if place is None:
             return False
@@ -173,8 +173,8 @@ class CatalogBrowser:
                 self._database.load_corrections()
         return True
 
-    def _refreshed(self) -> TagDatabase | None:
-        """The database, read again now and then; None while there are no tags. Called with the lock held."""
+    def _refresh(self) -> TagDatabase | None:
+        """Return the database, read again if it is old; None while there are no tags. Call with the lock held."""
         started = self._clock()
         if started - self._read_at > max(REFRESH_SECONDS if self._database else 1.0, 20 * self._read_seconds):
             self._open.close()
@@ -193,7 +193,7 @@ class CatalogBrowser:
 
     def _row(self, key: str, columns: list[str]) -> dict[str, Any] | None:
         with self._lock:
-            database = self._refreshed()
+            database = self._refresh()
             if database is None:
                 return None
             rows = database.rows(f"SELECT {', '.join(columns)} FROM found WHERE {KEY} = ?", [key])
@@ -205,7 +205,7 @@ class CatalogBrowser:
 
     def _keypoint_rows(self, place: _Place) -> KeypointSequence:
         with self._lock:
-            database = self._refreshed()
+            database = self._refresh()
             shards = [] if database is None else database.rows(
                 "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
                 [place.video_id, place.content_id, place.pose_fingerprint],
@@ -218,17 +218,17 @@ class CatalogBrowser:
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:
-    """The long columns of one tags row, of which no table of all videos is held."""
+    """Return the long columns of one tags row, which the database does not hold."""
     with open_part(part, schemas.TAGS) as file:
         for batch in file.iter_batches(columns=_DETAILS):
             if row_in_part < len(batch):
                 return batch.slice(row_in_part, 1).to_pylist()[0]
             row_in_part -= len(batch)
-    raise TableError(f"{part}: it has fewer rows than when it was read; start the server again")
+    raise TableError(f"{part}: it has fewer rows than when it was first read; restart the server")
 
 
 def _draw_still(uri: str, rows: KeypointSequence) -> bytes:
-    """A JPEG of the moment in the middle of the first seconds in which somebody is seen."""
+    """Return a JPEG of the middle one of the first seconds' frames that have people in them."""
     times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_STILL_SECONDS])
     wanted = float(times[len(times) // 2]) if len(times) else 0.0
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
@@ -250,7 +250,7 @@ def _draw_still(uri: str, rows: KeypointSequence) -> bytes:
 
 
 def _json(value: Any) -> Any:  # JSON values of any shape
-    """JSON has no NaN and no times."""
+    """Return the value with NaN as None and times as text, which JSON lacks."""
     if isinstance(value, dict):
         return {name: _json(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,8 @@
 """The heavy work of the web application as Ray Serve deployments, one for each role, and the handles to them.
 
-Poses scale with viewers; a viewer's pictures go to one replica by consistent hashing, because an estimator looks
-for people where they were in the picture before. The style network judges the viewers of a moment in one batch.
-Each stage imports what it needs itself: torch alone is 200 MB in a process.
+Pose replicas scale with the number of viewers. A viewer's pictures always go to the same replica (consistent hashing),
+because an estimator searches for people where they were in the previous picture. The style network classifies all
+viewers in one batch. Each deployment imports what it needs itself: torch alone takes 200 MB in a process.
 """
 
 import asyncio
@@ -35,17 +35,18 @@ if TYPE_CHECKING:
 
 ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 MAX_SESSIONS = 8
-"""Of a pose replica: about 100 MB each with MediaPipe."""
+"""Per pose replica; about 100 MB each with MediaPipe."""
 MAX_BATCH = 16
 GIVES_MEMORY_BACK = {
     "env_vars": {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "65536"}
 }
-"""For glibc: four MediaPipe graphs opened and closed four times leave 0.2 GB in a process, and 0.6 GB without this."""
+"""Settings for glibc's allocator: opening and closing four MediaPipe graphs four times leaves 0.2 GB in a process, and
+0.6 GB without them."""
 STUCK_SECONDS = 60.0
-"""A clip that overruns its time by so much hangs in a library: the replica is replaced."""
+"""An upload that exceeds its deadline by this much is stuck inside a library: its replica is replaced."""
 
 
-class PoseStage:
+class PoseDeployment:
     """Estimates the poses of viewers' pictures, one picture at a time."""
 
     def __init__(self, settings: WebSettings) -> None:
@@ -60,20 +61,20 @@ class PoseStage:
     async def end(self, session_id: str) -> None:
         await self._run(lambda: self._sessions.end(session_id))
 
-    async def _run(self, work: Any) -> Any:  # whatever the work gives
+    async def _run(self, work: Any) -> Any:  # whatever the work returns
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 def _estimators(settings: PoseSettings) -> Callable[[], PoseEstimator]:
-    """What gives each viewer an estimator: one of their own, if it remembers where people were."""
+    """Return an estimator factory: one estimator per viewer if it is stateful, else a shared one."""
     if settings.estimator == "mediapipe":
         return lambda: build_estimator(settings, read_file=objects.read_object)
     shared = build_estimator(settings, read_file=objects.read_object)
     return lambda: shared
 
 
-class StyleStage:
-    """Judges the last seconds of several viewers at once."""
+class StyleDeployment:
+    """Classifies the last seconds of several viewers in one batch."""
 
     def __init__(self, settings: WebSettings) -> None:
         self._model = _load_model(settings)
@@ -85,57 +86,57 @@ class StyleStage:
         return await asyncio.to_thread(judge_all, rows, self._model)
 
     async def describe(self) -> dict[str, Any]:
-        """Version and styles of the model."""
+        """Return the model's version and styles."""
         if self._model is None:
             return {"model_version": None, "styles": []}
         return {"model_version": self._model.model_version, "styles": list(self._model.config.labels)}
 
 
-class ClipStage:
-    """Processes uploads, one at a time; replaced by Ray Serve if one hangs."""
+class UploadDeployment:
+    """Processes uploads, one at a time; Ray Serve replaces it if one gets stuck."""
 
     def __init__(self, settings: WebSettings) -> None:
-        from choreai.web.upload_worker import ClipLimits, ClipWorker
+        from choreai.web.upload_worker import UploadLimits, UploadWorker
 
-        self._clips_folder, self._work_seconds = settings.clips_folder, settings.work_seconds
+        self._uploads_folder, self._work_seconds = settings.uploads_folder, settings.work_seconds
         estimator = build_estimator(settings.pose, read_file=objects.read_object, num_threads=2)
-        self._worker = ClipWorker(
+        self._worker = UploadWorker(
             estimator,
             _load_model(settings),
             frames_per_second=settings.pose.frames_per_second,
             pose_fingerprint=pose_fingerprint(settings.pose, estimator),
-            limits=ClipLimits(
+            limits=UploadLimits(
                 max_seconds=settings.max_upload_seconds,
                 max_pixels=settings.max_upload_pixels,
                 work_seconds=settings.work_seconds,
             ),
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="clip")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="upload")
         self._started_at: float | None = None
 
     async def process(self, video_id: str, name: str) -> None:
         self._started_at = time.monotonic()
         try:
-            folder = Path(self._clips_folder, video_id)
+            folder = Path(self._uploads_folder, video_id)
             await asyncio.get_running_loop().run_in_executor(self._thread, self._worker.process, folder, name)
         finally:
             self._started_at = None
 
     def check_health(self) -> None:
-        """Raises RuntimeError, which Ray Serve asks for, when a clip overruns its time by far."""
+        """Raise RuntimeError if an upload is stuck; Ray Serve calls this and replaces the replica."""
         if self._started_at and time.monotonic() - self._started_at > self._work_seconds + STUCK_SECONDS:
-            raise RuntimeError("a clip hangs")
+            raise RuntimeError("an upload is stuck")
 
 
-class CatalogStage:
-    """Answers what the catalog pages ask; decoding stills is most of its work."""
+class CatalogDeployment:
+    """Answers the catalog pages' queries; most of its work is decoding stills."""
 
     def __init__(self, settings: WebSettings) -> None:
         from choreai.web.catalog import CatalogBrowser
 
         self._browser = CatalogBrowser(settings.output, settings.stills_folder)
 
-    async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:  # as the browser's method gives it
+    async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:  # whatever the method returns
         return await asyncio.to_thread(getattr(self._browser, method), *arguments, **options)
 
 
@@ -148,7 +149,7 @@ def _load_model(settings: WebSettings) -> "StyleModel | None":
 
 
 def check_model(settings: WebSettings) -> None:
-    """Nothing; the model is there and reads these keypoints. Raises WeightsError or ConfigError."""
+    """Raise WeightsError or ConfigError unless the model exists and was trained on these keypoints."""
     model = _load_model(settings)
     if model is None:
         return
@@ -157,57 +158,59 @@ def check_model(settings: WebSettings) -> None:
     if model.config.pose_fingerprint != pose_id:
         raise ConfigError(
             f"{settings.model}: this model was trained on keypoints {model.config.pose_fingerprint}, and the [pose] "
-            f"settings give {pose_id}; give --config the file that the training had"
+            f"settings produce {pose_id}; pass the training's job file with --config"
         )
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Handles to the deployments; errors of Ray become problems for whoever asked."""
+class Deployments:
+    """Handles to the deployments; Ray's errors are raised as WebProblem and MediaError."""
 
     pose: DeploymentHandle
     style: DeploymentHandle
     clips: DeploymentHandle
     browser: DeploymentHandle | None
-    """None without tables to show."""
+    """None if there are no tables to show."""
 
     async def estimate(self, session_id: str, picture: bytes, *, pts_seconds: float) -> LivePoses:
-        return await _answer(self.pose.options(session_id=session_id).estimate.remote(session_id, picture, pts_seconds))
+        return await _await_response(
+            self.pose.options(session_id=session_id).estimate.remote(session_id, picture, pts_seconds)
+        )
 
     async def end(self, session_id: str) -> None:
-        await _answer(self.pose.options(session_id=session_id).end.remote(session_id))
+        await _await_response(self.pose.options(session_id=session_id).end.remote(session_id))
 
     async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None:
-        return await _answer(self.style.judge.remote(rows))
+        return await _await_response(self.style.judge.remote(rows))
 
     async def describe(self) -> dict[str, Any]:
-        return await _answer(self.style.describe.remote())
+        return await _await_response(self.style.describe.remote())
 
-    async def process_clip(self, video_id: str, name: str) -> None:
-        await _answer(self.clips.process.remote(video_id, name))
+    async def process_upload(self, video_id: str, name: str) -> None:
+        await _await_response(self.clips.process.remote(video_id, name))
 
     async def catalog(self, method: CatalogMethod, *arguments: Any, **options: Any) -> Any:
-        """What `CatalogBrowser`'s method gives."""
+        """Return the result of this method of `CatalogBrowser`."""
         if self.browser is None:
             raise WebProblem(404, "this server shows no catalog; start it with --output")
-        return await _answer(self.browser.ask.remote(method, *arguments, **options))
+        return await _await_response(self.browser.ask.remote(method, *arguments, **options))
 
 
-async def _answer(response: Any) -> Any:  # a DeploymentResponse of whatever the deployment gives
+async def _await_response(response: Any) -> Any:  # a DeploymentResponse of whatever the deployment returns
     try:
         return await response
-    except MediaError as exc:  # as Ray's own subclass of both, which names the server's files in its text
+    except MediaError as exc:  # Ray raises its own subclass, whose text contains paths on the server
         raise MediaError("", exc.reason) from None
     except (BackPressureError, DeploymentUnavailableError) as exc:
         raise WebProblem(503, "the server is busy; try again in a moment", retry_after_seconds=5) from exc
     except ray.exceptions.RayActorError as exc:
         raise WebProblem(
-            503, "what worked on this died, and is being replaced; try again", retry_after_seconds=5
+            503, "the process working on this died and is being replaced; try again", retry_after_seconds=5
         ) from exc
 
 
-def deploy(settings: WebSettings) -> Stages:
-    """The stages, running in this process's Ray."""
+def deploy(settings: WebSettings) -> Deployments:
+    """Start the deployments on this process's Ray cluster and return handles to them."""
     pose = serve.deployment(
         ray_actor_options={"num_cpus": 0.5, "runtime_env": GIVES_MEMORY_BACK},
         max_ongoing_requests=2 * MAX_SESSIONS,
@@ -219,19 +222,19 @@ def deploy(settings: WebSettings) -> Stages:
             "downscale_delay_s": 120.0,
         },
         request_router_config={"request_router_class": ROUTER},
-    )(PoseStage)
-    style = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=4 * MAX_BATCH)(StyleStage)
-    # The HTTP server of this process writes uploads to disk and reads results: the clips' stage must be on this node,
-    # which may be a cluster's head that lends Ray no CPU.
+    )(PoseDeployment)
+    style = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=4 * MAX_BATCH)(StyleDeployment)
+    # The HTTP server of this process writes uploads to disk and reads results, so they must be processed on this node,
+    # which may be a cluster's head node that offers Ray no CPUs.
     here = {f"node:{ray.util.get_node_ip_address()}": 0.001}
     clips = serve.deployment(
         ray_actor_options={"num_cpus": 0, "resources": here, "runtime_env": GIVES_MEMORY_BACK},
         max_ongoing_requests=1,
         max_queued_requests=settings.max_uploads,
-    )(ClipStage)
-    browser = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=8)(CatalogStage)
+    )(UploadDeployment)
+    browser = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=8)(CatalogDeployment)
     targets = {"pose": pose.bind(settings), "style": style.bind(settings), "clips": clips.bind(settings)}
     if settings.output:
         targets["browser"] = browser.bind(settings)
     handles = serve.run_many([RunTarget(target, name=name, route_prefix=None) for name, target in targets.items()])
-    return Stages(**{"browser": None, **dict(zip(targets, handles, strict=True))})
+    return Deployments(**{"browser": None, **dict(zip(targets, handles, strict=True))})

@@ -1,4 +1,4 @@
-"""Errors as problem+json (RFC 9457): one shape for everything that goes wrong, and no path of the server in it."""
+"""Errors as problem+json (RFC 9457): one format for every error, without any of the server's paths in it."""
 
 import logging
 from http import HTTPStatus
@@ -15,24 +15,25 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class WebProblem(Exception):
-    """A request that cannot be answered: `status` and what to do about it, for whoever asked."""
+    """A request that cannot be answered: the HTTP `status`, and what the client can do about it."""
 
     def __init__(self, status: int, detail: str, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(status, detail)
         self.status, self.detail, self.retry_after_seconds = status, detail, retry_after_seconds
 
     def body(self) -> dict[str, str | int]:
-        """The members of the problem document."""
+        """Return the members of the problem document."""
         title = HTTPStatus(self.status).phrase
         return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
 
     def response(self) -> JSONResponse:
+        """Return the problem document as a response."""
         headers = {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
         return JSONResponse(self.body(), self.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Nothing; every error of `app` becomes a problem document from now on."""
+    """Make `app` answer every error with a problem document."""
 
     @app.exception_handler(WebProblem)
     async def _problem(_request: Request, exc: WebProblem) -> JSONResponse:
@@ -54,11 +55,11 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ChoreaiError)
     async def _choreai(_request: Request, exc: ChoreaiError) -> JSONResponse:
-        # Its text names places in the server's storage.
+        # Its text contains paths in the server's storage.
         logger.error("a request failed: %s", exc)
-        return WebProblem(500, "the server could not read its data; its log says why").response()
+        return WebProblem(500, "the server could not read its data; see the server's log").response()
 
     @app.exception_handler(Exception)
     async def _unforeseen(_request: Request, exc: Exception) -> JSONResponse:
         logger.error("a request failed", exc_info=exc)
-        return WebProblem(500, "an error of the server's own; its log says more").response()
+        return WebProblem(500, "internal error; see the server's log").response()

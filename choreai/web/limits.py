@@ -1,4 +1,4 @@
-"""How much of the server one client may use: requests over time, and slots for what lasts."""
+"""Limits per client: a rate for requests, and slots for viewers and uploads."""
 
 import time
 from collections import Counter, OrderedDict
@@ -12,14 +12,14 @@ BURST_SECONDS = 4.0
 
 
 class RequestRate:
-    """A token bucket per client, of `BURST_SECONDS` worth of requests; remembers the latest clients only."""
+    """A token bucket per client, `BURST_SECONDS` of requests deep; keeps the most recent clients only."""
 
     def __init__(self, requests_per_second: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._clock = requests_per_second, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client -> (tokens, when)
 
     def take(self, client: str) -> bool:
-        """Whether the client may make a request now."""
+        """Count a request of the client; return whether it is within the limit."""
         now = self._clock()
         full = self._rate * BURST_SECONDS
         tokens, then = self._buckets.pop(client, (full, now))
@@ -32,7 +32,7 @@ class RequestRate:
 
 
 class Slots:
-    """So many places in all and so many for each client, held while something lasts."""
+    """A limited number of slots, in total and per client; `what` names what takes them, in the plural."""
 
     def __init__(self, *, total: int, per_client: int, what: str) -> None:
         self._total, self._per_client, self._what = total, per_client, what
@@ -42,23 +42,24 @@ class Slots:
         return self._held.total()
 
     def take(self, client: str) -> None:
-        """Nothing; holds a place until `give_back`. Raises WebProblem if there is none."""
+        """Take a slot, until `give_back`. Raises WebProblem if none is free."""
         if self._held[client] >= self._per_client:
             raise WebProblem(
-                429, f"you have {self._per_client} {self._what} already, which is the limit", retry_after_seconds=10
+                429, f"you already have {self._per_client} {self._what}, which is the limit", retry_after_seconds=10
             )
         if len(self) >= self._total:
-            raise WebProblem(503, f"the server has as many {self._what} as it can serve", retry_after_seconds=10)
+            raise WebProblem(503, f"the server already has as many {self._what} as it can take", retry_after_seconds=10)
         self._held[client] += 1
 
     def give_back(self, client: str) -> None:
+        """Free a slot that the client has taken."""
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
 
     @contextmanager
     def held(self, client: str) -> Iterator[None]:
-        """A place, held for the block. Raises WebProblem if there is none."""
+        """Hold a slot during the block. Raises WebProblem if none is free."""
         self.take(client)
         try:
             yield

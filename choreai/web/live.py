@@ -1,10 +1,10 @@
-"""The live WebSocket: pictures in, skeletons and styles out, and never a queue.
+"""The live WebSocket: pictures in, skeletons and styles out, without a queue.
 
-A viewer's picture is a binary message: eight bytes, the viewer's clock in milliseconds as a little-endian float64,
-then a JPEG. Answers are JSON texts with a `type`: `welcome` once; `pose` for every picture worked on, or `busy` if it
-could not be, for the moment; `style` about once a second; `problem` before the server hangs up. One picture is worked
-on and one waits; a newer one takes the place of the one that waits. A page that sends its next picture when the last
-is answered never has one dropped.
+A viewer's picture is a binary message: an eight-byte timestamp (the viewer's clock in milliseconds, little-endian
+float64) followed by a JPEG. Replies are JSON texts with a `type`: `welcome` once; `pose` for every processed picture,
+or `busy` if it cannot be processed at the moment; `style` about once a second; `problem` before the server closes the
+connection. One picture is processed while at most one waits; a newer one replaces the waiting one. A page that sends
+its next picture after the reply to the last never has one dropped.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ CLOCK = struct.Struct("<d")
 MAX_PICTURE_BYTES = 512 * 2**10
 MAX_MESSAGES_PER_SECOND = 60.0
 SILENT_SECONDS = 30.0
-"""A viewer who sends nothing for so long is let go."""
+"""A viewer who sends nothing for this long is disconnected."""
 BUSY_SECONDS, BUSY_PAUSE_SECONDS = 20.0, 0.25
-"""How long a viewer bears with a replica that is being replaced, and how often it is tried."""
+"""How long to wait for a replica that is being replaced, and the pause between attempts."""
 JUDGE_EVERY_SECONDS = 1.0
 MIN_JUDGED_SECONDS = 2.0
 
 TRY_LATER, WRONG_DATA = 1013, 1007
 
 
-class LiveStages(Protocol):
-    """The work behind a live page, wherever it runs."""
+class LiveBackend(Protocol):
+    """The live page's part of the backend."""
 
     async def estimate(self, session_id: str, picture: bytes, *, pts_seconds: float) -> LivePoses: ...
 
@@ -53,11 +53,11 @@ class LiveStages(Protocol):
 
 
 class LiveViewer:
-    """One viewer's connection, from welcome to goodbye."""
+    """One viewer's connection."""
 
-    def __init__(self, socket: WebSocket, stages: LiveStages, *, frames_per_second: float) -> None:
-        self._socket, self._stages = socket, stages
-        self._min_interval = 0.8 / frames_per_second  # a little less, so that jitter costs no picture
+    def __init__(self, socket: WebSocket, backend: LiveBackend, *, frames_per_second: float) -> None:
+        self._socket, self._backend = socket, backend
+        self._min_interval = 0.8 / frames_per_second  # slightly shorter, so that jitter does not drop pictures
         self._session_id = secrets.token_hex(8)
         self._viewer = Viewer()
         self._messages = RequestRate(MAX_MESSAGES_PER_SECOND)
@@ -70,7 +70,7 @@ class LiveViewer:
         self._judging: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Until the viewer goes, or does what ends it (then they are told why)."""
+        """Serve the viewer until they leave or break a rule, in which case they get a `problem` message."""
         VIEWERS.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -78,38 +78,38 @@ class LiveViewer:
                 await self._receive()
                 worker.cancel()
         except* WebSocketDisconnect:
-            pass  # they went while something was on its way to them
+            pass  # the viewer left while a message was being sent
         except* (WebProblem, MediaError) as group:
             await hang_up(self._socket, _first(group))
         finally:
             VIEWERS.dec()
             if self._judging is not None:
                 self._judging.cancel()
-            with suppress(WebProblem):  # what is dead holds nothing any more
-                await self._stages.end(self._session_id)
+            with suppress(WebProblem):  # a replica that has died holds no session either
+                await self._backend.end(self._session_id)
 
     async def _receive(self) -> None:
-        """Takes messages until the viewer goes. Raises WebProblem for what no page of ours sends."""
+        """Receive messages until the viewer leaves. Raises WebProblem for messages that our pages never send."""
         while True:
             try:
                 message = await asyncio.wait_for(self._socket.receive(), SILENT_SECONDS)
             except TimeoutError:
-                raise WebProblem(408, f"no picture came for {SILENT_SECONDS:g} seconds") from None
+                raise WebProblem(408, f"no picture arrived for {SILENT_SECONDS:g} seconds") from None
             if message["type"] == "websocket.disconnect":
                 return
             picture = message.get("bytes")
             if not picture or len(picture) <= CLOCK.size:
-                raise WebProblem(400, "send binary messages: eight bytes of clock, then a JPEG")
+                raise WebProblem(400, "send binary messages: an eight-byte timestamp, then a JPEG")
             if len(picture) > MAX_PICTURE_BYTES:
-                raise WebProblem(413, f"a picture may have {MAX_PICTURE_BYTES} bytes at most")
+                raise WebProblem(413, f"the picture is too large; the limit is {MAX_PICTURE_BYTES} bytes")
             if not self._messages.take(""):
-                raise WebProblem(429, f"more than {MAX_MESSAGES_PER_SECOND:g} pictures a second; send fewer")
+                raise WebProblem(429, f"more than {MAX_MESSAGES_PER_SECOND:g} pictures per second; send fewer")
             self._num_dropped += self._newest is not None
             self._newest = picture
             self._has_picture.set()
 
     async def _work(self) -> None:
-        """Works on the newest picture, again and again, at the offered rate at most."""
+        """Process the newest picture, over and over, at most at the offered rate."""
         while True:
             await self._has_picture.wait()
             self._has_picture.clear()
@@ -125,15 +125,15 @@ class LiveViewer:
         (captured_ms,) = CLOCK.unpack_from(message)
         pts_seconds = self._to_seconds(captured_ms)
         try:
-            live = await self._stages.estimate(self._session_id, message[CLOCK.size :], pts_seconds=pts_seconds)
+            live = await self._backend.estimate(self._session_id, message[CLOCK.size :], pts_seconds=pts_seconds)
         except WebProblem as problem:
-            await self._excuse(problem, captured_ms)
+            await self._send_busy(problem, captured_ms)
             return
         self._busy_since = None
         try:
             track_ids = self._viewer.add(live.poses, pts_seconds=pts_seconds)
         except ValueError as exc:
-            raise WebProblem(400, "a picture's clock must be later than that of the one before") from exc
+            raise WebProblem(400, "a picture's timestamp must be later than the previous one") from exc
         await self._socket.send_json(
             {
                 "type": "pose",
@@ -148,8 +148,8 @@ class LiveViewer:
         )
         self._judge_if_due()
 
-    async def _excuse(self, problem: WebProblem, captured_ms: float) -> None:
-        """Says that this picture could not be worked on; raises the problem if that has gone on for too long."""
+    async def _send_busy(self, problem: WebProblem, captured_ms: float) -> None:
+        """Send `busy` for this picture; raise the problem if the backend has been busy for too long."""
         now = time.monotonic()
         self._busy_since = self._busy_since or now
         if problem.status != 503 or now - self._busy_since > BUSY_SECONDS:
@@ -158,9 +158,9 @@ class LiveViewer:
         await asyncio.sleep(BUSY_PAUSE_SECONDS)
 
     def _to_seconds(self, captured_ms: float) -> float:
-        """Since the viewer's first picture."""
+        """Return the seconds since the viewer's first picture."""
         if not math.isfinite(captured_ms) or abs(captured_ms) > 1e15:
-            raise WebProblem(400, "a picture's clock must be a finite number of milliseconds")
+            raise WebProblem(400, "a picture's timestamp must be a finite number of milliseconds")
         if self._clock_start is None:
             self._clock_start = captured_ms
         return (captured_ms - self._clock_start) / 1000
@@ -173,23 +173,23 @@ class LiveViewer:
             self._judging = asyncio.create_task(self._judge())
 
     async def _judge(self) -> None:
-        # The judge may be being replaced, and the viewer may have gone meanwhile: the next verdict is a second away.
+        # The replica may be down for the moment, or the viewer gone; the next tag is due in a second anyway.
         with suppress(WebProblem, WebSocketDisconnect, RuntimeError):
-            judged = await self._stages.judge(self._viewer.rows())
+            judged = await self._backend.judge(self._viewer.rows())
             if judged is not None and self._socket.application_state == WebSocketState.CONNECTED:
                 await self._socket.send_json({"type": "style", **judged})
 
 
 async def hang_up(socket: WebSocket, problem: WebProblem) -> None:
-    """Nothing; says why and closes the connection."""
-    with suppress(WebSocketDisconnect, RuntimeError):  # they may be gone already
+    """Send the problem and close the connection."""
+    with suppress(WebSocketDisconnect, RuntimeError):  # the viewer may be gone already
         await socket.send_json({**problem.body(), "type": "problem"})
         code = TRY_LATER if problem.status in (429, 503) else WRONG_DATA
         await socket.close(code, problem.detail[:120])
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> WebProblem:
-    """The first problem of a group, whatever groups it is in."""
+    """Return the first problem in a group, however deeply nested."""
     exc: BaseException = group
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
@@ -200,7 +200,7 @@ def _first(group: BaseExceptionGroup[Exception]) -> WebProblem:
 
 
 def _people(poses: Poses, track_ids: Int32Array) -> list[dict[str, Any]]:
-    """Everybody's keypoints as flat lists of x, y and score; what is not finite is left at score 0."""
+    """Return everybody's keypoints as flat lists of x, y and score; a point that is not finite has score 0."""
     finite = np.isfinite(poses.keypoints_xy).all(axis=2)
     xy = np.where(finite[..., None], poses.keypoints_xy, 0).round(1)
     scores = np.where(finite, poses.keypoint_scores, 0).clip(0, 1).round(2)

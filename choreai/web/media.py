@@ -1,4 +1,4 @@
-"""A stored video sent to a browser, whole or the range it asks for, wherever it is stored."""
+"""Send a stored video to a browser, whole or the requested byte range, wherever it is stored."""
 
 import mimetypes
 import re
@@ -16,12 +16,12 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 async def send_object(uri: str, range_header: str | None) -> Response:
-    """The video at `uri`, or its bytes in `range_header`. Raises WebProblem where there is no video to send."""
+    """Return the video at `uri`, or the bytes that `range_header` requests. Raises WebProblem if that is impossible."""
     media_type = mimetypes.guess_type(uri)[0] or "application/octet-stream"
     info = await run_in_threadpool(objects.stat_object, uri)
     if info is None or not media_type.startswith("video/"):
-        raise WebProblem(404, "the video itself is not there any more, or is no file that a browser could play")
-    start, stop = _range(range_header, info.size)
+        raise WebProblem(404, "the video file is gone, or is not a file that browsers can play")
+    start, stop = _parse_range(range_header, info.size)
     file = await run_in_threadpool(objects.open_object, uri)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(stop - start)}
     status = 200
@@ -31,20 +31,20 @@ async def send_object(uri: str, range_header: str | None) -> Response:
     return StreamingResponse(_chunks(file, start, stop), status, headers, media_type)
 
 
-def _range(header: str | None, size: int) -> tuple[int, int]:
-    """[start, stop) of what is asked for. Raises WebProblem for what is none of `size` bytes."""
+def _parse_range(header: str | None, size: int) -> tuple[int, int]:
+    """Return [start, stop) of the requested range. Raises WebProblem if it lies outside of `size` bytes."""
     if header is None:
         return 0, size
     match = _RANGE.fullmatch(header.strip())
     first, last = match.groups() if match else ("", "")
     if match is None or (not first and not last) or len(header) > 60:
-        raise WebProblem(416, "this range is not understood; ask for one, such as bytes=0-1023")
+        raise WebProblem(416, "this range cannot be parsed; request a single one, such as bytes=0-1023")
     if not first:
         start, stop = max(0, size - int(last)), size
     else:
         start, stop = int(first), min(size, int(last) + 1) if last else size
     if start >= stop:
-        raise WebProblem(416, "there is nothing in this range")
+        raise WebProblem(416, "this range is empty")
     return start, stop
 
 

@@ -1,7 +1,9 @@
-"""The pages and what they are made of: plain HTML, CSS and ES modules from one folder, read once."""
+"""The pages: one HTML template around the content of each, plain CSS and ES modules, all read once at start-up."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+import string
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
@@ -14,23 +16,38 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+NAVIGATION = {"/": "Live", "/catalog": "Catalog", "/api": "API"}
+"""The links at the top of every page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its content is `templates/NAME.html` and its script `static/NAME.js`."""
+
+    name: str
+    title: str
+    section: str = ""
+    """The link of `NAVIGATION` that it belongs to, if any."""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}.html"
+
+
 PAGES = {
-    "/": "live.html",
-    "/login": "login.html",
-    "/videos/{video_id}": "result.html",
-    "/catalog": "catalog.html",
-    "/catalog/{key}": "video.html",
-    "/api": "api.html",
+    "/": Page("live", "live", "/"),
+    "/login": Page("login", "sign in"),
+    "/videos/{video_id}": Page("result", "result"),
+    "/catalog": Page("catalog", "catalog", "/catalog"),
+    "/catalog/{key}": Page("video", "video", "/catalog"),
+    "/api": Page("api", "API", "/api"),
 }
+"""The pages by their paths."""
 
 
 def page_routes() -> APIRouter:
-    """A route for every page, and one for the files that pages ask for."""
-    contents = {
-        file.name: file.read_bytes()
-        for file in (files("choreai.web") / "static").iterdir()
-        if file.name.endswith(tuple(MEDIA_TYPES))
-    }
+    """Return a route for each page, and one for the files that pages load."""
+    contents = dict(_read_files())
     etags = {name: f'"{hashlib.sha256(content).hexdigest()[:16]}"' for name, content in contents.items()}
     routes = APIRouter(include_in_schema=False)
 
@@ -51,12 +68,35 @@ def page_routes() -> APIRouter:
     async def favicon(request: Request) -> Response:
         return send(request, "icon.svg")
 
-    for path, name in PAGES.items():
-        routes.add_api_route(path, _sender(send, name), methods=["GET"])
+    for path, page in PAGES.items():
+        routes.add_api_route(path, _make_handler(send, page.file_name), methods=["GET"])
     return routes
 
 
-def _sender(send: Callable[[Request, str], Response], name: str) -> Callable[[Request], Awaitable[Response]]:
+def _read_files() -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of every static file and every rendered page."""
+    for file in (files("choreai.web") / "static").iterdir():
+        if file.name.endswith(tuple(MEDIA_TYPES)):
+            yield file.name, file.read_bytes()
+    for page in PAGES.values():
+        yield page.file_name, render_page(page).encode()
+
+
+def render_page(page: Page) -> str:
+    """Return the HTML of a page: its content in the layout that all pages share."""
+    templates = files("choreai.web") / "templates"
+    layout = string.Template((templates / "layout.html").read_text(encoding="utf-8"))
+    content = (templates / page.file_name).read_text(encoding="utf-8")
+    navigation = "\n".join(_link(path, text, is_current=path == page.section) for path, text in NAVIGATION.items())
+    return layout.substitute(title=page.title, script=f"{page.name}.js", navigation=navigation, content=content)
+
+
+def _link(path: str, text: str, *, is_current: bool) -> str:
+    current = ' aria-current="page"' if is_current else ""
+    return f'    <a href="{path}"{current}>{text}</a>'
+
+
+def _make_handler(send: Callable[[Request, str], Response], name: str) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         return send(request, name)
 

@@ -1,7 +1,7 @@
-"""The poses of many viewers' camera pictures, one after the other, in one process.
+"""Estimate the poses in many viewers' camera pictures, one picture after the other, in one process.
 
-Each viewer has an estimator of their own, for estimators that look for people where they were in the frame before.
-An ordinary class: Ray Serve runs it in a replica, tests call it directly.
+Each viewer gets their own estimator, because some search for people where they were in the previous frame. An
+ordinary class: Ray Serve runs it in a replica, tests call it directly.
 """
 
 import io
@@ -20,7 +20,7 @@ from choreai.video.frame import Frame
 
 MAX_PICTURE_SIDE = 1920
 IDLE_SECONDS = 20.0
-"""Who has sent nothing for so long has gone, or has been moved to another replica."""
+"""A viewer who has sent nothing for this long has left, or has been moved to another replica."""
 
 
 @dataclass
@@ -38,11 +38,11 @@ class LivePoses:
     width: int
     height: int
     seconds: float
-    """What decoding and estimating took."""
+    """Time taken by decoding and estimating."""
 
 
 class PoseSessions:
-    """Estimators by viewer; `max_sessions` at most, the longest idle one goes first."""
+    """Estimators by viewer, at most `max_sessions`; the one idle for longest is dropped first."""
 
     def __init__(self, build_estimator: Callable[[], PoseEstimator], *, max_sessions: int) -> None:
         self._build, self._max = build_estimator, max_sessions
@@ -52,14 +52,14 @@ class PoseSessions:
         return len(self._sessions)
 
     def warm_up(self) -> None:
-        """Nothing; loads what the first viewer would otherwise wait for. Raises what building an estimator does."""
+        """Run an estimator once, so that the first viewer need not wait for it to load. Raises as building one does."""
         estimator = self._build()
         estimator.start_video()
         estimator.estimate([Frame(np.zeros((256, 256, 3), np.uint8), 0, 0.0)])
         _close(estimator)
 
     def estimate(self, session_id: str, picture: bytes, *, pts_seconds: float) -> LivePoses:
-        """The poses in a viewer's next picture, a JPEG. Raises MediaError if it is none."""
+        """Return the poses in a viewer's next picture, a JPEG. Raises MediaError if it cannot be decoded."""
         started = time.perf_counter()
         image = decode_picture(picture)
         session = self._session(session_id)
@@ -70,13 +70,13 @@ class PoseSessions:
         return LivePoses(poses, width, height, time.perf_counter() - started)
 
     def end(self, session_id: str) -> None:
-        """Forget a viewer; nothing if there is none of this id."""
+        """Drop a viewer's estimator, if there is one."""
         session = self._sessions.pop(session_id, None)
         if session is not None:
             _close(session.estimator)
 
     def end_idle(self) -> None:
-        """Forget everybody who has been away for `IDLE_SECONDS`."""
+        """Drop the estimators of viewers idle for `IDLE_SECONDS`."""
         now = time.monotonic()
         for session_id in [i for i, s in self._sessions.items() if now - s.used_at > IDLE_SECONDS]:
             self.end(session_id)
@@ -95,21 +95,21 @@ class PoseSessions:
 
 
 def decode_picture(picture: bytes) -> ImageArray:
-    """(H, W, 3) uint8 RGB of a JPEG. Raises MediaError if it is none, is cut short, or is too large.
+    """Return a JPEG as (H, W, 3) uint8 RGB. Raises MediaError if it is not a JPEG, is truncated or is too large.
 
-    Its size is read from its header before anything is decoded.
+    The size is read from the header before anything is decoded.
     """
     try:
         with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
             if max(image.size) > MAX_PICTURE_SIDE:
-                raise MediaError("picture", f"a picture's longer side may have {MAX_PICTURE_SIDE} pixels at most")
+                raise MediaError("picture", f"a picture's longer side may have at most {MAX_PICTURE_SIDE} pixels")
             return np.array(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
-        raise MediaError("picture", "this is not a whole JPEG picture") from exc
+        raise MediaError("picture", "this is not a complete JPEG") from exc
 
 
 def _close(estimator: PoseEstimator) -> None:
-    """Free what an estimator holds outside Python, if it holds anything there."""
+    """Free an estimator's native resources, if it has any."""
     close = getattr(estimator, "close", None)
     if close is not None:
         close()

@@ -1,4 +1,4 @@
-"""serve: the web application on Ray Serve, with its HTTP server in this process."""
+"""`choreai serve`: the web application on Ray Serve, with its HTTP server in this process."""
 
 import argparse
 import logging
@@ -24,7 +24,7 @@ MIN_TOKEN = 16
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until it is interrupted."""
+    """Serve until interrupted; return 0."""
     token = _token(arguments.host)
     if arguments.max_viewers is not None and arguments.max_viewers < 1:
         raise ConfigError(f"--max-viewers must be at least 1, got {arguments.max_viewers}")
@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, max_viewers: int | None) -> None:
-    """Until interrupted. `max_viewers` None: as many as the CPUs that are there now can serve."""
+    """Serve until interrupted. `max_viewers` None: as many as the CPUs available now can serve."""
     door = _bind(host, port)
-    # A viewer who leaves cancels what is under way for them; Ray would log each as an error that nobody handled.
+    # When a viewer leaves, their pending requests are cancelled; Ray would log each as an unhandled error.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     session = connect()
     import ray
@@ -68,40 +68,40 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, ma
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # the same for this process
     try:
-        stages = deploy(settings)
-        server = make_server(make_app(settings, stages, token=token))
+        backend = deploy(settings)
+        server = make_server(make_app(settings, backend, token=token))
         logger.info(
             "open http://%s:%d/ in a browser; Ctrl-C stops it", "localhost" if is_loopback(host) else host, port
         )
-        # uvicorn raises the signal that stopped it once more; both are the usual way to stop a server.
+        # uvicorn re-raises the signal that stopped it; Ctrl-C and SIGTERM are both normal ways to stop a server.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[door])
     finally:
-        if session.can_grow:  # a local Ray ends with this process, and the stages with it
+        if session.can_grow:  # a local Ray ends with this process, and the deployments with it
             serve.shutdown()
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """The address, taken before the slow work starts; nobody is answered yet. Raises ConfigError."""
+    """Return a socket bound to the address, before the slow start; it does not listen yet. Raises ConfigError."""
     door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host.strip("[]"), port))
     except (OSError, OverflowError) as exc:
         door.close()
-        raise ConfigError(f"cannot listen at {host} port {port} ({exc}); choose another --port or --host") from exc
+        raise ConfigError(f"cannot listen on {host} port {port} ({exc}); choose another --port or --host") from exc
     return door
 
 
 def _token(host: str) -> str | None:
-    """The token that requests must bring; None on this machine alone. Raises ConfigError."""
+    """Return the token that requests must carry; None if only this machine is served. Raises ConfigError."""
     token = os.environ.get(TOKEN_VARIABLE) or None
     if token is None and not is_loopback(host):
         raise ConfigError(
-            f"--host {host} can be reached from other machines, and that needs a token: set {TOKEN_VARIABLE}, for "
+            f"--host {host} can be reached from other machines, which requires a token: set {TOKEN_VARIABLE}, for "
             f"example to {secrets.token_urlsafe(24)}"
         )
     if token is not None and len(token) < MIN_TOKEN:
-        raise ConfigError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN} characters or more")
+        raise ConfigError(f"{TOKEN_VARIABLE} must have at least {MIN_TOKEN} characters")
     return token

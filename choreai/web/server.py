@@ -1,7 +1,7 @@
-"""The HTTP server in front of the application, with the patience and the limits that strangers call for.
+"""The HTTP server in front of the application, with the timeouts and limits that untrusted clients require.
 
-It is its own process beside Ray Serve's stages: Serve's proxy would hold a body in memory as fast as it comes, takes
-headers of any size, and waits for the rest of a request for ever.
+It runs in its own process next to Ray Serve's replicas: Serve's proxy would buffer whole bodies in memory, accept
+headers of any size, and wait forever for the rest of a request.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ MAX_CONNECTIONS = 256
 
 
 class ImpatientProtocol(H11Protocol):
-    """HTTP/1.1 whose request headers must be there in `HEADER_SECONDS`, or the connection ends."""
+    """HTTP/1.1 that closes a connection whose request headers are not complete within `HEADER_SECONDS`."""
 
     _patience: asyncio.TimerHandle | None = None
 
@@ -39,7 +39,7 @@ class ImpatientProtocol(H11Protocol):
         self._stop_watching()
 
     def _watch_headers(self) -> None:
-        """A clock runs from a request's first byte (or the connection) to the end of its headers."""
+        """Run a timer from a request's first byte (or the connection) to the end of its headers."""
         if self.conn.their_state is not h11.IDLE:
             self._stop_watching()
         elif self._patience is None:
@@ -51,7 +51,7 @@ class ImpatientProtocol(H11Protocol):
             self._patience = None
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP gets a problem document too."""
+        """Answer a malformed request with a problem document too."""
         body = json.dumps(WebProblem(400, "this is not a valid HTTP request, or its headers are too large").body())
         headers = [("content-type", MEDIA_TYPE), ("connection", "close")]
         for event in (
@@ -64,7 +64,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
-    """A server of `app`; `run` it on a socket that is bound."""
+    """Return a server for `app`; call its `run` with a bound socket."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -79,10 +79,10 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=5,
-            proxy_headers=False,  # an address that anybody could write is none to count by
+            proxy_headers=False,  # clients could forge the address that limits are counted by
             server_header=False,
             access_log=False,
             log_config=None,
-            log_level="error",  # strangers must not be able to fill the log
+            log_level="error",  # clients must not be able to fill the log
         )
     )

@@ -1,4 +1,4 @@
-"""What decides how the web application runs: settings of `choreai serve` and of a RayService alike."""
+"""Settings of the web application, for `choreai serve` and a RayService alike."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -7,44 +7,44 @@ from pathlib import Path
 from choreai.pose.settings import PoseSettings
 
 VIEWERS_PER_REPLICA = 4
-"""More, and each gets so few pictures a second that there is little to see."""
+"""With more, each viewer gets too few pictures per second to be of use."""
 
 
 @dataclass(frozen=True)
 class WebSettings:
-    """The settings of one web application. Limits are per client where they say so, a client being an address."""
+    """The settings of one web application. A client, in limits per client, is an IP address."""
 
     data_folder: str
-    """Uploads while they are worked on, results until they expire, and the catalog's stills; on the node of the HTTP
-    server."""
+    """Uploads while they are processed, results until they expire, and the catalog's stills; on the HTTP server's
+    node."""
     model: str = ""
-    """Folder of a style model; without one the pages show movement, but no style."""
+    """Folder of a style model; without one the pages show movement but no styles."""
     output: str = ""
-    """Folder or s3:// prefix of the jobs' tables, which the catalog pages show."""
+    """Folder or s3:// prefix of the jobs' tables, shown by the catalog pages."""
     pose: PoseSettings = field(default_factory=PoseSettings)
 
     live_frames_per_second: float = 10.0
-    """What a viewer is offered; who sends more has frames dropped."""
+    """Rate offered to viewers; pictures beyond it are dropped."""
     max_viewers: int = 8
     max_viewers_per_client: int = 4
 
     max_upload_bytes: int = 200 * 2**20
     max_upload_seconds: float = 180.0
-    """Of video; longer ones are the batch job's work."""
+    """Longest video; longer ones are for the batch job."""
     max_upload_pixels: int = 3840 * 2160
     max_uploads_per_client: int = 2
-    """At the same time, those being worked on included."""
+    """At the same time, including those being processed."""
     max_uploads: int = 6
-    """Of everybody, likewise."""
+    """The same, over all clients."""
     work_seconds: float = 600.0
-    """An upload that takes longer to process is given up."""
+    """Deadline for processing an upload."""
     keep_hours: float = 24.0
-    """How long a result can be seen."""
+    """How long a result is kept."""
     max_results: int = 200
-    """The oldest go first, whatever their age: disks are finite."""
+    """The oldest results beyond this number are deleted, whatever their age, to bound disk use."""
 
     requests_per_second: float = 30.0
-    """Of one client, over time; four seconds' worth at once."""
+    """Sustained rate per client, with bursts of four seconds' worth."""
 
     def __post_init__(self) -> None:
         if not self.data_folder:
@@ -60,11 +60,11 @@ class WebSettings:
 
     @property
     def max_pose_replicas(self) -> int:
-        """The most processes that estimate poses of viewers; one takes about a core."""
+        """Maximum number of pose replicas; each uses about one core."""
         return -(-self.max_viewers // VIEWERS_PER_REPLICA)
 
     @property
-    def clips_folder(self) -> Path:
+    def uploads_folder(self) -> Path:
         return Path(self.data_folder, "clips")
 
     @property
@@ -73,7 +73,7 @@ class WebSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server bound to `host`, a name or an address."""
+    """Return whether a server bound to `host`, a name or an address, is reachable from this machine only."""
     if host == "localhost":
         return True
     try:

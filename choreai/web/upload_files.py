@@ -1,7 +1,7 @@
-"""The files of one uploaded clip, in a folder of its own.
+"""The files of one upload, in a folder of its own.
 
-`status.json` says how far it is: who finds it "done" finds all others. The upload itself is `upload`, gone as soon as
-the work ends, well or badly.
+`status.json` holds its progress: once that is "done", all result files are complete. The uploaded video itself is
+`upload`, which is deleted as soon as processing ends, successfully or not.
 """
 
 import json
@@ -19,11 +19,11 @@ RESULT_NAMES = {
     "movement.png": "image/png",
     "movement.svg": "image/svg+xml",
 }
-"""What is there to be fetched once a clip is done, and its media types; without people no movement."""
+"""The files that can be downloaded once an upload is done, and their media types; no movement files without people."""
 
 
 def write_status(folder: Path, *, state: str, name: str, progress: float = 0.0, detail: str | None = None) -> None:
-    """Nothing; replaces the clip's status, which a reader sees whole or not at all."""
+    """Replace the upload's status atomically."""
     status = {"state": state, "name": name, "progress": progress, "detail": detail}
     with write_atomically(folder / STATUS_NAME) as temporary:
         temporary.write_text(json.dumps(status, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""One uploaded clip, from file to result: poses, tag, annotated video and tables, by the batch job's code."""
+"""Process one upload, from file to result: poses, tag, annotated video and tables, by the batch job's code."""
 
 import json
 import os
@@ -26,27 +26,27 @@ from choreai.web.judging import tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
 POSE_SHARE = 0.6
-"""Of the work, about: the rest is drawing and encoding."""
+"""Pose estimation's approximate share of the work; the rest is drawing and encoding."""
 
 
 @dataclass(frozen=True)
-class ClipLimits:
-    """What a clip may be; one that is more raises MediaError, with the limit in its reason."""
+class UploadLimits:
+    """Limits on an uploaded video; one that exceeds them raises MediaError, with the limit in its reason."""
 
     max_seconds: float
     max_pixels: int
     work_seconds: float
 
     def check(self, info: VideoInfo, name: str) -> None:
-        """Nothing; what the container claims is not too much."""
+        """Raise MediaError if the size or duration that the container claims exceeds a limit."""
         if info.width * info.height > self.max_pixels:
             raise MediaError(name, f"{info.width} x {info.height} is too large; the limit is {self.max_pixels} pixels")
         if info.duration_seconds is not None and info.duration_seconds > self.max_seconds:
             raise MediaError(name, f"{info.duration_seconds:.0f} s is too long; the limit is {self.max_seconds:g} s")
 
 
-class ClipWorker:
-    """Processes clips one after the other; holds the estimator and the model in between."""
+class UploadWorker:
+    """Processes uploads one after the other; holds the estimator and the model in between."""
 
     def __init__(
         self,
@@ -55,14 +55,16 @@ class ClipWorker:
         *,
         frames_per_second: float,
         pose_fingerprint: str,
-        limits: ClipLimits,
+        limits: UploadLimits,
     ) -> None:
         self._estimator, self._model, self._limits = estimator, model, limits
         self._frames_per_second, self._fingerprint = frames_per_second, pose_fingerprint
 
     def process(self, folder: Path, name: str) -> None:
-        """Nothing; leaves the result of the clip in `folder`, whose name is its id. Raises MediaError if there can be
-        none, named `name` and never by its path."""
+        """Write the result of the upload to `folder`, whose name is the upload's id.
+
+        Raises MediaError, with `name` and never the path in it, if the video cannot be processed.
+        """
         deadline = time.monotonic() + self._limits.work_seconds
         table, info = self._estimate_poses(folder, name, deadline)
         rows = sequence_of(table)
@@ -95,7 +97,7 @@ class ClipWorker:
         (folder / "tag.json").write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
     def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo]:
-        """The clip's keypoint table, on the batch job's sampling grid, and what kind of video it is."""
+        """Return the keypoint table, sampled as the batch job does, and the properties of the video."""
         rows = VideoRows(folder, video_id=folder.name, content_id="upload")
         rate = self._frames_per_second
         with (
@@ -129,7 +131,7 @@ class ClipWorker:
 
 
 class _Progress:
-    """Writes down how far the poses are, once a second at most."""
+    """Writes the progress of pose estimation to the status file, at most once a second."""
 
     def __init__(self, folder: Path, name: str, duration_seconds: float, clock: Callable[[], float] = time.monotonic):
         self._folder, self._name, self._duration, self._clock = folder, name, duration_seconds, clock

@@ -1,4 +1,4 @@
-"""Uploads: received onto disk within limits, worked on elsewhere, seen as results until they expire."""
+"""The folder of uploads: receives them within limits, and serves their results until they expire."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPES = ("video/", "application/octet-stream", "application/mp4", "application/ogg", "application/mxf")
 CHUNK_SECONDS = 20.0
-"""The longest pause between two pieces of an upload."""
+"""The longest pause between two chunks of an upload."""
 MIN_BYTES_PER_SECOND = 20_000
 GRACE_SECONDS = 30.0
 MAX_NAME = 80
@@ -32,40 +32,40 @@ _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 @dataclass(frozen=True)
-class ClipStatus:
-    """How far an upload is."""
+class UploadStatus:
+    """The progress of an upload."""
 
     video_id: str
     state: str
     """"waiting", "working", "done" or "failed"."""
     name: str
-    """As whoever uploaded it called it."""
+    """The uploaded file's own name."""
     progress: float
     """From 0 to 1."""
     detail: str | None
-    """Why it failed."""
+    """The reason, if it failed."""
     expires_at: float
     """Seconds since 1970."""
     result: dict[str, Any] | None
-    """Once done: the contents of `tag.json`."""
+    """The contents of `tag.json`, once done."""
 
 
-class Clips:
+class UploadFolder:
     """The folder of uploads and results."""
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
-        self._root = settings.clips_folder
+        self._root = settings.uploads_folder
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def folder(self, video_id: str) -> Path:
-        """Of an upload that is there. Raises WebProblem otherwise."""
+        """Return the folder of an upload. Raises WebProblem if there is no such upload."""
         if _ID.fullmatch(video_id) is None or not (self._root / video_id / STATUS_NAME).is_file():
-            raise WebProblem(404, "there is no result of this id; results are kept for a limited time only")
+            raise WebProblem(404, "there is no result with this id; results are kept for a limited time only")
         return self._root / video_id
 
-    def status(self, video_id: str) -> ClipStatus:
-        """Raises WebProblem if there is no such upload."""
+    def status(self, video_id: str) -> UploadStatus:
+        """Return the progress of an upload. Raises WebProblem if there is no such upload."""
         folder = self.folder(video_id)
         try:
             status = json.loads((folder / STATUS_NAME).read_text())
@@ -73,18 +73,20 @@ class Clips:
             expires_at = (folder / STATUS_NAME).stat().st_mtime + self._settings.keep_hours * 3600
         except FileNotFoundError as exc:  # swept away meanwhile
             raise WebProblem(404, "this result has expired") from exc
-        return ClipStatus(video_id=video_id, expires_at=expires_at, result=result, **status)
+        return UploadStatus(video_id=video_id, expires_at=expires_at, result=result, **status)
 
     def result_file(self, video_id: str, name: str) -> Path:
-        """One of `RESULT_NAMES`. Raises WebProblem if it is not there."""
+        """Return the path of one of `RESULT_NAMES`. Raises WebProblem if it does not exist."""
         path = self.folder(video_id) / name
         if name not in RESULT_NAMES or not path.is_file():
             raise WebProblem(404, "this result has no such file")
         return path
 
     async def receive(self, request: Request, name: str) -> str:
-        """The id of an upload, the request's body, written to disk. Raises WebProblem where a limit is overstepped, and
-        ClientDisconnect; nothing is left behind then."""
+        """Write the request's body to disk and return the new upload's id.
+
+        Raises WebProblem if it exceeds a limit, and ClientDisconnect; neither leaves anything on disk.
+        """
         _check_media_type(request)
         length = _declared_length(request, limit=self._settings.max_upload_bytes)
         video_id = secrets.token_urlsafe(16)
@@ -102,18 +104,18 @@ class Clips:
         deadline = time.monotonic() + GRACE_SECONDS + length / MIN_BYTES_PER_SECOND
         num_bytes = 0
         with path.open("xb") as file:
-            async for chunk in _patient(request.stream()):
+            async for chunk in _with_timeout(request.stream()):
                 num_bytes += len(chunk)
                 if num_bytes > self._settings.max_upload_bytes:
-                    raise _too_large(self._settings.max_upload_bytes)
+                    raise _size_error(self._settings.max_upload_bytes)
                 if time.monotonic() > deadline:
-                    raise WebProblem(408, "the upload came too slowly")
+                    raise WebProblem(408, "the upload was too slow")
                 await run_in_threadpool(file.write, chunk)
         if not num_bytes:
             raise WebProblem(400, "the upload is empty; send the video's bytes as the body")
 
     def finish(self, video_id: str, *, failed: str | None) -> None:
-        """Nothing; the work has ended, and the upload goes."""
+        """Record that processing has ended, and delete the uploaded video; `failed` is the reason if it failed."""
         folder = self._root / video_id
         (folder / UPLOAD_NAME).unlink(missing_ok=True)
         for leftover in [*folder.glob("rows-*.arrow"), *folder.glob(".choreai-*.tmp")]:
@@ -127,14 +129,14 @@ class Clips:
             write_status(folder, state="failed", name=name, detail=failed)
 
     def sweep(self, *, working: frozenset[str] = frozenset()) -> int:
-        """How many were removed: expired, too many, or left unfinished by a server that was killed."""
+        """Delete results that are expired, too many, or left unfinished by a killed server; return how many."""
         found = sorted(((_age(folder), folder) for folder in self._root.iterdir()), reverse=True)
         too_many = len(found) - self._settings.max_results
         gone = 0
         for number, (age, folder) in enumerate(found):
             if folder.name in working:
                 continue
-            # An upload is given `CHUNK_SECONDS` between two chunks, each of which touches its file.
+            # Every chunk touches the file, and at most `CHUNK_SECONDS` pass between two chunks.
             unfinished = (folder / UPLOAD_NAME).exists() or not (folder / STATUS_NAME).exists()
             if age > self._settings.keep_hours * 3600 or number < too_many or (unfinished and age > 2 * CHUNK_SECONDS):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -143,49 +145,49 @@ class Clips:
 
 
 def clean_name(name: str) -> str:
-    """A file's name as it may be shown: no path, no control characters, not long."""
+    """Return a file name that is safe to show: no path, no control characters, at most `MAX_NAME` characters."""
     last = re.split(r"[/\\]", name)[-1]
     printable = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip()
     return printable[:MAX_NAME] or "video"
 
 
-async def _patient(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks. Raises WebProblem if one takes too long, ClientDisconnect if they end early."""
+async def _with_timeout(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the same chunks. Raises WebProblem if one takes too long, ClientDisconnect if they end early."""
     while True:
         try:
             yield await asyncio.wait_for(anext(chunks), CHUNK_SECONDS)
         except StopAsyncIteration:
             return
         except TimeoutError as exc:
-            raise WebProblem(408, f"nothing came for {CHUNK_SECONDS:g} seconds") from exc
+            raise WebProblem(408, f"no data arrived for {CHUNK_SECONDS:g} seconds") from exc
 
 
 def _check_media_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not media_type.startswith(MEDIA_TYPES):
-        raise WebProblem(415, "send the video's bytes as the body, with its type, such as Content-Type: video/mp4")
+        raise WebProblem(415, "send the video as the request body, with its type, such as Content-Type: video/mp4")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise WebProblem(415, "send the video as it is; a compressed body is not unpacked")
+        raise WebProblem(415, "send the video uncompressed; Content-Encoding is not supported")
 
 
 def _declared_length(request: Request, *, limit: int) -> int:
     try:
         length = int(request.headers["content-length"])
     except (KeyError, ValueError) as exc:
-        raise WebProblem(411, "say how long the upload is: Content-Length is missing") from exc
+        raise WebProblem(411, "Content-Length is missing; send the upload's size in bytes") from exc
     if length > limit:
-        raise _too_large(limit)
+        raise _size_error(limit)
     return length
 
 
-def _too_large(limit: int) -> WebProblem:
+def _size_error(limit: int) -> WebProblem:
     return WebProblem(413, f"the upload is larger than {limit // 2**20} MiB, which is the limit")
 
 
 def _age(folder: Path) -> float:
-    """Seconds since anything in it changed."""
+    """Return the seconds since anything in the folder changed."""
     times = [folder.stat().st_mtime, *(path.stat().st_mtime for path in folder.iterdir())] if folder.is_dir() else [0.0]
     return time.time() - max(times)
 
 
-__all__ = ["MEDIA_TYPES", "ClientDisconnect", "ClipStatus", "Clips", "clean_name"]
+__all__ = ["MEDIA_TYPES", "ClientDisconnect", "UploadFolder", "UploadStatus", "clean_name"]

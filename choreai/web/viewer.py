@@ -1,4 +1,4 @@
-"""What the server remembers of one viewer: who is who, and their last seconds of movement."""
+"""What the server remembers about one live viewer: the tracker, and the last seconds of movement."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
 
 HORIZON_SECONDS = 10.0
-"""As long as the context in which a style model sees a window: what is judged is the last ten seconds."""
+"""The last ten seconds are classified, which is as long as the context a style model sees around a window."""
 MAX_ROWS = 2_000
-"""Ten seconds of six people at 30 pictures a second; beyond that the oldest go."""
+"""Ten seconds of six people at 30 pictures per second; older rows beyond that are dropped."""
 RATE_SECONDS = 3.0
 
 
@@ -39,9 +39,9 @@ class Viewer:
         self._num_frames = self._num_rows = 0
 
     def add(self, poses: Poses, *, pts_seconds: float) -> Int32Array:
-        """(P,) the track id of everybody in the viewer's next picture.
+        """Add the viewer's next picture; return the (P,) track ids of the people in it.
 
-        Raises ValueError if time does not go forward.
+        Raises ValueError if its time is not later than the previous picture's.
         """
         if self._seen and not pts_seconds > self._seen[-1].pts_seconds:
             raise ValueError(f"pictures must come in order: {pts_seconds} s after {self._seen[-1].pts_seconds} s")
@@ -56,11 +56,13 @@ class Viewer:
         return track_ids
 
     def rows(self) -> KeypointSequence:
-        """What was seen of the last seconds, as a keypoint table would hold it; time counts from the first of them, for
-        a table's float32 would lose milliseconds within hours."""
+        """Return the last seconds as a keypoint table would hold them.
+
+        Time counts from the first of them, because a table's float32 would lose milliseconds within hours.
+        """
         start = self._seen[0].pts_seconds if self._seen else 0.0
         counts = [len(seen.track_ids) for seen in self._seen]
-        track_id = _joined([seen.track_ids for seen in self._seen], (), np.int32)
+        track_id = _concat([seen.track_ids for seen in self._seen], (), np.int32)
         frame_index = np.repeat(np.array([seen.frame_index for seen in self._seen], np.int32), counts)
         order = np.lexsort((frame_index, track_id))
         xyz = [seen.poses.keypoints_xyz for seen in self._seen]
@@ -69,23 +71,23 @@ class Viewer:
             frame_index=frame_index[order],
             pts_seconds=np.repeat(np.array([s.pts_seconds - start for s in self._seen], np.float32), counts)[order],
             track_id=track_id[order],
-            keypoints_xy=_joined([s.poses.keypoints_xy for s in self._seen], (NUM_KEYPOINTS, 2), np.float32)[order],
-            keypoint_scores=_joined([s.poses.keypoint_scores for s in self._seen], (NUM_KEYPOINTS,), np.float32)[order],
-            keypoints_xyz=_joined(known, (NUM_KEYPOINTS, 3), np.float32)[order] if len(known) == len(xyz) else None,
+            keypoints_xy=_concat([s.poses.keypoints_xy for s in self._seen], (NUM_KEYPOINTS, 2), np.float32)[order],
+            keypoint_scores=_concat([s.poses.keypoint_scores for s in self._seen], (NUM_KEYPOINTS,), np.float32)[order],
+            keypoints_xyz=_concat(known, (NUM_KEYPOINTS, 3), np.float32)[order] if len(known) == len(xyz) else None,
         )
 
     @property
     def seconds_seen(self) -> float:
-        """How long a stretch is remembered."""
+        """The length of what is remembered, in seconds."""
         return self._seen[-1].pts_seconds - self._seen[0].pts_seconds if self._seen else 0.0
 
     @property
     def frames_per_second(self) -> float:
-        """The rate of the pictures of the last `RATE_SECONDS` that were worked on."""
+        """The rate at which pictures were processed in the last `RATE_SECONDS`."""
         recent = [s.pts_seconds for s in self._seen if s.pts_seconds > self._seen[-1].pts_seconds - RATE_SECONDS]
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
 
 
-def _joined(arrays: Sequence[npt.NDArray[Any]], shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """One after the other, even if there is none."""
+def _concat(arrays: Sequence[npt.NDArray[Any]], shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Concatenate the arrays, of which there may be none."""
     return np.concatenate([np.zeros((0, *shape), dtype), *arrays])

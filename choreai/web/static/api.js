@@ -1,4 +1,4 @@
-// The API as its OpenAPI document describes it.
+// Lists the API's routes from its OpenAPI document.
 import { ask, byId, make } from "./page.js";
 
 const document_ = await ask("/v1/openapi.json");
@@ -10,7 +10,7 @@ byId("paths").replaceChildren(...Object.entries(document_.paths).flatMap(([path,
     ...parameters.filter((p) => p.in === "query").map((p) => make("p", { class: "small quiet" },
       make("code", { text: p.name }), ...withCode(p.description ? `: ${p.description}` : "")))))));
 
-/** Text whose `quoted` parts are code. */
+/** Split a text so that its `quoted` parts become code elements. */
 function withCode(text) {
   return text.split("`").map((part, i) => (i % 2 ? make("code", { text: part }) : part));
 }

@@ -1,4 +1,4 @@
-// The catalog as cards: filters become one search expression, which the address keeps.
+// The catalog as cards. The filters become one search expression and are kept in the page's URL.
 import { styleColor } from "./colors.js";
 import { ask, byId, make, percent, showProblem } from "./page.js";
 
@@ -30,7 +30,7 @@ function show() {
   load(0);
 }
 
-/** In the words of `choreai search`. */
+/** Combine the filters into one expression of `choreai search`. */
 function expression() {
   const fields = Object.fromEntries(new FormData(form));
   const parts = [];

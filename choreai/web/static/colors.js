@@ -1,4 +1,4 @@
-// Colours of styles and tracks. Styles keep theirs by their place in the model's list.
+// Colours of styles and tracks. A style's colour follows from its position in the model's list.
 
 // Okabe and Ito's palette (2008), made for colour-blind eyes, ordered so that neighbours differ most.
 const STYLES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f6bb3", "#b8a800"];
@@ -18,7 +18,7 @@ export function inkOn(color) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
 }
 
-/** As the annotated videos have it: the golden ratio around the colour wheel, green first. */
+/** The same colours as in annotated videos: golden-ratio steps around the colour wheel, starting at green. */
 export function trackColor(trackId) {
   return `hsl(${((0.4 + trackId * 0.618034) % 1) * 360} 100% 57%)`;
 }

@@ -1,4 +1,4 @@
-// The live page: a camera or a file, the skeleton over it, and what the server says of the movement.
+// The live page: a camera or a video file, the skeletons over it, and the predicted style.
 import { byId, showProblem, signIn } from "./page.js";
 import { drawPeople } from "./skeleton.js";
 import { LiveStream } from "./stream.js";
@@ -11,7 +11,7 @@ const overlay = byId("overlay");
 const timeline = new Timeline(byId("timeline"));
 let stream = null;
 let styles = [];
-let said = "";
+let announced = "";
 
 gaugeList(byId("gauges"), null);
 wireUpload();
@@ -29,7 +29,7 @@ async function startCamera() {
     });
   } catch (error) {
     showProblem(byId("problem"), new Error(error.name === "NotAllowedError"
-      ? "the browser may not use the camera; allow it in the address bar, or play a video file"
+      ? "the browser is not allowed to use the camera; allow it in the address bar, or play a video file"
       : "no camera was found; play a video file instead"));
     return;
   }
@@ -101,7 +101,7 @@ function pose(message) {
 }
 
 function busy() {
-  byId("signal").textContent = "the server is busy, one moment";
+  byId("signal").textContent = "the server is busy, please wait";
 }
 
 function showSignal(message) {
@@ -114,7 +114,7 @@ function showSignal(message) {
   if (now - (signal.shownAt ?? 0) < 1000) return;
   signal.shownAt = now;
   const people = message.people.length ? "" : "; nobody in view";
-  signal.textContent = `${message.frames_per_second.toFixed(1)} pictures a second, ${delay.median.toFixed(0)} ms behind${people}`;
+  signal.textContent = `${message.frames_per_second.toFixed(1)} pictures per second, ${delay.median.toFixed(0)} ms delay${people}`;
 }
 
 function style(tag) {
@@ -127,10 +127,10 @@ function style(tag) {
   reasonList(byId("why"), tag);
   gaugeList(byId("gauges"), tag.kinematics);
   timeline.add(tag.distribution);
-  if (verdict.text !== said) {
-    said = verdict.text;
-    byId("announce").textContent = `Style: ${said}`;
-    byId("timeline").setAttribute("aria-label", `Style probabilities over the last minute; now ${said}`);
+  if (verdict.text !== announced) {
+    announced = verdict.text;
+    byId("announce").textContent = `Style: ${announced}`;
+    byId("timeline").setAttribute("aria-label", `Style probabilities over the last minute; now ${announced}`);
   }
 }
 

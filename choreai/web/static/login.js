@@ -1,4 +1,4 @@
-// Gives the server's token for a cookie, then goes on to where one was.
+// Exchanges the server's token for a session cookie, then returns to the page that asked for it.
 import { ask, byId, showProblem } from "./page.js";
 
 byId("form").addEventListener("submit", async (event) => {

@@ -1,4 +1,4 @@
-// What every page needs: elements by id, elements from nothing, and requests whose errors can be shown.
+// Helpers of every page: find and create elements, make requests, and show their errors.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -13,7 +13,7 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A problem document of the server, or what stands in for one. */
+/** A problem document from the server, or a substitute for one. */
 export class Problem extends Error {
   constructor({ title, status, detail }) {
     super(detail || title);
@@ -27,7 +27,7 @@ export async function ask(url, options = {}) {
   try {
     response = await fetch(url, { credentials: "same-origin", ...options });
   } catch {
-    throw new Problem({ title: "No connection", status: 0, detail: "The server does not answer. Is it still running?" });
+    throw new Problem({ title: "No connection", status: 0, detail: "The server does not respond. Is it still running?" });
   }
   if (response.status === 401 && location.pathname !== "/login") signIn();
   if (!response.ok) throw new Problem(await problemOf(response));

@@ -1,11 +1,11 @@
-// The result of an upload: waits for it, then shows the annotated video, the tag and what can be downloaded.
+// The result of an upload: waits for it, then shows the annotated video, the tag and the downloads.
 import { ask, byId, clock, make, percent, showProblem } from "./page.js";
 import { segmentBars } from "./segments.js";
 import { showTag } from "./tag.js";
 
 const WAIT_MS = 700;
 const id = location.pathname.split("/").pop();
-const STATES = { waiting: "Waiting for its turn", working: "Looking at the movement" };
+const STATES = { waiting: "Waiting in the queue", working: "Processing" };
 
 follow();
 
@@ -35,7 +35,7 @@ function show(clip) {
   byId("about").textContent = `${duration === null ? "" : `${clock(duration)}, `}${width} × ${height}; kept until ${until}`;
   const file = (name) => `/v1/videos/${clip.video_id}/${name}`;
   const video = byId("video");
-  video.addEventListener("loadedmetadata", () => { // with the time bar under it, higher than the upload was
+  video.addEventListener("loadedmetadata", () => { // higher than the uploaded video, because of the time bar below it
     byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
   });
   video.src = file("annotated.mp4");

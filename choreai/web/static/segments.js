@@ -1,4 +1,4 @@
-// The time bar: what the dancers do when, as buttons that jump there, and a needle at the time shown.
+// The time bar: each dancer's segments as buttons that seek to them, and a needle at the current time.
 import { inkOn, styleColor } from "./colors.js";
 import { clock, make, percent } from "./page.js";
 

@@ -1,5 +1,5 @@
-// Draws people on a canvas that lies over the picture, one pass a frame: dark outline, then the track's colour,
-// paler on the person's right side.
+// Draws skeletons on a canvas over the picture: a dark outline, then the track's colour, paler on the person's right
+// side.
 import { trackColor } from "./colors.js";
 
 const EDGES = [[0, 1], [0, 2], [1, 3], [2, 4], [5, 6], [5, 11], [6, 12], [11, 12], [5, 7], [7, 9], [6, 8], [8, 10],

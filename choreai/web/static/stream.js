@@ -1,5 +1,5 @@
-// One viewer's connection: pictures of a playing <video> go out, skeletons and styles come in. The next picture is
-// taken when the last one has been answered, and it is the newest there is: delay cannot grow.
+// One viewer's connection: sends pictures of a playing <video>, receives skeletons and styles. The next picture is
+// taken only after the reply to the last one, and is the newest available, so that the delay cannot grow.
 
 const MAX_SIDE = 640;
 const JPEG_QUALITY = 0.8;
@@ -32,7 +32,7 @@ export class LiveStream {
     this.socket.close();
   }
 
-  /** The median and the 95th percentile of the last delays from picture to drawn skeleton, in milliseconds. */
+  /** Return the median and 95th percentile of the latest delays from picture to drawn skeleton, in milliseconds. */
   delay() {
     const sorted = [...this.delays].sort((a, b) => a - b);
     const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
@@ -47,7 +47,7 @@ export class LiveStream {
   offer(now, frame) {
     if (this.isClosed) return;
     this.video.requestVideoFrameCallback((next, details) => this.offer(next, details));
-    // A camera's picture says when it was taken; a file's is new when it is shown.
+    // A camera's picture carries its capture time; a file's counts from when it is shown.
     const capturedMs = Math.min(frame.captureTime ?? now, now);
     const isDue = now >= this.dueAt - 5;
     if (this.waiting || !isDue || this.socket.readyState !== WebSocket.OPEN || capturedMs <= this.lastCapture) return;
@@ -83,7 +83,7 @@ export class LiveStream {
   closed(event) {
     if (this.isClosed) return;
     this.isClosed = true;
-    if (!this.isRefused) this.on.problem({ detail: event.reason || "the connection to the server is lost" });
+    if (!this.isRefused) this.on.problem({ detail: event.reason || "the connection to the server was lost" });
     this.on.closed();
   }
 }

@@ -1,18 +1,18 @@
-// A tag in pictures and words: verdict, scores, reasons, gauges. Live page, results and catalog share it.
+// Shows a tag: style, scores, reasons, gauges. Shared by the live page, results and catalog.
 import { styleColor } from "./colors.js";
 import { make, percent, sentence } from "./page.js";
 
 export function verdictOf(tag) {
-  if (!tag) return { text: "–", isUnsure: true, detail: "Nobody was in view for long enough." };
-  if (tag.style === null) return { text: "no style model", isUnsure: true, detail: "Movement is measured all the same." };
+  if (!tag) return { text: "–", isUnsure: true, detail: "No one was in view for long enough." };
+  if (tag.style === null) return { text: "no style model", isUnsure: true, detail: "Movement is measured nevertheless." };
   if (tag.corrected_by) {
-    const detail = `${tag.corrected_by} said so; the model said ${tag.best_style}, sure to ${percent(tag.score)}.`;
+    const detail = `Corrected by ${tag.corrected_by}; the model predicted ${tag.best_style} (${percent(tag.score)}).`;
     return { text: tag.style, isUnsure: tag.unknown, detail };
   }
   if (tag.unknown) {
-    return { text: "unknown", isUnsure: true, detail: sentence(`most like ${tag.best_style}, but ${tag.reason}`) };
+    return { text: "unknown", isUnsure: true, detail: sentence(`closest to ${tag.best_style}, but ${tag.reason}`) };
   }
-  return { text: tag.style, isUnsure: false, detail: `Sure to ${percent(tag.score)}.` };
+  return { text: tag.style, isUnsure: false, detail: `Score ${percent(tag.score)}.` };
 }
 
 export function scoreList(list, distribution, styles) {
@@ -28,15 +28,15 @@ export function scoreList(list, distribution, styles) {
 
 export function reasonList(list, tag) {
   const sentences = tag?.reasons?.map((reason) => reason.sentence) ?? [];
-  const none = tag?.style === null ? "Reasons come with a style model." : "Nothing stands out.";
+  const none = tag?.style === null ? "Reasons require a style model." : "Nothing stands out.";
   list.replaceChildren(...(sentences.length
     ? sentences.map((text) => make("li", { text: sentence(text) }))
     : [make("li", { class: "quiet", text: none })]));
 }
 
-// The ends of the scales lie about where real dance clips do.
+// The ends of the scales are roughly the extremes of real dance clips.
 const GAUGES = [
-  { name: "Tempo", unit: "beats a minute", low: 80, high: 160, digits: 0,
+  { name: "Tempo", unit: "beats per minute", low: 80, high: 160, digits: 0,
     value: (k) => (k.beat_strength >= 0.15 ? k.beats_per_minute : null), none: "no clear beat" },
   { name: "Amplitude", unit: "torso lengths", low: 0, high: 4, digits: 1,
     value: (k) => mean(k.left_hand_range, k.right_hand_range), none: "hands not seen" },
@@ -67,9 +67,9 @@ export function legend(list, styles) {
   }));
 }
 
-/** The cards of a tag: style, why, movement. */
+/** Fill `element` with the cards of a tag: style, why, movement. */
 export function showTag(element, tag, whyNot) {
-  const verdict = tag ? verdictOf(tag) : { text: "no tag", isUnsure: true, detail: sentence(whyNot ?? "nothing to judge") };
+  const verdict = tag ? verdictOf(tag) : { text: "no tag", isUnsure: true, detail: sentence(whyNot ?? "no movement to classify") };
   const [scores, why, gauges] = [make("ul", { class: "scores" }), make("ul", { class: "why" }), make("dl", { class: "gauges" })];
   const styles = tag?.distribution.map((entry) => entry.style) ?? [];
   scoreList(scores, tag?.distribution ?? [], styles);

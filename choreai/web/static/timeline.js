@@ -1,4 +1,4 @@
-// Style probabilities of the last minute as stacked areas that move to the left.
+// Draws the style probabilities of the last minute as stacked areas that move to the left.
 import { styleColor } from "./colors.js";
 
 const SECONDS = 60;

@@ -1,4 +1,4 @@
-// Uploading one video, by button or by dropping it, with progress; then to the page of its result.
+// Uploads one video, chosen by button or dropped, shows the progress, then opens the page of its result.
 import { Problem, byId, percent, showProblem, signIn } from "./page.js";
 
 export function wireUpload() {
@@ -26,7 +26,7 @@ function upload(file) {
   byId("upload-problem").hidden = true;
   byId("upload-progress").hidden = false;
   byId("upload-name").textContent = file.name;
-  const request = new XMLHttpRequest(); // fetch tells nothing of an upload's progress
+  const request = new XMLHttpRequest(); // fetch does not report upload progress
   request.open("POST", `/v1/classify?name=${encodeURIComponent(file.name)}`);
   request.setRequestHeader("Content-Type", file.type.startsWith("video/") ? file.type : "application/octet-stream");
   request.upload.onprogress = ({ loaded, total }) => {
@@ -38,7 +38,7 @@ function upload(file) {
     else if (request.status === 401) signIn();
     else failed(problemOf(request));
   };
-  request.onerror = () => failed(new Problem({ detail: "the connection broke off; the file may be too large" }));
+  request.onerror = () => failed(new Problem({ detail: "the connection was interrupted; the file may be too large" }));
   request.send(file);
 }
 
@@ -51,6 +51,6 @@ function problemOf(request) {
   try {
     return new Problem(JSON.parse(request.responseText));
   } catch {
-    return new Problem({ detail: `the server answered ${request.status}` });
+    return new Problem({ detail: `the server responded with status ${request.status}` });
   }
 }

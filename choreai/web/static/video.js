@@ -1,10 +1,10 @@
-// One video of the catalog: played with its skeletons and segments, why it has its tag, and a way to correct it.
+// One video of the catalog: playback with skeletons and segments, the reasons for its tag, and a form to correct it.
 import { ask, byId, clock, make, showProblem } from "./page.js";
 import { segmentBars } from "./segments.js";
 import { drawPeople } from "./skeleton.js";
 import { showTag } from "./tag.js";
 
-const MAX_GAP_SECONDS = 0.5; // as in annotated videos: no skeleton is made up over a longer absence
+const MAX_GAP_SECONDS = 0.5; // as in annotated videos: skeletons are not interpolated over longer gaps
 const key = location.pathname.split("/").pop();
 const url = `/v1/catalog/${encodeURIComponent(key)}`;
 const video = byId("video");
@@ -34,7 +34,7 @@ function show(found) {
     byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
   });
   video.addEventListener("error", () => {
-    byId("unplayable").textContent = "This browser cannot play the video, or it is not there any more.";
+    byId("unplayable").textContent = "This browser cannot play the video, or the file is gone.";
     byId("unplayable").hidden = false;
   });
   video.src = `${url}/media`;
@@ -46,7 +46,7 @@ function draw() {
   requestAnimationFrame(draw);
 }
 
-/** Everybody at a time, between the two samples around it. */
+/** Return everybody at a time, interpolated between the two samples around it. */
 function peopleAt(seconds) {
   let [low, high] = [0, frames.length];
   while (low < high) {

@@ -1,4 +1,4 @@
-"""The door of the web application: who may come in, what leaves with every answer, and what is never told."""
+"""Access control of the web application: who is served, the headers of every response, and what none reveals."""
 
 import http.client
 import json
@@ -11,6 +11,7 @@ from web_server import RunningServer, running_server
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from choreai.web import pages
 from choreai.web.errors import WebProblem
 from choreai.web.limits import RequestRate, Slots
 from choreai.web.settings import WebSettings, is_loopback
@@ -44,6 +45,18 @@ def test_every_page_comes_with_a_policy_that_lets_it_load_from_this_server_only(
     for scheme in ("http://", "https://", "//", "javascript:", "style="):
         assert f'"{scheme}' not in answer.text
         assert f" {scheme}" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("page", pages.PAGES.values(), ids=lambda page: page.name)
+def test_every_page_has_the_same_head_and_navigation_and_marks_its_own_section(page):
+    html = pages.render_page(page)
+    assert html.startswith("<!doctype html>")
+    assert f"<title>choreai: {page.title}</title>" in html
+    assert f'src="/static/{page.name}.js"' in html
+    assert "$" not in html
+    assert [f'href="{path}"' in html for path in pages.NAVIGATION] == [True] * len(pages.NAVIGATION)
+    assert html.count('aria-current="page"') == bool(page.section)
+    assert html.count("<main") == html.count("<h1") == 1
 
 
 def test_every_file_that_a_page_names_is_served(server):
