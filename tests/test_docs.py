@@ -313,3 +313,9 @@ def test_errors_name_only_settings_arguments_and_columns_that_exist():
                     known.add(name)
     words = [(file, word) for file, text in messages() for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)]
     assert [(file, word) for file, word in words if word not in known] == []
+
+
+def test_commands_are_found_in_pages():
+    assert {name for name, _ in commands_in((ROOT / "README.md").read_text())} >= {"train", "tag", "show", "search"}
+    assert {name for name, _ in commands_in((ROOT / "deploy/RUNBOOK.md").read_text())} >= {"plan", "report", "compact"}
+    assert list(commands_in("`choreai tag --no-such-flag`")) == [("tag", " --no-such-flag")]
