@@ -239,8 +239,9 @@ def test_commands_in_pages_are_understood(path):
 def commands_in(text: str) -> Iterator[tuple[str, str]]:
     """Every `choreai COMMAND ...` of a page's consoles and code."""
     blocks = re.findall(r"```\w*\n(.*?)```", text, flags=re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()] + code(re.sub(r"```.*?```", "", text, flags=re.S))
-    for line in lines:
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    indented = [line for line in prose.splitlines() if line.startswith("    choreai ")]
+    for line in [*(line for block in blocks for line in block.splitlines()), *indented, *code(prose)]:
         found = re.search(rf"\bchoreai ({'|'.join(_COMMANDS)})\b(.*)", re.sub(r'"[^"]*"', '""', line))
         if found:
             yield found[1], found[2].partition(" #")[0]
