@@ -19,10 +19,10 @@ from choreai.motion.kinematics import FEATURES
 from choreai.style.examples import Examples, Inputs
 from choreai.style.model import log_scores_of
 from choreai.style.networks import build_network
-from choreai.style.settings import TrainSettings, report_settings
+from choreai.style.settings import TrainSettings, seed_settings
 from choreai.style.training.distributed import Progress, TrainResources, fit_on_ray
 from choreai.style.training.fit_state import FitState
-from choreai.style.training.fitting import Share, fit, tensors_of
+from choreai.style.training.fitting import WorkerShare, fit, tensors_of
 
 REPORT_SECONDS = 127.9
 NUM_SEQUENCES = 849
@@ -35,7 +35,7 @@ NUM_EPOCHS = -(-NUM_STEPS // STEPS_PER_EPOCH)
 NUM_TAGGED = 4096
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SETTINGS = replace(
-    report_settings(TrainSettings()), num_epochs=NUM_EPOCHS, batch_size=BATCH_SIZE, checkpoint_every_epochs=NUM_EPOCHS
+    seed_settings(TrainSettings()), num_epochs=NUM_EPOCHS, batch_size=BATCH_SIZE, checkpoint_every_epochs=NUM_EPOCHS
 )
 
 
@@ -95,7 +95,7 @@ def our_training() -> None:
         SETTINGS,
         num_labels=NUM_LABELS,
         num_members=1,
-        share=Share(device=DEVICE),
+        share=WorkerShare(device=DEVICE),
         on_epoch=lambda state: None,
     )
 

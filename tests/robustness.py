@@ -33,7 +33,7 @@ from choreai.style.networks import build_network
 from choreai.style.predictions import mean_by_video
 from choreai.style.settings import TrainSettings
 from choreai.style.training.fit_state import FitState
-from choreai.style.training.fitting import Share, fit
+from choreai.style.training.fitting import WorkerShare, fit
 
 Array = npt.NDArray[np.float64]
 Draw = np.random.Generator
@@ -207,7 +207,7 @@ def train(judged: Judged) -> list[torch.nn.Module]:
         groups=tuple(dancer.name for dancer in judged.dancers),
     )
     state = FitState()
-    fit(state, examples, SETTINGS, num_labels=len(STYLES), share=Share(), on_epoch=lambda _: None)
+    fit(state, examples, SETTINGS, num_labels=len(STYLES), share=WorkerShare(), on_epoch=lambda _: None)
     networks = []
     for weights in state.done:
         network = build_network(SETTINGS.network, num_labels=len(STYLES), hidden_size=SETTINGS.hidden_size, dropout=0.0)

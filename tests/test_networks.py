@@ -7,7 +7,7 @@ import torch
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.style.examples import Inputs
-from choreai.style.networks import ReportLSTM, StyleLSTM, build_network
+from choreai.style.networks import SeedLSTM, StyleLSTM, build_network
 
 NUM_STEPS = 45
 NUM_LABELS = 3
@@ -23,7 +23,7 @@ def inputs_of(num_windows: int, *, seed: int = 0, num_steps: int = NUM_STEPS) ->
     return Inputs(keypoints.reshape(num_windows, num_steps, -1), xyz, features)
 
 
-def network_for(inputs: Inputs, kind="style", *, seed: int = 0) -> ReportLSTM | StyleLSTM:
+def network_for(inputs: Inputs, kind="style", *, seed: int = 0) -> SeedLSTM | StyleLSTM:
     """With random weights throughout: the linear layers of a fresh one are zero."""
     torch.manual_seed(seed)
     network = build_network(kind, num_labels=NUM_LABELS, hidden_size=8, dropout=0.5)

@@ -24,10 +24,10 @@ from choreai.style.evaluation.claims import limits
 from choreai.style.evaluation.evaluate import Metrics, evaluate
 from choreai.style.evaluation.plots import as_png, as_svg, draw_figures
 from choreai.style.evaluation.report import VideoSources, write_report
+from choreai.style.history import EpochResult
 from choreai.style.model import StyleModel, StyleModelConfig
 from choreai.style.networks import build_network
 from choreai.style.predictions import Predictions, read_predictions
-from choreai.style.training.fit_state import EpochResult
 from choreai.tables.keypoints import sequence_of
 from choreai.visualize.stills import annotated_stills
 
@@ -39,8 +39,8 @@ HISTORY = tuple(
 )
 
 
-def metrics_of(predictions: Predictions, **rivals: Predictions) -> Metrics:
-    return evaluate(predictions, rivals=rivals, leaky=None, target_precision=0.8, seed=0)
+def metrics_of(predictions: Predictions, **baselines: Predictions) -> Metrics:
+    return evaluate(predictions, baselines=baselines, leaky=None, target_precision=0.8, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_reservations_follow_the_figures(predictions: Predictions) -> None:
     assert "never seen: expect less" in said(one_source)
     groups = metrics_of(replace(predictions, groups=tuple(f"g{i // 2}" for i in range(40))))
     assert "expect less" not in said(groups)
-    leaky = evaluate(predictions, rivals={}, leaky=predictions, target_precision=0.8, seed=0)
+    leaky = evaluate(predictions, baselines={}, leaky=predictions, target_precision=0.8, seed=0)
     assert "must not be quoted" in said(leaky)
     assert "must not be quoted" not in said(groups)
     guesses = np.tile(np.log(np.array([0.34, 0.33, 0.33], np.float32)), (40, 1))

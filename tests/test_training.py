@@ -27,7 +27,7 @@ from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import Dataset
 from choreai.style.training.distributed import Progress, TrainResources
 from choreai.style.training.fit_state import FitState, dump_state, load_state
-from choreai.style.training.fitting import DivergedError, Share, fit
+from choreai.style.training.fitting import DivergedError, WorkerShare, fit
 from choreai.style.training.split import divide_folds
 from choreai.style.training.training import TrainedStyle, networks_of, predict_out_of_fold, train_style
 
@@ -84,7 +84,7 @@ def fit_all(
     *,
     num_members: int | None = None,
     on_epoch: Callable[[FitState], None] = lambda state: None,
-    share: Share = Share(),  # noqa: B008, a frozen dataclass
+    share: WorkerShare = WorkerShare(),  # noqa: B008, a frozen dataclass
 ) -> None:
     fit(
         state,
@@ -121,7 +121,7 @@ def fitted_by(
         threading.Thread(
             target=fit_all,
             args=(states[rank], examples, settings),
-            kwargs={"share": Share(rank, num_workers, reduce_as(rank)), "num_members": num_members},
+            kwargs={"share": WorkerShare(rank, num_workers, reduce_as(rank)), "num_members": num_members},
         )
         for rank in range(num_workers)
     ]
@@ -147,8 +147,8 @@ def test_motion_is_learnt_that_neither_mean_pose_nor_mean_speed_shows(dataset: D
     state = fitted(settings, dataset.examples, num_members=None)
     predictions = predict_out_of_fold(networks_of(state.done, settings, STYLES), dataset)
     assert predictions.is_right.mean() >= 0.9
-    for rival in (mean_pose_regression, mean_speed_regression):
-        assert rival(predictions, dataset.examples.inputs.steps).is_right.mean() < 0.7
+    for baseline in (mean_pose_regression, mean_speed_regression):
+        assert baseline(predictions, dataset.examples.inputs.steps).is_right.mean() < 0.7
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(examples: Examples) -> None:

@@ -67,10 +67,10 @@ def read_tags(output: str, model_version: str, labels: pa.Table) -> list[dict[st
     return labels.join(tags, keys=["video_id", "content_id"], join_type="inner").sort_by("video_id").to_pylist()
 
 
-def rivals_on_unseen(
+def baselines_on_unseen(
     trained: TrainedStyle, catalogs: Sequence[Catalog], *, output: str, pose_id: str
 ) -> dict[str, float]:
-    """The accuracy of simple rivals, learnt on the first catalog's dancers and judged on the second's."""
+    """The accuracy of simple baselines, trained on the first catalog's dancers and judged on the second's."""
     train, unseen = (list(catalog.videos()) for catalog in catalogs)
     model = trained.model
     folds = Folds({v.video_id: fold for fold, part in enumerate((unseen, train)) for v in part}, 2, "unseen dancers")
@@ -78,16 +78,16 @@ def rivals_on_unseen(
     dataset = Dataset.of([*train, *unseen], model.config.labels, windows, folds)
     inputs = dataset.examples.inputs
     ours = predictions_of(dataset, model.window_log_scores(inputs))
-    rivals = {
+    simple = {
         "kinematics (logistic regression)": baselines.kinematic_regression(ours, inputs.kinematic_features),
         "mean speed of each keypoint alone (logistic regression)": baselines.mean_speed_regression(ours, inputs.steps),
         "mean pose alone (logistic regression)": baselines.mean_pose_regression(ours, inputs.steps),
         "guessing": baselines.majority(ours),
     }
-    return {name: float(rival.is_right[rival.fold == 0].mean()) for name, rival in rivals.items()}
+    return {name: float(baseline.is_right[baseline.fold == 0].mean()) for name, baseline in simple.items()}
 
 
-def print_result(tags: list[dict[str, object]], rivals: Mapping[str, float]) -> float:
+def print_result(tags: list[dict[str, object]], baseline_accuracies: Mapping[str, float]) -> float:
     """The share of unseen dancers whose best style is right; prints it beside what guessing and give-aways reach."""
     print_table(
         "unseen dancers",
@@ -105,7 +105,7 @@ def print_result(tags: list[dict[str, object]], rivals: Mapping[str, float]) -> 
     accuracy = sum(tag["best_style"] == tag["label"] for tag in tags) / len(tags)
     shares = {
         "style model": accuracy,
-        **rivals,
+        **baseline_accuracies,
         '(called "unknown")': sum(bool(t["unknown"]) for t in tags) / len(tags),
     }
     print_table("accuracy on unseen dancers", [(name, f"{share:.3f}") for name, share in shares.items()])
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
     tag.tag_catalog(tag_config, unseen, pose_id=pose_id)
 
     tags = read_tags(tables_uri, trained.model.model_version, unseen.table)
-    accuracy = print_result(tags, rivals_on_unseen(trained, (catalog, unseen), output=tables_uri, pose_id=pose_id))
+    accuracy = print_result(tags, baselines_on_unseen(trained, (catalog, unseen), output=tables_uri, pose_id=pose_id))
     video = find_in_tables(str(tags[0]["video_id"]), tables_uri, pose_id)
     assert video is not None, "a tagged video is in the tables"
     picture = annotate(video, tag_sequence(video.rows, trained.model), folder=output)

@@ -83,7 +83,7 @@ def train_parser(prog: str | None, description: str = TRAIN) -> argparse.Argumen
     parser.add_argument("--labels-from", choices=["catalog", "folders"],
                         help="folders: the name of the folder each video lies in is its label")  # fmt: skip
     parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,
-                        help="train the report's LSTM on the same folds too, as a rival")  # fmt: skip
+                        help="train the report's LSTM on the same folds too, as a baseline")  # fmt: skip
     parser.add_argument("--sweep", choices=["learning-rate", "search"],
                         help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
     return parser

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def print_summary(trained: TrainedStyle) -> None:
-    """Figures of videos that the judging network never saw, beside rivals', and where everything lies."""
+    """Figures of videos that the judging network never saw, beside the baselines', and where everything lies."""
     metrics, data = trained.metrics, trained.data
     print_table(
         f"videos, {data.split}",
@@ -27,7 +27,7 @@ def print_summary(trained: TrainedStyle) -> None:
     )
     cards = [
         ("this model", metrics.videos),
-        *((rival.name.replace("_", " "), rival.videos) for rival in metrics.rivals),
+        *((baseline.name.replace("_", " "), baseline.videos) for baseline in metrics.baselines),
     ]
     print_table(
         f"each network on the videos it never saw; 95 % intervals over {metrics.intervals_over}",

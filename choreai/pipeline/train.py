@@ -15,7 +15,7 @@ from choreai.config import TrainConfig
 from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.pipeline.progress import Steps, progress
 from choreai.search.corrections import read_corrections
-from choreai.style.settings import TrainSettings, report_settings
+from choreai.style.settings import TrainSettings, seed_settings
 from choreai.style.taxonomy import check_parents
 from choreai.style.training.dataset import TableSource
 from choreai.style.training.distributed import Progress, TrainResources
@@ -54,10 +54,10 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
 
 
 def num_epochs_at_most(settings: TrainSettings) -> int:
-    """Of all networks together, the rivals' too; fewer where training stops early or folds are too many."""
+    """Of all networks together, the baselines' too; fewer where training stops early or folds are too many."""
     trainings = [settings]
     if settings.compare_report_lstm:
-        trainings.append(report_settings(settings))
+        trainings.append(seed_settings(settings))
     if settings.leaky_split_too:
         trainings.append(settings)
     return sum(each.num_epochs * each.num_folds for each in trainings)

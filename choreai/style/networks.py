@@ -36,7 +36,7 @@ NUM_STATISTICS = NUM_KEYPOINTS * (2 * (2 + 3) + 2 * len(LAGS))
 STANDARDISE_BATCH = 1024
 
 
-class ReportLSTM(nn.Module):
+class SeedLSTM(nn.Module):
     """The student report's network: linear with ReLU, two LSTM layers one on the other, a linear layer on the last
     step's output.
 
@@ -196,8 +196,8 @@ def _standard(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> 
     return torch.nan_to_num((values - mean) / scale, nan=0.0).clamp(-MAX_STANDARD, MAX_STANDARD)
 
 
-def build_network(kind: NetworkKind, *, num_labels: int, hidden_size: int, dropout: float) -> ReportLSTM | StyleLSTM:
+def build_network(kind: NetworkKind, *, num_labels: int, hidden_size: int, dropout: float) -> SeedLSTM | StyleLSTM:
     """A network with random weights (torch's generator) that standardises nothing yet."""
     if kind == "report":
-        return ReportLSTM(num_labels=num_labels, hidden_size=hidden_size)
+        return SeedLSTM(num_labels=num_labels, hidden_size=hidden_size)
     return StyleLSTM(num_labels=num_labels, hidden_size=hidden_size, dropout=dropout)

@@ -56,7 +56,7 @@ class TrainSettings:
     target_precision: float = 0.9
     """Tags that are not "unknown" should be right this often."""
     compare_report_lstm: bool = False
-    """Train the report's LSTM on the same folds too, as a rival."""
+    """Train the report's LSTM on the same folds too, as a baseline."""
     leaky_split_too: bool = False
     """Train a second time with windows divided at random, neighbours on both sides, to show by how much that flatters.
     Without it, a logistic regression shows it."""
@@ -101,8 +101,6 @@ class TrainSettings:
         )
 
 
-REPORT_WINDOWS = WindowSettings(num_steps=100, window_seconds=3.0, stride_seconds=1.0, min_seconds=2.0)
-
 _CHOICES = {
     "network": get_args(NetworkKind),
     "optimizer": get_args(Optimizer),
@@ -111,7 +109,7 @@ _CHOICES = {
 }
 
 
-def report_settings(settings: TrainSettings) -> TrainSettings:
+def seed_settings(settings: TrainSettings) -> TrainSettings:
     """The student report's network and training, on the seed and folds of `settings`.
 
     Its sequences have 100 steps, and nothing is done against few data. Learning rate, stairs and penalty are those

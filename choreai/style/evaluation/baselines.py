@@ -19,16 +19,6 @@ REGULARISATION = 0.1
 SMALLEST_LOG_SCORE = -30.0
 
 
-def simple_rivals(like: Predictions, *, steps: FloatArray, features: FloatArray) -> dict[str, Predictions]:
-    """The rivals below by name, for the windows (W,) of `like`: `steps` (W, T, 51), `features` (W, K)."""
-    return {
-        "majority class": majority(like),
-        "mean speed": mean_speed_regression(like, steps),
-        "mean pose": mean_pose_regression(like, steps),
-        "logistic regression on kinematics": kinematic_regression(like, features),
-    }
-
-
 def majority(like: Predictions) -> Predictions:
     """Every window gets the class shares of the other folds' videos."""
     num_labels = len(like.labels)

@@ -15,7 +15,7 @@ def limits(metrics: Metrics, *, split: str, leaky_of: str, context_seconds: floa
         sentence
         for sentence in (
             _about_groups(metrics, split),
-            _about_rivals(metrics),
+            _about_baselines(metrics),
             _about_leaks(metrics, leaky_of),
             _about_calibration(metrics),
             _about_precision(metrics),
@@ -44,8 +44,8 @@ def _about_groups(metrics: Metrics, split: str) -> str:
     return f"Intervals are over {metrics.intervals_over}, and videos were divided in {split}."
 
 
-def _about_rivals(metrics: Metrics) -> str:
-    close = [r.name.replace("_", " ") for r in metrics.rivals if r.macro_f1_gain.low <= 0]
+def _about_baselines(metrics: Metrics) -> str:
+    close = [r.name.replace("_", " ") for r in metrics.baselines if r.macro_f1_gain.low <= 0]
     if not close:
         return ""
     return f"It is not shown that the model beats {', '.join(close)}: the interval of the difference includes 0."

@@ -1,4 +1,4 @@
-"""How good a style model is on videos whose groups it has not seen, next to rivals that hardly watch the dance.
+"""How good a style model is on videos whose groups it has not seen, next to baselines that hardly watch the dance.
 
 Everything here is of out-of-fold predictions, with calibration cross-fitted: no video was judged with anything that
 had seen its group, or, where a class is divided in blocks, its block.
@@ -19,7 +19,6 @@ from choreai.style.evaluation.calibrate import (
     calibrate,
     cross_fitted_probabilities,
     cross_fitted_tagged,
-    probabilities,
     reliability,
     risk_coverage,
 )
@@ -35,14 +34,14 @@ NUM_WORST = 10
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """Another way to tell the styles, on the same videos and folds, calibrated likewise."""
 
     name: str
     videos: Scorecard
     windows: Scorecard
     accuracy_gain: Estimate
-    """The model's accuracy of videos less the rival's, in the same bootstrap samples."""
+    """The model's accuracy of videos less the baseline's, in the same bootstrap samples."""
     macro_f1_gain: Estimate
 
 
@@ -106,7 +105,7 @@ class Metrics:
     videos: Scorecard
     windows: Scorecard
     """With the videos' temperature."""
-    rivals: tuple[Rival, ...]
+    baselines: tuple[Baseline, ...]
     leaky: Scorecard | None
     """Videos, where neighbours of what was learnt were tested: not to be believed, only to be compared."""
     calibration: Calibration
@@ -121,21 +120,23 @@ class Metrics:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts, strings and finite numbers, for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        # Readers of metrics.json know the baselines by this key.
+        return {"rivals" if name == "baselines" else name: value for name, value in values.items()}
 
 
 def evaluate(
     predictions: Predictions,
     *,
-    rivals: Mapping[str, Predictions],
+    baselines: Mapping[str, Predictions],
     leaky: Predictions | None,
     target_precision: float,
     seed: int,
 ) -> Metrics:
-    """All that is claimed of a model. Raises ValueError where rivals were judged on other videos or folds."""
-    for name, rival in rivals.items():
-        if rival.video_ids != predictions.video_ids or not np.array_equal(rival.fold, predictions.fold):
-            raise ValueError(f"rival {name!r} must be judged on the same videos and folds")
+    """All that is claimed of a model. Raises ValueError where baselines were judged on other videos or folds."""
+    for name, baseline in baselines.items():
+        if baseline.video_ids != predictions.video_ids or not np.array_equal(baseline.fold, predictions.fold):
+            raise ValueError(f"baseline {name!r} must be judged on the same videos and folds")
     resamples = Resamples.draw(predictions, seed=seed)
     scored = cross_fitted_probabilities(predictions)
     scores, is_right = scored.max(axis=1), predictions.is_right
@@ -146,8 +147,9 @@ def evaluate(
         intervals_over=resamples.description,
         videos=_score_videos(predictions, resamples, seed=seed),
         windows=_score_windows(predictions, resamples, seed=seed),
-        rivals=tuple(
-            _judge_rival(name, rival, predictions, resamples=resamples, seed=seed) for name, rival in rivals.items()
+        baselines=tuple(
+            _score_baseline(name, baseline, predictions, resamples=resamples, seed=seed)
+            for name, baseline in baselines.items()
         ),
         leaky=None if leaky is None else _score_videos(leaky, Resamples.draw(leaky, seed=seed), seed=seed),
         calibration=calibrate(predictions, target_precision=target_precision),
@@ -158,18 +160,6 @@ def evaluate(
         clip_lengths=_clip_lengths(predictions, seed=seed),
         groups=_groups(predictions),
         worst_videos=_worst(predictions, scored),
-    )
-
-
-def score_unseen(predictions: Predictions, *, temperature: float, seed: int) -> Scorecard:
-    """The scorecard of videos that no network of the model saw, whatever their folds, at the model's temperature."""
-    return score_windows(
-        probabilities(predictions.video_log_scores, temperature=temperature),
-        predictions.label_index,
-        np.arange(len(predictions)),
-        predictions.labels,
-        resamples=Resamples.draw(predictions, seed=seed),
-        seed=seed,
     )
 
 
@@ -195,14 +185,16 @@ def _score_windows(predictions: Predictions, resamples: Resamples, *, seed: int)
     )
 
 
-def _judge_rival(name: str, rival: Predictions, ours: Predictions, *, resamples: Resamples, seed: int) -> Rival:
-    own, other = _confusions(ours), _confusions(rival)
+def _score_baseline(
+    name: str, baseline: Predictions, ours: Predictions, *, resamples: Resamples, seed: int
+) -> Baseline:
+    own, other = _confusions(ours), _confusions(baseline)
     own_draws, other_draws = (resamples.sums(c).reshape(-1, *_square(ours)) for c in (own, other))
     own_sum, other_sum = (c.sum(axis=0).reshape(_square(ours)) for c in (own, other))
-    return Rival(
+    return Baseline(
         name=name,
-        videos=_score_videos(rival, resamples, seed=seed),
-        windows=_score_windows(rival, resamples, seed=seed),
+        videos=_score_videos(baseline, resamples, seed=seed),
+        windows=_score_windows(baseline, resamples, seed=seed),
         accuracy_gain=resamples.estimate(
             float(accuracies(own_sum) - accuracies(other_sum)), accuracies(own_draws) - accuracies(other_draws)
         ),

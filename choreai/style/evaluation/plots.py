@@ -18,23 +18,10 @@ from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.calibrate import share_interval
 from choreai.style.evaluation.evaluate import Metrics
 from choreai.style.evaluation.scorecard import Scorecard
-from choreai.style.training.fit_state import EpochResult
+from choreai.style.history import EpochResult
+from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, INK, STYLE
 
-DOTS_PER_INCH = 120
 WIDTH, HEIGHT = 4.6, 3.4
-BLUE, ORANGE, GREY = "#3f83c8", "#d9822b", "#8a8f98"
-"""Told apart on white and on black, and by those who do not tell red from green."""
-INK = "#010203"
-"""Stands for the page's own text colour in SVG, and is as good as black in PNG."""
-STYLE: dict[str, Any] = {  # matplotlib's own settings: numbers, names, switches
-    "text.parse_math": False,  # a label may hold a dollar sign
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    **{name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
-}
 
 
 def draw_figures(metrics: Metrics, history: Sequence[EpochResult]) -> dict[str, Figure]:
@@ -42,7 +29,7 @@ def draw_figures(metrics: Metrics, history: Sequence[EpochResult]) -> dict[str, 
     with matplotlib.rc_context(STYLE):
         figures = {
             "confusion_matrix": draw_confusion(metrics.videos),
-            "rivals": draw_rivals(metrics),
+            "rivals": draw_baselines(metrics),
             "reliability": draw_reliability(metrics),
             "risk_coverage": draw_risk_coverage(metrics),
             "clip_lengths": draw_clip_lengths(metrics),
@@ -91,14 +78,14 @@ def draw_confusion(card: Scorecard) -> Figure:
     return figure
 
 
-def draw_rivals(metrics: Metrics) -> Figure:
+def draw_baselines(metrics: Metrics) -> Figure:
     """Bars of macro F1 with intervals, the model last."""
-    entries = [(display_name(rival.name), rival.videos.macro_f1) for rival in metrics.rivals]
+    entries = [(display_name(baseline.name), baseline.videos.macro_f1) for baseline in metrics.baselines]
     entries.append(("this model", metrics.videos.macro_f1))
     figure, axes = _figure(WIDTH, 0.8 + 0.55 * len(entries))
     places = np.arange(len(entries))
     values = np.array([e.value for _, e in entries])
-    colors = [GREY] * len(metrics.rivals) + [BLUE]
+    colors = [GREY] * len(metrics.baselines) + [BLUE]
     axes.barh(places, values, color=colors, height=0.4)
     axes.errorbar(values, places, xerr=_whiskers([e for _, e in entries]), fmt="none", ecolor=INK, capsize=3)
     for place, (name, estimate) in zip(places, entries, strict=True):
@@ -166,9 +153,9 @@ def draw_learning_curves(history: Sequence[EpochResult]) -> Figure:
     return _with_legend(figure, axes)
 
 
-def display_name(rival: str) -> str:
-    """A rival's name as people read it."""
-    return rival.replace("_", " ")
+def display_name(baseline: str) -> str:
+    """Return a baseline's name as people read it."""
+    return baseline.replace("_", " ")
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -19,9 +19,9 @@ from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.claims import limits
 from choreai.style.evaluation.evaluate import Metrics, WorstVideo
 from choreai.style.evaluation.plots import as_png, as_svg, display_name, draw_figures
+from choreai.style.history import EpochResult
 from choreai.style.model import StyleModel
 from choreai.style.predictions import Predictions, write_predictions
-from choreai.style.training.fit_state import EpochResult
 from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import list_parts
 from choreai.visualize.stills import annotated_stills

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from choreai.motion.course import Course, measure_course
 from choreai.motion.sequence import KeypointSequence
-from choreai.style.evaluation.plots import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
 from choreai.style.tagging import TaggedVideo, VideoTag
+from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE
 from choreai.visualize.timeline import style_color
 
 WIDTH, PANEL_HEIGHT = 7.2, 1.35

@@ -25,10 +25,11 @@ import torch
 from choreai.errors import ConfigError, ObjectMissingError
 from choreai.storage import objects
 from choreai.style.examples import Examples, read_examples, write_examples
+from choreai.style.history import EpochResult
 from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
-from choreai.style.training.fit_state import EpochResult, FitState, Weights, dump_state, load_state
-from choreai.style.training.fitting import DivergedError, Share, fit
+from choreai.style.training.fit_state import FitState, Weights, dump_state, load_state
+from choreai.style.training.fitting import DivergedError, WorkerShare, fit
 from choreai.style.training.split import num_folds_of
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
     task, context = config["task"], ray.train.get_context()
     torch.set_num_threads(task.num_threads)
     torch.use_deterministic_algorithms(True)
-    share = Share(
+    share = WorkerShare(
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         reduce=distributed.all_reduce,

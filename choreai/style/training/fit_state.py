@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from choreai.style.examples import Inputs
+from choreai.style.history import EpochResult
 from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dropout import with_row_dropout
@@ -22,24 +23,6 @@ from choreai.style.training.dropout import with_row_dropout
 Weights = dict[str, torch.Tensor]
 _one_at_a_time = threading.Lock()
 """New weights come from torch's own generator, which is the whole process's."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one pass over a member's training windows came to."""
-
-    member: int
-    """From 0: the network that is tested on the fold of this number."""
-    epoch: int
-    """From 1."""
-    train_loss: float
-    """Per window, with class weights and smoothed labels."""
-    train_accuracy: float
-    """Of windows, while the weights change: a little behind the accuracy after the epoch."""
-    validation_loss: float | None
-    """Per window, plain cross-entropy of the averaged weights; None without a validation fold."""
-    validation_accuracy: float | None
-    learning_rate: float
 
 
 @dataclass(eq=False)

@@ -15,10 +15,11 @@ from torch.nn import functional
 
 from choreai.arrays import FloatArray, IntArray
 from choreai.style.examples import Examples, Inputs
+from choreai.style.history import EpochResult
 from choreai.style.settings import TrainSettings
 from choreai.style.training.augment import vary
 from choreai.style.training.dropout import RowDropout
-from choreai.style.training.fit_state import EpochResult, FitState, Member, new_member, on_cpu
+from choreai.style.training.fit_state import FitState, Member, new_member, on_cpu
 from choreai.style.training.split import num_folds_of, roles_of
 
 EVALUATION_BATCH = 256
@@ -34,7 +35,7 @@ class DivergedError(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerShare:
     """One worker's place among the workers of a run."""
 
     rank: int = 0
@@ -55,7 +56,7 @@ def fit(
     *,
     num_labels: int,
     num_members: int | None = None,
-    share: Share,
+    share: WorkerShare,
     on_epoch: Callable[[FitState], None],
 ) -> None:
     """Nothing; trains what `state` lacks of the networks, calling `on_epoch` (on every worker) after each epoch.
@@ -126,7 +127,7 @@ def _is_finished(member: Member, settings: TrainSettings) -> bool:
 
 
 def _epoch(
-    member: Member, train: _Windows, validation: _Windows, settings: TrainSettings, *, index: int, share: Share
+    member: Member, train: _Windows, validation: _Windows, settings: TrainSettings, *, index: int, share: WorkerShare
 ) -> EpochResult:
     learning_rate = _learning_rate(settings, member.epoch)
     for group in member.optimizer.param_groups:
@@ -159,7 +160,7 @@ def _learning_rate(settings: TrainSettings, epoch: int) -> float:
 
 
 def _train_epoch(
-    member: Member, train: _Windows, settings: TrainSettings, *, index: int, share: Share
+    member: Member, train: _Windows, settings: TrainSettings, *, index: int, share: WorkerShare
 ) -> tuple[float, float]:
     """Mean loss and accuracy over the epoch's windows."""
     member.network.train()
@@ -209,7 +210,7 @@ def _backward(
     return torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
 
 
-def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share: Share) -> torch.Tensor:
+def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share: WorkerShare) -> torch.Tensor:
     """The tally over all workers; one optimizer step by the sum of their gradients."""
     parameters = list(member.network.parameters())
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
@@ -231,7 +232,7 @@ def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share:
 
 
 @torch.no_grad()
-def _validate(network: nn.Module, windows: _Windows, share: Share) -> tuple[float, float]:
+def _validate(network: nn.Module, windows: _Windows, share: WorkerShare) -> tuple[float, float]:
     """Mean loss and accuracy, shared among the workers like a batch."""
     sums = torch.zeros(2, device=share.device)
     for rows in torch.arange(len(windows))[share.own].split(EVALUATION_BATCH):

@@ -20,9 +20,11 @@ import numpy as np
 from choreai.catalog.catalog import Video
 from choreai.storage import objects
 from choreai.style.examples import read_examples, write_examples
+from choreai.style.history import EpochResult
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import TableSource, read_dataset
-from choreai.style.training.fit_state import EpochResult, FitState
+from choreai.style.training.fit_state import FitState
+from choreai.visualize.figures import DOTS_PER_INCH
 
 if TYPE_CHECKING:
     from ray.tune import Tuner
@@ -34,7 +36,6 @@ LEARNING_RATES = tuple(10.0**exponent for exponent in range(-9, -2))
 """Those of the student report's study."""
 NUM_MEMBERS = 2
 NUM_SEARCHED = 16
-DOTS_PER_INCH = 120
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _run_trial(config: dict[str, float], task: SweepTask) -> None:
 
 def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: Any) -> Trial:
     """What the task's settings with these `changes` come to. `device`: a torch.device, which is Any to mypy."""
-    from choreai.style.training.fitting import DivergedError, Share, fit
+    from choreai.style.training.fitting import DivergedError, WorkerShare, fit
 
     rounded: dict[str, Any] = {name: _rounded(value) for name, value in changes.items()}  # Any: of several types
     settings = replace(task.settings, **rounded)
@@ -167,7 +168,7 @@ def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: Any) 
             settings,
             num_labels=task.num_labels,
             num_members=NUM_MEMBERS,
-            share=Share(device=device),
+            share=WorkerShare(device=device),
             on_epoch=lambda state: None,
         )
     except DivergedError:

@@ -20,15 +20,16 @@ from choreai.storage import objects
 from choreai.style.evaluation import baselines
 from choreai.style.evaluation.evaluate import Metrics, evaluate
 from choreai.style.evaluation.report import VideoSources, write_report
+from choreai.style.history import EpochResult
 from choreai.style.model import StyleModel, StyleModelConfig, log_scores_of, save_model
 from choreai.style.networks import build_network
 from choreai.style.novelty import fit_novelty
 from choreai.style.predictions import Predictions, mean_by_video
-from choreai.style.settings import TrainSettings, report_settings
+from choreai.style.settings import TrainSettings, seed_settings
 from choreai.style.tagging import mean_kinematics
 from choreai.style.training.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
 from choreai.style.training.distributed import Fitted, Progress, TrainResources, fit_on_ray
-from choreai.style.training.fit_state import EpochResult, Weights
+from choreai.style.training.fit_state import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +84,12 @@ def train_style(
     fitted = fit(dataset, settings)
     networks = networks_of(fitted.members, settings, dataset.labels)
     predictions = predict_out_of_fold(networks, dataset)
-    rivals = _cheap_rivals(predictions, dataset)
+    simple = _baselines(predictions, dataset)
     if settings.compare_report_lstm:
-        rivals |= _report_lstm(
-            predictions, read_recut(dataset, source, report_settings(settings).windows), settings, fit
-        )
+        simple |= _seed_lstm(predictions, read_recut(dataset, source, seed_settings(settings).windows), settings, fit)
     leaky = _leaky(predictions, dataset, settings, fit)
     metrics = evaluate(
-        predictions, rivals=rivals, leaky=leaky, target_precision=settings.target_precision, seed=settings.seed
+        predictions, baselines=simple, leaky=leaky, target_precision=settings.target_precision, seed=settings.seed
     )
     calibration = metrics.calibration
     novelty = fit_novelty(predictions)
@@ -173,7 +172,7 @@ def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
     )
 
 
-def _cheap_rivals(predictions: Predictions, dataset: Dataset) -> dict[str, Predictions]:
+def _baselines(predictions: Predictions, dataset: Dataset) -> dict[str, Predictions]:
     inputs = dataset.examples.inputs
     return {
         "majority": baselines.majority(predictions),
@@ -183,13 +182,13 @@ def _cheap_rivals(predictions: Predictions, dataset: Dataset) -> dict[str, Predi
     }
 
 
-def _report_lstm(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> dict[str, Predictions]:
+def _seed_lstm(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> dict[str, Predictions]:
     """The report's network trained on the same folds, if all videos are long enough for its windows."""
     if dataset.examples.video_ids != ours.video_ids:
         num_lost = len(ours) - len(dataset.videos)
         logger.warning("no comparison with the report's LSTM: %d videos have no window of its length", num_lost)
         return {}
-    theirs = report_settings(settings)
+    theirs = seed_settings(settings)
     networks = networks_of(fit(dataset, theirs).members, theirs, dataset.labels)
     return {"report_lstm": predict_out_of_fold(networks, dataset)}
 
