@@ -11,11 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage.files import open_file
 from choreai.storage.uris import ObjectInfo, S3Location, without_secrets
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
 
 READ_AHEAD_BYTES = 4 << 20
 """One ranged GET fetches this much: large against a request's latency, small against a worker's memory."""
@@ -83,7 +87,9 @@ def put_key_if_absent(uri: str, location: S3Location, source: bytes | Path) -> b
 def list_keys(uri: str, location: S3Location, *, sub_folders: bool) -> Iterator[ObjectInfo]:
     """Yield every object under a prefix taken as a folder, a page of 1,000 at a time."""
     prefix = f"{location.key.rstrip('/')}/" if location.key else ""
-    request = {"Bucket": location.bucket, "Prefix": prefix} | ({} if sub_folders else {"Delimiter": "/"})
+    request: dict[str, Any] = {"Bucket": location.bucket, "Prefix": prefix} | (
+        {} if sub_folders else {"Delimiter": "/"}
+    )  # without a delimiter, not with an empty one
     with _s3_errors(uri):
         for page in _client().get_paginator("list_objects_v2").paginate(**request):
             for entry in page.get("Contents", ()):
@@ -190,13 +196,13 @@ def _conditional_put(uri: str, location: S3Location, source: bytes | Path) -> bo
 _client_lock = threading.Lock()
 
 
-def _client() -> Any:  # boto3 makes the types of its clients at run time
+def _client() -> "S3Client":
     with _client_lock:  # or every thread of a starting pool would build its own
         return _client_of_process(os.getpid())
 
 
 @functools.cache
-def _client_of_process(_pid: int) -> Any:  # see _client; by process, for connections do not survive a fork
+def _client_of_process(_pid: int) -> "S3Client":  # by process: connections do not survive a fork
     import boto3
     from botocore.config import Config
 
@@ -238,7 +244,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
         raise StorageError(uri, without_secrets(f"{type(exc).__name__}: {exc}")) from exc
 
 
-def _failure(uri: str, exc: Any) -> StorageError:  # botocore.exceptions.ClientError, which has no types
+def _failure(uri: str, exc: "ClientError") -> StorageError:
     code, message = (exc.response.get("Error", {}).get(name, "") for name in ("Code", "Message"))
     status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
     if code == "NoSuchBucket":
