@@ -151,7 +151,7 @@ def test_a_reader_is_read_once(tmp_path):
     with write_clip(tmp_path / "a.mp4").open("rb") as file, VideoReader(file, uri="a") as reader:
         list(reader.frames())
         with pytest.raises(ValueError, match="read once"):
-            reader.sample()
+            reader.sample(frames_per_second=8)
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
@@ -375,7 +375,7 @@ def test_a_file_whose_every_packet_is_garbage_is_a_media_error(tmp_path):
     data = bytearray(write_clip(tmp_path / "a.mp4", num_frames=30).read_bytes())
     start, stop = data.index(b"mdat") + 4, data.index(b"moov") - 4
     data[start:stop] = np.random.default_rng(1).bytes(stop - start)
-    assert "not one frame could be decoded" in reason(bytes(data))
+    assert "no frame could be decoded" in reason(bytes(data))
 
 
 def test_decoding_damage_prints_nothing(tmp_path):
@@ -421,7 +421,7 @@ def test_a_read_error_comes_out_as_the_storage_error_it_was(tmp_path, name, shar
     file = FailingFile(data, num_bytes=int(len(data) * share))
     with pytest.raises(StorageError, match="connection lost"):
         with VideoReader(file, uri="s3://bucket/a.mp4") as reader:
-            list(reader.sample())
+            list(reader.sample(frames_per_second=8))
     assert capfd.readouterr().err == ""
 
 
@@ -467,12 +467,12 @@ def test_sound_alone_is_named_so_cover_or_not(tmp_path, name, codec, with_cover)
 
 
 def test_random_bytes_are_no_container():
-    assert "not a video container" in reason(np.random.default_rng(0).bytes(5000))
+    assert "not a supported video container" in reason(np.random.default_rng(0).bytes(5000))
 
 
 def test_an_unknown_codec_is_named_so(tmp_path):
     data = write_clip(tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC")
-    assert "codec is unknown" in reason(data)
+    assert "codec is not supported" in reason(data)
 
 
 def test_a_picture_without_size_is_named_so(tmp_path):
@@ -507,7 +507,7 @@ def test_a_container_that_is_not_on_the_list_is_refused(tmp_path):
     path = write_clip(tmp_path / "a.nut")
     with av.open(str(path)) as unguarded:
         assert number_of(next(unguarded.decode(video=0)).to_ndarray(format="rgb24")) == 0
-    assert "not a video container" in reason(path.read_bytes())
+    assert "not a supported video container" in reason(path.read_bytes())
 
 
 # Files that name other files
@@ -543,7 +543,7 @@ def test_real_clips_decode_without_errors(folder):
         pytest.skip(f"no clips in {SHARED_DATA / folder}")
     for path in paths[:8]:
         with path.open("rb") as file, VideoReader(file, uri=path.name) as reader:
-            frames = [f.pts_seconds for f in reader.sample()]
+            frames = [f.pts_seconds for f in reader.sample(frames_per_second=8)]
             assert reader.num_decode_errors == 0, path.name
             assert reader.num_frames_backwards == 0, path.name
             assert reader.info.duration_seconds is not None

@@ -221,7 +221,7 @@ def test_a_corrupt_upload_gets_a_clear_message(site, driver, tmp_path):
     element(driver, "upload-file").send_keys(str(broken))
     problem = wait_for(driver, lambda _: "/videos/" in driver.current_url and element(driver, "problem"))
     wait_for(driver, lambda _: problem.is_displayed())
-    assert "cut short" in problem.text
+    assert "truncated" in problem.text
     not_a_video = tmp_path / "letter.mp4"
     not_a_video.write_text("Dear reader, this is no video.")
     driver.get(site.url)

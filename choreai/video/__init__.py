@@ -1,1 +1,1 @@
-"""Decoding and drawing video frames."""
+"""Decode video into frames, prefetch them, and encode drawn frames into video."""

@@ -1,7 +1,7 @@
-"""Opens a stranger's file as a video container, or says in plain words why it is none.
+"""Open an untrusted file as a video, or raise MediaError with the reason.
 
-Only real video containers are opened, nothing in them can make FFmpeg open another file or address, and
-pictures too large to be honest are never decoded.
+Only real video containers are opened, nothing in them can make FFmpeg open another file or URL, and pictures of
+implausible size are never decoded.
 """
 
 import io
@@ -15,7 +15,7 @@ from choreai.errors import MediaError, StorageError
 MAX_PIXELS = 2**27
 """134 megapixels: a 16384x8192 picture, 400 MB as RGB."""
 
-# Left out on purpose: hls, dash, concat, image2 and sdp open what they name, and tty draws text.
+# Excluded on purpose: hls, dash, concat, image2 and sdp open the files they list, and tty renders text.
 _FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,mxf"
 # The list of protocols cannot be empty; there is no protocol of this name.
 _NO_PROTOCOL = "none"
@@ -28,14 +28,15 @@ _AUDIO_STARTS = (b"ID3", b"fLaC")
 _TEXT_BYTES = bytes([*b"\t\n\f\r\x1b", *range(0x20, 0x100)])
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
-NO_VIDEO_STREAM = "the file has sound but no video stream (a cover picture is none)"
+NO_VIDEO_STREAM = "the file has sound but no video stream (a cover picture does not count)"
 
 
 class FileSource:
-    """The file as FFmpeg sees it: nameless, so that no demuxer goes by a name, and its read errors are kept.
+    """The file as FFmpeg sees it: without a name, so that no demuxer is chosen by name; remembers read errors.
 
-    FFmpeg takes a failed read for the end of the file, and PyAV prints to stderr when a second error follows
-    the first; so a failure reads as the end here, and `raise_failure` after each step brings it back.
+    FFmpeg treats a failed read as the end of the file, and PyAV prints to stderr if a second error follows the first.
+    So a failed read returns no bytes here, as at the end of the file, and `raise_failure` after each step raises the
+    error.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -43,13 +44,14 @@ class FileSource:
         self._failure: StorageError | OSError | None = None
 
     def head(self, num_bytes: int) -> bytes:
-        """The first bytes; leaves the file at its start."""
+        """Return the first bytes and go back to the start."""
         self._file.seek(0)
         head = self._file.read(num_bytes)
         self._file.seek(0)
         return head
 
     def read(self, num_bytes: int) -> bytes:
+        """Return up to `num_bytes`; none after a failure."""
         if self._failure is None:
             try:
                 return self._file.read(num_bytes)
@@ -58,6 +60,7 @@ class FileSource:
         return b""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position and return it; 0 after a failure."""
         if self._failure is None:
             try:
                 return self._file.seek(offset, whence)
@@ -66,16 +69,17 @@ class FileSource:
         return 0
 
     def tell(self) -> int:
+        """Return the position."""
         return self._file.tell()
 
     def raise_failure(self) -> None:
-        """Raises the error that a read or seek met, if one did."""
+        """Raise the error of the first read or seek that failed, if any."""
         if self._failure is not None:
             raise self._failure
 
 
 def open_container(source: FileSource, *, uri: str) -> InputContainer:
-    """The opened container, its header read. Raises MediaError, or what reading the file raised."""
+    """Open the container and read its header. Raises MediaError, and the file's own read errors."""
     head = source.head(512)
     if reason := _why_no_video(head):
         raise MediaError(uri, reason)
@@ -91,13 +95,13 @@ def open_container(source: FileSource, *, uri: str) -> InputContainer:
         source.raise_failure()
         raise MediaError(uri, _why_not_opened(head, exc)) from exc
     source.raise_failure()
-    # FFmpeg would invent them, wrongly for H.264 with B-frames in AVI; the decoder has better means.
+    # FFmpeg would generate missing timestamps, wrongly for H.264 with B-frames in AVI; the decoder does better.
     container.flags &= ~_GENERATE_PTS
     return container
 
 
 def _why_no_video(head: bytes) -> str | None:
-    """What a file is by its first bytes, where they show that it is no video."""
+    """Return the reason if the first bytes show that the file is not a video."""
     if not head:
         return "the file is empty"
     is_heif = head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
@@ -113,7 +117,7 @@ def _why_no_video(head: bytes) -> str | None:
 
 def _why_not_opened(head: bytes, exc: av.FFmpegError) -> str:
     if isinstance(exc, av.error.InvalidDataError) and head[4:8] in _MP4_BOXES:
-        return "the MP4 header (moov) is missing or damaged; was the file cut short?"
+        return "the MP4 header (moov) is missing or damaged; is the file truncated?"
     if isinstance(exc, av.error.InvalidDataError | av.error.ArgumentError):
-        return f"not a video container that is read here ({_FORMATS.replace(',', ', ')}), or a damaged one"
-    return f"the container is damaged or cut short ({exc.strerror})"
+        return f"not a supported video container ({_FORMATS.replace(',', ', ')}), or a damaged one"
+    return f"the container is damaged or truncated ({exc.strerror})"

@@ -1,11 +1,11 @@
-"""Video bytes to upright RGB frames: the only decoder.
+"""Decode a video file into upright RGB frames; all decoding happens here.
 
-`VideoReader` opens a file object, says what is in it, and yields its frames once, in presentation order,
-sampled by time or all of them. Memory stays at a few frames whatever the length.
+`VideoReader` opens a file object, describes its contents, and yields its frames once, in presentation order, either
+sampled in time or all of them. It holds a few frames in memory, however long the video.
 
-What is kept as stored: the pixels of a stream with a non-square sample aspect ratio, the fields of interlaced
-video, and high dynamic range (no tone mapping). A stream without a colour matrix is taken as BT.601, FFmpeg's
-rule, which is what OpenCV and so the pose networks' training frames had.
+Left as stored: the pixels of a stream with a non-square sample aspect ratio, the fields of interlaced video, and high
+dynamic range (no tone mapping). A stream without a colour matrix is decoded as BT.601: FFmpeg's rule, also followed by
+OpenCV and thus by the pose networks' training frames.
 """
 
 import math
@@ -33,7 +33,7 @@ _ASSUMED_FRAMES_PER_SECOND = 25
 _CLOCK_RESET_SECONDS = 1.0
 
 # The matrices that swscale converts from (AVColorSpace): RGB, BT.709, unspecified, FCC, BT.470BG, SMPTE 170M,
-# SMPTE 240M, BT.2020. It refuses a frame with any other tag, and strangers' tags are often noise.
+# SMPTE 240M, BT.2020. It refuses a frame with any other tag, and in the wild the tags are often wrong.
 _COLOR_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
 _UNSPECIFIED_MATRIX = 2
 
@@ -42,7 +42,7 @@ _NOT_VIDEO = frozenset({Disposition.attached_pic, Disposition.still_image, Dispo
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the container and the first frame say. Rate and duration may be wrong; decoding needs neither."""
+    """What the container and the first frame declare. Rate and duration may be wrong; decoding uses neither."""
 
     width: int
     """Pixels, upright. All frames of the video have this size."""
@@ -52,13 +52,14 @@ class VideoInfo:
     duration_seconds: float | None
     codec: str
     rotation_degrees: int
-    """Clockwise turn that made the stored picture upright: 0, 90, 180 or 270. Mirroring, if any, follows."""
+    """Clockwise rotation that was applied to make the stored picture upright: 0, 90, 180 or 270. Mirroring, if any,
+    comes after it."""
     has_audio: bool
 
 
 @dataclass(frozen=True)
 class _Turn:
-    """How the stored picture becomes upright: transpose first, then the flips."""
+    """The operations that make the stored picture upright: transpose first, then the flips."""
 
     transpose: bool
     flip_x: bool
@@ -77,25 +78,25 @@ class _Turn:
 
 
 class VideoReader:
-    """One video's frames, read once from its first to its last.
+    """Reads one video's frames, once, from first to last.
 
-    A resolution switch in mid-stream is scaled to the first frame's size, so keypoints of one video share one
-    coordinate frame.
+    After a change of resolution in mid-stream, frames are scaled to the first frame's size, so that all keypoints of
+    a video share one coordinate system.
     """
 
     info: VideoInfo
     num_decode_errors: int
-    """Packets so far that could not be decoded, or only in part (those frames are yielded)."""
+    """Packets so far that could not be decoded, or only partially (in which case the frames are yielded)."""
     num_frames_decoded: int
-    """Frames so far, sampled or not."""
+    """Frames decoded so far, sampled or not."""
     num_frames_backwards: int
-    """Frames so far whose time did not come after the one before; they are not yielded and take no index."""
+    """Frames so far whose time was not later than the previous one's; they are skipped and not counted in indices."""
 
     def __init__(self, file: BinaryIO, *, uri: str, num_threads: int = 1) -> None:
-        """Opens `file`, seekable and the caller's to close, and decodes its first frame.
+        """Open `file`, which must be seekable and stays open, and decode its first frame.
 
-        `uri` names the video in messages. `num_threads` is exactly what the decoder gets.
-        Raises MediaError if this is no video that can be decoded, and whatever reading `file` raises.
+        `uri` names the video in error messages. The decoder gets exactly `num_threads`. Raises MediaError if this is
+        not a video that can be decoded, and whatever reading `file` raises.
         """
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
@@ -107,7 +108,7 @@ class VideoReader:
         with ExitStack() as stack:
             self._container = stack.enter_context(open_container(self._source, uri=uri))
             self._stream = self._choose_stream()
-            # PyAV ends a decoder's threads when nothing refers to it any more.
+            # PyAV ends a decoder's threads once nothing refers to it.
             stack.callback(delattr, self, "_stream")
             self._set_up_decoder(num_threads)
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
@@ -116,10 +117,10 @@ class VideoReader:
             stack.callback(self._placed_frames.close)
             first = next(self._placed_frames, None)
             if first is None:
-                raise MediaError(uri, "not one frame could be decoded; is the file damaged or cut short?")
+                raise MediaError(uri, "no frame could be decoded; is the file damaged or truncated?")
             self._first = first
             self._size_wh = first.picture.width, first.picture.height
-            self._turn = _turn(first.picture)
+            self._turn = _read_turn(first.picture)
             self.info = self._describe()
             self._closer = stack.pop_all()
 
@@ -132,14 +133,14 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Ends the decoder and its threads; the file object stays open."""
+        """End the decoder and its threads; the file object stays open."""
         self._closer.close()
 
-    def sample(self, *, frames_per_second: float = 8.0) -> Iterator[Frame]:
-        """The first frame at or after each point k / frames_per_second of the video's time, none twice.
+    def sample(self, *, frames_per_second: float) -> Iterator[Frame]:
+        """Yield the first frame at or after each point k / frames_per_second in time, without repeating any.
 
-        A frame held longer than a period (variable frame rate) is yielded once, and a video slower than
-        `frames_per_second` gives all its frames. Raises MediaError, and whatever reading the file raises.
+        A frame shown for longer than a period (variable frame rate) is yielded once, and every frame is yielded of a
+        video with a lower frame rate. Raises MediaError, and whatever reading the file raises.
         """
         if not (math.isfinite(frames_per_second) and frames_per_second > 0):
             raise ValueError(f"frames_per_second must be a positive number, got {frames_per_second}")
@@ -147,12 +148,12 @@ class VideoReader:
         return self._read(ticks_per_sample)
 
     def frames(self) -> Iterator[Frame]:
-        """All frames. Raises MediaError, and whatever reading the file raises."""
+        """Yield all frames. Raises MediaError, and whatever reading the file raises."""
         return self._read(None)
 
     def _read(self, ticks_per_sample: Fraction | None) -> Iterator[Frame]:
         if self._started:
-            raise ValueError("a VideoReader is read once; open the video again to read it again")
+            raise ValueError("a VideoReader can be read once; open the video again to read it again")
         self._started = True
         return self._convert_sampled(ticks_per_sample)
 
@@ -175,14 +176,14 @@ class VideoReader:
             raise MediaError(self._uri, NO_VIDEO_STREAM if has_audio else "the file has no video stream")
         stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
         if stream.codec_context is None:
-            raise MediaError(self._uri, "the video's codec is unknown; convert it to H.264")
+            raise MediaError(self._uri, "the video's codec is not supported; convert it to H.264")
         self._check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
     def _check_size(self, width: int, height: int) -> None:
-        limits = f"at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels are decoded"
+        limits = f"the limits are {MAX_SIDE} pixels per side and {MAX_PIXELS // 10**6} megapixels"
         if not (width and height):
-            # FFmpeg, told the limit, also reports a size above it as none.
+            # FFmpeg, given the limit, also reports a size above it as zero.
             raise MediaError(self._uri, f"the picture has no usable size ({width}x{height}); {limits}")
         if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
             raise MediaError(self._uri, f"the picture is {width}x{height}; {limits}")
@@ -240,7 +241,7 @@ class VideoReader:
             try:
                 packet = next(packets, None)
             except av.FFmpegError:
-                # The container is damaged beyond this point: what came before it stands.
+                # The container is damaged from here on; the frames before this point are good.
                 self._source.raise_failure()
                 self.num_decode_errors += 1
                 return
@@ -256,10 +257,10 @@ class VideoReader:
         try:
             rgb = self._reformatter.reformat(picture, width=width, height=height, format="rgb24", threads=1)
         except av.FFmpegError as exc:
-            reason = f"pixels of format {picture.format.name} cannot be turned into RGB: {exc.strerror}"
+            reason = f"pixel format {picture.format.name} cannot be converted to RGB: {exc.strerror}"
             raise MediaError(self._uri, reason) from exc
         image = self._turn.apply(np.asarray(rgb.to_ndarray(), np.uint8))
-        # An RGB stream's frame comes back as it is, and the decoder may still refer to it.
+        # An RGB stream's frame is returned unconverted, and the decoder may still refer to it.
         return image.copy() if rgb is picture else np.ascontiguousarray(image)
 
 
@@ -268,11 +269,11 @@ class _PlacedFrame:
     picture: av.VideoFrame
     index: int
     ticks: int
-    """Of the stream's time base, since the first frame."""
+    """Time since the first frame, in units of the stream's time base."""
 
 
 class _Clock:
-    """Gives each decoded frame its time since the first, from what time stamps it has."""
+    """Computes each decoded frame's time since the first, from the timestamps that it has."""
 
     def __init__(self, time_base: Fraction, frames_per_second: Fraction) -> None:
         self._frame_ticks = max(1, round(1 / (frames_per_second * time_base)))
@@ -281,10 +282,10 @@ class _Clock:
         self._last = 0
 
     def place(self, picture: av.VideoFrame) -> int | None:
-        """Ticks since the first frame, or None where the frame does not come after the one before.
+        """Return the ticks since the first frame; None if the frame is not later than the previous one.
 
-        Without a pts the dts stands in (AVI has no other), and without either the frame rate. A long way back
-        is a recording appended to another (DVD, transport streams): its clock goes on where the other ended.
+        Without a pts the dts is used (AVI has no pts), and without either the frame rate. A long step back means that
+        one recording was appended to another (DVD, transport streams): time continues from where the first one ended.
         """
         stamp = picture.pts if picture.pts is not None else picture.dts
         if self._start is None:
@@ -301,15 +302,15 @@ class _Clock:
 
 
 def _tick_of_next_sample(ticks: int, ticks_per_sample: Fraction) -> int:
-    """The earliest tick that may be sampled after a frame at `ticks`: half a tick before the next grid point,
-    because containers round times to their ticks."""
+    """Return the earliest tick that may be sampled after a frame at `ticks`: half a tick before the next grid point,
+    because containers round times to ticks."""
     half = Fraction(1, 2)
     next_point = math.floor((ticks + half) / ticks_per_sample) + 1
     return math.ceil(next_point * ticks_per_sample - half)
 
 
-def _turn(picture: av.VideoFrame) -> _Turn:
-    """The quarter turn and mirroring nearest to the frame's display matrix.
+def _read_turn(picture: av.VideoFrame) -> _Turn:
+    """Return the quarter turn and mirroring closest to the frame's display matrix.
 
     FFmpeg's libavutil/display.h: x' = a x + c y and y' = b x + d y for the matrix (a b u, c d v, x y w).
     """

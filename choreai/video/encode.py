@@ -1,6 +1,6 @@
-"""Writes drawn frames to files: H.264 in MP4 for any browser or player, and PNG.
+"""Write drawn frames to files: H.264 in MP4, which every browser and player reads, and PNG.
 
-A file appears under its name only when it is complete.
+A file appears under its final name only once it is complete.
 """
 
 import os
@@ -22,14 +22,14 @@ from choreai.storage.files import temporary_path, write_atomically
 
 _TIME_BASE = Fraction(1, 90_000)
 _BT709 = 1
-"""The same number in AVColorSpace, AVColorPrimaries and AVColorTransferCharacteristic."""
+"""Its number in AVColorSpace, AVColorPrimaries and AVColorTransferCharacteristic alike."""
 
 
 class VideoWriter:
     """Writes an MP4 (H.264, yuv420p, BT.709, index first) frame by frame; use it in a `with` block.
 
-    The first frame sets the size; an odd side is extended by its last row or column, as H.264 needs it even.
-    On leaving the block the file gets its name; if the block raises, nothing is left behind.
+    The first frame sets the size; since H.264 needs even sides, an odd one is extended by repeating its last row or
+    column. The file gets its final name at the end of the block; if the block raises, nothing is left behind.
     """
 
     def __init__(self, path: Path, *, num_threads: int = 1) -> None:
@@ -46,13 +46,13 @@ class VideoWriter:
         try:
             self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         except av.FFmpegError as exc:
-            raise self._failed(exc) from exc
+            raise self._error(exc) from exc
         return self
 
     def write(self, image: ImageArray, pts_seconds: float) -> None:
-        """Appends (H, W, 3) uint8 RGB `image`, shown from `pts_seconds` on.
+        """Append (H, W, 3) uint8 RGB `image`, shown from `pts_seconds` on.
 
-        Raises ValueError where times do not increase or sizes differ, StorageError where writing fails.
+        Raises ValueError if times do not increase or sizes differ, StorageError if writing fails.
         """
         if self._container is None:
             raise ValueError("write inside the writer's with block")
@@ -70,7 +70,7 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(self._to_yuv(image, pts)))
         except av.FFmpegError as exc:
-            raise self._failed(exc) from exc
+            raise self._error(exc) from exc
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -80,7 +80,7 @@ class VideoWriter:
             if kind is None:
                 self._finish(self._container)
         finally:
-            # After a failed write closing fails too, and says nothing new.
+            # After a failed write closing fails too, with nothing new to report.
             with suppress(av.FFmpegError):
                 self._container.close()
             self._container = None
@@ -94,7 +94,7 @@ class VideoWriter:
             container.close()
             os.replace(self._temporary, self._path)
         except (av.FFmpegError, OSError) as exc:
-            raise self._failed(exc) from exc
+            raise self._error(exc) from exc
 
     def _add_stream(self, container: av.container.OutputContainer) -> av.VideoStream:
         height, width = self._shape[:2]
@@ -123,12 +123,12 @@ class VideoWriter:
         frame.pts, frame.time_base = pts, _TIME_BASE
         return frame
 
-    def _failed(self, exc: Exception) -> StorageError:
+    def _error(self, exc: Exception) -> StorageError:
         return StorageError(str(self._path), f"the video cannot be written: {exc}")
 
 
 def write_png(path: Path, image: ImageArray) -> None:
-    """Writes (H, W, 3) uint8 RGB `image`. Raises StorageError."""
+    """Write (H, W, 3) uint8 RGB `image`. Raises StorageError."""
     try:
         with write_atomically(path) as temporary:
             Image.fromarray(image, "RGB").save(temporary, format="PNG")

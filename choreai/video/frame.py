@@ -1,4 +1,4 @@
-"""One decoded, sampled video frame: what the decoder yields and every pose estimator takes."""
+"""One decoded video frame: the output of the decoder and the input of every pose estimator."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from choreai.arrays import ImageArray
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A sampled frame, upright (rotation metadata applied)."""
+    """A decoded frame, upright (with rotation metadata applied)."""
 
     image: ImageArray
     """(H, W, 3) RGB."""

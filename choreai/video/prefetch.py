@@ -1,4 +1,4 @@
-"""Frames decoded in a thread ahead of whoever uses them, so that decoder and estimator work at the same time."""
+"""Decode frames ahead in a thread, so that decoder and estimator work at the same time."""
 
 import threading
 from collections import deque
@@ -8,16 +8,16 @@ from choreai.video.frame import Frame
 
 MAX_FRAMES = 32
 MAX_BYTES = 256 * 2**20
-"""Of pixels held: 40 frames at 1080p, two at 8K."""
+"""Limit on buffered pixels: 40 frames at 1080p, two at 8K."""
 
 
 def prefetch(
     frames: Iterable[Frame], *, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
 ) -> Generator[Frame, None, None]:
-    """The same frames, taken from `frames` by a thread, at most `max_frames` or `max_bytes` of them in advance.
+    """Yield the same frames, read by a thread that stays at most `max_frames` and `max_bytes` ahead.
 
-    A frame larger than `max_bytes` is held alone. What `frames` raises is raised here, after the frames before
-    it. Exhaust the generator or close it: only then does nobody read `frames` any more.
+    A frame larger than `max_bytes` is buffered alone. An exception from `frames` is raised here, after the frames
+    before it. Exhaust or close the generator: the thread stops reading `frames` only then.
     """
     buffer = _Buffer(max_frames=max_frames, max_bytes=max_bytes)
     thread = threading.Thread(target=_fill, args=(buffer, frames), name="prefetch", daemon=True)
@@ -36,7 +36,7 @@ def _fill(buffer: "_Buffer", frames: Iterable[Frame]) -> None:
             if not buffer.put(frame):
                 return
     except BaseException as exc:
-        buffer.end(exc)  # raised again by whoever takes the frames
+        buffer.end(exc)  # raised again by `take`
     else:
         buffer.end(None)
 
@@ -55,7 +55,7 @@ class _Buffer:
         self._changed = threading.Condition()
 
     def put(self, frame: Frame) -> bool:
-        """Whether anybody still wants frames; waits for room."""
+        """Wait for room and add the frame; return False if the reader has stopped."""
         size = frame.image.nbytes
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._has_room(size))
@@ -66,7 +66,7 @@ class _Buffer:
             return not self._stopped
 
     def take(self) -> Frame | None:
-        """The next frame, None after the last; raises what ended the frames early."""
+        """Return the next frame, None after the last. Raises the exception that ended the frames early."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._frames) or self._ended)
             if self._frames:
@@ -79,11 +79,13 @@ class _Buffer:
         return None
 
     def end(self, failure: BaseException | None) -> None:
+        """Mark the last frame, or the exception that ended the frames early."""
         with self._changed:
             self._ended, self._failure = True, failure
             self._changed.notify_all()
 
     def stop(self) -> None:
+        """Drop the buffered frames and refuse further ones."""
         with self._changed:
             self._stopped = True
             self._frames.clear()
