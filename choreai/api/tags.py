@@ -48,8 +48,8 @@ class Tag:
 
     @property
     def reason(self) -> str | None:
-        """Why the tag is "unknown" or missing; None for a sure one."""
-        return self.missing_reason if self.details is None else self.details.prediction.doubt
+        """Why the tag is "unknown", missing or perhaps somebody else's; None for a sure one."""
+        return self.missing_reason if self.details is None else self.details.reason
 
     @property
     def distribution(self) -> dict[str, float]:
@@ -61,7 +61,7 @@ class Tag:
             return f"{self.name}: no tag, {self.missing_reason}"
         if self.style == UNKNOWN:
             return f"{self.name}: unknown ({self.reason}; best guess {self.best_style} {self.score:.2f})"
-        return f"{self.name}: {self.style} {self.score:.2f}"
+        return f"{self.name}: {self.style} {self.score:.2f}" + (f" ({self.reason})" if self.reason else "")
 
     def why(self) -> str:
         """Return the tag with what speaks for it, a line each, the strongest first."""

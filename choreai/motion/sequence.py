@@ -5,6 +5,7 @@ What windows, kinematics, prominence, drawing and tagging take; `choreai.tables.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,25 @@ import numpy.typing as npt
 from choreai.arrays import BoolArray, FloatArray, Int32Array
 from choreai.motion.skeleton import NUM_KEYPOINTS
 
+_OPTIONAL = ("keypoints_xyz", "box_xyxy", "box_scores")
 KEYPOINTS_VERSION = 1
 """Of what the arrays mean: part of the pose fingerprint and of the tables, so a new version means new tables."""
 
 SNAP_SHARE = 0.01
 """Of a step: a sample so near is taken as it is. Times are float32, a quarter of a millisecond apart after an hour."""
-FramePeople = tuple[int, float, Int32Array, FloatArray, FloatArray, FloatArray | None]
-"""One frame's P people: frame_index, pts_seconds, track_id (P,), keypoints_xy (P, 17, 2), keypoint_scores (P, 17),
-keypoints_xyz (P, 17, 3) or None."""
+
+
+class FramePeople(NamedTuple):
+    """One frame's P people, in any order; the arrays as in `KeypointSequence`."""
+
+    frame_index: int
+    pts_seconds: float
+    track_id: Int32Array
+    keypoints_xy: FloatArray
+    keypoint_scores: FloatArray
+    keypoints_xyz: FloatArray | None = None
+    box_xyxy: FloatArray | None = None
+    box_scores: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +53,10 @@ class KeypointSequence:
     """(N, 17)."""
     keypoints_xyz: FloatArray | None = None
     """(N, 17, 3) metres from between the hips, y down, NaN in rows without; None where no row has any."""
+    box_xyxy: FloatArray | None = None
+    """(N, 4) the person's box in the frame; None where not known."""
+    box_scores: FloatArray | None = None
+    """(N,) see `choreai.pose.estimator.Poses`; None where not known."""
 
     def __post_init__(self) -> None:
         num_rows = len(self.frame_index)
@@ -51,6 +67,8 @@ class KeypointSequence:
             "keypoints_xy": ((num_rows, NUM_KEYPOINTS, 2), np.float32),
             "keypoint_scores": ((num_rows, NUM_KEYPOINTS), np.float32),
             "keypoints_xyz": ((num_rows, NUM_KEYPOINTS, 3), np.float32),
+            "box_xyxy": ((num_rows, 4), np.float32),
+            "box_scores": ((num_rows,), np.float32),
         }
         for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
@@ -69,21 +87,22 @@ class KeypointSequence:
     def from_frames(cls, frames: Iterable[FramePeople]) -> "KeypointSequence":
         """Return the sequence of a video's people, given frame by frame.
 
-        It has 3D where every frame with people has.
+        It has 3D, boxes and box scores where every frame with people has.
         """
-        rows = [frame for frame in frames if len(frame[2])]
-        counts = [len(frame[2]) for frame in rows]
-        track_id = np.concatenate([np.zeros(0, np.int32), *(frame[2] for frame in rows)])
-        frame_index = np.repeat(np.array([frame[0] for frame in rows], np.int32), counts)
+        rows = [people for people in (FramePeople(*frame) for frame in frames) if len(people.track_id)]
+        counts = [len(people.track_id) for people in rows]
+        track_id = np.concatenate([np.zeros(0, np.int32), *(people.track_id for people in rows)])
+        frame_index = np.repeat(np.array([people.frame_index for people in rows], np.int32), counts)
+        seconds = np.repeat(np.array([people.pts_seconds for people in rows], np.float32), counts)
+        optional = {name: _join([getattr(people, name) for people in rows]) for name in _OPTIONAL}
         order = np.lexsort((frame_index, track_id))
-        xyz = [frame[5] for frame in rows if frame[5] is not None]
         return cls(
             frame_index=frame_index[order],
-            pts_seconds=np.repeat(np.array([frame[1] for frame in rows], np.float32), counts)[order],
+            pts_seconds=seconds[order],
             track_id=track_id[order],
-            keypoints_xy=_stack([frame[3] for frame in rows], (NUM_KEYPOINTS, 2))[order],
-            keypoint_scores=_stack([frame[4] for frame in rows], (NUM_KEYPOINTS,))[order],
-            keypoints_xyz=np.concatenate(xyz)[order] if xyz and len(xyz) == len(rows) else None,
+            keypoints_xy=_stack([people.keypoints_xy for people in rows], (NUM_KEYPOINTS, 2))[order],
+            keypoint_scores=_stack([people.keypoint_scores for people in rows], (NUM_KEYPOINTS,))[order],
+            **{name: None if array is None else array[order] for name, array in optional.items()},
         )
 
     def __len__(self) -> int:
@@ -132,24 +151,32 @@ class KeypointSequence:
             self.track_id[rows],
             self.keypoints_xy[rows],
             self.keypoint_scores[rows],
-            None if self.keypoints_xyz is None else self.keypoints_xyz[rows],
+            *(None if array is None else array[rows] for array in self._optional()),
         )
+
+    def _optional(self) -> list[FloatArray | None]:
+        return [getattr(self, name) for name in _OPTIONAL]
 
 
 def _stack(arrays: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:
     return np.concatenate([np.zeros((0, *shape), np.float32), *arrays])
 
 
+def _join(arrays: Sequence[FloatArray | None]) -> FloatArray | None:
+    """Join arrays; None if there is none or one of them is missing."""
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known) if known and len(known) == len(arrays) else None
+
+
 def _concatenate(parts: Sequence[KeypointSequence]) -> KeypointSequence:
     """Join sequences of rising track ids."""
-    xyz = [part.keypoints_xyz for part in parts if part.keypoints_xyz is not None]
     return KeypointSequence(
         np.concatenate([part.frame_index for part in parts]),
         np.concatenate([part.pts_seconds for part in parts]),
         np.concatenate([part.track_id for part in parts]),
         np.concatenate([part.keypoints_xy for part in parts]),
         np.concatenate([part.keypoint_scores for part in parts]),
-        np.concatenate(xyz) if len(xyz) == len(parts) else None,
+        *(_join([getattr(part, name) for part in parts]) for name in _OPTIONAL),
     )
 
 
@@ -181,4 +208,6 @@ def _resample(rows: KeypointSequence, frames_per_second: float, max_gap_seconds:
         blend(rows.keypoints_xy),
         np.minimum(rows.keypoint_scores[before], rows.keypoint_scores[after]),
         None if rows.keypoints_xyz is None else blend(rows.keypoints_xyz),
+        None if rows.box_xyxy is None else blend(rows.box_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
+        None if rows.box_scores is None else np.minimum(rows.box_scores[before], rows.box_scores[after]),
     )

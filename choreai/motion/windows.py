@@ -10,7 +10,7 @@ import numpy as np
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray, Int32Array
 from choreai.motion.kinematics import FEATURES, measure_kinematics
-from choreai.motion.prominence import main_tracks
+from choreai.motion.prominence import choose_dancers, main_tracks
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
@@ -85,6 +85,8 @@ class Windows:
     """Stretches of main tracks that were shorter than `min_seconds` and gave no window."""
     num_unseen: int = 0
     """Windows left out because hardly any of their keypoints was seen."""
+    dancer_confidence: float = 1.0
+    """How clearly the main dancers were told from the others (`DancerChoice.confidence`)."""
 
     def __post_init__(self) -> None:
         if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:
@@ -122,13 +124,16 @@ class _Stretch:
 def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows:
     """Return the windows of one video's keypoints.
 
-    Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Each main dancer of several gives
-    windows (see `prominence`). The end of a track that does not fill another stride is left out.
+    Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Only the rows in which a person is a
+    main dancer give windows, of several main dancers each (see `prominence`). The end of a track that does not fill
+    another stride is left out.
     """
+    choice = choose_dancers(sequence)
+    dancing = sequence.take(choice.is_main)
     cut: list[_Window] = []
     num_short = num_unseen = 0
-    for track_id in main_tracks(sequence):
-        track = sequence.track(track_id)
+    for track_id in main_tracks(dancing):
+        track = dancing.track(track_id)
         contexts: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
         for stretch in _stretches(track, min_score=settings.min_score):
             starts = _window_starts(stretch, settings)
@@ -154,6 +159,7 @@ def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows
         track_id=np.array([w.track_id for w in cut], np.int32),
         num_short=num_short,
         num_unseen=num_unseen,
+        dancer_confidence=choice.confidence,
     )
 
 

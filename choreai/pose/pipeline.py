@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from choreai.arrays import Int32Array
-from choreai.motion.sequence import KeypointSequence
+from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
@@ -87,13 +87,15 @@ def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame
 def to_sequence(people: Iterable[TrackedPoses]) -> KeypointSequence:
     """Return the tracked people of one video as the sequence that a keypoint table would hold."""
     return KeypointSequence.from_frames(
-        (
+        FramePeople(
             frame.frame_index,
             frame.pts_seconds,
             frame.track_ids,
             frame.poses.keypoints_xy,
             frame.poses.keypoint_scores,
             frame.poses.keypoints_xyz,
+            frame.poses.box_xyxy,
+            frame.poses.box_scores,
         )
         for frame in people
     )

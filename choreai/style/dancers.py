@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from choreai.motion.kinematics import Kinematics, measure_kinematics
-from choreai.motion.prominence import prominence_by_track
+from choreai.motion.prominence import choose_dancers, prominence_by_track
 from choreai.motion.sequence import KeypointSequence
 
 
@@ -22,8 +22,11 @@ class Dancer:
 
 
 def measure_dancers(sequence: KeypointSequence) -> tuple[Dancer, ...]:
-    """Return the people of one video by track id; one of them is the main dancer, if there is anybody."""
-    prominence = prominence_by_track(sequence)
+    """Return the people of one video by track id; one of them is the main dancer, if there is anybody.
+
+    Of everybody only the time counts in which they dance (`choose_dancers`).
+    """
+    prominence = prominence_by_track(sequence.take(choose_dancers(sequence).is_main))
     main = max(prominence, key=lambda track_id: (prominence[track_id], -track_id), default=None)
     return tuple(_measure(track_id, track, is_main=track_id == main) for track_id, track in sequence.tracks())
 

@@ -20,6 +20,11 @@ from choreai.tables.schemas import UNKNOWN
 
 Row = dict[str, object]
 
+MIN_DANCER_CONFIDENCE = 0.75
+"""Below, somebody else is nearly as prominent for a quarter of the time. On 140 frames with hand-drawn boxes the choice
+was right in 0.97 of those with nobody so near, and in 0.82 of the others."""
+DANCER_UNCERTAIN = "several people, dancer uncertain"
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -79,6 +84,14 @@ class VideoTag:
     """Of the most prominent dancer, over the whole video."""
     reasons: tuple[Reason, ...]
     """For the best style, the strongest first."""
+    dancer_confidence: float = 1.0
+    """How clearly the main dancers were told from other people (`choreai.motion.prominence.DancerChoice`)."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why the tag is "unknown", and whether it may be somebody else's; None where there is nothing to say."""
+        remarks = [self.prediction.doubt, DANCER_UNCERTAIN if self.dancer_confidence < MIN_DANCER_CONFIDENCE else None]
+        return "; ".join(remark for remark in remarks if remark) or None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +114,9 @@ class TaggedVideo:
             return str(self.why_no_tag)
         prediction = self.tag.prediction
         if prediction.doubt is None:
-            return f"{prediction.style} {prediction.score:.2f}"
-        return f"{prediction.style} ({prediction.doubt}; most like {prediction.best_style})"
+            remark = f" ({self.tag.reason})" if self.tag.reason else ""
+            return f"{prediction.style} {prediction.score:.2f}{remark}"
+        return f"{prediction.style} ({self.tag.reason}; most like {prediction.best_style})"
 
 
 def tag_sequence(
@@ -156,6 +170,7 @@ def tag_windows(
         windows=_window_spans(model, windows, log_scores),
         kinematics=next(dancer.kinematics for dancer in dancers if dancer.is_main),
         reasons=tuple(_reasons(model, prediction.best_style, features)),
+        dancer_confidence=windows.dancer_confidence,
     )
 
 
@@ -181,7 +196,7 @@ def tag_row(tag: VideoTag) -> Row:
         "best_style": tag.prediction.best_style,
         "score": tag.prediction.score,
         "unknown": tag.prediction.doubt is not None,
-        "reason": tag.prediction.doubt,
+        "reason": tag.reason,
         "distribution": [{"style": style, "score": score} for style, score in tag.distribution.items()],
         "tracks": [track.row() for track in tag.tracks],
         "segments": [segment.row() for segment in tag.segments],

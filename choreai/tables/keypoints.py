@@ -15,7 +15,7 @@ from choreai.tables.schemas import KEYPOINTS, from_list_column
 
 _COLUMNS = [
     "video_id", "content_id", "frame_index", "pts_seconds", "track_id", "keypoints_xy", "keypoint_scores",
-    "keypoints_xyz",
+    "keypoints_xyz", "box_xyxy", "box_score",
 ]  # fmt: skip
 
 
@@ -34,6 +34,8 @@ def sequence_of(table: pa.Table) -> KeypointSequence:
         keypoints_xy=from_list_column(table["keypoints_xy"]).reshape(-1, NUM_KEYPOINTS, 2)[order],
         keypoint_scores=from_list_column(table["keypoint_scores"])[order],
         keypoints_xyz=None if xyz is None else xyz[order],
+        box_xyxy=from_list_column(table["box_xyxy"])[order],
+        box_scores=table["box_score"].to_numpy()[order],
     )
 
 

@@ -1,16 +1,10 @@
 """What the server remembers about one live viewer: the tracker, and the last seconds of movement."""
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from choreai.arrays import Int32Array
-from choreai.motion.sequence import KeypointSequence
-from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.pose.estimator import Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
@@ -61,19 +55,18 @@ class Viewer:
         Time counts from the first of them, because a table's float32 would lose milliseconds within hours.
         """
         start = self._seen[0].pts_seconds if self._seen else 0.0
-        counts = [len(seen.track_ids) for seen in self._seen]
-        track_id = _concat([seen.track_ids for seen in self._seen], (), np.int32)
-        frame_index = np.repeat(np.array([seen.frame_index for seen in self._seen], np.int32), counts)
-        order = np.lexsort((frame_index, track_id))
-        xyz = [seen.poses.keypoints_xyz for seen in self._seen]
-        known = [points for points in xyz if points is not None]
-        return KeypointSequence(
-            frame_index=frame_index[order],
-            pts_seconds=np.repeat(np.array([s.pts_seconds - start for s in self._seen], np.float32), counts)[order],
-            track_id=track_id[order],
-            keypoints_xy=_concat([s.poses.keypoints_xy for s in self._seen], (NUM_KEYPOINTS, 2), np.float32)[order],
-            keypoint_scores=_concat([s.poses.keypoint_scores for s in self._seen], (NUM_KEYPOINTS,), np.float32)[order],
-            keypoints_xyz=_concat(known, (NUM_KEYPOINTS, 3), np.float32)[order] if len(known) == len(xyz) else None,
+        return KeypointSequence.from_frames(
+            FramePeople(
+                seen.frame_index,
+                seen.pts_seconds - start,
+                seen.track_ids,
+                seen.poses.keypoints_xy,
+                seen.poses.keypoint_scores,
+                seen.poses.keypoints_xyz,
+                seen.poses.box_xyxy,
+                seen.poses.box_scores,
+            )
+            for seen in self._seen
         )
 
     @property
@@ -86,8 +79,3 @@ class Viewer:
         """The rate at which pictures were processed in the last `RATE_SECONDS`."""
         recent = [s.pts_seconds for s in self._seen if s.pts_seconds > self._seen[-1].pts_seconds - RATE_SECONDS]
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
-
-
-def _concat(arrays: Sequence[npt.NDArray[Any]], shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Concatenate the arrays, of which there may be none."""
-    return np.concatenate([np.zeros((0, *shape), dtype), *arrays])
