@@ -26,13 +26,12 @@ import psutil
 import pyarrow as pa
 from drivers import read_whole, wait_until
 from faulty_proxy import TROUBLES, FaultyProxy
-from tiny_poses import FRAMES_PER_CLIP, LEDGER, SLOWNESS, TinyWorker, write_clips
+from tiny_poses import FINGERPRINT, FRAMES_PER_CLIP, LEDGER, SLOWNESS, TinyWorker, write_clips
 
 FOLDER = Path(__file__).parent
 NUM_CLIPS, CLIPS_PER_SHARD, NUM_NODES = 24, 2, 2
 NUM_FRAMES = NUM_CLIPS * FRAMES_PER_CLIP
 FRAMES_PER_SHARD = CLIPS_PER_SHARD * FRAMES_PER_CLIP
-FINGERPRINT = "tiny"
 SAME = ["video_id", "content_id", "status", "num_frames_sampled", "num_tracks", "num_rows", "attempts"]
 PROCESS_FAULTS = ("worker killed", "3 workers killed", "node lost", "node drained", "driver killed")
 FAULTS = (*PROCESS_FAULTS, *TROUBLES, "worker killed + error 503", "driver killed + cut connection")
@@ -142,14 +141,13 @@ def extract(catalog: str, output: str, address: str) -> Any:
     """The job itself, with tiny workers: its summary."""
     from choreai.catalog.catalog import read_catalog
     from choreai.config import ExtractConfig, WorkerSettings
-    from choreai.pipeline import extract
+    from choreai.pipeline.extract import extract_poses
 
-    extract.PoseWorker = TinyWorker  # type: ignore[misc]
     config = ExtractConfig(
         catalog, output, videos_per_shard=CLIPS_PER_SHARD, ray_address=address,
         workers=WorkerSettings(num_workers=NUM_NODES),
     )  # fmt: skip
-    return extract.extract_poses(config, read_catalog(catalog), pose_id=FINGERPRINT)
+    return extract_poses(config, read_catalog(catalog), pose_id=FINGERPRINT, worker=TinyWorker)
 
 
 def disturb(stage: Stage, fault: str, chance: random.Random, output: str) -> tuple[int, int]:

@@ -7,17 +7,15 @@ from pathlib import Path
 import pytest
 import ray
 from drivers import ROOT, read_whole
-from tiny_poses import ALLOCATES, HANGS, TinyWorker, write_clips
+from tiny_poses import ALLOCATES, FINGERPRINT, HANGS, TinyWorker, write_clips
 
 from choreai.catalog.catalog import read_catalog
 from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimitError, VideoLimits
 from choreai.config import ExtractConfig, WorkerSettings
-from choreai.pipeline import extract
+from choreai.pipeline.extract import extract_poses
 from choreai.pose.settings import PoseSettings
 from choreai.tables.schemas import VIDEOS
-
-FINGERPRINT = "tiny"
 
 
 def one_shard(catalog: Path) -> PoseShard:
@@ -52,15 +50,14 @@ def local_ray():
     [(HANGS, "TimeLimit", "time limit of 0.05 minutes"), (ALLOCATES, "MemoryLimit", "memory limit of 0.25 GiB")],
 )
 def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_completes(
-    tmp_path, monkeypatch, trouble, error_class, words
+    tmp_path, trouble, error_class, words
 ):
     catalog = write_clips(tmp_path, [1, 2, trouble, 4, 5])
-    monkeypatch.setattr(extract, "PoseWorker", TinyWorker)
     config = ExtractConfig(
         str(catalog), str(tmp_path / "out"), videos_per_shard=5,
         workers=WorkerSettings(num_workers=1, max_video_minutes=0.05, max_video_gib=0.25),
     )  # fmt: skip
-    summary = extract.extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT)
+    summary = extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT, worker=TinyWorker)
     assert dict(summary.statuses) == {"ok": 4, "quarantined": 1}
     assert summary.num_worker_deaths == 1  # the culprit was known: no second worker was spent on it
     bad = [row for row in read_whole(config.output, "videos").to_pylist() if row["status"] != "ok"]

@@ -75,8 +75,8 @@ def recorded(monkeypatch) -> dict[str, Recorded]:
 
 def test_a_runs_figures_add_up(recorded):
     run = RunMetrics("extract_poses", num_videos=10)
-    run.shard_done(report(), num_bytes=1000)
-    run.shard_done(report(worker="host:2", gpu_ids=(), problems=(), statuses={"ok": 4}), num_bytes=500)
+    run.shard_done(report(num_bytes=1000))
+    run.shard_done(report(worker="host:2", gpu_ids=(), problems=(), statuses={"ok": 4}, num_bytes=500))
     run.shard_failed(2, reason="StorageError: s3://bucket/key: 503")
     run.workers_died(1)
     run.workers_died(3)
@@ -162,7 +162,7 @@ ray.init(address="local", include_dashboard=False, object_store_memory=100_000_0
          _metrics_export_port=port)
 import test_metrics
 run = test_metrics.RunMetrics("extract_poses", num_videos=10)
-run.shard_done(test_metrics.report(), num_bytes=1000)
+run.shard_done(test_metrics.report(num_bytes=1000))
 run.workers_died(1)
 run.finished(failed=False)
 deadline = time.monotonic() + 90

@@ -12,7 +12,7 @@ import ray
 from arms_model import arms_model
 from drivers import read_whole
 from tag_rows import tag_row, video_row, write_rows, write_tags
-from tiny_poses import FRAMES_PER_CLIP, LEDGER, TinyWorker, write_clips
+from tiny_poses import FINGERPRINT, FRAMES_PER_CLIP, LEDGER, TinyWorker, write_clips
 
 from choreai.catalog import listings
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
@@ -24,15 +24,13 @@ from choreai.cli.flags import extract_parser, tag_parser, train_parser
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, parse_since
 from choreai.errors import ConfigError
-from choreai.pipeline import extract as extract_job
-from choreai.pipeline import tag as tag_job
 from choreai.pipeline.selection import choose, stop_at
+from choreai.pipeline.tag import POSE_SHARE
 from choreai.storage import objects
 from choreai.style.model import StyleModel
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
 
-FINGERPRINT = "tiny"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -43,27 +41,20 @@ def arms_named(uri: str) -> StyleModel:
 
 
 class ArmsTagWorker(TagWorker):
-    def setup(self) -> None:
-        self._model = arms_named(self._model_uri)
-
-
-@pytest.fixture(autouse=True)
-def tiny_jobs(monkeypatch):
-    monkeypatch.setattr(extract_job, "PoseWorker", TinyWorker)
-    monkeypatch.setattr(extract_job, "pose_fingerprint", lambda config: FINGERPRINT)
-    monkeypatch.setattr(extract_command, "pose_fingerprint", lambda config: FINGERPRINT)
-    monkeypatch.setattr(tag_job, "TagWorker", ArmsTagWorker)
-    monkeypatch.setattr(tag_job, "load_model", arms_named)
+    @staticmethod
+    def load_model(uri: str) -> StyleModel:
+        return arms_named(uri)
 
 
 def extract(catalog: Path | str, output: Path | str, *flags: str) -> int:
     arguments = [str(catalog), "--output", str(output), "--num-workers", "1", *flags]
-    return extract_command.run(extract_parser(None).parse_args(arguments))
+    return extract_command.run(extract_parser(None).parse_args(arguments), worker=TinyWorker)
 
 
 def tag(catalog: Path | str, output: Path | str, *flags: str, model: str = "m") -> int:
     arguments = [str(catalog), "--output", str(output), "--num-workers", "1", "--model", model, *flags]
-    return tag_command.run(tag_parser(None).parse_args(arguments))
+    parsed = tag_parser(None).parse_args(arguments)
+    return tag_command.run(parsed, pose_worker=TinyWorker, tag_worker=ArmsTagWorker)
 
 
 # --- what a run takes on ---
@@ -156,7 +147,7 @@ def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypat
 def test_poses_leave_a_share_of_the_time_budget_to_tagging():
     config = TagConfig("a", "b", max_hours=2.0)
     assert stop_at(config, started=100.0) == 7300.0
-    assert stop_at(config, started=100.0, share=tag_job.POSE_SHARE) == 100.0 + 0.9 * 7200
+    assert stop_at(config, started=100.0, share=POSE_SHARE) == 100.0 + 0.9 * 7200
     assert stop_at(TagConfig("a", "b"), started=100.0) == float("inf")
 
 
@@ -267,7 +258,7 @@ def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tm
     settings.write_text("[report]\nprice_per_hour = 3.0\n[workers]\nnum_workers = 8\n")
     parser = extract_parser(None)
     arguments = [str(catalog), "--output", output, "--config", str(settings), "--dry-run"]
-    assert extract_command.run(parser.parse_args(arguments)) == 0
+    assert extract_command.run(parser.parse_args(arguments), worker=TinyWorker) == 0
     found = said(capsys)
     # Three videos were posed in two hours of work, half of the four that were paid for: 80 minutes paid for each.
     assert found["hours of one worker"] == "5.3333"

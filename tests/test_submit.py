@@ -18,10 +18,10 @@ import pytest
 import torch
 from drivers import ROOT, read_whole
 
-from choreai.config import ExtractConfig
+from choreai.cluster.pose_worker import PoseWorker
 from choreai.demo.dancers import STYLES, write_clip
 from choreai.motion.windows import WindowSettings
-from choreai.pipeline.extract import pose_fingerprint
+from choreai.pose.settings import PoseSettings
 from choreai.storage.uris import join_uri
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
 from choreai.style.networks import build_network
@@ -90,7 +90,7 @@ def tag_job(tmp_path_factory) -> Path:
     for style in STYLES:
         write_clip(folder / "in" / f"{style}.mp4", style=style, seed=3, duration_seconds=3.0, frames_per_second=8)
     output = str(folder / "out")
-    pose_id = pose_fingerprint(ExtractConfig(catalog="-", output=output))
+    pose_id = PoseWorker.fingerprint(PoseSettings())
     torch.manual_seed(0)
     network = build_network("style", num_labels=len(STYLES), hidden_size=8, dropout=0.0)
     config = StyleModelConfig(

@@ -17,7 +17,6 @@ from tag_rows import tag_row, write_lines, write_tags
 from choreai.catalog.catalog import Video, read_catalog
 from choreai.catalog.shards import TagShard
 from choreai.cli.tag import print_summary
-from choreai.cluster import tag_worker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.demo.dancers import write_clip
@@ -265,16 +264,20 @@ def shard_of(*video_ids: str, name: str = "shard") -> TagShard:
     return TagShard(name, "k", tuple(Video(v, f"{v}.mp4", "c") for v in video_ids))
 
 
-def worker(store: str, model: ArmsModel, monkeypatch: pytest.MonkeyPatch) -> TagWorker:
-    monkeypatch.setattr(tag_worker, "load_model", lambda uri: model)
-    made = TagWorker(store, model_uri="any", pose_fingerprint=FINGERPRINT, run_id="run")
+def worker(store: str, model: ArmsModel) -> TagWorker:
+    class ArmsTagWorker(TagWorker):
+        @staticmethod
+        def load_model(uri: str) -> ArmsModel:
+            return model
+
+    made = ArmsTagWorker(store, model_uri="any", pose_fingerprint=FINGERPRINT, run_id="run")
     made.setup()
     return made
 
 
-def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str, monkeypatch) -> None:
+def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str) -> None:
     model = arms_model(references=references(clockwise=0.0, counter=-1.0, seesaw=-1.0))
-    report = worker(store, model, monkeypatch).process(shard_of("duo", "nobody", "short", "still"))
+    report = worker(store, model).process(shard_of("duo", "nobody", "short", "still"))
     assert report.statuses == {"unknown": 2, "nothing to judge": 2}
     (uri,) = list_parts(store, "tags", model.model_version)
     duo, nobody, short, still = read_part(uri, schemas.TAGS).to_pylist()
@@ -303,8 +306,8 @@ def test_the_tags_table_holds_everything_and_every_row_can_be_traced(store: str,
         )  # fmt: skip
 
 
-def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models_are_tagged(store, monkeypatch) -> None:
-    worker(store, arms_model(), monkeypatch).process(shard_of("still"))
+def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models_are_tagged(store) -> None:
+    worker(store, arms_model()).process(shard_of("still"))
     (uri,) = list_parts(store, "kinematics", FINGERPRINT)
     written = objects.read_object(uri)
     table = read_part(uri, schemas.KINEMATICS)
@@ -315,14 +318,14 @@ def test_kinematics_are_left_once_for_the_whole_part_whichever_videos_and_models
         {"video_id": "still", "track_id": 0, "is_main": True},
     ]
     other = arms_model(unknown_below=0.2)
-    worker(store, other, monkeypatch).process(shard_of("duo", "short", name="another"))
+    worker(store, other).process(shard_of("duo", "short", name="another"))
     assert list(list_parts(store, "kinematics", FINGERPRINT)) == [uri]
     assert objects.read_object(uri) == written
 
 
-def test_anybody_reads_the_tables_with_no_code_of_ours(store: str, monkeypatch) -> None:
+def test_anybody_reads_the_tables_with_no_code_of_ours(store: str) -> None:
     model = arms_model()
-    worker(store, model, monkeypatch).process(shard_of("duo", "still"))
+    worker(store, model).process(shard_of("duo", "still"))
     frame = pd.read_parquet(next(iter(list_parts(store, "kinematics", FINGERPRINT))))
     assert set(FEATURES) < set(frame.columns)
     assert frame.groupby("video_id")["is_main"].sum().tolist() == [1, 1, 1]
@@ -338,7 +341,7 @@ def test_anybody_reads_the_tables_with_no_code_of_ours(store: str, monkeypatch) 
         assert num_segments >= 1
 
 
-def test_tags_of_the_first_schema_are_refused_by_their_version(store: str, monkeypatch, tmp_path: Path) -> None:
+def test_tags_of_the_first_schema_are_refused_by_their_version(store: str, tmp_path: Path) -> None:
     old = schemas.TAGS.with_metadata({**schemas.TAGS.metadata, b"choreai.schema_version": b"1"})
     uri = part_uri(store, "tags", "lstm-old", "x")
     write_part(uri, old.empty_table(), tmp_path / "scratch")
@@ -346,15 +349,15 @@ def test_tags_of_the_first_schema_are_refused_by_their_version(store: str, monke
         read_table(store, "tags", "lstm-old", schemas.TAGS, columns=["style"])
 
 
-def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str, monkeypatch) -> None:
+def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str) -> None:
     class FailingModel(ArmsModel):
         def window_log_scores(self, inputs: Inputs) -> np.ndarray:
             raise RuntimeError("killed")
 
     model = arms_model()
     with pytest.raises(RuntimeError, match="killed"):
-        worker(store, FailingModel(model.networks, model.config), monkeypatch).process(shard_of("duo"))
-    ready = worker(store, model, monkeypatch)
+        worker(store, FailingModel(model.networks, model.config)).process(shard_of("duo"))
+    ready = worker(store, model)
     assert list(list_parts(store, "tags", model.model_version)) == []
     assert ready.process(shard_of("duo")).written
     assert not ready.process(shard_of("duo")).written

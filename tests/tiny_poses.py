@@ -15,8 +15,10 @@ from clips import number_of, numbered, write_clip
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import PoseEstimator, Poses
+from choreai.pose.settings import PoseSettings
 from choreai.video.frame import Frame
 
+FINGERPRINT = "tiny"
 HANGS, ALLOCATES, KEEPS_THE_LOCK = 250, 251, 252
 FRAMES_PER_CLIP = 8
 LEDGER = "TINY_POSES_LEDGER"
@@ -67,8 +69,13 @@ def _allocate() -> None:
 
 
 class TinyWorker(PoseWorker):
-    def _build(self) -> PoseEstimator:
+    @classmethod
+    def build_estimator(cls, settings: PoseSettings, *, num_threads: int = 1) -> PoseEstimator:
         return TinyEstimator()
+
+    @classmethod
+    def fingerprint(cls, settings: PoseSettings) -> str:
+        return FINGERPRINT
 
 
 def write_clips(folder: Path, numbers: Sequence[int]) -> Path:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from choreai.catalog.catalog import Catalog
 from choreai.cli.console import print_table
+from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
 from choreai.pipeline import extract, tag, train
@@ -127,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         {"catalog": train_uri, "output": tables_uri, "training.seed": seed, "training.num_folds": NUM_FOLDS},
     )
     catalog = extract.open_catalog(train_config)
-    pose_id = extract.pose_fingerprint(train_config)
+    pose_id = PoseWorker.fingerprint(train_config.pose)
     extract.extract_poses(train_config, catalog, pose_id=pose_id)
     trained = train.train(train_config, train.find_labelled(train_config, catalog), pose_id=pose_id)
 

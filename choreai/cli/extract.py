@@ -7,11 +7,12 @@ import time
 
 from choreai.cli.console import print_table
 from choreai.cli.dry_run import print_dry_run
+from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import ExtractConfig, load_config
 from choreai.operations.notify import message_of, post_webhook, publish_sns
 from choreai.operations.run_report import make_run_report
 from choreai.operations.run_report_page import write_run_report
-from choreai.pipeline.extract import extract_poses, find_pending, open_catalog, pose_fingerprint
+from choreai.pipeline.extract import extract_poses, find_pending, open_catalog
 from choreai.pipeline.selection import (
     Tonight,
     choose,
@@ -107,13 +108,14 @@ def print_summary(summary: RunManifest, *, output: str) -> None:
             print(f"and {len(summary.problems) - 20} more: see the videos table or the manifest")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker) -> int:
+    """Run the extraction job with pose workers of class `worker`, and return its exit code."""
     started = time.monotonic()
     settings = dict(vars(arguments))
     dry_run = settings.pop("dry_run")
     config = load_config(ExtractConfig, settings.pop("config"), settings)
     catalog = open_catalog(config)
-    pose_id = pose_fingerprint(config)
+    pose_id = worker.fingerprint(config.pose)
     tonight = Tonight(catalog, catalog)
     if dry_run or is_narrowed(config):
         if not dry_run:
@@ -123,7 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
     if dry_run:
         print_dry_run(config, tonight, pending, pose_id=pose_id)
         return 0
-    summary = extract_poses(config, tonight.catalog, pose_id=pose_id, until=stop_at(config, started=started))
+    until = stop_at(config, started=started)
+    summary = extract_poses(config, tonight.catalog, pose_id=pose_id, worker=worker, until=until)
     if summary.num_videos or not is_narrowed(config):
         print_summary(summary, output=config.output)
     else:

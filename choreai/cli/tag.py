@@ -11,6 +11,8 @@ from choreai.catalog.shards import KEY
 from choreai.cli.console import print_table
 from choreai.cli.dry_run import print_dry_run
 from choreai.cli.extract import exit_code, write_report
+from choreai.cluster.pose_worker import PoseWorker
+from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig, load_config
 from choreai.pipeline import extract
 from choreai.pipeline.selection import (
@@ -76,14 +78,22 @@ def _styles(output: str, model_version: str, catalog: Catalog) -> list[tuple[str
     ]
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(
+    arguments: argparse.Namespace,
+    *,
+    pose_worker: type[PoseWorker] = PoseWorker,
+    tag_worker: type[TagWorker] = TagWorker,
+) -> int:
+    """Run the tagging job with workers of these classes, and return its exit code."""
     started = time.monotonic()
     settings = dict(vars(arguments))
     dry_run = settings.pop("dry_run")
     config = load_config(TagConfig, settings.pop("config"), settings)
     catalog = extract.open_catalog(config)
-    pose_id = extract.pose_fingerprint(config)
-    _, model = open_model(config, pose_id=pose_id)  # a wrong model should not cost a night of poses first
+    pose_id = pose_worker.fingerprint(config.pose)
+    _, model = open_model(
+        config, pose_id=pose_id, worker=tag_worker
+    )  # a wrong model should not cost a night of poses first
     tonight = Tonight(catalog, catalog)
     if dry_run or is_narrowed(config):
         if not dry_run:
@@ -94,15 +104,15 @@ def run(arguments: argparse.Namespace) -> int:
         if dry_run:
             print_dry_run(config, tonight, pending, pose_id=pose_id, model_version=model.model_version)
             return 0
-    return _tag_tonight(config, tonight, pose_id=pose_id, started=started)
+    poses_until, tags_until = (stop_at(config, started=started, share=share) for share in (POSE_SHARE, 1.0))
+    extracted = extract.extract_poses(config, tonight.catalog, pose_id=pose_id, worker=pose_worker, until=poses_until)
+    tagged = tag_catalog(config, tonight.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until)
+    return _finish(config, tonight, extracted, tagged)
 
 
-def _tag_tonight(config: TagConfig, tonight: Tonight, *, pose_id: str, started: float) -> int:
-    """The exit code of poses, tags and their report."""
+def _finish(config: TagConfig, tonight: Tonight, extracted: RunManifest, tagged: RunManifest) -> int:
+    """Print and report what was done, and return the exit code."""
     catalog = tonight.catalog
-    poses_until = stop_at(config, started=started, share=POSE_SHARE)
-    extracted = extract.extract_poses(config, catalog, pose_id=pose_id, until=poses_until)
-    tagged = tag_catalog(config, catalog, pose_id=pose_id, until=stop_at(config, started=started))
     if tagged.num_videos or extracted.num_videos or not is_narrowed(config):
         print_summary(config, tonight.whole, extracted, tagged)
     else:

@@ -5,6 +5,7 @@ import logging
 
 from choreai.cli.console import print_table
 from choreai.cli.extract import exit_code
+from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig, load_config
 from choreai.pipeline import extract
 from choreai.pipeline.train import find_labelled, sweep, train
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(TrainConfig, settings.pop("config"), settings)
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
-    pose_id = extract.pose_fingerprint(config)
+    pose_id = PoseWorker.fingerprint(config.pose)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
     if kind is not None:
         print_sweep(sweep(config, labelled, pose_id=pose_id, kind=kind))

@@ -1,16 +1,13 @@
-"""Figures of a run in progress for Prometheus, exported by Ray from the driver's process.
+"""Prometheus metrics of a run in progress, exported by Ray from the driver's process.
 
-Ray adds `ray_` before each name and `_total` after a counter's. deploy/grafana.json draws them, deploy/alerts.yml
-watches them. What a finished run did is in its manifest and report; these are for looking on.
+Ray prefixes each name with `ray_` and appends `_total` to counters. deploy/grafana.json plots them, deploy/alerts.yml
+alerts on them. What a finished run did is in its manifest and run report.
 """
 
 import re
 import time
-from typing import Literal
 
 from choreai.tables.reports import ShardReport
-
-Step = Literal["extract_poses", "tag_catalog"]
 
 COUNTERS: dict[str, tuple[str, ...]] = {
     "choreai_videos": ("step", "status"),
@@ -29,26 +26,26 @@ GAUGES: dict[str, tuple[str, ...]] = {
     "choreai_run_finished_timestamp_seconds": ("step",),
 }
 _HELP = {
-    "choreai_videos": "Videos done, by what became of them.",
-    "choreai_frames": "Frames sampled and posed.",
-    "choreai_person_frames": "People found, counted anew in each frame.",
-    "choreai_bytes": "Bytes of the videos done.",
+    "choreai_videos": "Videos processed, by status.",
+    "choreai_frames": "Frames sampled and processed.",
+    "choreai_person_frames": "People found, summed over frames.",
+    "choreai_bytes": "Bytes of the videos processed.",
     "choreai_failures": "Videos that failed, by reason.",
-    "choreai_busy_seconds": "Seconds that workers spent on shards, by what they compute on.",
+    "choreai_busy_seconds": "Seconds that workers spent on shards, by device.",
     "choreai_worker_deaths": "Worker processes that died.",
-    "choreai_videos_left": "Videos of this run still to be done.",
+    "choreai_videos_left": "Videos of this run not processed yet.",
     "choreai_workers": "Workers that have finished a shard in this run.",
-    "choreai_run_failed": "Whether the step ended badly (1) or well (0).",
+    "choreai_run_failed": "Whether the step failed (1) or not (0).",
     "choreai_run_finished_timestamp_seconds": "When the step ended.",
 }
 MAX_REASONS = 20
-"""Each is a time series for ever; what comes after them is counted as "other"."""
+"""Each reason becomes a time series that Prometheus keeps; later ones are counted as "other"."""
 
 
 class RunMetrics:
-    """The figures of one step of a run. Ray must be connected."""
+    """The metrics of one step of a run, `extract_poses` or `tag_catalog`. Ray must be connected."""
 
-    def __init__(self, step: Step, *, num_videos: int) -> None:
+    def __init__(self, step: str, *, num_videos: int) -> None:
         from ray.util.metrics import Counter, Gauge
 
         self._counters = {
@@ -62,15 +59,15 @@ class RunMetrics:
         self._num_deaths = 0
         self._set("choreai_videos_left", num_videos)
 
-    def shard_done(self, report: ShardReport, *, num_bytes: int) -> None:
-        """Count a shard; `num_bytes` are its videos'."""
+    def shard_done(self, report: ShardReport) -> None:
+        """Count a shard that was finished."""
         for status, count in report.statuses.items():
             self._add("choreai_videos", count, status=status)
         for _, reason in report.problems:
             self._add("choreai_failures", 1, reason=self._reason(reason))
         self._add("choreai_frames", report.num_frames)
         self._add("choreai_person_frames", report.num_rows)
-        self._add("choreai_bytes", num_bytes)
+        self._add("choreai_bytes", report.num_bytes)
         self._add("choreai_busy_seconds", report.process_seconds, device="gpu" if report.gpu_ids else "cpu")
         self._workers.add(report.worker)
         self._set("choreai_workers", len(self._workers))
@@ -82,12 +79,12 @@ class RunMetrics:
         self._leave(num_videos)
 
     def workers_died(self, num_so_far: int) -> None:
-        """Take note of how many workers have died in this run."""
+        """Record how many workers have died in this run so far."""
         self._add("choreai_worker_deaths", num_so_far - self._num_deaths)
         self._num_deaths = num_so_far
 
     def finished(self, *, failed: bool) -> None:
-        """Say how the step ended."""
+        """Record that the step ended, and whether it failed."""
         self._set("choreai_run_failed", int(failed))
         self._set("choreai_run_finished_timestamp_seconds", time.time())
 
@@ -96,7 +93,7 @@ class RunMetrics:
         self._set("choreai_videos_left", max(0, self._num_left))
 
     def _reason(self, text: str) -> str:
-        """A reason as a label: without what differs from video to video, and of at most MAX_REASONS kinds."""
+        """Return the reason as a label: without what differs between videos, at most MAX_REASONS different ones."""
         name = re.sub(r"\S*[/\\]\S*|'[^']*'|\"[^\"]*\"", "…", text)
         name = re.sub(r"\d+(\.\d+)?", "N", name)[:80].strip()
         if name not in self._reasons and len(self._reasons) >= MAX_REASONS:

@@ -9,7 +9,7 @@ import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from choreai.catalog.catalog import UNAVAILABLE, Video
@@ -55,18 +55,28 @@ class PoseWorker:
         self._estimator: PoseEstimator | None = None
         self._num_bytes = 0
 
+    @classmethod
+    def build_estimator(cls, settings: PoseSettings, *, num_threads: int = 1) -> PoseEstimator:
+        """Build the estimator that these workers use; a subclass may bring another."""
+        return build_estimator(settings, read_file=objects.read_object, num_threads=num_threads)
+
+    @classmethod
+    def fingerprint(cls, settings: PoseSettings) -> str:
+        """Return the pose fingerprint of these workers' tables under `settings`.
+
+        Loads the weights on the CPU of the calling process: wrong ones raise WeightsError before any worker starts.
+        """
+        return pose_fingerprint(settings, cls.build_estimator(replace(settings, device="cpu")))
+
     def setup(self) -> None:
         """Load the weights. Raises ConfigError or WeightsError, which end the run."""
-        self._estimator = self._thread.submit(self._build).result()
-
-    def _build(self) -> PoseEstimator:
-        estimator = build_estimator(self._settings, read_file=objects.read_object, num_threads=self._num_threads)
+        built = self._thread.submit(self.build_estimator, self._settings, num_threads=self._num_threads)
+        self._estimator = built.result()
         if self._settings.estimator == "auto":
-            self._check_choice(estimator)
-        return estimator
+            self._check_choice(self._estimator)
 
     def _check_choice(self, estimator: PoseEstimator) -> None:
-        """Raise ConfigError if the files at hand here make other keypoints than those the job was started for."""
+        """Raise ConfigError if the files on this node make other keypoints than those the job was started for."""
         made = pose_fingerprint(self._settings, estimator)
         if made != self._fingerprint:
             raise ConfigError(

@@ -37,9 +37,14 @@ class TagWorker:
         self._fingerprint, self._run_id = pose_fingerprint, run_id
         self._model: StyleModel | None = None
 
+    @staticmethod
+    def load_model(uri: str) -> StyleModel:
+        """Load the model that these workers tag with; a subclass may bring another. Raises WeightsError."""
+        return load_model(uri)
+
     def setup(self) -> None:
         """Load the model. Raises WeightsError, which ends the run."""
-        self._model = load_model(self._model_uri)
+        self._model = self.load_model(self._model_uri)
 
     def process(self, shard: TagShard) -> ShardReport:
         """The report of one shard, its tags part committed."""

@@ -1,0 +1,96 @@
+"""Running a job's shards on workers, and counting what became of each in the summary, the metrics and the progress."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeVar
+
+from choreai.catalog.catalog import Video
+from choreai.cluster.metrics import RunMetrics
+from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
+from choreai.cluster.session import connect, num_workers_for
+from choreai.config import ExtractConfig
+from choreai.pipeline.progress import progress
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest
+
+logger = logging.getLogger(__name__)
+
+
+class VideoShard(Protocol):
+    """A shard of videos, as `choreai.catalog.shards` plans them."""
+
+    @property
+    def shard_id(self) -> str: ...
+
+    @property
+    def videos(self) -> tuple[Video, ...]: ...
+
+
+ShardT = TypeVar("ShardT", bound=VideoShard)
+
+
+def run_shards(
+    shards: Iterator[ShardT],
+    *,
+    worker: type,
+    worker_settings: Mapping[str, object],
+    resources: WorkerResources,
+    narrow: Callable[[ShardT], list[ShardT]],
+    config: ExtractConfig,
+    summary: RunManifest,
+    title: str,
+    num_videos: int,
+    until: float = math.inf,
+    quarantine: Callable[[Failure[ShardT]], ShardReport] | None = None,
+) -> None:
+    """Run `shards` (of `num_videos` videos together) on workers of class `worker`, and count them in `summary`.
+
+    `worker(config.output, **worker_settings)` is built on actors with `resources`, and `narrow` splits a shard that
+    keeps killing them, as `choreai.cluster.pool.WorkerPool` has it. From `until` on (`time.monotonic`) no shard is
+    handed out. `quarantine` turns a shard that killed its workers into a report; without it, such a shard counts as
+    one that could not be finished. Raises what the worker's `setup` raises.
+    """
+    session = connect(config.ray_address)
+    metrics = RunMetrics(summary.job, num_videos=num_videos)
+    pool: WorkerPool[ShardT, ShardReport] = WorkerPool(
+        worker,
+        config.output,
+        worker_settings,
+        num_workers=num_workers_for(session, config.workers.num_workers, resources=resources),
+        resources=resources,
+        narrow=narrow,
+        stop_at=until,
+    )
+    with progress(title, num_videos) as steps:
+        for outcome in pool.run(shards):
+            metrics.workers_died(pool.num_worker_deaths)
+            if isinstance(outcome, Failure) and outcome.killed_worker and quarantine is not None:
+                outcome = quarantine(outcome)
+            if isinstance(outcome, Failure):
+                _count_failure(outcome, summary, metrics)
+            else:
+                _count_report(outcome, summary, metrics)
+                steps.advance(sum(outcome.statuses.values()))
+    summary.num_worker_deaths = pool.num_worker_deaths
+    summary.finish()
+    metrics.finished(failed=summary.failed)
+
+
+def _count_failure(failure: Failure[ShardT], summary: RunManifest, metrics: RunMetrics) -> None:
+    metrics.shard_failed(len(failure.shard.videos), reason=failure.reason)
+    summary.add_failure([video.video_id for video in failure.shard.videos], failure.reason)
+    logger.error("shard %s could not be finished: %s", failure.shard.shard_id, failure.reason)
+
+
+def _count_report(report: ShardReport, summary: RunManifest, metrics: RunMetrics) -> None:
+    metrics.shard_done(report)
+    summary.add(report)
+    rate = f", {report.num_frames} frames, {report.num_frames / max(report.process_seconds, 1e-9):.1f} frames/s"
+    logger.info(
+        "shard %s: %s%s%s",
+        report.shard_id,
+        ", ".join(f"{count} {status}" for status, count in report.statuses.items()),
+        rate if report.num_frames else "",
+        "" if report.written else " (already committed by another worker)",
+    )
