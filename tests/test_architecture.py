@@ -104,3 +104,8 @@ def test_the_middle_knows_nothing_of_ray_and_storage(module: str) -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in names} & foreign, path
+
+
+def test_private_names_of_ray_are_used_in_one_file_only() -> None:
+    users = {module_of(path) for path in FILES if "ray._private" in path.read_text()}
+    assert users == {"choreai.cluster.draining"}

@@ -11,6 +11,7 @@ import ray
 from chaos import drain
 from ray.cluster_utils import Cluster
 
+from choreai.cluster.draining import draining_nodes
 from choreai.cluster.pool import WorkerPool, WorkerResources
 
 pytestmark = pytest.mark.ray
@@ -47,6 +48,11 @@ def cluster(monkeypatch):
     yield started
     ray.shutdown()
     started.shutdown()
+
+
+def test_a_cluster_that_loses_no_node_has_none_draining(cluster):
+    """Fails as soon as Ray renames the private state that `draining_nodes` reads."""
+    assert draining_nodes() == set()
 
 
 def test_a_draining_node_finishes_its_shard_and_gets_no_other(cluster):

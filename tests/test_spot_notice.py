@@ -11,6 +11,7 @@ import ray
 from drivers import wait_until
 
 from choreai.cluster import spot_notice
+from choreai.cluster.draining import draining_nodes
 
 
 class _Metadata(BaseHTTPRequestHandler):
@@ -67,11 +68,11 @@ def test_a_notice_makes_ray_drain_the_node_it_came_to(metadata, monkeypatch):
     )  # fmt: skip
     try:
         monkeypatch.setenv("RAY_ADDRESS", context.address_info["gcs_address"])
-        assert ray._private.state.state.get_draining_nodes() == {}
+        assert draining_nodes() == set()
         assert spot_notice.main(metadata(404, 404, 200)) == 0
         node_id = context.address_info["node_id"]
         wait_until(
-            lambda: node_id in ray._private.state.state.get_draining_nodes() or not ray.nodes()[0]["Alive"],
+            lambda: node_id in draining_nodes() or not ray.nodes()[0]["Alive"],
             what="the node to drain",
         )
     finally:

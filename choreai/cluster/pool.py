@@ -1,50 +1,45 @@
-"""The elastic pool: shards in, reports out, on Ray actors that come, die and go. The only Ray core code.
+"""The elastic pool: shards in, reports out, on Ray actors that come, die and go.
 
 Why not `ray.util.ActorPool` or a Ray Data actor pool: the first stalls behind an actor whose node never comes,
 the second hides which shard killed its worker. Here an actor gets work only once it has answered, a dead actor
-is replaced and its shards are handed out again, actors leave when there is nothing left for them or their node is
+is replaced and its shards are handed out again, actors leave when no work is left for them or their node is
 about to go, and a shard that keeps killing workers is narrowed down to the video that does it.
 """
 
 import logging
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from choreai.cluster.actors import PoolActor, PoolActors, ShardT
+from choreai.cluster.draining import draining_nodes
 from choreai.cluster.limits import VideoLimitError
 from choreai.errors import ConfigError, StorageError, TableError, WeightsError
 
 logger = logging.getLogger(__name__)
 
-MAX_TRIES = 3
-"""A shard that kills its worker, or fails with an error of its own, this often is not handed out again as it
-is. One death may be a lost node or another process's memory; three in a row are the shard's."""
+MAX_ATTEMPTS = 3
+"""A shard that kills its worker, or fails with an error of its own, this often is not handed out again as it is. One
+death may be a lost node or another process's memory; three in a row are the shard's."""
 MAX_DEAD_STARTS = 5
-"""So many actors in a row dying before they were ever ready end the run: no shard is to blame."""
+"""So many actors in a row dying before they were ready end the run: no shard is to blame."""
 WAIT_NOTICE_SECONDS = 30.0
 DRAIN_POLL_SECONDS = 2.0
-"""How often the pool asks which nodes are to go: often within the half minute of a SIGTERM."""
+"""How often the pool asks which nodes are draining: often within the half minute of a SIGTERM."""
 WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "PASSIVE"}
 """glibc gives every thread an arena of its own, and freed frames stay in them: a MediaPipe worker grew from 640
-to 1120 MiB within 16 clips, and stays at 520 MiB with two arenas. Threads that wait must not burn the cores of
+to 1120 MiB within 16 clips, and stays at 520 MiB with two arenas. Waiting threads must not spin on the cores of
 other workers: two spinning threads took 32 to 57 s for what passive ones do in 10."""
 FINAL_ERRORS = (ConfigError, TableError, WeightsError)
-"""What no retry mends: the run stops at once."""
+"""Errors that no retry mends: the run stops at once."""
 
-
-class Shard(Protocol):
-    @property
-    def shard_id(self) -> str: ...
-
-
-ShardT = TypeVar("ShardT", bound=Shard)
 ReportT = TypeVar("ReportT")
 
 
@@ -68,27 +63,13 @@ class Failure(Generic[ShardT]):
     """WorkerDied, TimeLimit, MemoryLimit, or the class of the error answered."""
 
 
-@dataclass(eq=False)
-class _Actor(Generic[ShardT]):
-    handle: Any  # a Ray actor handle has no static type
-    node_id: str | None = None
-    """Where it runs, once it is ready."""
-    leaving: bool = False
-    """Its node is about to go: it gets nothing more."""
-    in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
-
-    @property
-    def ready(self) -> bool:
-        return self.node_id is not None
-
-
 class WorkerPool(Generic[ShardT, ReportT]):
     """Runs `worker_class(output, **worker_settings)` on `num_workers` actors and feeds them shards.
 
     The worker class is an ordinary class with `setup() -> None` (loads weights; its errors end the run) and
     `process(shard) -> report`. `narrow(shard)` returns the smaller shards to try when `shard` keeps killing
-    workers, or the shard alone when it cannot be narrowed. From `stop_at` on (`time.monotonic`) nothing more is handed
-    out: what workers have they finish, and the rest is left undone.
+    workers, or the shard alone when it cannot be narrowed. From `stop_at` on (`time.monotonic`) no shard is handed
+    out: workers finish those they have, and the rest is left for another run.
     """
 
     def __init__(
@@ -103,46 +84,41 @@ class WorkerPool(Generic[ShardT, ReportT]):
         stop_at: float = math.inf,
     ) -> None:
         # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
-        self._remote_class = ray.remote(
+        remote_class = ray.remote(
             num_cpus=resources.num_cpus,
             num_gpus=resources.num_gpus,
             max_restarts=0,
             max_task_retries=0,
             runtime_env={"env_vars": WORKER_ENVIRONMENT},
         )(worker_class)
-        self._output, self._worker_settings = output, worker_settings
+        self._actors: PoolActors[ShardT] = PoolActors(lambda: remote_class.remote(output, **worker_settings))
         self._num_workers = num_workers
         self._resources = resources
         self._narrow = narrow
         self._stop_at = stop_at
-        self._actors: list[_Actor[ShardT]] = []
-        self._calls: dict[Any, _Actor[ShardT]] = {}  # every call not yet answered -> its actor
         self._backlog: deque[ShardT] = deque()
-        self._tries: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()  # failed attempts, by shard id
         self._suspects: set[str] = set()  # shards that were in flight when a worker died
         self._dead_starts = 0
         self.num_worker_deaths = 0
 
     def run(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
-        """The report of each shard as it is done, or its Failure. Raises what `setup` raised."""
+        """Yield the report of each shard as it is finished, or its Failure. Raises what `setup` raised."""
         try:
-            yield from self._run(takewhile(lambda _: not self._time_is_up(), shards))
+            yield from self._run_until_empty(takewhile(lambda _: not self._time_is_up(), shards))
         finally:
-            for actor in self._actors:
-                ray.kill(actor.handle)
-            self._actors.clear()
-            self._calls.clear()
+            self._actors.dismiss_all()
 
-    def _run(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
+    def _run_until_empty(self, shards: Iterator[ShardT]) -> Iterator[ReportT | Failure[ShardT]]:
         self._fill_backlog(shards)
         self._start_actors()
         notice_at, drain_poll_at = time.monotonic() + WAIT_NOTICE_SECONDS, 0.0
-        while self._calls:
-            answered, _ = ray.wait(list(self._calls), num_returns=1, timeout=DRAIN_POLL_SECONDS)
+        while calls := self._actors.calls:
+            answered, _ = ray.wait(calls, num_returns=1, timeout=DRAIN_POLL_SECONDS)
             if time.monotonic() > drain_poll_at:
-                self._heed_draining_nodes()
+                self._leave_draining_nodes()
                 drain_poll_at = time.monotonic() + DRAIN_POLL_SECONDS
-            if not any(actor.ready for actor in self._actors) and time.monotonic() > notice_at:
+            if not any(actor.is_ready for actor in self._actors) and time.monotonic() > notice_at:
                 self._log_waiting()
                 notice_at = time.monotonic() + WAIT_NOTICE_SECONDS
             for call in answered:
@@ -159,7 +135,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         return time.monotonic() >= self._stop_at
 
     def _fill_backlog(self, shards: Iterator[ShardT]) -> None:
-        """Keep a few shards per worker at hand; the rest stay in the iterator, unmade."""
+        """Keep a few shards per worker ready; the rest stay in the iterator, not planned yet."""
         while len(self._backlog) < 4 * self._num_workers:
             shard = next(shards, None)
             if shard is None:
@@ -167,130 +143,112 @@ class WorkerPool(Generic[ShardT, ReportT]):
             self._backlog.append(shard)
 
     def _start_actors(self) -> None:
-        """Have as many actors as there is work for: all at once, so that an autoscaler sees the whole demand."""
-        staying = [actor for actor in self._actors if not actor.leaving]
+        """Start as many actors as there is work for, all at once, so that an autoscaler sees the whole demand."""
+        staying = self._actors.staying
         num_busy = sum(bool(actor.in_flight) for actor in staying)
         for _ in range(min(self._num_workers, num_busy + len(self._backlog)) - len(staying)):
-            handle = self._remote_class.remote(self._output, **self._worker_settings)
-            actor: _Actor[ShardT] = _Actor(handle)
-            self._actors.append(actor)
-            self._calls[handle.__ray_call__.remote(_set_up)] = actor
+            self._actors.start()
 
-    def _heed_draining_nodes(self) -> None:
-        """Let the actors leave whose nodes Ray is about to lose: a SIGTERM, a spot notice, `ray drain-node`.
+    def _leave_draining_nodes(self) -> None:
+        """Let the actors leave whose nodes Ray is about to lose.
 
-        Each finishes the shard it is at; should the node not live so long, that one is handed out again. Others
-        start elsewhere at once, so that an autoscaler sees the demand before the node is gone.
+        Each finishes the shard it is working on; if the node does not live that long, the shard is handed out again.
+        Replacements start elsewhere at once, so that an autoscaler sees the demand before the node is gone.
         """
-        # Ray's own Train and Serve ask the same; there is no public call for it in Ray 2.60.
-        draining = ray._private.state.state.get_draining_nodes()
-        for actor in [actor for actor in self._actors if actor.node_id in draining and not actor.leaving]:
-            logger.warning("node %s is going away; its worker gets no new shards", actor.node_id)
-            actor.leaving = True
-            if not actor.in_flight:
-                self._dismiss(actor)
+        draining = draining_nodes()
+        for actor in self._actors.staying:
+            if actor.node_id in draining:
+                logger.warning("node %s is going away; its worker gets no new shards", actor.node_id)
+                actor.is_leaving = True
+                if not actor.in_flight:
+                    self._actors.dismiss(actor)
 
     def _hand_out(self) -> None:
         """Give every ready actor work, one shard running and one waiting; near the end one only, so that no
         shard waits behind a slow one while another actor is idle. Actors without work leave."""
-        ready = [actor for actor in self._actors if actor.ready and not actor.leaving]
+        ready = [actor for actor in self._actors.staying if actor.is_ready]
         for depth in (1, 2):
             for actor in ready:
                 if self._backlog and self._may_take(actor, self._backlog[0], depth, num_ready=len(ready)):
-                    shard = self._backlog.popleft()
-                    call = actor.handle.process.remote(shard)
-                    actor.in_flight.append((call, shard))
-                    self._calls[call] = actor
+                    self._actors.hand(actor, self._backlog.popleft())
         if not self._backlog:
-            for actor in [actor for actor in self._actors if not actor.in_flight]:
-                self._dismiss(actor)  # should a shard come back from elsewhere, a new actor starts
+            for actor in self._actors:
+                if not actor.in_flight:
+                    self._actors.dismiss(actor)  # should a shard come back from elsewhere, a new actor starts
 
-    def _may_take(self, actor: _Actor[ShardT], shard: ShardT, depth: int, *, num_ready: int) -> bool:
-        # A shard that was there when a worker died runs alone: should it happen again, it is known who did it.
-        running = [held.shard_id for _, held in actor.in_flight]
+    def _may_take(self, actor: PoolActor[ShardT], shard: ShardT, depth: int, *, num_ready: int) -> bool:
+        # A shard that was in flight when a worker died runs alone: if another dies, it is known which one did it.
+        running = [held.shard_id for held in actor.shards]
         if running and ({shard.shard_id, *running} & self._suspects):
             return False
         return len(running) < depth and (depth == 1 or len(self._backlog) > num_ready)
 
-    def _dismiss(self, actor: _Actor[ShardT]) -> None:
-        ray.kill(actor.handle)
-        self._actors.remove(actor)
-        self._calls = {call: owner for call, owner in self._calls.items() if owner is not actor}
-
     def _settle(self, call: Any) -> ReportT | Failure[ShardT] | None:
-        """What an answered call means: a report or failure to pass on, or nothing yet."""
-        actor = self._calls.pop(call, None)
-        if actor is None:  # its actor died within this round, and the shard is in the backlog again
+        """Act on an answered call, and return the report or failure to pass on; None if there is nothing yet."""
+        actor = self._actors.answered(call)
+        if actor is None:  # its actor died in this round, and the shard is in the backlog again
             return None
         try:
             report: ReportT = ray.get(call)
         except RayTaskError as exc:
-            return self._task_failed(actor, call, exc)
+            return self._handle_error(actor, call, exc)
         except RayError as exc:
-            return self._actor_died(actor, exc)
-        if not actor.ready:
+            return self._handle_death(actor, exc)
+        if not actor.is_ready:
             actor.node_id, self._dead_starts = str(report), 0
             return None
-        shard = self._take(actor, call)
-        self._tries.pop(shard.shard_id, None)
+        shard = actor.take_back(call)
+        self._attempts.pop(shard.shard_id, None)
         self._suspects.discard(shard.shard_id)
-        if actor.leaving:
-            self._backlog.extendleft(waiting for _, waiting in actor.in_flight)
-            self._dismiss(actor)
+        if actor.is_leaving:
+            self._backlog.extendleft(self._actors.dismiss(actor))
         return report
 
-    def _take(self, actor: _Actor[ShardT], call: Any) -> ShardT:
-        """The shard of an answered call, no longer in flight."""
-        entry = next(entry for entry in actor.in_flight if entry[0] == call)
-        actor.in_flight.remove(entry)
-        return entry[1]
-
-    def _task_failed(self, actor: _Actor[ShardT], call: Any, exc: RayTaskError) -> Failure[ShardT] | None:
-        """The worker is well but could not do it: try elsewhere, up to MAX_TRIES."""
+    def _handle_error(self, actor: PoolActor[ShardT], call: Any, exc: RayTaskError) -> Failure[ShardT] | None:
+        """Have a shard whose worker answered with an error tried again elsewhere, up to MAX_ATTEMPTS."""
         cause = exc.cause if isinstance(exc.cause, BaseException) else exc
-        if isinstance(cause, FINAL_ERRORS) or not actor.ready:
+        if isinstance(cause, FINAL_ERRORS) or not actor.is_ready:
             raise cause
-        shard = self._take(actor, call)
+        shard = actor.take_back(call)
         if isinstance(cause, VideoLimitError):
             return self._end_over_limit(actor, shard, cause)
         if not isinstance(cause, StorageError):
             logger.error("shard %s failed: %s", shard.shard_id, exc)
-        if self._count_try(shard) < MAX_TRIES:
+        if self._count_attempt(shard) < MAX_ATTEMPTS:
             self._backlog.append(shard)
             return None
         name = type(cause).__name__
         return Failure(shard, f"{name}: {cause}", killed_worker=False, error_class=name)
 
-    def _end_over_limit(self, actor: _Actor[ShardT], shard: ShardT, exc: VideoLimitError) -> Failure[ShardT]:
-        """The worker knows its culprit: that video fails, the shard's others run again, one by one."""
+    def _end_over_limit(self, actor: PoolActor[ShardT], shard: ShardT, exc: VideoLimitError) -> Failure[ShardT]:
+        """End a worker that named the video over its limit: that one fails, the shard's others run one by one."""
         logger.warning("%s; its worker is ended", exc.reason)
         self.num_worker_deaths += 1
-        self._backlog.extendleft(waiting for _, waiting in actor.in_flight)
-        self._dismiss(actor)
+        self._backlog.extendleft(self._actors.dismiss(actor))
         singles = self._narrow(shard)
         culprit = singles.pop(exc.index)
         self._backlog.extendleft(singles)
         return Failure(culprit, exc.reason, killed_worker=True, error_class=exc.limit)
 
-    def _actor_died(self, actor: _Actor[ShardT], exc: RayError) -> Failure[ShardT] | None:
+    def _handle_death(self, actor: PoolActor[ShardT], exc: RayError) -> Failure[ShardT] | None:
+        """Put the shards of a dead worker back, or narrow or fail the one that keeps killing workers."""
         if getattr(exc, "actor_init_failed", False):
             raise ConfigError(
                 f"workers cannot start: {exc}; every node needs the same choreai and its dependencies installed"
             ) from exc
         self.num_worker_deaths += 1
-        lost = list(actor.in_flight)
-        self._dismiss(actor)
-        logger.warning("a worker died (%s); %d shards are handed out again", _cause(exc), len(lost))
-        if not actor.ready:
+        lost = self._actors.dismiss(actor)
+        logger.warning("a worker died (%s); %d shards are handed out again", _cause_of_death(exc), len(lost))
+        if not actor.is_ready:
             self._dead_starts += 1
             if self._dead_starts >= MAX_DEAD_STARTS:
                 raise exc
         failure = None
-        self._suspects.update(shard.shard_id for _, shard in lost)
-        for _, shard in lost:
+        self._suspects.update(shard.shard_id for shard in lost)
+        for shard in lost:
             # Of two, either may have done it; and a node that was taken away blames no shard.
             blamed = len(lost) == 1 and not getattr(exc, "preempted", False)
-            if blamed and self._count_try(shard) >= MAX_TRIES:
+            if blamed and self._count_attempt(shard) >= MAX_ATTEMPTS:
                 failure = self._narrow_or_fail(shard, exc)
             else:
                 self._backlog.appendleft(shard)
@@ -300,20 +258,20 @@ class WorkerPool(Generic[ShardT, ReportT]):
         smaller = self._narrow(shard)
         if len(smaller) > 1:
             logger.warning(
-                "shard %s killed %d workers; trying its %d videos singly",
+                "shard %s killed %d workers; trying its %d videos one by one",
                 shard.shard_id,
-                MAX_TRIES,
+                MAX_ATTEMPTS,
                 len(smaller),
             )
             self._suspects.update(each.shard_id for each in smaller)
             self._backlog.extendleft(smaller)
             return None
-        reason = f"its worker died {MAX_TRIES} times: {_cause(exc)}"
+        reason = f"its worker died {MAX_ATTEMPTS} times: {_cause_of_death(exc)}"
         return Failure(shard, reason, killed_worker=True, error_class="WorkerDied")
 
-    def _count_try(self, shard: ShardT) -> int:
-        self._tries[shard.shard_id] = self._tries.get(shard.shard_id, 0) + 1
-        return self._tries[shard.shard_id]
+    def _count_attempt(self, shard: ShardT) -> int:
+        self._attempts[shard.shard_id] += 1
+        return self._attempts[shard.shard_id]
 
     def _log_waiting(self) -> None:
         logger.warning(
@@ -326,14 +284,8 @@ class WorkerPool(Generic[ShardT, ReportT]):
         )
 
 
-def _set_up(worker: Any) -> str:
-    """The id of the node that an actor runs on, after its `setup`."""
-    worker.setup()
-    return str(ray.get_runtime_context().get_node_id())
-
-
-def _cause(exc: BaseException) -> str:
-    """The telling part of Ray's long messages: how the process ended, without its list of common causes."""
+def _cause_of_death(exc: BaseException) -> str:
+    """Return the telling part of Ray's long messages: how the process ended, without the list of common causes."""
     text = " ".join(str(exc).split())
     _, _, ending = text.partition("Worker exit type: ")
     return (ending or text).partition(" Some common causes")[0][:300] or type(exc).__name__
