@@ -21,10 +21,11 @@ from choreai.catalog.shards import Pending
 from choreai.cli import extract as extract_command
 from choreai.cli import tag as tag_command
 from choreai.cli.flags import extract_parser, tag_parser, train_parser
+from choreai.cli.outcome import exit_code
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, parse_since
 from choreai.errors import ConfigError
-from choreai.pipeline.selection import choose, stop_at
+from choreai.pipeline.selection import deadline, select_videos
 from choreai.pipeline.tag import POSE_SHARE
 from choreai.storage import objects
 from choreai.style.model import StyleModel
@@ -111,10 +112,10 @@ def test_the_first_in_catalog_order_that_need_something_are_taken_on():
     catalog = catalog_of(*"abcdef")
     config = ExtractConfig("catalog.csv", "out", limit=2)
     also = pa.table({"video_id": ["v1", "v4"]})
-    tonight = choose(config, catalog, pending_of(catalog, v5=1, v3=2, v2=2), also=also)
-    assert tonight.catalog.table["video_id"].to_pylist() == ["v1", "v2"]
-    assert tonight.num_later == 3
-    assert tonight.num_quarantined == 3 + 1  # v3 failed before, and is not tried tonight
+    selection = select_videos(config, catalog, pending_of(catalog, v5=1, v3=2, v2=2), also=also)
+    assert selection.catalog.table["video_id"].to_pylist() == ["v1", "v2"]
+    assert selection.num_later == 3
+    assert selection.num_quarantined == 3 + 1  # v3 failed before, and is not tried tonight
 
 
 def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is_not_hidden(tmp_path):
@@ -123,11 +124,11 @@ def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is
         written = datetime(2026, 11, day, tzinfo=UTC).timestamp()
         os.utime(tmp_path / name, (written, written))
     catalog = catalog_of(*(str(tmp_path / name) for name in ("old", "new", "gone")))
-    tonight = choose(
+    selection = select_videos(
         ExtractConfig("catalog.csv", "out", since="2026-11-05"), catalog, pending_of(catalog, v0=1, v1=1, v2=1)
     )
-    assert tonight.catalog.table["video_id"].to_pylist() == ["v1", "v2"]
-    assert tonight.num_later == 1
+    assert selection.catalog.table["video_id"].to_pylist() == ["v1", "v2"]
+    assert selection.num_later == 1
 
 
 @pytest.mark.parametrize("min_wanted", [1, 200])
@@ -146,16 +147,16 @@ def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypat
 
 def test_poses_leave_a_share_of_the_time_budget_to_tagging():
     config = TagConfig("a", "b", max_hours=2.0)
-    assert stop_at(config, started=100.0) == 7300.0
-    assert stop_at(config, started=100.0, share=POSE_SHARE) == 100.0 + 0.9 * 7200
-    assert stop_at(TagConfig("a", "b"), started=100.0) == float("inf")
+    assert deadline(config, started=100.0) == 7300.0
+    assert deadline(config, started=100.0, share=POSE_SHARE) == 100.0 + 0.9 * 7200
+    assert deadline(TagConfig("a", "b"), started=100.0) == float("inf")
 
 
 # --- when a night is red ---
 
 
 @pytest.mark.parametrize(
-    ("done_before", "quarantined_before", "tonight", "code"),
+    ("done_before", "quarantined_before", "statuses", "code"),
     [
         (70, 0, {"ok": 25, "quarantined": 5}, 0),
         (0, 0, {"ok": 70, "quarantined": 30}, 1),
@@ -166,14 +167,20 @@ def test_poses_leave_a_share_of_the_time_budget_to_tagging():
     ],
 )
 def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
-    done_before, quarantined_before, tonight, code
+    done_before, quarantined_before, statuses, code
 ):
     summary = RunManifest(
-        "extract_poses", "run", {}, FINGERPRINT, num_done_before=done_before, num_quarantined_before=quarantined_before
+        "extract_poses",
+        "run",
+        {"max_failed_fraction": 0.2},
+        FINGERPRINT,
+        num_done_before=done_before,
+        num_quarantined_before=quarantined_before,
     )
-    if tonight:
-        summary.add(ShardReport("s", True, tonight, (), 0, 0, 0.0, 0, "w"))
-    assert extract_command.exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
+    if statuses:
+        summary.add(ShardReport("s", True, statuses, (), 0, 0, 0.0, 0, "w"))
+        summary.finish()
+    assert exit_code(summary, ExtractConfig("a", "b", max_failed_fraction=0.2)) == code
 
 
 # --- what is said beforehand ---
@@ -221,7 +228,7 @@ def test_a_dry_run_says_what_would_be_done_and_why_and_does_none_of_it(known, ca
     before = everything(output)
     assert tag(catalog, output, "--dry-run") == 0
     found = said(capsys)
-    assert found["videos to make poses of"] == "4"
+    assert found["videos to extract"] == "4"
     assert found["new videos"] == "2"
     assert found["new bytes under an old id"] == "1"
     assert found["other pose settings than before"] == "1"
@@ -237,7 +244,7 @@ def test_a_dry_run_knows_the_flags_of_the_run(known, capsys):
     catalog, output = known
     assert extract(catalog, output, "--dry-run", "--retry-quarantined", "--limit", "3") == 0
     found = said(capsys)
-    assert found["videos to make poses of"] == "3"
+    assert found["videos to extract"] == "3"
     assert (found["new bytes under an old id"], found["quarantined before, tried again"]) == ("1", "1")
     assert found["left for another run by --since or --limit"] == "2"
     assert found["in quarantine, not tried again"] == "0"
@@ -246,7 +253,7 @@ def test_a_dry_run_knows_the_flags_of_the_run(known, capsys):
 def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tmp_path):
     catalog, output = known
     assert extract(catalog, output, "--dry-run") == 0
-    assert "no finished extraction" in said(capsys)["not known yet"]
+    assert "no finished extraction" in said(capsys)["unknown"]
     run = RunManifest(
         "extract_poses", "20261101T020000Z-aaaaaa", {"workers": {"num_cpus": 1.0, "num_gpus": 0.0}}, FINGERPRINT
     )
@@ -263,7 +270,7 @@ def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tm
     # Three videos were posed in two hours of work, half of the four that were paid for: 80 minutes paid for each.
     assert found["hours of one worker"] == "5.3333"
     assert found["hours with 8 workers"] == "0.6667"
-    assert found["money, at 3 a node and hour, 2 workers a node"] == "8.00 USD"  # four nodes for 40 minutes
+    assert found["cost, at 3 per node and hour, 2 workers per node"] == "8.00 USD"  # four nodes for 40 minutes
 
 
 # --- whole nights ---
@@ -302,7 +309,7 @@ def test_a_limited_run_does_the_first_and_the_next_run_the_next(tmp_path, capsys
     assert tag(catalog, output) == 0
     capsys.readouterr()
     assert tag(catalog, output, "--limit", "2") == 0
-    assert "nothing to do: none of the 5 videos needs anything" in capsys.readouterr().out
+    assert "nothing to do: none of the 5 videos needs work" in capsys.readouterr().out
 
 
 class ClockOf:
@@ -325,9 +332,12 @@ def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(tmp_path, capsys
         assert extract(catalog, output, "--max-hours", "1", "--videos-per-shard", "1") == 0
     done = posed(output)
     assert done in (["clip-000", "clip-001"], ["clip-000", "clip-001", "clip-002"])  # one, and those in flight
-    assert f"stopped at the time budget, {6 - len(done)} videos left for the next night" in capsys.readouterr().out
+    assert (
+        f"stopped at the deadline (--max-hours); {6 - len(done)} videos remain for the next run"
+        in capsys.readouterr().out
+    )
     assert extract(catalog, output, "--max-hours", "1", "--videos-per-shard", "1") == 0
-    assert "time budget" not in capsys.readouterr().out
+    assert "deadline" not in capsys.readouterr().out
     assert len(posed(output)) == 6
 
 
@@ -336,8 +346,8 @@ def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(tmp_path, capsys
 def test_a_run_that_could_not_even_begin_is_red(tmp_path, capsys, caplog):
     catalog, output = write_clips(tmp_path, [1, 2]), tmp_path / "out"
     assert tag(catalog, output, "--max-hours", "1e-9") == 1
-    assert "stopped at the time budget, 2 videos left for the next night" in capsys.readouterr().out
-    assert "before a single video was done" in caplog.text
+    assert "2 videos remain for the next run" in capsys.readouterr().out
+    assert "before a single video was processed" in caplog.text
 
 
 @pytest.mark.ray

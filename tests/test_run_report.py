@@ -11,7 +11,7 @@ from tag_rows import tag_row, video_row, write_rows, write_tags
 from choreai.cli.main import main
 from choreai.config import ReportSettings
 from choreai.errors import ConfigError, TableError
-from choreai.operations.notify import message_of, post_webhook, publish_sns
+from choreai.operations.notify import build_message, post_webhook, publish_sns
 from choreai.operations.run_report import RunReport, make_run_report
 from choreai.operations.run_report_page import run_report_page, write_run_report
 from choreai.storage import objects
@@ -115,7 +115,7 @@ def test_data_comes_before_settings_and_settings_are_told_from_the_model(tmp_pat
 
 def test_the_night_is_the_tagging_and_its_extraction_and_drift_is_against_the_night_before(two_nights):
     report = report_of(two_nights)
-    assert [run.run_id for run in report.night.runs] == [EXTRACT, SECOND]
+    assert [run.run_id for run in report.runs] == [EXTRACT, SECOND]
     assert report.reference_run == FIRST
     drifts = {each.name: each for each in report.drifts}
     assert len(drifts) == 8  # styles, scores and six kinematics
@@ -135,24 +135,24 @@ def test_failures_are_counted_by_reason_whatever_their_numbers(two_nights):
 
 def test_time_use_and_cost_are_those_of_this_nights_workers(two_nights):
     report = report_of(two_nights, price_per_hour=2.0, currency="EUR")
-    assert [run.utilisation for run in report.night.runs] == [pytest.approx(0.75), pytest.approx(0.5)]
+    assert [run.utilisation for run in report.runs] == [pytest.approx(0.75), pytest.approx(0.5)]
     assert report.cost == pytest.approx(2 * 2.0 + 1 * 2.0)  # two nodes for an hour, then one; the driver is none
     assert report.slowest[0].video_id == "slow"
     assert all(each.video_id != "earlier" for each in report.slowest)
-    assert "cost of the worker nodes: 6.00 EUR" in report.lines
+    assert "cost of the worker nodes: 6.00 EUR" in report.summary
     assert report_of(two_nights).cost is None
 
 
 def test_a_night_in_which_too_much_failed_is_bad(two_nights):
     report = report_of(two_nights)
-    assert report.is_bad  # 3 of 4 videos, 20 % allowed
-    assert not make_run_report(two_nights, ReportSettings(), run_id=FIRST).is_bad
-    assert any("3" in line and "quarantined" in line for line in report.lines)
+    assert report.failed  # 3 of 4 videos, 20 % allowed
+    assert not make_run_report(two_nights, ReportSettings(), run_id=FIRST).failed
+    assert any("3" in line and "quarantined" in line for line in report.summary)
 
 
 def test_a_run_that_never_finished_is_bad(tmp_path):
     write_run(str(tmp_path), SECOND, job="extract_poses", wall_seconds=0.0)
-    assert report_of(str(tmp_path)).is_bad
+    assert report_of(str(tmp_path)).failed
 
 
 def test_an_extraction_that_was_killed_and_resumed_does_not_make_the_night_bad(tmp_path):
@@ -160,16 +160,16 @@ def test_an_extraction_that_was_killed_and_resumed_does_not_make_the_night_bad(t
     write_run(str(tmp_path), EXTRACT, job="extract_poses")
     write_run(str(tmp_path), SECOND)
     report = report_of(str(tmp_path))
-    assert len(report.night.runs) == 3
-    assert not report.is_bad
+    assert len(report.runs) == 3
+    assert not report.failed
 
 
 def test_the_extraction_of_another_catalog_is_not_of_this_night(tmp_path):
     write_run(str(tmp_path), EXTRACT, job="extract_poses", catalog="s3://labelled.csv", num_failed=3)
     write_run(str(tmp_path), SECOND)
     report = report_of(str(tmp_path))
-    assert [run.run_id for run in report.night.runs] == [SECOND]
-    assert not report.is_bad
+    assert [run.run_id for run in report.runs] == [SECOND]
+    assert not report.failed
 
 
 def test_the_page_is_written_beside_the_manifest_and_can_be_made_again(two_nights):
@@ -208,7 +208,7 @@ def test_an_extraction_alone_has_a_report_too(tmp_path, capsys):
     assert main(["report", "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "extract_poses: 1 ok in 3600 s, workers 50 % busy" in out
-    assert f"report: {tmp_path}/runs/{EXTRACT}/report.html" in out
+    assert f"run report: {tmp_path}/runs/{EXTRACT}/report.html" in out
 
 
 def test_the_reference_run_can_be_chosen_and_must_exist(two_nights):
@@ -260,7 +260,7 @@ def webhook() -> Iterator[tuple[str, list[dict], list[int]]]:
 def test_a_webhook_is_told(two_nights, webhook):
     url, received, _ = webhook
     report = report_of(two_nights)
-    assert post_webhook(url, message_of(report, "s3://out/report.html"))
+    assert post_webhook(url, build_message(report, "s3://out/report.html"))
     (message,) = received
     assert message["failed"] is True
     assert message["statuses"]["extract_poses"] == {"ok": 1, "quarantined": 3}
@@ -280,7 +280,7 @@ def test_a_webhook_that_refuses_is_a_warning_without_its_secret(webhook, caplog,
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/SECRET", "file:///etc/SECRET", "nonsense SECRET"])
 def test_a_webhook_that_is_not_there_is_a_warning(caplog, url):
     assert not post_webhook(url, {"text": "x"})
-    assert "not announced" in caplog.text
+    assert "no notification was sent" in caplog.text
     assert "SECRET" not in caplog.text
 
 
@@ -299,4 +299,4 @@ def test_an_sns_topic_is_told(s3_server, caplog):
     assert body["Message"] == "styles: 3 hiphop"
     assert body["Subject"] == f"choreai FAILED: {SECOND}"
     assert not publish_sns("arn:aws:sns:us-east-1:123456789012:gone", message)
-    assert "not announced" in caplog.text
+    assert "no notification was sent" in caplog.text

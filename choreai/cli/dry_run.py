@@ -1,4 +1,4 @@
-"""`--dry-run`: what a run would do and why, how long it would take, what it would cost. Reads tables, writes none."""
+"""`--dry-run`: what a run would do and why, how long it would take, what it would cost. Writes nothing."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ from choreai.cli.console import print_table
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
 from choreai.operations.capacity import measured_rates
-from choreai.pipeline.selection import Tonight
+from choreai.pipeline.selection import Selection
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import current_parts, open_part, read_consistently
@@ -26,32 +26,32 @@ _KNOWN = pa.schema([("video_id", pa.string()), ("content_id", pa.string()), ("st
 
 
 def print_dry_run(
-    config: ExtractConfig, tonight: Tonight, pending: Pending, *, pose_id: str, model_version: str | None = None
+    config: ExtractConfig, selection: Selection, pending: Pending, *, pose_id: str, model_version: str | None = None
 ) -> None:
-    """Tables of what the run of `tonight` would do; with a model version, its tags too."""
-    chosen = pc.is_in(pending.videos["video_id"], value_set=tonight.catalog.table["video_id"].combine_chunks())
+    """Print tables of what a run of `selection` would do; with a model version, of its tags too."""
+    chosen = pc.is_in(pending.videos["video_id"], value_set=selection.catalog.table["video_id"].combine_chunks())
     to_pose = pending.videos.filter(chosen)
     rows = read_consistently(lambda: _pose_rows(config.output, to_pose, pose_id=pose_id))
     if model_version is not None:
-        rows += read_consistently(lambda: _tag_rows(config.output, tonight.catalog, model_version))
+        rows += read_consistently(lambda: _tag_rows(config.output, selection.catalog, model_version))
     rows += [
-        ("left for another run by --since or --limit", f"{tonight.num_later:,}"),
-        ("in quarantine, not tried again", f"{tonight.num_quarantined:,}"),
+        ("left for another run by --since or --limit", f"{selection.num_later:,}"),
+        ("in quarantine, not tried again", f"{selection.num_quarantined:,}"),
     ]
-    print_table("would be done", rows)
+    print_table("work", rows)
     if to_pose.num_rows:
-        print_table("would take", _effort_rows(config, to_pose.num_rows))
-    print("nothing was done: this was a dry run")
+        print_table("effort", _effort_rows(config, to_pose.num_rows))
+    print("dry run: nothing was written")
 
 
 def _pose_rows(output: str, to_pose: pa.Table, *, pose_id: str) -> Rows:
-    """Why these videos need poses. What is not new under its id and bytes is new bytes or other settings."""
+    """Return rows that say why these videos need poses: new ones, new bytes, other settings, or another attempt."""
     first = to_pose.filter(pc.equal(to_pose["attempts"], 1))
     catalog = Catalog("", first.drop_columns("attempts"))
     fingerprints = list_versions(output, "videos")
     others = [version for version in fingerprints if version != pose_id]
-    unposed = _without(catalog, _known(output, "videos", others))
-    unseen = _without(_any_bytes(unposed), _known(output, "videos", fingerprints, any_bytes=True))
+    unposed = _exclude(catalog, _stream_known(output, "videos", others))
+    unseen = _exclude(_blank_content_ids(unposed), _stream_known(output, "videos", fingerprints, any_bytes=True))
     reasons = [
         ("new videos", len(unseen)),
         ("new bytes under an old id", len(unposed) - len(unseen)),
@@ -59,34 +59,34 @@ def _pose_rows(output: str, to_pose: pa.Table, *, pose_id: str) -> Rows:
         ("quarantined before, tried again", to_pose.num_rows - first.num_rows),
     ]
     unusable = pc.sum(pc.starts_with(to_pose["content_id"], UNAVAILABLE)).as_py() or 0
-    rows = [("videos to make poses of", f"{to_pose.num_rows:,}"), *((f"  {name}", f"{n:,}") for name, n in reasons)]
-    return [*rows, ("  of all these, cannot be looked at: to quarantine", f"{unusable:,}")] if unusable else rows
+    rows = [("videos to extract", f"{to_pose.num_rows:,}"), *((f"  {name}", f"{n:,}") for name, n in reasons)]
+    return [*rows, ("  of all these, unreadable: to be quarantined", f"{unusable:,}")] if unusable else rows
 
 
 def _tag_rows(output: str, catalog: Catalog, model_version: str) -> Rows:
-    """How many videos get a tag, and how many of them only because the model is another one."""
+    """Return rows with the number of videos to tag, and of those that only another model has tagged."""
     others = [version for version in list_versions(output, "tags") if version != model_version]
-    never_tagged = _without(catalog, _known(output, "tags", others))
+    never_tagged = _exclude(catalog, _stream_known(output, "tags", others))
     return [
         (f"videos to tag with {model_version}", f"{len(catalog):,}"),
         ("  tagged before, by another model", f"{len(catalog) - len(never_tagged):,}"),
     ]
 
 
-def _without(catalog: Catalog, known: pa.RecordBatchReader) -> Catalog:
-    """The videos of `catalog` that are not in `known`."""
+def _exclude(catalog: Catalog, known: pa.RecordBatchReader) -> Catalog:
+    """Return the videos of `catalog` that are not in `known`."""
     return Catalog("", pending_videos(catalog, known, retry_quarantined=False).videos.drop_columns("attempts"))
 
 
-def _any_bytes(catalog: Catalog) -> Catalog:
-    """The catalog with the same content id everywhere: then the video id alone tells."""
+def _blank_content_ids(catalog: Catalog) -> Catalog:
+    """Return the catalog with one content id for all videos, so that only video ids are compared."""
     place = catalog.table.schema.get_field_index("content_id")
     blank = pa.repeat(pa.scalar(""), len(catalog))
     return Catalog("", catalog.table.set_column(place, catalog.table.schema.field(place), blank))
 
 
-def _known(output: str, table: str, versions: Sequence[str], *, any_bytes: bool = False) -> pa.RecordBatchReader:
-    """What is in these versions of a table, a stream of `_KNOWN`. Those of another release's schema do not count."""
+def _stream_known(output: str, table: str, versions: Sequence[str], *, any_bytes: bool = False) -> pa.RecordBatchReader:
+    """Stream these versions of a table as `_KNOWN`; versions with another release's schema are skipped."""
     schema = {"videos": schemas.VIDEOS, "tags": schemas.TAGS}[table]
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -100,33 +100,33 @@ def _known(output: str, table: str, versions: Sequence[str], *, any_bytes: bool 
                             filled = [pa.repeat(pa.scalar("ok"), num), pa.repeat(pa.scalar(1, pa.int32()), num)]
                             yield pa.record_batch([batch["video_id"], content, *filled], schema=_KNOWN)
             except TableError as exc:
-                logger.warning("not counted: %s", exc)
+                logger.warning("skipped: %s", exc)
 
     return pa.RecordBatchReader.from_batches(_KNOWN, batches())
 
 
 def _effort_rows(config: ExtractConfig, num_videos: int) -> Rows:
-    """Hours and money for the poses of so many videos, from what runs before were measured at."""
+    """Return hours and cost of extracting so many videos, from the rates of earlier runs."""
     try:
         rates = measured_rates(config.output)
     except ConfigError as exc:
-        return [("not known yet", str(exc))]
+        return [("unknown", str(exc))]
     assert rates.mean_seconds is not None, "measured rates have a measured length"
     worker_hours = num_videos * rates.mean_seconds / (rates.video_seconds_per_second * rates.utilisation) / 3600
     rows = [("hours of one worker", f"{worker_hours:.4f}")]
     if num_workers := config.workers.num_workers:
         rows.append((f"hours with {num_workers} workers", f"{worker_hours / num_workers:.4f}"))
     if config.max_hours is not None:
-        rows.append(("of these in one night", f"{config.max_hours:g} at most (--max-hours)"))
+        rows.append(("of these in one run", f"at most {config.max_hours:g} (--max-hours)"))
     return [*rows, _cost_row(config, worker_hours), ("figures from", rates.source)]
 
 
 def _cost_row(config: ExtractConfig, worker_hours: float) -> tuple[str, str]:
     price, currency = config.report.price_per_hour, config.report.currency
     if not price:
-        return "money", "price_per_hour of [report] tells"
+        return "cost", "unknown; set price_per_hour in [report]"
     measured = next(run for run in read_runs(config.output) if run.job == "extract_poses" and run.workers)
     per_node = max(1, round(len(measured.workers) / measured.num_hosts))
     num_workers = config.workers.num_workers or per_node
     cost = math.ceil(num_workers / per_node) * worker_hours / num_workers * price
-    return f"money, at {price:g} a node and hour, {per_node} workers a node", f"{cost:,.2f} {currency}"
+    return f"cost, at {price:g} per node and hour, {per_node} workers per node", f"{cost:,.2f} {currency}"

@@ -1,12 +1,13 @@
-"""report: the page of a run, made (again), and its few lines."""
+"""report: the run report, made again or against another run."""
 
 import argparse
 
 from choreai.config import ReportSettings
 
 REPORT = """\
-Make the page of a run, runs/RUN/report.html: what was done, changed, failed and drifted, and what it cost. The
-nightly job makes it by itself; this makes it again, or against another run."""
+Write the run report, runs/RUN/report.html: what was done, changed, failed
+and drifted, and what it cost. Every job writes it at its end; this writes it
+again, or compares with another run."""
 
 
 def report_parser(prog: str | None) -> argparse.ArgumentParser:
@@ -16,7 +17,7 @@ def report_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("run_id", nargs="?", metavar="RUN", help="a name under runs/ (default: the newest)")
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--reference-run", metavar="RUN", default="",
-                        help="what drift is measured against (default: the tagging run before)")  # fmt: skip
+                        help="compare with this run (default: the previous tagging run)")  # fmt: skip
     parser.add_argument("--price-per-hour", type=float, metavar="X", default=0.0,
                         help="of one worker node (default: no cost is stated)")  # fmt: skip
     parser.add_argument("--currency", default=ReportSettings.currency, help="default: USD")
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(str(exc)) from exc
     output = resolve_uri(arguments.output, against=".")
     report = make_run_report(output, settings, run_id=arguments.run_id)
-    for line in report.lines:
+    for line in report.summary:
         print(line)
-    print(f"report: {write_run_report(output, report)}")
+    print(f"run report: {write_run_report(output, report)}")
     return 0

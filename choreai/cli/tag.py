@@ -1,4 +1,4 @@
-"""tag: what the job shows, and its exit code."""
+"""tag: a catalog of videos -> style tags, poses included where they are missing."""
 
 import argparse
 import logging
@@ -10,21 +10,13 @@ from choreai.catalog.catalog import Catalog
 from choreai.catalog.shards import KEY
 from choreai.cli.console import print_table
 from choreai.cli.dry_run import print_dry_run
-from choreai.cli.extract import exit_code, write_report
+from choreai.cli.extract import write_report
+from choreai.cli.outcome import exit_code, exit_code_after_deadline, print_left_for_later, print_nothing_to_do
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig, load_config
 from choreai.pipeline import extract
-from choreai.pipeline.selection import (
-    Tonight,
-    choose,
-    end_of_time,
-    is_narrowed,
-    num_left,
-    stop_at,
-    tell_nothing_to_do,
-    tell_what_is_left,
-)
+from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
 from choreai.pipeline.tag import POSE_SHARE, open_model, tag_catalog, untagged_videos
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
@@ -36,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def print_summary(config: TagConfig, catalog: Catalog, extracted: RunManifest, tagged: RunManifest) -> None:
-    """What was done, and the styles of the whole catalog."""
+    """Print what the run did, and the styles of the full catalog."""
     if not tagged.num_videos and not extracted.num_videos:
         left = extracted.num_quarantined_before
         print(
@@ -56,22 +48,22 @@ def print_summary(config: TagConfig, catalog: Catalog, extracted: RunManifest, t
     print_table("tag", rows)
     print_table(
         "styles in this catalog",
-        _styles(config.output, tagged.model_version, catalog),
+        _style_rows(config.output, tagged.model_version, catalog),
         header=("style", "videos", "share", "mean score"),
     )
 
 
-def _styles(output: str, model_version: str, catalog: Catalog) -> list[tuple[str, str, str, str]]:
-    """By tag, "unknown" last: videos, their share of those with somebody to judge, mean score."""
+def _style_rows(output: str, model_version: str, catalog: Catalog) -> list[tuple[str, str, str, str]]:
+    """Return a row per style, "unknown" last: its videos, their share of all videos with a tag, mean score."""
     columns = [*KEY, "style", "score"]
     tags = read_table(output, "tags", model_version, schemas.TAGS, columns=columns)
-    judged = tags.filter(pc.is_valid(tags["style"])).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
-    grouped = judged.group_by("style").aggregate([("score", "count"), ("score", "mean")]).to_pylist()
+    tagged = tags.filter(pc.is_valid(tags["style"])).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
+    grouped = tagged.group_by("style").aggregate([("score", "count"), ("score", "mean")]).to_pylist()
     return [
         (
             row["style"],
             str(row["score_count"]),
-            f"{row['score_count'] / judged.num_rows:.0%}",
+            f"{row['score_count'] / tagged.num_rows:.0%}",
             f"{row['score_mean']:.2f}",
         )
         for row in sorted(grouped, key=lambda row: (row["style"] == UNKNOWN, row["style"]))
@@ -94,32 +86,33 @@ def run(
     _, model = open_model(
         config, pose_id=pose_id, worker=tag_worker
     )  # a wrong model should not cost a night of poses first
-    tonight = Tonight(catalog, catalog)
-    if dry_run or is_narrowed(config):
+    selection = Selection(catalog, catalog)
+    if dry_run or is_partial(config):
         if not dry_run:
-            recover_videos_parts(config.output, pose_id)  # or what they hold would count as pending
+            recover_videos_parts(config.output, pose_id)  # otherwise their videos would count as pending
         pending = extract.find_pending(config, catalog, pose_id=pose_id)
         untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
-        tonight = choose(config, catalog, pending, also=untagged)
+        selection = select_videos(config, catalog, pending, also=untagged)
         if dry_run:
-            print_dry_run(config, tonight, pending, pose_id=pose_id, model_version=model.model_version)
+            print_dry_run(config, selection, pending, pose_id=pose_id, model_version=model.model_version)
             return 0
-    poses_until, tags_until = (stop_at(config, started=started, share=share) for share in (POSE_SHARE, 1.0))
-    extracted = extract.extract_poses(config, tonight.catalog, pose_id=pose_id, worker=pose_worker, until=poses_until)
-    tagged = tag_catalog(config, tonight.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until)
-    return _finish(config, tonight, extracted, tagged)
+    poses_until, tags_until = (deadline(config, started=started, share=share) for share in (POSE_SHARE, 1.0))
+    extracted = extract.extract_poses(config, selection.catalog, pose_id=pose_id, worker=pose_worker, until=poses_until)
+    tagged = tag_catalog(config, selection.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until)
+    return _finish(config, selection, extracted, tagged)
 
 
-def _finish(config: TagConfig, tonight: Tonight, extracted: RunManifest, tagged: RunManifest) -> int:
+def _finish(config: TagConfig, selection: Selection, extracted: RunManifest, tagged: RunManifest) -> int:
     """Print and report what was done, and return the exit code."""
-    catalog = tonight.catalog
-    if tagged.num_videos or extracted.num_videos or not is_narrowed(config):
-        print_summary(config, tonight.whole, extracted, tagged)
+    num_done = extracted.num_videos + tagged.num_videos
+    if num_done or not is_partial(config):
+        print_summary(config, selection.full_catalog, extracted, tagged)
     else:
-        tell_nothing_to_do(tonight)
-    tell_what_is_left(tonight)
-    left = num_left(extracted, catalog) + num_left(tagged, catalog)
-    stopped = end_of_time(left, num_done=extracted.num_videos + tagged.num_videos)
-    if tagged.num_videos or extracted.num_videos:
+        print_nothing_to_do(selection)
+    print_left_for_later(selection)
+    left = num_remaining(extracted, selection.catalog) + num_remaining(tagged, selection.catalog)
+    stopped = exit_code_after_deadline(left, num_done=num_done)
+    if num_done:
         write_report(config, (tagged if tagged.num_videos else extracted).run_id)
-    return max(stopped, exit_code(extracted, config, tonight), 1 if tagged.num_failed else 0)
+    tagging_failed = tagged.num_videos > 0 and tagged.failed
+    return max(stopped, exit_code(extracted, config, selection), int(tagging_failed))

@@ -1,10 +1,10 @@
-"""train: what the job shows, and its exit code."""
+"""train: the labelled videos of a catalog -> a style model, or a comparison of settings."""
 
 import argparse
 import logging
 
 from choreai.cli.console import print_table
-from choreai.cli.extract import exit_code
+from choreai.cli.outcome import exit_code
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig, load_config
 from choreai.pipeline import extract

@@ -1,4 +1,4 @@
-"""The report of a night: what was done, what changed and why, what failed, what drifted, and what it cost."""
+"""The run report: what was done, what changed and why, what failed, what drifted, and what it cost."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from choreai.config import ReportSettings
 from choreai.operations.drift import Drift, drift_of_counts, drift_of_values
 from choreai.search.tag_database import TagDatabase, open_tag_database
-from choreai.tables.runs import RunGroup, find_run_group
+from choreai.tables.runs import RunGroup, RunManifest, find_run_group
 
 KEY_KINEMATICS = (
     "beats_per_minute",
@@ -22,7 +22,7 @@ MAX_LISTED = 15
 
 @dataclass(frozen=True)
 class StyleCount:
-    """Videos of one style, tonight's and the reference run's."""
+    """Number of videos of one style, in this run and in the reference run."""
 
     style: str
     num: int
@@ -32,7 +32,7 @@ class StyleCount:
 
 @dataclass(frozen=True)
 class Cause:
-    """Videos tagged for one reason, and how many of them have another style than before."""
+    """Number of videos tagged for one reason, and of those whose style changed."""
 
     name: str
     num: int
@@ -41,7 +41,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Change:
-    """A style that became another one."""
+    """Number of videos that changed from one style to another."""
 
     cause: str
     before: str
@@ -51,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Videos that failed alike."""
+    """Videos that failed for the same reason."""
 
     stage: str
     error_class: str
@@ -64,6 +64,8 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class SlowVideo:
+    """A video and the time its poses took."""
+
     video_id: str
     process_seconds: float
     duration_seconds: float | None
@@ -72,9 +74,9 @@ class SlowVideo:
 
 @dataclass(frozen=True)
 class RunReport:
-    """All that the page shows."""
+    """Everything that the report's page shows."""
 
-    night: RunGroup
+    group: RunGroup
     settings: ReportSettings
     reference_run: str | None
     styles: tuple[StyleCount, ...]
@@ -86,27 +88,31 @@ class RunReport:
 
     @property
     def run_id(self) -> str:
-        return self.night.main.run_id
+        return self.group.main.run_id
 
     @property
-    def is_bad(self) -> bool:
+    def runs(self) -> tuple[RunManifest, ...]:
+        return self.group.runs
+
+    @property
+    def failed(self) -> bool:
         """Whether the last run of either job failed."""
-        return self.night.failed
+        return self.group.failed
 
     @property
     def cost(self) -> float | None:
-        """Of the worker nodes while the runs lasted; None where the price is not known."""
-        hours = sum(run.num_hosts * run.wall_seconds for run in self.night.runs) / 3600
+        """Cost of the worker nodes during the runs, in `settings.currency`; None if the price is unknown."""
+        hours = sum(run.num_hosts * run.wall_seconds for run in self.runs) / 3600
         return hours * self.settings.price_per_hour if self.settings.price_per_hour else None
 
     @property
-    def lines(self) -> list[str]:
-        """The report in a few lines, for the end of a log."""
+    def summary(self) -> list[str]:
+        """The report in a few lines of text, for the end of a log."""
         return [line for line in (*self._run_lines(), *self._tag_lines(), self._cost_line()) if line]
 
     def _run_lines(self) -> list[str]:
         lines = []
-        for run in self.night.runs:
+        for run in self.runs:
             parts = [f"{count} {status}" for status, count in sorted(run.statuses.items())]
             parts += [f"{run.num_failed} could not be finished"] if run.num_failed else []
             busy = f", workers {100 * run.utilisation:.0f} % busy" if run.utilisation is not None else ""
@@ -120,7 +126,7 @@ class RunReport:
             lines.append("styles: " + ", ".join(f"{each.num} {each.style}" for each in self.styles[:8]))
         changed = [each for each in self.causes if each.num_changed]
         if changed:
-            lines.append("another style than before: " + ", ".join(f"{c.num_changed} ({c.name})" for c in changed))
+            lines.append("changed style: " + ", ".join(f"{c.num_changed} ({c.name})" for c in changed))
         if self.drifts:
             moved = [f"{each.name} {each.psi:.2f} ({each.band})" for each in self.drifts if each.band != "stable"]
             lines.append(f"drift against {self.reference_run}: {', '.join(moved) or 'none'}")
@@ -131,33 +137,36 @@ class RunReport:
 
 
 def make_run_report(root: str, settings: ReportSettings, *, run_id: str | None = None) -> RunReport:
-    """The report of the run `run_id` under `root`, or of the newest.
+    """Make the report of the run `run_id` under `root`, or of the newest.
 
-    Raises ConfigError where there is no such run, or no run `settings.reference_run`.
+    Raises ConfigError if there is no such run, or no run `settings.reference_run`.
     """
-    night = find_run_group(root, run_id)
-    reference = None
-    if night.tagging is not None:
-        reference = (
-            find_run_group(root, settings.reference_run).main.run_id if settings.reference_run else night.previous
-        )
+    group = find_run_group(root, run_id)
+    reference = _reference_run(root, group, settings)
     with open_tag_database(root) as database:
-        tagged = _load_tags(database, night)
-        _load_videos(database, night)
+        tagged = _load_tags(database, group)
+        _load_videos(database, group)
         return RunReport(
-            night=night,
+            group=group,
             settings=settings,
             reference_run=reference,
-            styles=_styles(database, night, reference) if tagged else (),
+            styles=_styles(database, group, reference) if tagged else (),
             causes=_causes(database) if tagged else (),
             changes=_changes(database) if tagged else (),
-            drifts=_drifts(database, night, reference) if tagged and reference else (),
+            drifts=_drifts(database, group, reference) if tagged and reference else (),
             quarantined=_quarantined(database),
             slowest=_slowest(database),
         )
 
 
-# Why a video was tagged tonight. Data comes first: new bytes need new poses and a new tag whatever else changed.
+def _reference_run(root: str, group: RunGroup, settings: ReportSettings) -> str | None:
+    """Return the id of the tagging run that `group` is compared with; None if there is none."""
+    if group.tagging is None:
+        return None
+    return find_run_group(root, settings.reference_run).main.run_id if settings.reference_run else group.previous
+
+
+# Why a video was tagged in this run. Data comes first: new bytes need new poses and a new tag whatever else changed.
 _COMPARED = f"""
     SELECT n.video_id, n.score,
         coalesce(n.style, '{NOTHING}') AS style, coalesce(b.style, '{NOTHING}') AS before,
@@ -168,37 +177,37 @@ _COMPARED = f"""
              WHEN b.pose_fingerprint <> n.pose_fingerprint THEN 'pose settings'
              WHEN b.model_version <> n.model_version THEN 'model'
              ELSE 'tagged again' END AS cause
-    FROM tonight n LEFT JOIN (
-        SELECT * FROM tags WHERE run_id <> ? AND tagged_at < (SELECT min(tagged_at) FROM tonight)
+    FROM current n LEFT JOIN (
+        SELECT * FROM tags WHERE run_id <> ? AND tagged_at < (SELECT min(tagged_at) FROM current)
         QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY tagged_at DESC, model_version DESC) = 1
     ) b ON b.video_id = n.video_id"""
 
 
-def _load_tags(database: TagDatabase, night: RunGroup) -> bool:
-    """Whether the night tagged anything; then there are the tables `tags`, `tonight` and `compared`."""
-    if night.tagging is None or not night.tagging.statuses:
+def _load_tags(database: TagDatabase, group: RunGroup) -> bool:
+    """Load the tables `tags`, `current` (this run's) and `compared`, and return whether the run tagged anything."""
+    if group.tagging is None or not group.tagging.statuses:
         return False
-    run_id = night.tagging.run_id
+    run_id = group.tagging.run_id
     database.load_tags(features=KEY_KINEMATICS)
-    database.sql("CREATE TABLE tonight AS SELECT * FROM tags WHERE run_id = ?", [run_id])
+    database.sql("CREATE TABLE current AS SELECT * FROM tags WHERE run_id = ?", [run_id])
     database.sql(f"CREATE TABLE compared AS {_COMPARED}", [run_id])
     return True
 
 
-def _load_videos(database: TagDatabase, night: RunGroup) -> None:
+def _load_videos(database: TagDatabase, group: RunGroup) -> None:
     columns = ["video_id", "status", "stage", "error_class", "reason", "duration_seconds", "num_frames_sampled"]
-    fingerprints = sorted({run.pose_fingerprint for run in night.runs})
+    fingerprints = sorted({run.pose_fingerprint for run in group.runs})
     database.load_videos([*columns, "process_seconds", "run_id"], fingerprints=fingerprints)
     database.sql("CREATE TABLE done AS SELECT * FROM videos WHERE list_contains(?, run_id)",
-                 [[run.run_id for run in night.runs]])  # fmt: skip
+                 [[run.run_id for run in group.runs]])  # fmt: skip
 
 
-def _styles(database: TagDatabase, night: RunGroup, reference: str | None) -> tuple[StyleCount, ...]:
+def _styles(database: TagDatabase, group: RunGroup, reference: str | None) -> tuple[StyleCount, ...]:
     rows = database.rows(
         f"""SELECT coalesce(style, '{NOTHING}') AS style, count(*) FILTER (run_id = $1) AS num,
                 avg(score) FILTER (run_id = $1) AS mean_score, count(*) FILTER (run_id = $2) AS num_reference
             FROM tags WHERE run_id IN ($1, $2) GROUP BY 1 ORDER BY num DESC, style""",
-        [night.main.run_id, reference or ""],
+        [group.main.run_id, reference or ""],
     )
     return tuple(StyleCount(**row) for row in rows)
 
@@ -221,8 +230,8 @@ def _changes(database: TagDatabase) -> tuple[Change, ...]:
     return tuple(Change(**row) for row in rows)
 
 
-def _drifts(database: TagDatabase, night: RunGroup, reference: str) -> tuple[Drift, ...]:
-    run_ids = (reference, night.main.run_id)
+def _drifts(database: TagDatabase, group: RunGroup, reference: str) -> tuple[Drift, ...]:
+    run_ids = (reference, group.main.run_id)
     styles = [
         Counter(dict(database.sql(f"SELECT coalesce(style, '{NOTHING}'), count(*) FROM tags WHERE run_id = ? "
                                   "GROUP BY 1", [run_id]).fetchall()))

@@ -1,4 +1,4 @@
-"""The run report as one HTML page, and its place: `runs/<run id>/report.html`."""
+"""The run report as one HTML page, `runs/<run id>/report.html`."""
 
 from choreai.operations.drift import SHIFTED_ABOVE, STABLE_BELOW
 from choreai.operations.html import render_page
@@ -7,10 +7,11 @@ from choreai.storage import objects
 
 _BODY = """
 <h1>Run {{ r.run_id }}</h1>
-<p class="{{ 'bad' if r.is_bad else 'good' }}">{{ 'Failed: see what was not processed' if r.is_bad else 'Done' }}</p>
-<p class="soft">{{ r.night.main.started_at.strftime('%Y-%m-%d %H:%M') }} UTC · {{ r.night.main.config.catalog }}
-{{ '· model ' + r.night.main.model_version if r.night.main.model_version }}
-· poses {{ r.night.main.pose_fingerprint }}</p>
+<p class="{{ 'bad' if r.failed else 'good' }}">
+{{- 'Failed: see the videos that were not processed' if r.failed else 'Done' }}</p>
+<p class="soft">{{ r.group.main.started_at.strftime('%Y-%m-%d %H:%M') }} UTC · {{ r.group.main.config.catalog }}
+{{ '· model ' + r.group.main.model_version if r.group.main.model_version }}
+· poses {{ r.group.main.pose_fingerprint }}</p>
 <div class="tiles">
 {% for name, value in tiles %}<div class="tile"><b>{{ value }}</b>{{ name }}</div>
 {% endfor %}
@@ -18,10 +19,10 @@ _BODY = """
 
 <h2>What was done</h2>
 <div class="scroll"><table>
-<tr><th>job</th><th>became of the videos</th><th class="number">before</th><th class="number">frames</th>
+<tr><th>job</th><th>videos</th><th class="number">done before</th><th class="number">frames</th>
 <th class="number">wall time</th><th class="number">videos/min</th><th class="number">workers</th>
-<th class="number">busy</th><th class="number">workers that died</th></tr>
-{% for run in r.night.runs %}
+<th class="number">busy</th><th class="number">worker deaths</th></tr>
+{% for run in r.runs %}
 <tr><td>{{ run.job }}{% if not run.finished %} <span class="bad">(did not finish)</span>{% endif %}</td>
 <td class="text">{% for status, count in run.statuses | dictsort %}
 {{ count }} {{ status }}{{ ', ' if not loop.last }}{% endfor %}
@@ -38,7 +39,7 @@ _BODY = """
 {% if r.styles %}
 <h2>Styles</h2>
 <div class="scroll"><table>
-<tr><th>style</th><th class="number">tonight</th><th>share</th><th class="number">mean score</th>
+<tr><th>style</th><th class="number">this run</th><th>share</th><th class="number">mean score</th>
 {% if r.reference_run %}<th class="number">{{ r.reference_run }}</th><th>share</th>{% endif %}</tr>
 {% for each in r.styles %}
 <tr><td>{{ each.style }}</td><td class="number">{{ each.num }}</td>
@@ -51,9 +52,9 @@ _BODY = """
 {% endif %}
 
 {% if r.causes %}
-<h2>Why videos were tagged, and what changed</h2>
+<h2>Why videos were tagged, and which styles changed</h2>
 <div class="scroll"><table>
-<tr><th>cause</th><th class="number">videos</th><th class="number">another style than before</th></tr>
+<tr><th>cause</th><th class="number">videos</th><th class="number">changed style</th></tr>
 {% for each in r.causes %}
 <tr><td>{{ each.name }}</td><td class="number">{{ each.num }}</td><td class="number">{{ each.num_changed }}</td></tr>
 {% endfor %}
@@ -72,23 +73,23 @@ _BODY = """
 {% if r.drifts %}
 <h2>Drift against {{ r.reference_run }}</h2>
 <p class="soft">Population stability index: below {{ stable }} stable, up to {{ shifted }} shifting, above it shifted.
-What so few videos show by chance alone is called chance.</p>
+A value that so few videos reach by chance alone is marked as chance.</p>
 <div class="scroll"><table>
-<tr><th>quantity</th><th class="number">PSI</th><th>verdict</th><th class="number">chance alone, up to</th>
-<th class="number">videos then</th><th class="number">now</th></tr>
+<tr><th>quantity</th><th class="number">PSI</th><th>assessment</th><th class="number">by chance, up to</th>
+<th class="number">reference videos</th><th class="number">videos now</th></tr>
 {% for each in r.drifts %}
 <tr><td>{{ each.name | replace('_', ' ') }}</td><td class="number">{{ '%.3f' % each.psi }}</td>
-<td class="{{ verdicts[each.band] }}">{{ each.band }}</td><td class="number">{{ '%.3f' % each.by_chance }}</td>
+<td class="{{ band_classes[each.band] }}">{{ each.band }}</td><td class="number">{{ '%.3f' % each.by_chance }}</td>
 <td class="number">{{ each.num_reference }}</td><td class="number">{{ each.num_now }}</td></tr>
 {% endfor %}
 </table></div>
-{% elif r.night.tagging %}<h2>Drift</h2><p class="soft">No earlier run to compare with.</p>
+{% elif r.group.tagging %}<h2>Drift</h2><p class="soft">No earlier run to compare with.</p>
 {% endif %}
 
 <h2>Quarantined</h2>
 {% if r.quarantined %}
 <div class="scroll"><table>
-<tr><th class="number">videos</th><th>stage</th><th>error</th><th>reason</th><th>for example</th></tr>
+<tr><th class="number">videos</th><th>stage</th><th>error</th><th>reason</th><th>example</th></tr>
 {% for each in r.quarantined %}
 <tr><td class="number">{{ each.num }}</td><td>{{ each.stage }}</td><td>{{ each.error_class }}</td>
 <td class="text">{{ each.reason }}</td><td class="text">{{ each.example }}</td></tr>
@@ -100,7 +101,8 @@ What so few videos show by chance alone is called chance.</p>
 {% if r.slowest %}
 <h2>Slowest videos</h2>
 <div class="scroll"><table>
-<tr><th>video</th><th class="number">time taken</th><th class="number">length</th><th class="number">frames</th></tr>
+<tr><th>video</th><th class="number">processing time</th><th class="number">length</th>
+<th class="number">frames</th></tr>
 {% for each in r.slowest %}
 <tr><td class="text">{{ each.video_id }}</td><td class="number">{{ '%.1f s' % each.process_seconds }}</td>
 <td class="number">{{ '%.1f s' % each.duration_seconds if each.duration_seconds is not none else '' }}</td>
@@ -110,11 +112,11 @@ What so few videos show by chance alone is called chance.</p>
 {% endif %}
 """
 
-_VERDICTS = {"stable": "good", "chance": "soft", "shifting": "warn", "shifted": "bad"}
+_BAND_CLASSES = {"stable": "good", "chance": "soft", "shifting": "warn", "shifted": "bad"}
 
 
 def run_report_page(report: RunReport) -> str:
-    """The page."""
+    """Return the report as an HTML page."""
     data = {
         "r": report,
         "tiles": _tiles(report),
@@ -123,7 +125,7 @@ def run_report_page(report: RunReport) -> str:
         "share": lambda part, whole: 100 * part / whole if whole else 0.0,
         "stable": STABLE_BELOW,
         "shifted": SHIFTED_ABOVE,
-        "verdicts": _VERDICTS,
+        "band_classes": _BAND_CLASSES,
     }
     return render_page(f"choreai run {report.run_id}", _BODY, data)
 
@@ -133,16 +135,16 @@ def _tiles(report: RunReport) -> list[tuple[str, str]]:
     unknown = sum(each.num for each in report.styles if each.style == "unknown")
     if report.styles:
         tiles.append(("unknown", f"{100 * unknown / max(1, sum(each.num for each in report.styles)):.0f} %"))
-        tiles.append(("another style than before", f"{sum(each.num_changed for each in report.causes):,}"))
-    tiles.append(("quarantined", f"{sum(run.statuses.get('quarantined', 0) for run in report.night.runs):,}"))
-    tiles.append(("wall time", f"{sum(run.wall_seconds for run in report.night.runs) / 60:.1f} min"))
+        tiles.append(("changed style", f"{sum(each.num_changed for each in report.causes):,}"))
+    tiles.append(("quarantined", f"{sum(run.statuses.get('quarantined', 0) for run in report.runs):,}"))
+    tiles.append(("wall time", f"{sum(run.wall_seconds for run in report.runs) / 60:.1f} min"))
     if report.cost is not None:
         tiles.append(("worker nodes", f"{report.cost:.2f} {report.settings.currency}"))
     return tiles
 
 
 def write_run_report(root: str, report: RunReport) -> str:
-    """The URI of the report's page, written; an older one of the same run is replaced."""
+    """Write the report's page under `root`, replacing an older one of the same run, and return its URI."""
     uri = objects.join_uri(root, "runs", report.run_id, "report.html")
     objects.put_object(uri, run_report_page(report).encode())
     return uri

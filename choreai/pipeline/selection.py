@@ -1,4 +1,4 @@
-"""What one run takes on of all that is to be done: `--since`, `--limit` and `--max-hours`."""
+"""The part of a catalog that one run processes: `--since`, `--limit` and `--max-hours`."""
 
 import logging
 import math
@@ -19,94 +19,68 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Tonight:
-    """The part of a catalog that a run deals with."""
+class Selection:
+    """The videos that a run processes, and what it leaves out."""
 
     catalog: Catalog
-    """The whole one, unless `since` or `limit` is set; then only videos that need something."""
-    whole: Catalog
+    """The full catalog, unless `since` or `limit` is set; then only its selected videos that need work."""
+    full_catalog: Catalog
     num_later: int = 0
-    """Videos that need something too, but not from this run."""
+    """Videos that need work too, but are left for another run."""
     num_quarantined: int = 0
-    """Quarantined videos of the whole catalog that are not in `catalog`."""
+    """Quarantined videos of the full catalog that are not in `catalog`."""
 
 
-def is_narrowed(config: ExtractConfig) -> bool:
-    """Whether a run may leave out what it could do."""
+def is_partial(config: ExtractConfig) -> bool:
+    """Return whether a run may leave out videos that need work."""
     return config.limit is not None or config.since is not None
 
 
-def choose(config: ExtractConfig, catalog: Catalog, pending: Pending, *, also: pa.Table | None = None) -> Tonight:
-    """Of the videos that are pending, or in `also`, those since `config.since`, and of these the first `config.limit`
-    in the catalog's order.
+def select_videos(
+    config: ExtractConfig, catalog: Catalog, pending: Pending, *, also: pa.Table | None = None
+) -> Selection:
+    """Select the first `config.limit` videos, in catalog order, that need work and were written since `config.since`.
+
+    A video needs work if it is pending, or in `also` (column video_id).
     """
     ids = catalog.table["video_id"]
-    needy = pc.is_in(ids, value_set=pending.videos["video_id"].combine_chunks())
+    needs_work = pc.is_in(ids, value_set=pending.videos["video_id"].combine_chunks())
     if also is not None:
-        needy = pc.or_(needy, pc.is_in(ids, value_set=also["video_id"].combine_chunks()))
-    wanted = np.flatnonzero(needy.to_numpy())
+        needs_work = pc.or_(needs_work, pc.is_in(ids, value_set=also["video_id"].combine_chunks()))
+    wanted = np.flatnonzero(needs_work.to_numpy())
     chosen = wanted
     if config.since is not None:
-        chosen = chosen[_is_since(catalog.select(chosen), config.since)]
+        chosen = chosen[_is_recent(catalog.select(chosen), config.since)]
     chosen = chosen[: config.limit]
-    taken = catalog.select(chosen)
+    selected = catalog.select(chosen)
     retried = pending.videos.filter(pc.greater(pending.videos["attempts"], 1))["video_id"]
-    taken_on = pc.is_in(retried, value_set=taken.table["video_id"].combine_chunks())
-    return Tonight(
-        catalog=taken,
-        whole=catalog,
+    is_selected = pc.is_in(retried, value_set=selected.table["video_id"].combine_chunks())
+    return Selection(
+        catalog=selected,
+        full_catalog=catalog,
         num_later=len(wanted) - len(chosen),
-        num_quarantined=pending.num_quarantined + len(retried) - (pc.sum(taken_on).as_py() or 0),
+        num_quarantined=pending.num_quarantined + len(retried) - (pc.sum(is_selected).as_py() or 0),
     )
 
 
-def _is_since(catalog: Catalog, since: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """For each video whether its bytes were written since; those without a date, which cannot be looked at, count."""
+def _is_recent(catalog: Catalog, since: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """For each video whether its bytes were written since; unavailable videos, which have no date, count as recent."""
     moment = parse_since(since, now=datetime.now(UTC))
-    unseen = pc.starts_with(catalog.table["content_id"], UNAVAILABLE)
-    uris = pc.if_else(unseen, pa.scalar(None, pa.string()), catalog.table["uri"]).combine_chunks()
+    unavailable = pc.starts_with(catalog.table["content_id"], UNAVAILABLE)
+    uris = pc.if_else(unavailable, pa.scalar(None, pa.string()), catalog.table["uri"]).combine_chunks()
     times = modified_at(uris)
     logger.info(
-        "since %s: %d videos without a date (they cannot be looked at) are not left out",
-        f"{moment:%Y-%m-%d %H:%M} UTC", times.null_count,
-    )  # fmt: skip
+        "since %s: %d videos whose date cannot be read are kept", f"{moment:%Y-%m-%d %H:%M} UTC", times.null_count
+    )
     recent = pc.fill_null(pc.greater_equal(times, pa.scalar(moment, times.type)), True)
     return np.asarray(recent.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def stop_at(config: ExtractConfig, *, started: float, share: float = 1.0) -> float:
-    """When (`time.monotonic`) a run that began at `started` has used up `share` of its time budget."""
+def deadline(config: ExtractConfig, *, started: float, share: float = 1.0) -> float:
+    """Return when a run that began at `started` has used up `share` of its time budget (both `time.monotonic`)."""
     return math.inf if config.max_hours is None else started + 3600 * config.max_hours * share
 
 
-def num_left(summary: RunManifest, catalog: Catalog) -> int:
-    """Videos that a step which was stopped did not come to."""
-    return len(catalog) - summary.num_done_before - summary.num_quarantined_before - summary.num_videos
-
-
-def tell_what_is_left(tonight: Tonight) -> None:
-    """Say what `since` and `limit` left for another run."""
-    if tonight.num_later:
-        num_needy = len(tonight.catalog) + tonight.num_later
-        print(f"{num_needy} videos needed something; --limit or --since left {tonight.num_later} for another run")
-
-
-def end_of_time(num_left: int, *, num_done: int) -> int:
-    """0, and word of the videos that a run which was stopped did not come to; 1 if it came to none at all.
-
-    Then no next night would come further: the budget is too small to start in, or no worker ever came.
-    """
-    if not num_left:
-        return 0
-    print(f"stopped at the time budget, {num_left} videos left for the next night")
-    if num_done:
-        return 0
-    logger.error("the time budget ran out before a single video was done; raise --max-hours, or see why no worker came")
-    return 1
-
-
-def tell_nothing_to_do(tonight: Tonight) -> None:
-    """Say that a narrowed run found nothing to take on."""
-    within = "that need something is within --since" if tonight.num_later else "needs anything"
-    in_quarantine = f", {tonight.num_quarantined} are quarantined" if tonight.num_quarantined else ""
-    print(f"nothing to do: none of the {len(tonight.whole)} videos {within}{in_quarantine}")
+def num_remaining(manifest: RunManifest, catalog: Catalog) -> int:
+    """Return the number of videos that a run which met its deadline did not begin."""
+    return len(catalog) - manifest.num_done_before - manifest.num_quarantined_before - manifest.num_videos
