@@ -17,7 +17,7 @@ from torch import nn
 
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
 from choreai.catalog.shards import pending_videos, plan_shards, plan_tag_shards
-from choreai.cli.main import _COMMANDS
+from choreai.cli.main import COMMANDS
 from choreai.config import ExtractConfig, TagConfig, TrainConfig
 from choreai.motion.windows import WindowSettings
 from choreai.pose.build import pose_fingerprint
@@ -114,7 +114,7 @@ def flags_of(parser: argparse.ArgumentParser) -> dict[str, str]:
 
 
 def command_flags() -> dict[str, dict[str, str]]:
-    parsers: dict[str, Callable[[str], argparse.ArgumentParser]] = {name: made for name, (made, _) in _COMMANDS.items()}
+    parsers: dict[str, Callable[[str], argparse.ArgumentParser]] = {name: made for name, (made, _) in COMMANDS.items()}
     return {name: flags_of(make(f"choreai {name}")) for name, make in parsers.items()}
 
 

@@ -17,7 +17,7 @@ from drivers import ROOT
 from test_architecture import FLOORS
 
 from choreai.catalog.rows import COLUMNS
-from choreai.cli.main import _COMMANDS
+from choreai.cli.main import COMMANDS
 from choreai.cli.pose_outputs import FRAMES
 from choreai.config import ExtractConfig, ReportSettings, TagConfig, TrainConfig, WorkerSettings
 from choreai.motion.kinematics import FEATURES
@@ -126,9 +126,9 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("command", _COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_page_has_every_flag(command):
-    parser = _COMMANDS[command][0](f"choreai {command}")
+    parser = COMMANDS[command][0](f"choreai {command}")
     told = [name.split()[0] for cells in rows(sections(page("commands.md"))[command]) for name in code(cells[0])]
     assert len(told) == len(set(told))
     assert set(told) == flags(parser)
@@ -137,7 +137,7 @@ def test_the_commands_page_has_every_flag(command):
 def test_the_commands_page_has_every_command():
     text = page("commands.md")
     assert list(sections(text)) == list(code_of_first_column(text.split("\n## ")[0]))
-    assert set(sections(text)) == set(_COMMANDS)
+    assert set(sections(text)) == set(COMMANDS)
 
 
 def code_of_first_column(text: str) -> Iterator[str]:
@@ -231,7 +231,7 @@ def test_pages_name_only_files_that_exist(path):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_in_pages_are_understood(path):
     for name, arguments in commands_in(path.read_text()):
-        parser = _COMMANDS[name][0](f"choreai {name}")
+        parser = COMMANDS[name][0](f"choreai {name}")
         known = flags(parser) | {"--help"}
         assert {word.partition("=")[0] for word in arguments.split() if word.startswith("--")} <= known, arguments
 
@@ -242,7 +242,7 @@ def commands_in(text: str) -> Iterator[tuple[str, str]]:
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     indented = [line for line in prose.splitlines() if line.startswith("    choreai ")]
     for line in [*(line for block in blocks for line in block.splitlines()), *indented, *code(prose)]:
-        found = re.search(rf"\bchoreai ({'|'.join(_COMMANDS)})\b(.*)", re.sub(r'"[^"]*"', '""', line))
+        found = re.search(rf"\bchoreai ({'|'.join(COMMANDS)})\b(.*)", re.sub(r'"[^"]*"', '""', line))
         if found:
             yield found[1], found[2].partition(" #")[0]
 
@@ -299,7 +299,7 @@ def is_log_line(node: ast.AST) -> bool:
 
 
 def test_errors_name_only_flags_that_exist():
-    known = {flag for make, _ in _COMMANDS.values() for flag in flags(make("choreai"))} | {"--head"}  # of `ray start`
+    known = {flag for make, _ in COMMANDS.values() for flag in flags(make("choreai"))} | {"--head"}  # of `ray start`
     assert [(file, f) for file, text in messages() for f in re.findall(r"--[a-z][\w-]+", text) if f not in known] == []
 
 

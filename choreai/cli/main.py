@@ -49,7 +49,7 @@ videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again t
 
 
 # command -> (its parser, the function that takes what it parsed)
-_COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
+COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "demo": (demo_parser, "choreai.cli.demo:run"),
     "extract": (extract_parser, "choreai.cli.extract:run"),
     "train": (train_parser, "choreai.cli.train:run"),
@@ -74,10 +74,10 @@ def main(argv: list[str] | None = None) -> int:
         prog="choreai", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"choreai {__version__}")
-    parser.add_argument("command", choices=list(_COMMANDS), metavar="COMMAND", help=", ".join(_COMMANDS))
+    parser.add_argument("command", choices=list(COMMANDS), metavar="COMMAND", help=", ".join(COMMANDS))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="`choreai COMMAND --help` explains them")
     words = parser.parse_args(argv)
-    make_parser, target = _COMMANDS[words.command]
+    make_parser, target = COMMANDS[words.command]
     arguments = make_parser(f"choreai {words.command}").parse_args(words.arguments)
     from choreai.cli.console import run_command
 

@@ -1,1 +1,1 @@
-"""Running shards on Ray actors."""
+"""Shards on Ray actors: the pool, its workers, their limits and metrics."""

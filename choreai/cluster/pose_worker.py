@@ -1,6 +1,6 @@
 """The pose worker: one shard of videos in, one keypoints part and one small report out.
 
-An ordinary class: the pool makes it a Ray actor, tests call it directly.
+An ordinary class: the pool runs it as a Ray actor, tests call it directly.
 """
 
 import logging
@@ -14,7 +14,7 @@ from functools import partial
 
 from choreai.catalog.catalog import UNAVAILABLE, Video
 from choreai.catalog.shards import PoseShard
-from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, within_limits
+from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, run_within_limits
 from choreai.errors import (
     ConfigError,
     MediaError,
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class PoseWorker:
-    """Estimates the poses of shards; holds the estimator and nothing else between calls."""
+    """Estimates the poses of shards; keeps only the estimator between calls."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class PoseWorker:
     ) -> None:
         self._output, self._settings, self._fingerprint = output, settings, pose_fingerprint
         self._run_id, self._num_threads, self._limits = run_id, num_threads, limits
-        # Estimators may belong to the thread that built them, so that one thread does all the work.
+        # An estimator may be usable only on the thread that built it, so one thread does all the work.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="video")
         self._estimator: PoseEstimator | None = None
         self._num_bytes = 0
@@ -85,9 +85,11 @@ class PoseWorker:
             )
 
     def process(self, shard: PoseShard) -> ShardReport:
-        """The report of one shard, committed. A video that cannot be used becomes a quarantine row; a store
-        that fails raises StorageError, and the shard can be tried again. Raises VideoLimitError at a video that
-        takes too much: this worker must be ended then."""
+        """Process one shard, commit its part, and return its report.
+
+        A video that cannot be used becomes a quarantine row. Raises StorageError if the store fails (the shard can be
+        tried again), and VideoLimitError at a video over its limits (this worker must be ended then).
+        """
         started = time.monotonic()
         records: list[dict[str, object]] = []
         trace = {"run_id": self._run_id}
@@ -95,7 +97,7 @@ class PoseWorker:
             self._output, shard_id=shard.shard_id, pose_fingerprint=self._fingerprint, trace=trace
         ) as writer:
             for index, (video, attempt) in enumerate(zip(shard.videos, shard.attempts, strict=True)):
-                record, rows = within_limits(
+                record, rows = run_within_limits(
                     partial(self._process_video, video, attempt, writer),
                     thread=self._thread,
                     limits=self._limits,
@@ -128,40 +130,40 @@ class PoseWorker:
     def _process_video(
         self, video: Video, attempt: int, writer: PosePartWriter
     ) -> tuple[dict[str, object], VideoRows | None]:
-        """The videos row of one video, and its keypoint rows if it is good."""
+        """Process one video; return its row of the videos table, and its keypoint rows unless it is quarantined."""
         started = time.monotonic()
-        seen = _Seen()
+        seen = _VideoFacts()
         rows = VideoRows(writer.scratch, video_id=video.video_id, content_id=video.content_id)
         try:
             self._estimate_video(video, rows, seen)
             outcome = {"status": "ok" if rows.num_rows else "nobody"}
         except (MediaError, ObjectMissingError, ObjectUnusableError) as exc:
             if exc.uri != video.uri:  # an estimator knows no URI and names the frame instead
-                outcome = _quarantined("pose", exc, str(exc))
+                outcome = _quarantine_outcome("pose", exc, str(exc))
             else:
-                outcome = _quarantined("decode" if seen.num_frames_decoded else "open", exc, exc.reason)
+                outcome = _quarantine_outcome("decode" if seen.num_frames_decoded else "open", exc, exc.reason)
         except (StorageError, ConfigError, WeightsError):
-            raise  # not this video's fault: the shard, or the run, stops
+            raise  # not the video's fault: the shard, or the run, stops
         except Exception as exc:
-            # Whatever a stranger's file makes a library do must not cost the shard its other videos.
+            # Whatever an untrusted file makes a library do must not cost the shard its other videos.
             logger.exception("video %s failed", video.video_id)
-            outcome = _quarantined("pose", exc, f"{type(exc).__name__}: {exc}")
-        good = outcome["status"] != "quarantined"
+            outcome = _quarantine_outcome("pose", exc, f"{type(exc).__name__}: {exc}")
+        is_usable = outcome["status"] != "quarantined"
         record: dict[str, object] = {
             "video_id": video.video_id,
             "uri": video.uri,
             "content_id": video.content_id,
             "attempts": attempt,
             **asdict(seen),
-            "num_tracks": rows.num_tracks if good else 0,
-            "num_rows": rows.num_rows if good else 0,
+            "num_tracks": rows.num_tracks if is_usable else 0,
+            "num_rows": rows.num_rows if is_usable else 0,
             "process_seconds": time.monotonic() - started,
             "run_id": self._run_id,
             **outcome,
         }
-        return record, rows if good else None
+        return record, rows if is_usable else None
 
-    def _estimate_video(self, video: Video, rows: VideoRows, seen: "_Seen") -> None:
+    def _estimate_video(self, video: Video, rows: VideoRows, seen: "_VideoFacts") -> None:
         if self._estimator is None:
             raise ConfigError("PoseWorker.process was called before setup; call setup() once per worker first")
         if video.content_id.startswith(UNAVAILABLE):
@@ -182,7 +184,9 @@ class PoseWorker:
                     _add_rows(rows, people)
                     seen.num_frames_sampled += 1
             finally:
-                self._num_bytes += file.seek(0, os.SEEK_END)  # read to its end, or given up
+                self._num_bytes += file.seek(
+                    0, os.SEEK_END
+                )  # the whole file counts, even if it was not read to its end
                 seen.num_frames_decoded = reader.num_frames_decoded
                 seen.num_decode_errors = reader.num_decode_errors
 
@@ -201,8 +205,8 @@ def _add_rows(rows: VideoRows, people: TrackedPoses) -> None:
 
 
 @dataclass
-class _Seen:
-    """What a video turned out to be, as far as it was read; columns of its videos row."""
+class _VideoFacts:
+    """What is known of a video, as far as it was read; columns of its row of the videos table."""
 
     width: int | None = None
     height: int | None = None
@@ -217,7 +221,7 @@ class _Seen:
         self.frames_per_second, self.duration_seconds = info.frames_per_second, info.duration_seconds
 
 
-def _quarantined(stage: str, exc: Exception, reason: str) -> dict[str, str]:
+def _quarantine_outcome(stage: str, exc: Exception, reason: str) -> dict[str, str]:
     return {
         "status": "quarantined",
         "stage": stage,
@@ -227,7 +231,7 @@ def _quarantined(stage: str, exc: Exception, reason: str) -> dict[str, str]:
 
 
 def _gpu_ids() -> tuple[str, ...]:
-    """The GPUs this process may see, as Ray assigned them; empty outside an actor or without GPUs."""
+    """Return the GPUs that Ray assigned to this process; empty outside an actor or without GPUs."""
     import ray
 
     if not ray.is_initialized():
@@ -238,9 +242,9 @@ def _gpu_ids() -> tuple[str, ...]:
 def quarantine_killer(
     output: str, shard: PoseShard, *, pose_fingerprint: str, run_id: str, error_class: str, reason: str
 ) -> ShardReport:
-    """The report of a one-video shard that its worker did not survive, committed as a quarantine row.
+    """Commit the quarantine row of a one-video shard that killed its workers, and return its report.
 
-    Called by the driver, which alone survived to tell.
+    Called by the driver, since no worker survived it.
     """
     (video,), (attempt,) = shard.videos, shard.attempts
     record: dict[str, object] = {
@@ -248,7 +252,7 @@ def quarantine_killer(
         "uri": video.uri,
         "content_id": video.content_id,
         "attempts": attempt,
-        **asdict(_Seen()),
+        **asdict(_VideoFacts()),
         "num_tracks": 0,
         "num_rows": 0,
         "process_seconds": 0.0,

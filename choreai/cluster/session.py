@@ -1,4 +1,4 @@
-"""Connecting to Ray: the cluster a job was submitted to, one named by address, or a quiet local one."""
+"""The connection to Ray: to the cluster a job was submitted to, one given by address, or a quiet local one."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from choreai.cluster.pool import WorkerResources
 from choreai.errors import ConfigError
 
 LOCAL_OBJECT_STORE_BYTES = 100_000_000
-"""Ray carries only shard descriptions and reports here, so the smallest practical store does."""
+"""Ray carries only shard descriptions and reports here, so the smallest practical store will do."""
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,16 @@ class Session:
     """A connection to Ray."""
 
     can_grow: bool
-    """Whether nodes may still come: false for a local Ray of our own."""
+    """Whether nodes may be added later: false for a local Ray of our own."""
 
 
 def connect(address: str | None = None) -> Session:
-    """The connection of this process to Ray, made if there is none yet; `disconnect` ends it.
+    """Connect this process to Ray, unless it is connected already; `disconnect` ends the connection.
 
-    `address` None: the cluster of RAY_ADDRESS (set inside `ray job submit`), else a new local Ray.
+    `address` None: the cluster of RAY_ADDRESS (set by `ray job submit`), else a new local Ray.
     Raises ConfigError if nothing answers there.
     """
-    # Ray reads this one at import; a batch job has no business phoning home from a customer's cluster.
+    # Ray reads this at import; a batch job must not report usage from a customer's cluster.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
@@ -48,7 +48,7 @@ def connect(address: str | None = None) -> Session:
 
 
 def disconnect() -> None:
-    """End this process's connection to Ray, and a local Ray with it; nothing if there is none."""
+    """End this process's connection to Ray, if there is one, and with it a local Ray."""
     if "ray" in sys.modules:
         import ray
 
@@ -56,7 +56,7 @@ def disconnect() -> None:
 
 
 def num_workers_for(session: Session, num_workers: int, *, resources: WorkerResources) -> int:
-    """`num_workers`, or if that is 0 as many as the cluster can hold now (at least 1).
+    """Return `num_workers`, or if that is 0 as many as the cluster can hold now, at least 1.
 
     Raises ConfigError if a local Ray can never hold one.
     """

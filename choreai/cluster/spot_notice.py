@@ -1,8 +1,7 @@
-"""Hears AWS's notice that a spot instance will be taken away, and has Ray drain the node: `python -m
-choreai.cluster.spot_notice`, started by cluster.yaml on every worker.
+"""Watches for AWS's notice that a spot instance will be reclaimed, and has Ray drain the node.
 
-The notice comes two minutes before the end. The pool then gives this node's workers nothing more, so that all that is
-lost is what takes longer than these two minutes.
+cluster.yaml starts `python -m choreai.cluster.spot_notice` on every worker. The notice comes two minutes before the
+end. The pool then hands this node's workers no more shards, so that only shards that take longer than that are lost.
 """
 
 import logging
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def has_notice(metadata: str) -> bool:
-    """Whether AWS has announced the end of this instance."""
+    """Return whether AWS has announced that it reclaims this instance."""
     header = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
     try:
         token = _ask(f"{metadata}/api/token", method="PUT", headers=header)
@@ -33,7 +32,7 @@ def has_notice(metadata: str) -> bool:
     except OSError as exc:
         logger.warning("instance metadata: %s", exc)
         return False
-    logger.warning("this instance will be taken away: %s", action)
+    logger.warning("this instance will be reclaimed: %s", action)
     return True
 
 
@@ -43,7 +42,7 @@ def _ask(url: str, *, headers: dict[str, str], method: str = "GET") -> str:
 
 
 def drain_this_node() -> None:
-    """Tell Ray that this node will be gone in `WARNING_SECONDS`. Raises CalledProcessError where Ray refuses."""
+    """Tell Ray that this node will be gone in `WARNING_SECONDS`. Raises CalledProcessError if Ray refuses."""
     command = ["ray", "drain-node", "--reason", "DRAIN_NODE_REASON_PREEMPTION"]
     detail = ["--reason-message", "spot interruption", "--deadline-remaining-seconds", str(WARNING_SECONDS)]
     subprocess.run([*command, *detail], check=True)

@@ -1,7 +1,7 @@
-"""The tag worker: one keypoints part in, one tags part and one small report out. Touches no video.
+"""The tag worker: one keypoints part in, one tags part and one small report out. Opens no video.
 
-Beside the tags it leaves the kinematics of the part. They follow from the keypoints alone, so they are named after
-the keypoints part and hold all of its videos: whoever writes them first, for whichever model, writes the same.
+It also writes the kinematics of the part. They follow from the keypoints alone, so they are named after the
+keypoints part and hold all of its videos: whichever worker writes them first, for whichever model, writes the same.
 """
 
 import os
@@ -30,7 +30,7 @@ from choreai.tables.reports import ShardReport
 
 
 class TagWorker:
-    """Tags shards from stored keypoints; holds the model and nothing else between calls."""
+    """Tags shards from stored keypoints; keeps only the model between calls."""
 
     def __init__(self, output: str, *, model_uri: str, pose_fingerprint: str, run_id: str) -> None:
         self._output, self._model_uri = output, model_uri
@@ -47,12 +47,12 @@ class TagWorker:
         self._model = self.load_model(self._model_uri)
 
     def process(self, shard: TagShard) -> ShardReport:
-        """The report of one shard, its tags part committed."""
+        """Tag one shard, commit its tags part, and return its report."""
         if self._model is None:
             raise ConfigError("TagWorker.process was called before setup; call setup() once per worker first")
         started = time.monotonic()
         part = part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
-        measured = self._leave_kinematics(part)
+        measured = self._write_kinematics(part)
         content_ids = {video.video_id: video.content_id for video in shard.videos}
         rows: list[Row] = []
         waiting = {video.video_id: video for video in shard.videos}
@@ -61,7 +61,7 @@ class TagWorker:
             dancers = measured.get((video_id, video.content_id)) or measure_dancers(keypoints)
             rows.append(self._tag(video, keypoints, dancers, self._model))
         rows += [self._row(video, self._model, untagged_row("nobody in view")) for video in waiting.values()]
-        # The tags come last: a worker that dies before leaves the shard to be done again, whatever else is there.
+        # The tags come last: if a worker dies before, the shard is done again, whatever else it has written.
         uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
         written = _commit(uri, rows, schemas.TAGS)
         statuses = Counter(_status(row) for row in rows)
@@ -77,9 +77,11 @@ class TagWorker:
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )
 
-    def _leave_kinematics(self, keypoints_part_uri: str) -> dict[tuple[str, str], tuple[Dancer, ...]]:
-        """Write what every track of a keypoints part measures, unless somebody has: what was measured for it, by video
-        and content."""
+    def _write_kinematics(self, keypoints_part_uri: str) -> dict[tuple[str, str], tuple[Dancer, ...]]:
+        """Measure every track of a keypoints part and write its kinematics, unless they are there already.
+
+        Returns what was measured by (video_id, content_id); empty if nothing had to be.
+        """
         part_id = part_id_of(keypoints_part_uri)
         uri = part_uri(self._output, "kinematics", self._fingerprint, part_id)
         if objects.stat_object(uri) is not None:
@@ -106,7 +108,7 @@ class TagWorker:
         return measured
 
     def _tag(self, video: Video, keypoints: KeypointSequence, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
-        """Return one video's tags row."""
+        """Return the tags row of one video."""
         tag = tag_sequence(keypoints, model, dancers=dancers).tag
         if tag is None:
             shortest = model.config.windows.min_seconds
@@ -134,7 +136,7 @@ def _status(row: Row) -> str:
 
 
 def _commit(uri: str, rows: list[Row], schema: pa.Schema) -> bool:
-    """Whether this call wrote the part, sorted by video."""
+    """Write the part, sorted by video, and return whether this call wrote it."""
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["video_id"])), schema=schema)
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         return write_part(uri, table, Path(folder) / "part.parquet")
