@@ -12,7 +12,7 @@ from clips import write_clip
 from onnx import helper
 from tiny_onnx import constant_network, serialize
 
-from choreai.cli import pose_run
+from choreai.cli import pose as pose_command
 from choreai.cli.pose import pose_parser
 from choreai.errors import ConfigError, MediaError, TableError, WeightsError
 from choreai.formats.alphapose_json import read_alphapose_json
@@ -23,7 +23,7 @@ from choreai.pose.pipeline import TrackedPoses
 
 
 def run(*flags: object) -> int:
-    return pose_run.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
+    return pose_command.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path, capsys):
     assert run(*flags, "--video", video, "--outdir", tmp_path, "--format", "open") == 0
     assert json.loads((tmp_path / "alphapose-results.json").read_text()) == {}
     assert [frame["num_people"] for frame in frames_of(tmp_path)] == [0] * 5
-    assert "nobody was found" in capsys.readouterr().out
+    assert "no person was found" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tiny_onnx import constant_network, serialize
 
 from choreai.catalog.catalog import read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
-from choreai.cli import pose_run
+from choreai.cli import pose as pose_command
 from choreai.cli.pose import pose_parser
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.errors import ConfigError, WeightsError
@@ -293,7 +293,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(weights: Path, *flags: object) -> int:
     given = ["--checkpoint", weights / "pose.onnx", "--detector-checkpoint", weights / "detector.onnx", *flags]
     given += ["--reid-checkpoint", weights / "osnet.pth", "--preprocessing", "unit", "--gpus", "-1"]
-    return pose_run.run(pose_parser("choreai pose").parse_args([str(flag) for flag in given]))
+    return pose_command.run(pose_parser("choreai pose").parse_args([str(flag) for flag in given]))
 
 
 @pytest.mark.usefixtures("one_thread")

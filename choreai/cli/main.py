@@ -1,7 +1,7 @@
-"""The command line: `choreai demo | extract | train | tag | pose | show | convert`.
+"""The command line: `COMMANDS` has every command, its parser and the function that runs it.
 
-extract, train and tag are the functions that `ray job submit -- python jobs/...` runs. Heavy libraries load only
-once a command really starts, so that --help answers at once.
+`ray job submit -- python jobs/...` runs the same functions. Heavy libraries load only once a command really starts,
+so that --help answers at once.
 """
 
 import argparse
@@ -54,7 +54,7 @@ COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "extract": (extract_parser, "choreai.cli.extract:run"),
     "train": (train_parser, "choreai.cli.train:run"),
     "tag": (tag_parser, "choreai.cli.tag:run"),
-    "pose": (pose_parser, "choreai.cli.pose_run:run"),
+    "pose": (pose_parser, "choreai.cli.pose:run"),
     "show": (show_parser, "choreai.cli.show_run:run"),
     "serve": (serve_parser, "choreai.web.serve:run"),
     "convert": (convert_parser, "choreai.cli.convert:run"),

@@ -1,6 +1,7 @@
-"""The flags of `choreai pose`: AlphaPose's own names, so that a script needs its first words changed and no more."""
+"""The flags of `choreai pose`: AlphaPose's own names, so that a script only needs its first words changed."""
 
 import argparse
+import os
 
 POSE = """\
 Estimate poses with AlphaPose's flags, and write its result files.
@@ -61,3 +62,12 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
         how.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--qsize", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `choreai pose`, and return its exit code."""
+    # OpenMP reads this when torch loads it: threads that wait by spinning starve the decoder and onnxruntime.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from choreai.cli.pose_run import run_pose
+
+    return run_pose(arguments)

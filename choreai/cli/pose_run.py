@@ -1,4 +1,4 @@
-"""pose: one video or a heap of images through AlphaPose's networks, with AlphaPose's flags and result files."""
+"""pose: one video or a set of images through AlphaPose's networks, with AlphaPose's flags and result files."""
 
 import argparse
 import logging
@@ -8,9 +8,6 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-
-# Read when OpenMP starts, with PyTorch: threads that wait actively starve the decoder and onnxruntime's threads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import cv2
 import numpy as np
@@ -32,7 +29,8 @@ logger = logging.getLogger(__name__)
 LOG_EVERY_SECONDS = 15.0
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_pose(arguments: argparse.Namespace) -> int:
+    """Estimate the poses of one input, write its files, and return the exit code: 1 if an image is unreadable."""
     settings = _settings(arguments)
     num_threads = len(os.sched_getaffinity(0))
     outdir = Path(arguments.outdir)
@@ -40,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(open_input(arguments, num_threads=num_threads))
         if arguments.save_video and not source.is_video:
-            raise ConfigError("--save_video needs --video; for images there is --save_img")
+            raise ConfigError("--save_video needs --video; for images use --save_img")
         estimator = build_topdown(
             settings, read_file=objects.read_object, num_threads=num_threads, detector=source.detector
         )
@@ -51,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         if settings.reid_checkpoint and not is_tracked:
             raise ConfigError("--reid-checkpoint is for tracking; for images give --pose_track too, or leave it out")
         with closing(_track(source.frames, estimator, is_tracked=is_tracked)) as tracked:
-            for frame, people in _reported(tracked):
+            for frame, people in _log_progress(tracked):
                 files.add(people)
                 pictures.add(frame, people)
     _print_summary(files, source, outdir, seconds=time.monotonic() - started)
@@ -63,7 +61,7 @@ def _settings(arguments: argparse.Namespace) -> PoseSettings:
     is_darknet = checkpoint.lower().endswith(".weights")
     if detector and checkpoint and (detector == "yolo") != is_darknet:
         raise ConfigError(
-            f"--detector {detector} does not go with {checkpoint}: yolo is YOLOv3-SPP, a .weights file; leave "
+            f"--detector {detector} does not match {checkpoint}: yolo is YOLOv3-SPP, a .weights file; leave "
             "--detector out"
         )
     if not checkpoint and not arguments.detfile:
@@ -105,7 +103,7 @@ def _track(
             yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, ids)
 
 
-def _reported(tracked: Iterator[tuple[Frame, TrackedPoses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
+def _log_progress(tracked: Iterator[tuple[Frame, TrackedPoses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
     started = reported = time.monotonic()
     for number, item in enumerate(tracked, start=1):
         yield item
@@ -116,7 +114,7 @@ def _reported(tracked: Iterator[tuple[Frame, TrackedPoses]]) -> Iterator[tuple[F
 
 
 class _Pictures:
-    """Draws the skeletons, where that was asked for."""
+    """Draws the skeletons into a video or images, if flags ask for them."""
 
     def __init__(self, outdir: Path, source: PoseInput, arguments: argparse.Namespace) -> None:
         self._source = source
@@ -161,11 +159,11 @@ def _write_image(path: Path, image: ImageArray) -> None:
 
 
 def _print_summary(files: ResultFiles, source: PoseInput, outdir: Path, *, seconds: float) -> None:
-    nobody = "" if files.num_people else " (nobody was found in any of them)"
+    nobody = "" if files.num_people else " (no person was found in any of them)"
     print(
         f"{source.name}: {files.num_people} people in {files.num_frames_with_people} of {files.num_frames} "
         f"frames{nobody}, {files.num_frames / seconds:.1f} frames/s"
     )
     if source.unreadable:
-        print(f"left out, not readable as images: {', '.join(source.unreadable[:10])}")
+        print(f"skipped, not readable as images: {', '.join(source.unreadable[:10])}")
     print(f"results: {outdir / 'alphapose-results.json'}, keypoints.parquet and frames.parquet beside it")
