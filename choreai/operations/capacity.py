@@ -1,8 +1,7 @@
-"""How many workers, nodes, hours and how much money a catalog or a stream of uploads needs, from measured rates.
+"""Capacity planning: the workers, nodes, hours and cost of a catalog or a stream of uploads, from measured rates.
 
-The one law behind it: a worker poses `video_seconds_per_second` seconds of video in each second that it is busy, and
-is busy for a share `utilisation` of the time it is paid for. Tagging from keypoints is a hundredth of that, and is
-left out; so is the head node.
+A worker processes `video_seconds_per_second` seconds of video per busy second, and is busy for a share `utilisation`
+of the time that is paid for. Tagging from keypoints takes a hundredth of that and is left out, as is the head node.
 """
 
 import math
@@ -14,14 +13,14 @@ from choreai.search.tag_database import open_tag_database
 from choreai.tables.runs import RunManifest, read_runs
 
 MAX_RUNS = 20
-"""How far back rates are looked for."""
+"""The number of past runs that are searched for rates."""
 ASSUMED_UTILISATION = 0.85
 HOURS_PER_MONTH = 730.0
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What one worker gets done, and what it occupies."""
+    """The throughput of one worker, and the resources it occupies."""
 
     video_seconds_per_second: float
     utilisation: float
@@ -29,9 +28,9 @@ class Rates:
     """Per worker."""
     num_gpus: float
     mean_seconds: float | None
-    """The mean length of the videos that were measured; None where nothing was."""
+    """Mean length of the videos that were measured; None if the rates are not measured."""
     source: str
-    """Where the figures come from, in words."""
+    """Where the figures come from, for a person."""
 
     def __post_init__(self) -> None:
         for name in ("video_seconds_per_second", "num_cpus"):
@@ -45,37 +44,39 @@ class Rates:
 
 @dataclass(frozen=True)
 class Node:
-    """A kind of machine."""
+    """A type of machine."""
 
     num_workers: int
     price_per_hour: float
+    """0: unknown."""
     spot_price_per_hour: float
-    """0, here and above: not known."""
+    """0: unknown."""
 
     def __post_init__(self) -> None:
         if self.num_workers < 1:
             raise ConfigError(f"workers per node must be at least 1, got {self.num_workers}")
         if min(self.price_per_hour, self.spot_price_per_hour) < 0:
-            raise ConfigError("prices must not be negative; leave out what is not known")
+            raise ConfigError("prices must not be negative; leave out an unknown price")
 
 
 @dataclass(frozen=True)
 class Need:
-    """The workers for a piece of work."""
+    """The resources that a piece of work needs."""
 
     num_workers: int
     num_nodes: int
     num_cpus: float
     num_gpus: float
     hours: float
-    """How long they take; of a stream, a month."""
+    """Duration of the work; of a stream, a month."""
 
     def cost(self, price_per_hour: float) -> float:
+        """Return the cost of the nodes at a price per node and hour."""
         return self.num_nodes * self.hours * price_per_hour
 
 
 def need_for_catalog(video_seconds: float, rates: Rates, node: Node, *, within_hours: float) -> Need:
-    """What poses `video_seconds` of video within `within_hours`."""
+    """Return what it takes to process `video_seconds` of video within `within_hours`."""
     if not 0 < within_hours < math.inf:
         raise ConfigError(f"hours must be a positive number, got {within_hours:g}")
     worker_hours = video_seconds / (rates.video_seconds_per_second * rates.utilisation) / 3600
@@ -85,7 +86,7 @@ def need_for_catalog(video_seconds: float, rates: Rates, node: Node, *, within_h
 
 
 def need_for_stream(hours_per_minute: float, rates: Rates, node: Node) -> Need:
-    """What keeps up with uploads of so many hours of video a minute; its hours are a month's."""
+    """Return what it takes to keep up with uploads of `hours_per_minute` hours of video per minute, for a month."""
     if not 0 < hours_per_minute < math.inf:
         raise ConfigError(f"hours per minute must be a positive number, got {hours_per_minute:g}")
     num_workers = hours_per_minute * 60 / (rates.video_seconds_per_second * rates.utilisation)
@@ -102,24 +103,24 @@ def _need(num_nodes: int, rates: Rates, node: Node, *, hours: float) -> Need:
 
 
 def measured_rates(root: str) -> Rates:
-    """The rates of the newest extraction under `root`, and of earlier ones with the same settings and workers.
+    """Return the rates of the newest extraction under `root` and of earlier ones with the same settings and workers.
 
-    Raises ConfigError where no extraction has finished there.
+    Raises ConfigError if no extraction has finished there.
     """
-    runs = [run for run in islice(read_runs(root), MAX_RUNS) if _tells_rates(run)]
+    runs = [run for run in islice(read_runs(root), MAX_RUNS) if _has_rates(run)]
     if not runs:
         raise ConfigError(
             f"{root}: no finished extraction among the last {MAX_RUNS} runs to take rates from; run `choreai extract` "
             "on a sample, or give --video-seconds-per-second"
         )
-    alike = [run for run in runs if _kind(run) == _kind(runs[0])]
-    num_videos, video_seconds = _videos_of(root, alike)
+    similar = [run for run in runs if _settings_of(run) == _settings_of(runs[0])]
+    num_videos, video_seconds = _count_videos(root, similar)
     if not video_seconds:
         raise ConfigError(
-            f"{root}: the videos of run {alike[0].run_id} have no length; give --video-seconds-per-second"
+            f"{root}: the videos of run {similar[0].run_id} have no length; give --video-seconds-per-second"
         )
-    busy_seconds = sum(run.busy_seconds for run in alike)
-    paid_seconds = sum(len(run.workers) * run.wall_seconds for run in alike)
+    busy_seconds = sum(run.busy_seconds for run in similar)
+    paid_seconds = sum(len(run.workers) * run.wall_seconds for run in similar)
     workers = runs[0].config["workers"]
     return Rates(
         video_seconds_per_second=video_seconds / busy_seconds,
@@ -127,21 +128,21 @@ def measured_rates(root: str) -> Rates:
         num_cpus=workers["num_cpus"],
         num_gpus=workers["num_gpus"],
         mean_seconds=video_seconds / num_videos,
-        source=f"{num_videos} videos of {len(alike)} runs, the last {alike[0].run_id}",
+        source=f"{num_videos} videos of {len(similar)} runs, the last {similar[0].run_id}",
     )
 
 
-def _tells_rates(run: RunManifest) -> bool:
+def _has_rates(run: RunManifest) -> bool:
     return run.job == "extract_poses" and run.finished and run.num_frames > 0 and bool(run.workers)
 
 
-def _kind(run: RunManifest) -> tuple[object, ...]:
+def _settings_of(run: RunManifest) -> tuple[object, ...]:
     workers = run.config["workers"]
     return run.pose_fingerprint, workers["num_cpus"], workers["num_gpus"]
 
 
-def _videos_of(root: str, runs: list[RunManifest]) -> tuple[int, float]:
-    """How many videos these runs posed, and their seconds together."""
+def _count_videos(root: str, runs: list[RunManifest]) -> tuple[int, float]:
+    """Return the number of videos that these runs processed, and their total seconds."""
     with open_tag_database(root) as database:
         database.load_videos(["run_id", "status", "duration_seconds"], fingerprints=[runs[0].pose_fingerprint])
         (row,) = database.rows(

@@ -1,10 +1,10 @@
-"""Drift: how far tonight's values lie from a reference run's, as the population stability index.
+"""Drift of a run's values from a reference run's, as the population stability index (PSI).
 
-PSI = sum over bins of (p - q) ln(p / q), p and q being the shares of tonight and of the reference. The bands are the
+PSI = sum over bins of (p - q) ln(p / q), p and q being the shares of the run and of the reference. The bands are the
 usual ones of credit scoring (Siddiqi, Credit Risk Scorecards, 2006): below 0.1 stable, to 0.25 shifting, above it
-shifted. Few videos make a large index by chance alone: without any drift PSI / (1/n + 1/m) is about chi-squared with
-bins - 1 degrees of freedom (Yurdakul and Naranjo, Statistical properties of the population stability index, 2020),
-so what stays below that distribution's 95 % point is reported as chance.
+shifted. A small sample gives a large index by chance alone: without any drift PSI / (1/n + 1/m) is about chi-squared
+with bins - 1 degrees of freedom (Yurdakul and Naranjo, Statistical properties of the population stability index,
+2020), so a value below that distribution's 95th percentile is reported as chance.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from choreai.arrays import Float64Array, FloatArray
 
 NUM_BINS = 10
 STABLE_BELOW, SHIFTED_ABOVE = 0.1, 0.25
-_EMPTY_SHARE = 0.5
-"""Of a count, in place of an empty bin's 0, for which the logarithm has no value."""
+_EMPTY_COUNT = 0.5
+"""Count that replaces an empty bin's 0, whose logarithm is undefined."""
 
 Band = Literal["stable", "shifting", "shifted", "chance"]
 
@@ -30,7 +30,7 @@ class Drift:
     name: str
     psi: float
     by_chance: float
-    """What chance alone exceeds in one of twenty comparisons of so few videos."""
+    """The PSI that chance alone exceeds in one of twenty comparisons of samples of this size."""
     num_reference: int
     num_now: int
 
@@ -44,37 +44,37 @@ class Drift:
 
 
 def drift_of_counts(name: str, reference: Mapping[str, int], now: Mapping[str, int]) -> Drift | None:
-    """The drift between two counts by category; None where one of them is empty."""
+    """Return the drift between two counts by category; None if one of them is empty."""
     categories = sorted(reference.keys() | now.keys())
     counts = [np.array([each.get(category, 0) for category in categories], np.float64) for each in (reference, now)]
-    return _drift(name, *counts)
+    return _measure_drift(name, *counts)
 
 
 def drift_of_values(name: str, reference: FloatArray, now: FloatArray) -> Drift | None:
-    """The drift between two samples; None where one of them is empty. NaN counts as a value of its own.
+    """Return the drift between two samples; None if one of them is empty. NaN counts as a category of its own.
 
-    The bins are the reference's tenths, fewer where values repeat.
+    The bins are the reference's deciles, fewer where values repeat.
     """
     known = reference[~np.isnan(reference)]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, NUM_BINS + 1)[1:-1])) if len(known) else np.zeros(0)
-    return _drift(name, _binned(reference, edges), _binned(now, edges))
+    return _measure_drift(name, _count_in_bins(reference, edges), _count_in_bins(now, edges))
 
 
-def _binned(values: FloatArray, edges: Float64Array) -> Float64Array:
-    """Counts of the values up to each edge, above the last, and of those not known."""
+def _count_in_bins(values: FloatArray, edges: Float64Array) -> Float64Array:
+    """Count the values up to each edge, above the last one, and those that are missing (NaN)."""
     known = values[~np.isnan(values)]
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
     return np.append(counts, len(values) - len(known)).astype(np.float64)
 
 
-def _drift(name: str, reference: Float64Array, now: Float64Array) -> Drift | None:
+def _measure_drift(name: str, reference: Float64Array, now: Float64Array) -> Drift | None:
     from scipy.stats import chi2
 
     num_reference, num_now = reference.sum(), now.sum()
     if not num_reference or not num_now:
         return None
     used = (reference + now) > 0
-    p, q = (np.maximum(counts[used], _EMPTY_SHARE) / counts.sum() for counts in (now, reference))
+    p, q = (np.maximum(counts[used], _EMPTY_COUNT) / counts.sum() for counts in (now, reference))
     by_chance = chi2.ppf(0.95, max(used.sum() - 1, 1)) * (1 / num_reference + 1 / num_now)
     psi = float(((p - q) * np.log(p / q)).sum())
     return Drift(name, psi, float(by_chance), int(num_reference), int(num_now))

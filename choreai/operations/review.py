@@ -1,4 +1,4 @@
-"""Which videos are worth a person's time: where the model hesitates, errs, or has never seen the like."""
+"""Choosing videos for review: where the model is unsure, contradicts a label, or sees unfamiliar movement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from choreai.search.tag_database import TagDatabase
 
 @dataclass(frozen=True)
 class Candidate:
-    """A video to look at."""
+    """A video to review."""
 
     video_id: str
     uri: str
@@ -21,30 +21,30 @@ class Candidate:
     best_style: str
     score: float
     margin: float
-    """Between the best and the second best style's scores."""
+    """Difference between the two best scores."""
     label: str | None
     distribution: tuple[tuple[str, float], ...]
     """(style, score), best first."""
     novelty: str | None
-    """What the tag says of movement unlike the training's."""
+    """The tag's reason if the movement is unlike the training data, else None."""
     pose_fingerprint: str
 
     @property
     def why(self) -> str:
-        """What makes it worth a look, in words."""
+        """Why a person should look at it."""
         reasons = []
         if self.label is not None and self.label != self.best_style:
             reasons.append(f"labelled {self.label}, but the model says {self.best_style} ({self.score:.2f})")
         if self.novelty:
             reasons.append(self.novelty)
-        hesitation = " or ".join(f"{style} {score:.2f}" for style, score in self.distribution[:2])
-        reasons.append(f"{hesitation}?" if self.margin < 0.5 else hesitation)
+        best_two = " or ".join(f"{style} {score:.2f}" for style, score in self.distribution[:2])
+        reasons.append(f"{best_two}?" if self.margin < 0.5 else best_two)
         return "; ".join(reasons)
 
 
-# A contradicted label is worth most, the more the surer the model is: one of the two is wrong. Then what is unlike
-# the training, for there the score means little; then what hesitates. Within a style by worth, and the styles in
-# turn, so that the list is not fifty times the same confusion.
+# A contradicted label is worth most, and more the surer the model is: one of the two is wrong. Next is movement unlike
+# the training data, where the score means little; then small margins. The list takes styles in turn, each by worth,
+# so that it does not show the same confusion fifty times.
 _WORTH = """
     SELECT video_id, uri, content_id, style, best_style, score, label, distribution, pose_fingerprint,
         scores[1] - coalesce(scores[2], 0) AS margin,
@@ -63,9 +63,9 @@ _CHOSEN = f"""
 def choose_videos(
     database: TagDatabase, *, num: int, models: Sequence[str] = (), labels: pa.Table | None = None
 ) -> list[Candidate]:
-    """Up to `num` videos whose newest tag no person has reviewed yet, the most worth looking at first.
+    """Choose up to `num` videos whose newest tag no person has reviewed yet, the most worthwhile first.
 
-    `labels` (video_id, label) are a catalog's, and may contradict tags.
+    `labels` (video_id, label) are a catalog's, which tags may contradict.
     """
     open_found(database, Search("", tuple(models)), labels=labels, nested=["distribution"])
     return [_candidate(row) for row in database.rows(_CHOSEN, [num])]

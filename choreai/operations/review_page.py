@@ -1,4 +1,4 @@
-"""The review page: stills, what the model says, and keys to say better; it makes the corrections file by itself."""
+"""The review page: stills, the model's tag, and keys to correct it. The page itself makes the corrections file."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ button[aria-pressed=true] kbd { color: inherit; }
 
 _BODY = """
 <h1>{{ title }}</h1>
-<p class="soft">Keys: <kbd>j</kbd> next, <kbd>k</kbd> back, <kbd>Enter</kbd> the first guess is right, <kbd>1</kbd> to
-<kbd>9</kbd> a style, <kbd>0</kbd> none of these styles, <kbd>Backspace</kbd> take it back. Answers stay in this
-browser; the button makes the file for <code>choreai review --import</code>.</p>
+<p class="soft">Keys: <kbd>j</kbd> next, <kbd>k</kbd> back, <kbd>Enter</kbd> confirm the best style, <kbd>1</kbd> to
+<kbd>9</kbd> a style, <kbd>0</kbd> none of these styles, <kbd>Backspace</kbd> undo. Answers stay in this
+browser; the button downloads the file for <code>choreai review --import</code>.</p>
 <header>
   <label>Reviewer <input id="reviewer" autocomplete="name" size="16"></label>
   <span id="count" aria-live="polite"></span>
@@ -49,7 +49,7 @@ browser; the button makes the file for <code>choreai review --import</code>.</p>
   </div>
 </article>
 {% else %}
-<p>Nothing to review: every tag has been looked at, or there are none.</p>
+<p>Nothing to review: every tag has been reviewed, or there are none.</p>
 {% endfor %}
 </main>
 <script type="application/json" id="videos">{{ records | tojson }}</script>
@@ -63,7 +63,7 @@ const reviewer = document.getElementById("reviewer");
 const stored = "choreai-review";
 let here = 0, answers = {};
 try { const kept = JSON.parse(localStorage.getItem(stored) || "{}"); answers = kept.answers || {};
-  reviewer.value = kept.reviewer || ""; } catch (error) { /* a browser may keep nothing for files */ }
+  reviewer.value = kept.reviewer || ""; } catch (error) { /* some browsers store nothing for local files */ }
 const keyOf = video => video.video_id + "\u0000" + video.content_id;
 function keep() {
   const state = JSON.stringify({answers, reviewer: reviewer.value});
@@ -126,7 +126,7 @@ document.addEventListener("keydown", event => {
   event.preventDefault();
 });
 reviewer.addEventListener("change", keep);
-// As choreai.search.spreadsheet has it: a spreadsheet must not run what a video is called.
+// As in choreai.search.spreadsheet: a spreadsheet must not evaluate a video id as a formula.
 const neutral = text => /^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/.test(text) ? "'" + text : text;
 const cell = text => '"' + neutral(text).replaceAll('"', '""') + '"';
 document.getElementById("save").addEventListener("click", () => {
@@ -147,7 +147,7 @@ show();
 
 
 def review_page(candidates: Sequence[Candidate], stills: Mapping[str, bytes | str], *, styles: Sequence[str]) -> str:
-    """The page for `candidates`. `stills` by video_id: a JPEG, or why there is none. `styles` can be chosen."""
+    """Return the page for `candidates`, offering `styles`. `stills`: a JPEG by video_id, or why there is none."""
     videos = [
         {
             "video_id": each.video_id,

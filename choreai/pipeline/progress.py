@@ -1,4 +1,4 @@
-"""Progress of long work: a moving bar on a terminal, a line now and then in a log file (`ray job logs`)."""
+"""Progress of long work: a moving bar on a terminal, a line every so often in a log file (`ray job logs`)."""
 
 import logging
 import time
@@ -30,22 +30,23 @@ class _RateColumn(ProgressColumn):
 
 @dataclass
 class Steps:
-    """Counts finished things of one long piece of work."""
+    """Counts the finished items of one long piece of work."""
 
-    what: str
+    title: str
     total: int
     _on_advance: Callable[[int], None]
     done: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def advance(self, count: int = 1) -> None:
+        """Count `count` more items as finished."""
         self.done += count
         self._on_advance(count)
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Steps]:
-    """Progress of `total` things, named `what`."""
+def progress(title: str, total: int) -> Iterator[Steps]:
+    """Show the progress of `total` items under `title` while the block runs."""
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"),
@@ -55,18 +56,18 @@ def progress(what: str, total: int) -> Iterator[Steps]:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, speed_estimate_period=120.0) as bar:
-            task = bar.add_task(what, total=total)
-            yield Steps(what, total, lambda count: bar.advance(task, count))
+            task = bar.add_task(title, total=total)
+            yield Steps(title, total, lambda count: bar.advance(task, count))
         return
     last_line = time.monotonic()
 
-    def log_now_and_then(_count: int) -> None:
+    def log_if_due(_count: int) -> None:
         nonlocal last_line
         if time.monotonic() - last_line >= LOG_EVERY_SECONDS:
             last_line = time.monotonic()
             rate = steps.done / max(last_line - steps.started, 1e-9)
             left = (steps.total - steps.done) / max(rate, 1e-9)
-            logger.info("%s: %d of %d, %.1f/min, %.0f s left", what, steps.done, total, rate * 60, left)
+            logger.info("%s: %d of %d, %.1f/min, %.0f s left", title, steps.done, total, rate * 60, left)
 
-    steps = Steps(what, total, log_now_and_then)
+    steps = Steps(title, total, log_if_due)
     yield steps

@@ -1,8 +1,7 @@
 """The training job: the labelled videos of a catalog -> a style model with its metrics and report.
 
-Videos without poses get them first (as `choreai extract` does). Each network is tested on videos whose groups it
-never saw. Started again with the same data and settings it resumes, or ends at once if it was done. With --sweep it
-makes no model, but tries settings on Ray Tune.
+Each network is tested on videos whose groups it never saw. Started again with the same data and settings, training
+resumes, or ends at once if it was complete. `sweep` makes no model, but compares settings on Ray Tune.
 """
 
 import logging
@@ -28,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
-    """The videos to train on; raises what training would raise of them before a night of poses, and not after it."""
+    """Return the videos to train on.
+
+    Checks labels and folds as training will, so that their errors come before hours of extraction and not after.
+    """
     labelled = labelled_videos(
         catalog,
         labels_from=config.labels_from,
@@ -42,7 +44,7 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
     except ValueError as exc:
         raise ConfigError(f"[parents]: {exc}") from exc
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ChoreaiWarning)  # training itself will say it
+        warnings.simplefilter("ignore", ChoreaiWarning)  # training itself will issue it
         divide_folds(
             labelled,
             classes,
@@ -53,8 +55,8 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
     return labelled
 
 
-def num_epochs_at_most(settings: TrainSettings) -> int:
-    """Of all networks together, the baselines' too; fewer where training stops early or folds are too many."""
+def max_num_epochs(settings: TrainSettings) -> int:
+    """Return the maximum number of epochs of all networks, baselines included; early stopping may make it fewer."""
     trainings = [settings]
     if settings.compare_report_lstm:
         trainings.append(seed_settings(settings))
@@ -65,13 +67,14 @@ def num_epochs_at_most(settings: TrainSettings) -> int:
 
 @dataclass
 class EpochCount:
-    """Shows the epochs of trainings that follow each other, each of which counts its own."""
+    """Adds up the epochs of consecutive trainings, each of which counts from 0."""
 
     steps: Steps
     before: int = 0
     now: int = 0
 
     def show(self, done: Progress) -> None:
+        """Advance the progress to what `done` says."""
         if done.num_done < self.now:
             self.before += self.now
         self.now = done.num_done
@@ -79,9 +82,9 @@ class EpochCount:
 
 
 def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
-    """The model trained on the labelled videos' poses under `config.output`."""
+    """Train a style model on the labelled videos' poses under `config.output`."""
     connect(config.ray_address)
-    with progress("training", num_epochs_at_most(config.training)) as steps:
+    with progress("training", max_num_epochs(config.training)) as steps:
         return train_style(
             labelled,
             tables_uri=config.output,
@@ -102,7 +105,7 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
 
 
 def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: SweepKind) -> SweepResult:
-    """What the trials came to, on the labelled videos' poses under `config.output`."""
+    """Compare settings on the labelled videos' poses under `config.output`, and return the trials."""
     connect(config.ray_address)
     return run_sweep(
         labelled,
