@@ -1,5 +1,7 @@
 """The command line as a stranger meets it: quick help, one typing mistake, exit codes, pictures."""
 
+import argparse
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,14 +11,10 @@ import cv2
 import pytest
 from drivers import ROOT
 
+from choreai.cli.main import COMMANDS, DESCRIPTION
 from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, load_pose_settings
 from choreai.demo.dancers import write_clip
 from choreai.errors import ConfigError
-
-COMMANDS = (
-    "demo", "extract", "train", "tag", "pose", "show", "serve", "convert",
-    "search", "review", "report", "plan", "compact", "weights", "score-tracks",
-)  # fmt: skip
 
 
 def choreai(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -120,3 +118,24 @@ def test_show_draws_the_dancer_it_finds(tmp_path):
     changed = (cv2.absdiff(drawn, plain).max(axis=2) > 60).mean()
     assert 0.005 < changed < 0.2  # a skeleton and a label, not a frame painted over
     assert (tmp_path / "pictures" / "dance.sheet.png").stat().st_size > 10_000
+
+
+def parsers_of(command: str) -> list[argparse.ArgumentParser]:
+    """The parser of a command and those of its sub-commands."""
+    found = [COMMANDS[command][0](f"choreai {command}")]
+    for action in found[0]._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found += action.choices.values()
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_of_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for parser in parsers_of(command):
+        assert [line for line in parser.format_help().splitlines() if len(line) > 80] == []
+
+
+def test_the_overview_has_every_command_and_fits_80_columns():
+    assert re.findall(r"^  choreai ([\w-]+)", DESCRIPTION, flags=re.MULTILINE) == list(COMMANDS)
+    assert max(len(line) for line in DESCRIPTION.splitlines()) <= 80

@@ -91,7 +91,7 @@ def test_a_runs_figures_add_up(recorded):
     assert recorded["choreai_workers"].values == {(step,): 2}
     assert recorded["choreai_failures"].values == {
         (step, "cannot decode frame N"): 1,
-        (step, "StorageError: … N"): 2,
+        (step, "StorageError: ... N"): 2,
     }
     run.finished(failed=True)
     assert recorded["choreai_run_failed"].values == {(step,): 1}
@@ -105,6 +105,12 @@ def test_however_many_reasons_there_are_the_time_series_stay_few(recorded):
     assert len(values) == MAX_REASONS + 1
     assert sum(values.values()) == 200
     assert values[("extract_poses", "other")] == 200 - MAX_REASONS
+
+
+def test_a_reason_in_any_script_becomes_a_label_that_ray_takes(recorded):
+    run = RunMetrics("extract_poses", num_videos=2)
+    run.shard_failed(1, reason="MediaError: 'tänzer.mp4' 不存在")
+    assert all(reason.isascii() for _, reason in recorded["choreai_failures"].values)
 
 
 def expressions() -> list[str]:

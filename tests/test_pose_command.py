@@ -175,7 +175,7 @@ def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path, capsys):
         (["--video", "gone.mp4"], ConfigError, r"gone\.mp4: no such file"),
         (["--video", "pictures.txt"], MediaError, r"pictures\.txt"),
         (["--indir", "gone"], ConfigError, "no such folder"),
-        (["--list", "pictures.txt"], ConfigError, r"1 of 1 images are not there, the first is nothing\.png"),
+        (["--list", "pictures.txt"], ConfigError, r"1 of 1 images are missing, the first is nothing\.png"),
         (["--detfile", "pictures.txt"], TableError, "not valid JSON"),
         (["--image", "1.png", "--save_video"], ConfigError, "--save_img"),
         (["--image", "1.png", "--detector", "yolo"], ConfigError, "YOLOv3-SPP"),

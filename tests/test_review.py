@@ -140,7 +140,7 @@ def test_reviews_go_in_through_the_command_line(reviewable, tmp_path, capsys):
     assert main(command) == 0
     assert "1 reviews stored" in capsys.readouterr().out
     assert main(command) == 0
-    assert "were here before" in capsys.readouterr().out
+    assert "already stored" in capsys.readouterr().out
     assert main(["search", "style = house", "--output", str(reviewable), "--format", "jsonl"]) == 0
     assert '"video_id": "here"' in capsys.readouterr().out
     broken = write_lines(tmp_path / "d.csv", "video_id,style", "here,house")

@@ -207,7 +207,7 @@ def test_the_table_shows_what_was_asked_for(dances, capsys):
 def test_a_style_that_nobody_has_gives_a_hint(dances, capsys):
     assert main(["search", "style = hip-hop", "--output", dances]) == 0
     captured = capsys.readouterr()
-    assert "no video fits" in captured.out
+    assert "no video matches" in captured.out
     assert "hiphop, slow waltz" in captured.err
 
 

@@ -1,10 +1,11 @@
-"""compact: many small Parquet parts become few."""
+"""compact: many small Parquet parts merged into few."""
 
 import argparse
 
 COMPACT = """\
-Merge the many small Parquet parts of the videos, tags and kinematics tables into few. Rows stay as they are; jobs and
-searches may run meanwhile. Killed anywhere and run again, it ends in the same place."""
+Merge the many small Parquet parts of the videos, tags and kinematics tables
+into few. Rows stay as they are; jobs and searches may run meanwhile. Kill it
+anywhere and run it again: it resumes."""
 
 
 def compact_parser(prog: str | None) -> argparse.ArgumentParser:
@@ -16,6 +17,7 @@ def compact_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Merge the parts, and return the exit code."""
     from choreai.cli.console import print_table
     from choreai.storage.uris import resolve_uri
     from choreai.tables.compact import compact

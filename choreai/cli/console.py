@@ -1,7 +1,4 @@
-"""What a job shows a person: log lines, a progress bar with rate and time left, and the summary table.
-
-On a terminal the bar moves; in a log file (`ray job logs`) a line is written now and then instead.
-"""
+"""Running a command: its logging, its exit code and its tables on standard output."""
 
 import argparse
 import logging
@@ -24,7 +21,7 @@ WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
 
 
 def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """The exit code of a job: its own, 2 for wrong input, 1 for what else went wrong, 130 for Ctrl-C."""
+    """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 for Ctrl-C."""
     start_logging()
     try:
         return run(arguments)
@@ -33,21 +30,21 @@ def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Na
         return 2
     except ChoreaiError as exc:
         logger.error("%s", exc)
-        logger.error("stopped; run the same command again to resume: what is done stays done")
+        logger.error("stopped; run the same command again to resume, finished work is kept")
         return 1
     except KeyboardInterrupt:
-        logger.error("interrupted; run the same command again to resume: what is done stays done")
+        logger.error("interrupted; run the same command again to resume, finished work is kept")
         return 130
     except Exception:
-        # The one broad net, at the top: what nobody foresaw is shown whole, and is no success.
-        logger.exception("stopped by an error of choreai's own; what is done stays done")
+        # The only broad handler, at the top: an unforeseen error is shown in full and is no success.
+        logger.exception("stopped by a bug in choreai; finished work is kept")
         return 1
     finally:
         disconnect()
 
 
 def start_logging() -> None:
-    """Our log lines on standard error; other libraries' from warnings up."""
+    """Log our lines to standard error, and other libraries' from warnings up."""
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False, markup=False)
         handler.setFormatter(logging.Formatter("%(message)s", datefmt="%X"))
@@ -68,17 +65,17 @@ def _log_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Our own warnings as log lines, without the place in the code; other libraries' are for developers."""
+    """Log our own warnings, without their place in the code; other libraries' are for developers."""
     if issubclass(category, ChoreaiWarning):
         logger.warning("%s", message)
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str, ...] = ()) -> None:
-    """One table on standard output, right of the first column aligned to the right."""
+    """Print a table on standard output; columns after the first are right-aligned."""
     table = Table(title=title, title_justify="left", show_header=bool(header))
     width = len(rows[0]) if rows else len(header)
     for index in range(width):
         table.add_column(header[index] if header else "", justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: a title from a catalog is not markup
+        table.add_row(*(Text(cell) for cell in row))  # Text: names from a catalog are not markup
     Console(width=None if sys.stdout.isatty() else 110).print(table)

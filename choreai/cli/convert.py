@@ -1,31 +1,32 @@
-"""convert: keypoints to and from the files of other programs."""
+"""convert: keypoints from and to the files of other programs."""
 
 import argparse
 
 FORMATS = ("alphapose-json", "report-text", "parquet")
 CONVERT = """\
-Convert keypoints. Formats: alphapose-json (alphapose-results.json), report-text (51 numbers a line, 100 lines a
-sequence, with a second file of 1-based labels) and parquet (a keypoint table)."""
+Convert keypoints. Formats: alphapose-json (alphapose-results.json), report-text
+(51 numbers per line, 100 lines per sequence, with a second file of 1-based
+labels) and parquet (a keypoint table)."""
 
 
 def convert_parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=CONVERT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="path or s3:// URI; its name tells the format: .json, .txt, .parquet, a folder")
+    parser.add_argument("source", help="path or s3:// URI; format by name: .json, .txt, .parquet, a folder")
     parser.add_argument("target", help="path or s3:// URI of a file that does not exist yet")
     parser.add_argument("--from", dest="source_format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
     parser.add_argument("--to", dest="target_format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
-    parser.add_argument("--video-id", help="of AlphaPose JSON: the video's name; else the one video to convert")
+    parser.add_argument("--video-id", help="AlphaPose JSON: the video's name; otherwise the one video to convert")
     parser.add_argument("--frames-per-second", type=float, metavar="F", help="of the images or samples in the source")
-    parser.add_argument("--labels", metavar="FILE", help="report text's second file, a class number a line")
+    parser.add_argument("--labels", metavar="FILE", help="second file of report-text, one class number per line")
     parser.add_argument("--label-table", metavar="FILE", help="CSV with video_id and label (a catalog will do)")
-    parser.add_argument("--class-names", metavar="A,B,C", help="names of the class numbers, from 1")
+    parser.add_argument("--class-names", metavar="A,B,C", help="names of the class numbers, starting at 1")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """`choreai convert`: prints what was converted, and what of it the target cannot hold."""
+    """Convert, and print what was converted and what the target cannot hold."""
     from choreai.formats.convert import ConvertSettings, convert
 
     names = arguments.class_names
@@ -47,5 +48,5 @@ def run(arguments: argparse.Namespace) -> int:
     for number, name in enumerate(done.class_names, start=1):
         print(f"class {number} = {name}")
     for dropped in done.dropped:
-        print(f"left out, too few for a sequence: {dropped}")
+        print(f"dropped, too short for a sequence: {dropped}")
     return 0

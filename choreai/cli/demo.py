@@ -1,4 +1,4 @@
-"""demo: the whole flow on dancers it makes itself, for no video may be shipped with the project.
+"""demo: the whole flow on synthetic dancers, since no video is shipped with the project.
 
     choreai demo --output demo-output
 
@@ -36,14 +36,14 @@ logger = logging.getLogger(__name__)
 TRAIN_PER_STYLE = 26
 UNSEEN_PER_STYLE = 8
 UNSEEN_SEED = 10_000
-"""Unseen dancers come from other seeds: other bodies, clothes, tempi, cameras and sequences of moves."""
+"""Unseen dancers have other seeds, hence other bodies, clothes, tempi, cameras and sequences of moves."""
 NUM_PROCESSES = 2
 NUM_FOLDS = 3
 EXPECTED_ACCURACY = 0.85
 
 
 def make_dancers(folder: Path, *, num_per_style: int, first_seed: int) -> str:
-    """The catalog of newly made dancers in `folder`; those that are there already stay."""
+    """Make dancers in `folder`, unless they are there already, and return the URI of their catalog."""
     with progress(f"making dancers in {folder.name}", num_per_style * len(STYLES)) as steps:
         return str(
             write_catalog(
@@ -57,7 +57,7 @@ def make_dancers(folder: Path, *, num_per_style: int, first_seed: int) -> str:
 
 
 def read_tags(output: str, model_version: str, labels: pa.Table) -> list[dict[str, object]]:
-    """video_id, label, best_style, score, unknown of each video, sorted by id."""
+    """Return video_id, label, best_style, score and unknown of each video, sorted by id."""
     tags = read_table(
         output,
         "tags",
@@ -71,7 +71,7 @@ def read_tags(output: str, model_version: str, labels: pa.Table) -> list[dict[st
 def baselines_on_unseen(
     trained: TrainedStyle, catalogs: Sequence[Catalog], *, output: str, pose_id: str
 ) -> dict[str, float]:
-    """The accuracy of simple baselines, trained on the first catalog's dancers and judged on the second's."""
+    """Return the accuracy of simple baselines, trained on the first catalog's dancers and tested on the second's."""
     train, unseen = (list(catalog.videos()) for catalog in catalogs)
     model = trained.model
     folds = Folds({v.video_id: fold for fold, part in enumerate((unseen, train)) for v in part}, 2, "unseen dancers")
@@ -79,17 +79,17 @@ def baselines_on_unseen(
     dataset = Dataset.of([*train, *unseen], model.config.labels, windows, folds)
     inputs = dataset.examples.inputs
     ours = predictions_of(dataset, model.window_log_scores(inputs))
-    simple = {
+    predictions = {
         "kinematics (logistic regression)": baselines.kinematic_regression(ours, inputs.kinematic_features),
         "mean speed of each keypoint alone (logistic regression)": baselines.mean_speed_regression(ours, inputs.steps),
         "mean pose alone (logistic regression)": baselines.mean_pose_regression(ours, inputs.steps),
         "guessing": baselines.majority(ours),
     }
-    return {name: float(baseline.is_right[baseline.fold == 0].mean()) for name, baseline in simple.items()}
+    return {name: float(each.is_right[each.fold == 0].mean()) for name, each in predictions.items()}
 
 
-def print_result(tags: list[dict[str, object]], baseline_accuracies: Mapping[str, float]) -> float:
-    """The share of unseen dancers whose best style is right; prints it beside what guessing and give-aways reach."""
+def print_result(tags: list[dict[str, object]], accuracies: Mapping[str, float]) -> float:
+    """Print the tags of the unseen dancers and the accuracy beside the baselines', and return the accuracy."""
     print_table(
         "unseen dancers",
         [
@@ -106,7 +106,7 @@ def print_result(tags: list[dict[str, object]], baseline_accuracies: Mapping[str
     accuracy = sum(tag["best_style"] == tag["label"] for tag in tags) / len(tags)
     shares = {
         "style model": accuracy,
-        **baseline_accuracies,
+        **accuracies,
         '(called "unknown")': sum(bool(t["unknown"]) for t in tags) / len(tags),
     }
     print_table("accuracy on unseen dancers", [(name, f"{share:.3f}") for name, share in shares.items()])
@@ -114,10 +114,11 @@ def print_result(tags: list[dict[str, object]], baseline_accuracies: Mapping[str
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the demo, and return 1 if its accuracy is lower than expected, else 0."""
     started = time.monotonic()
     output = Path(arguments.output)
     tables_uri = str(output / "tables")
-    print("These are synthetic dancers: the figures show that the flow works, not how it does on real dance.")
+    print("These are synthetic dancers: the figures show that the flow works, not how well it does on real dance.")
     seed = arguments.seed
     train_uri = make_dancers(output / "training", num_per_style=TRAIN_PER_STYLE, first_seed=seed)
     unseen_uri = make_dancers(output / "unseen", num_per_style=UNSEEN_PER_STYLE, first_seed=seed + UNSEEN_SEED)

@@ -1,33 +1,36 @@
-"""The flags of extract, train and tag; their destinations are `choreai.config.load_config`'s override names."""
+"""The flags of extract, train, tag and demo; their destinations are the override names of `load_config`."""
 
 import argparse
 
 from choreai.style.settings import TrainSettings
 
 EXTRACT = """\
-Estimate the poses of every video of a catalog that has none yet, into Parquet keypoint tables.
+Estimate the poses of every video of a catalog that has none yet, into Parquet
+keypoint tables.
 
   choreai extract videos/ --output out
-  choreai extract s3://bucket/catalog.csv --output s3://bucket/dance --config deploy/extract.toml
+  choreai extract s3://bucket/catalog.csv --output s3://bucket/dance
 
-Kill it anywhere and run it again: it goes on where it stopped."""
+Kill it anywhere and run it again: it resumes."""
 
 TRAIN = """\
-Train a style classifier on the labelled videos of a catalog (columns video_id, uri, label, group). Videos of one
-group (a dancer, a source) never stand on both sides of the train/test split. Poses that are missing are
-extracted first.
+Train a style model on the labelled videos of a catalog (columns video_id, uri,
+label, group). Videos of one group (a dancer, a source) never stand on both
+sides of the train/test split. Missing poses are extracted first.
 
   choreai train catalog.csv --output out"""
 
 TAG = """\
-Tag every video of a catalog that has no tag from this model yet. Poses that are missing are extracted first.
+Tag every video of a catalog that has no tag from this model yet. Missing poses
+are extracted first.
 
   choreai tag videos/ --output out
-  choreai tag s3://bucket/uploads/ --output s3://bucket/dance --model s3://bucket/dance/models/lstm-0123456789ab"""
+  choreai tag s3://bucket/uploads/ --output s3://bucket/dance \\
+      --model s3://bucket/dance/models/lstm-0123456789ab"""
 
 
 def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
-    """The flags every job has; their destinations are `load_config`'s override names."""
+    """Return a parser with the flags that every job has."""
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,15 +55,15 @@ def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
 
 
 def extract_parser(prog: str | None, description: str = EXTRACT) -> argparse.ArgumentParser:
-    """The flags of a job that may be one of many nights."""
+    """Return the parser of a job that may be run again and again."""
     parser = _job_parser(prog, description)
     parser.add_argument("--dry-run", action="store_true",
-                        help="say what would be done, how long and for how much; do nothing")  # fmt: skip
-    parser.add_argument("--limit", type=int, metavar="N", help="take on N videos at most, in the catalog's order")
+                        help="print what would be done, how long it would take and what it would cost")  # fmt: skip
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N videos, in catalog order")
     parser.add_argument("--since", metavar="DATE|DAYS",
-                        help="only videos written since a date, or in the last so many days")  # fmt: skip
+                        help="only videos written since a date, or in the last days")  # fmt: skip
     parser.add_argument("--max-hours", type=float, metavar="H",
-                        help="hand out no more work after so long; the next run goes on")  # fmt: skip
+                        help="hand out no more work after so long; the next run continues")  # fmt: skip
     return parser
 
 
@@ -69,21 +72,21 @@ def train_parser(prog: str | None, description: str = TRAIN) -> argparse.Argumen
     parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
     parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
     parser.add_argument("--num-epochs", dest="training.num_epochs", type=int, metavar="N",
-                        help=f"most passes over the windows (default: {TrainSettings.num_epochs})")  # fmt: skip
+                        help=f"maximum passes over the windows (default: {TrainSettings.num_epochs})")  # fmt: skip
     parser.add_argument("--learning-rate", dest="training.learning_rate", type=float, metavar="X",
-                        help=f"at the start (default: {TrainSettings.learning_rate:g})")  # fmt: skip
+                        help=f"initial learning rate (default: {TrainSettings.learning_rate:g})")  # fmt: skip
     parser.add_argument("--num-folds", dest="training.num_folds", type=int, metavar="N",
                         help="networks trained, each tested on the videos it never saw "
                         f"(default: {TrainSettings.num_folds})")  # fmt: skip
     parser.add_argument("--when-one-group", dest="training.when_one_group", choices=["error", "blocks"],
-                        help="a style whose videos all come from one group: refuse (default), or divide them in time, "
+                        help="a style whose videos all come from one group: refuse (default), or split it in time, "
                         "which flatters the figures")  # fmt: skip
     parser.add_argument("--labels-file", metavar="FILE",
                         help="CSV of video_id, label and perhaps group, instead of the catalog's labels")  # fmt: skip
     parser.add_argument("--labels-from", choices=["catalog", "folders"],
-                        help="folders: the name of the folder each video lies in is its label")  # fmt: skip
+                        help="folders: the name of the folder a video lies in is its label")  # fmt: skip
     parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,
-                        help="train the report's LSTM on the same folds too, as a baseline")  # fmt: skip
+                        help="train the seed LSTM on the same folds too, as a baseline")  # fmt: skip
     parser.add_argument("--sweep", choices=["learning-rate", "search"],
                         help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
     return parser

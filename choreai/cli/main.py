@@ -26,29 +26,31 @@ from choreai.cli.weights import weights_parser
 DESCRIPTION = """\
 Objective style tags for catalogs of dance videos.
 
-  choreai demo       five minutes from nothing to tagged videos, on synthetic dancers
+  choreai demo       the whole flow on synthetic dancers, in five minutes
   choreai extract    catalog -> keypoint tables
-  choreai train      catalog with labels -> style model (extracts what is missing first)
-  choreai tag        catalog -> style tags, only for what has none (extracts what is missing first)
-  choreai pose       AlphaPose's own inputs and result files, for scripts that have used it
+  choreai train      catalog with labels -> style model
+  choreai tag        catalog -> style tags
+  choreai pose       AlphaPose's flags and result files, for its users
   choreai show       draw skeletons and style on one video
   choreai serve      live classification, uploads and the catalog on a web page
   choreai convert    to and from AlphaPose JSON and text keypoints
 
-  choreai search     videos by style, score, tempo and how they move; as a table, CSV, JSONL or for OpenSearch
-  choreai review     the videos worth a person's time, as a page to correct them on
-  choreai report     what a night did, changed, failed and cost, as a page
-  choreai plan       workers, hours and money for a catalog or a stream of uploads
-  choreai compact    many small Parquet parts become few
-  choreai weights    fetch, list, verify and mirror the weights of detectors and pose networks
-  choreai score-tracks  HOTA, IDF1 and switches of tracks against a ground truth (MOT Challenge, DanceTrack)
+  choreai search     find videos by style, score, tempo and movement
+  choreai review     choose videos for review, and import the corrections
+  choreai report     what a run did, changed, failed and cost, as a page
+  choreai plan       workers, hours and cost of a catalog or a stream of uploads
+  choreai compact    merge many small Parquet parts into few
+  choreai weights    fetch, list, verify and mirror detector and pose weights
+  choreai score-tracks
+                     HOTA, IDF1 and id switches against a ground truth
 
-A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and group for training), a folder of
-videos, or an s3:// prefix. Exit codes: 0 done, 1 too many failures (run again to resume), 2 wrong input.
+A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and
+group for training), a folder of videos, or an s3:// prefix. train and tag
+extract missing poses first. Exit codes: 0 done, 1 too many failures (run again
+to resume), 2 wrong input.
 """
 
 
-# command -> (its parser, the function that takes what it parsed)
 COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "demo": (demo_parser, "choreai.cli.demo:run"),
     "extract": (extract_parser, "choreai.cli.extract:run"),
@@ -59,17 +61,18 @@ COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
     "serve": (serve_parser, "choreai.web.serve:run"),
     "convert": (convert_parser, "choreai.cli.convert:run"),
     "search": (search_parser, "choreai.cli.search:run"),
-    "report": (report_parser, "choreai.cli.report:run"),
     "review": (review_parser, "choreai.cli.review:run"),
+    "report": (report_parser, "choreai.cli.report:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
     "weights": (weights_parser, "choreai.cli.weights:run"),
     "score-tracks": (score_tracks_parser, "choreai.cli.score_tracks:run"),
 }
+"""By command: what makes its parser, and the function (module:name) that runs what was parsed."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code of one command: 0 done, 1 too many failures, 2 wrong input."""
+    """Run one command, and return its exit code: 0 done, 1 too many failures, 2 wrong input."""
     parser = argparse.ArgumentParser(
         prog="choreai", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,4 +89,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run() -> None:
+    """Run the command on the command line, and exit with its code."""
     sys.exit(main())

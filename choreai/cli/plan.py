@@ -1,4 +1,4 @@
-"""plan: workers, nodes, hours and money for a catalog or a stream, before any of it is spent."""
+"""plan: the workers, nodes, hours and cost of a catalog or a stream, before any of it is spent."""
 
 import argparse
 from dataclasses import replace
@@ -10,39 +10,41 @@ if TYPE_CHECKING:
     from choreai.operations.capacity import Need, Node, Rates
 
 PLAN = """\
-Say how many workers, nodes, hours and how much money posing a catalog or a stream of uploads takes.
+Estimate the workers, nodes, hours and cost of a catalog or a stream of uploads.
 
-  choreai plan catalog.csv --output out --hours 8 --price-per-hour 0.98 --spot-price-per-hour 0.39
-  choreai plan --num-videos 10000000 --mean-seconds 30 --video-seconds-per-second 40 --num-gpus 1
+  choreai plan catalog.csv --output out --hours 8 --price-per-hour 0.98
+  choreai plan --num-videos 10000000 --mean-seconds 30 \\
+      --video-seconds-per-second 40 --num-gpus 1
   choreai plan --stream-hours-per-minute 500 --output out
 
-Rates come from the finished extractions under --output, or from flags, which win."""
+Rates come from finished extractions under --output, or from flags, which win."""
 
 
 def plan_parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=PLAN, formatter_class=argparse.RawDescriptionHelpFormatter)
     work = parser.add_mutually_exclusive_group(required=True)
-    work.add_argument("catalog", nargs="?", help="a catalog: its videos are counted")
-    work.add_argument("--num-videos", type=int, metavar="N", help="so many videos, without a catalog")
+    work.add_argument("catalog", nargs="?", help="a catalog, whose videos are counted")
+    work.add_argument("--num-videos", type=int, metavar="N", help="number of videos, instead of a catalog")
     work.add_argument("--stream-hours-per-minute", type=float, metavar="H", help="hours of video uploaded each minute")
     parser.add_argument("--mean-seconds", type=float, metavar="S",
-                        help="mean length of a video (default: of those measured)")  # fmt: skip
+                        help="mean length of a video (default: as measured)")  # fmt: skip
     parser.add_argument("--hours", type=float, default=8.0, metavar="H",
-                        help="the catalog is to be done within this time (default: 8)")  # fmt: skip
-    parser.add_argument("--output", metavar="URI", help="where earlier runs are measured")
+                        help="time in which to finish the catalog (default: 8)")  # fmt: skip
+    parser.add_argument("--output", metavar="URI", help="output of earlier runs, to measure their rates")
     parser.add_argument("--video-seconds-per-second", type=float, metavar="R",
-                        help="seconds of video that one busy worker poses per second")  # fmt: skip
+                        help="seconds of video that a worker processes per busy second")  # fmt: skip
     parser.add_argument("--utilisation", type=float, metavar="U", help="share of its time that a worker is busy")
     parser.add_argument("--num-cpus", type=float, metavar="N", help="CPUs per worker")
     parser.add_argument("--num-gpus", type=float, metavar="N", help="GPUs per worker")
     parser.add_argument("--workers-per-node", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--price-per-hour", type=float, default=0.0, metavar="X", help="of a node, on demand")
-    parser.add_argument("--spot-price-per-hour", type=float, default=0.0, metavar="X", help="of a node, spot")
+    parser.add_argument("--price-per-hour", type=float, default=0.0, metavar="X", help="price of an on-demand node")
+    parser.add_argument("--spot-price-per-hour", type=float, default=0.0, metavar="X", help="price of a spot node")
     parser.add_argument("--currency", default="USD", help="default: USD")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the plan, and return the exit code."""
     from choreai.cli.console import print_table
     from choreai.operations.capacity import Node, need_for_catalog, need_for_stream
 
@@ -55,13 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
         num_videos, mean_seconds = _num_videos(arguments), _mean_seconds(arguments, rates)
         work = f"{num_videos:,} videos of {mean_seconds:.1f} s: {num_videos * mean_seconds / 3600:,.1f} hours of video"
         need = need_for_catalog(num_videos * mean_seconds, rates, node, within_hours=arguments.hours)
-    print_table("from", _inputs(work, rates, node))
-    print_table("needs", _results(need, node, arguments))
+    print_table("assumptions", _inputs(work, rates, node))
+    print_table("plan", _results(need, node, arguments))
     return 0
 
 
 def _rates(arguments: argparse.Namespace) -> "Rates":
-    """Measured ones where there is something to measure, with what the flags say over them."""
+    """Return the rates of earlier runs under --output, if given, overridden by the flags."""
     from choreai.operations.capacity import ASSUMED_UTILISATION, Rates, measured_rates
     from choreai.storage.uris import resolve_uri
 
@@ -72,10 +74,10 @@ def _rates(arguments: argparse.Namespace) -> "Rates":
     }
     if arguments.output:
         measured = measured_rates(resolve_uri(arguments.output, against="."))
-        words = f"; given: {', '.join(name.replace('_', ' ') for name in given)}" if given else ""
-        return replace(measured, **given, source=measured.source + words)
+        given_by_flag = f"; given: {', '.join(name.replace('_', ' ') for name in given)}" if given else ""
+        return replace(measured, **given, source=measured.source + given_by_flag)
     if "video_seconds_per_second" not in given:
-        raise ConfigError("no rate to plan with: give --output with earlier runs, or --video-seconds-per-second")
+        raise ConfigError("no rate is known: give --output with earlier runs, or --video-seconds-per-second")
     assumed = {"utilisation": ASSUMED_UTILISATION, "num_cpus": 1.0, "num_gpus": 0.0}
     left = [f"{name.replace('_', ' ')} {value:g}" for name, value in assumed.items() if name not in given]
     source = "the command line" + (f"; assumed: {', '.join(left)}" if left else "")
@@ -95,7 +97,7 @@ def _num_videos(arguments: argparse.Namespace) -> int:
 def _mean_seconds(arguments: argparse.Namespace, rates: "Rates") -> float:
     seconds = arguments.mean_seconds if arguments.mean_seconds is not None else rates.mean_seconds
     if seconds is None:
-        raise ConfigError("no length to plan with: give --mean-seconds, or --output with earlier runs")
+        raise ConfigError("no video length is known: give --mean-seconds, or --output with earlier runs")
     if not 0 < seconds < float("inf"):
         raise ConfigError(f"--mean-seconds must be a positive number, got {seconds:g}")
     return float(seconds)
@@ -104,10 +106,10 @@ def _mean_seconds(arguments: argparse.Namespace, rates: "Rates") -> float:
 def _inputs(work: str, rates: "Rates", node: "Node") -> list[tuple[str, str]]:
     return [
         ("work", work),
-        ("a worker poses, while busy", f"{rates.video_seconds_per_second:.2f} s of video per second"),
-        ("and is busy", f"{100 * rates.utilisation:.0f} % of the time"),
+        ("a worker processes", f"{rates.video_seconds_per_second:.2f} s of video per busy second"),
+        ("utilisation", f"{100 * rates.utilisation:.0f} %"),
         ("a worker occupies", f"{rates.num_cpus:g} CPUs, {rates.num_gpus:g} GPUs"),
-        ("workers on a node", str(node.num_workers)),
+        ("workers per node", str(node.num_workers)),
         ("figures from", rates.source),
     ]
 
@@ -125,8 +127,8 @@ def _results(need: "Need", node: "Node", arguments: argparse.Namespace) -> list[
         if price:
             month = " a month" if is_stream else ""
             rows.append(
-                (f"{name}, at {price:g} a node and hour", f"{need.cost(price):,.2f} {arguments.currency}{month}")
+                (f"{name}, at {price:g} per node and hour", f"{need.cost(price):,.2f} {arguments.currency}{month}")
             )
     if not node.price_per_hour and not node.spot_price_per_hour:
-        rows.append(("money", "--price-per-hour and --spot-price-per-hour tell"))
+        rows.append(("cost", "unknown; give --price-per-hour or --spot-price-per-hour"))
     return rows

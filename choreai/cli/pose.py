@@ -6,11 +6,14 @@ import os
 POSE = """\
 Estimate poses with AlphaPose's flags, and write its result files.
 
-  choreai pose --cfg CONFIG.yaml --checkpoint MODEL.pth --detector-checkpoint yolox_x.pth --video dance.mp4
-  choreai pose --checkpoint MODEL.onnx --detector-checkpoint yolox_nano.onnx --indir pictures/ --save_img
+  choreai pose --cfg CONFIG.yaml --checkpoint MODEL.pth \\
+      --detector-checkpoint yolox_x.pth --video dance.mp4
+  choreai pose --checkpoint MODEL.onnx --detector-checkpoint yolox_nano.onnx \\
+      --indir pictures/ --save_img
 
-Writes alphapose-results.json (and sep-json/ for cmu and open), keypoints.parquet, and frames.parquet with a row for
-every frame, people or not. Weights are not included: give your own, as paths or s3:// URIs."""
+Writes alphapose-results.json (and sep-json/ for cmu and open),
+keypoints.parquet, and frames.parquet with a row for every frame, with or
+without people. Weights are not included: give your own, as paths or s3:// URIs."""
 
 DETECTORS = ("yolo", "yolox", *(f"yolox-{size}" for size in ("nano", "tiny", "s", "m", "l", "x")))
 
@@ -19,14 +22,14 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=POSE, formatter_class=argparse.RawDescriptionHelpFormatter)
     files = parser.add_argument_group("networks")
     files.add_argument("--checkpoint", required=True, metavar="URI", help="AlphaPose checkpoint or .onnx pose network")
-    files.add_argument("--cfg", metavar="URI", default="", help="AlphaPose's YAML config; optional but for 133 and "
-                       "136 keypoints")  # fmt: skip
+    files.add_argument("--cfg", metavar="URI", default="", help="AlphaPose's YAML config; only 133 and 136 keypoints "
+                       "need it")  # fmt: skip
     files.add_argument("--detector-checkpoint", metavar="URI", default="",
                        help="YOLOv3-SPP .weights, YOLOX checkpoint or YOLOX .onnx")  # fmt: skip
-    files.add_argument("--reid-checkpoint", metavar="URI", default="", help="OSNet-AIN x1.0: track by looks too; the "
-                       "weights that AlphaPose's --pose_track wants")  # fmt: skip
-    files.add_argument("--detector", choices=DETECTORS, help="only checked against --detector-checkpoint, which "
-                       "tells what it is")  # fmt: skip
+    files.add_argument("--reid-checkpoint", metavar="URI", default="", help="OSNet-AIN x1.0: track by appearance too; "
+                       "the weights that AlphaPose's --pose_track uses")  # fmt: skip
+    files.add_argument("--detector", choices=DETECTORS, metavar="NAME",
+                       help=f"only checked against --detector-checkpoint: {', '.join(DETECTORS)}")  # fmt: skip
     files.add_argument("--preprocessing", choices=("imagenet", "imagenet-bgr", "unit", "alphapose"),
                        default="imagenet", help="of an .onnx pose network's crops (default: imagenet)")  # fmt: skip
 
@@ -35,9 +38,9 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
     )
     inputs.add_argument("--video", metavar="URI", help="a path or s3:// URI; all its frames")
     inputs.add_argument("--indir", metavar="FOLDER", help="a folder of images, sub-folders included")
-    inputs.add_argument("--list", metavar="FILE", help="a text file with an image a line")
+    inputs.add_argument("--list", metavar="FILE", help="a text file with one image per line")
     inputs.add_argument("--image", metavar="FILE", help="one image")
-    inputs.add_argument("--detfile", metavar="FILE", help="JSON list of {image_id, bbox, score}: instead of a detector")
+    inputs.add_argument("--detfile", metavar="FILE", help="JSON list of {image_id, bbox, score}, instead of a detector")
 
     output = parser.add_argument_group("output")
     output.add_argument("--outdir", metavar="FOLDER", default="examples/res", help="default: examples/res")
@@ -45,19 +48,21 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
     output.add_argument("--save_video", action="store_true", help="OUTDIR/AlphaPose_NAME.mp4 with skeletons")
     output.add_argument("--save_img", action="store_true", help="OUTDIR/vis/ with skeletons")
 
-    how = parser.add_argument_group("how")
-    how.add_argument("--flip", action="store_true", help="flip test: a little more accurate, twice the time")
-    how.add_argument("--min_box_area", type=float, default=0.0, metavar="PIXELS", help="leave smaller people out")
-    how.add_argument("--min_box_score", type=float, default=0.0, metavar="X", help="of the detector (default: 0.1, "
-                     "and 0.3 with YOLOv3 and --reid-checkpoint)")  # fmt: skip
+    how = parser.add_argument_group("method")
+    how.add_argument("--flip", action="store_true", help="flip test: slightly more accurate, twice the time")
+    how.add_argument("--min_box_area", type=float, default=0.0, metavar="PIXELS", help="discard smaller people")
+    how.add_argument("--min_box_score", type=float, default=0.0, metavar="X", help="discard detections below "
+                     "this score (default: 0.1; 0.3 with YOLOv3 and --reid-checkpoint)")  # fmt: skip
     how.add_argument("--pose_track", action="store_true", help="track people through images as through video frames "
                      "(25 a second); videos are always tracked")  # fmt: skip
     how.add_argument("--detbatch", type=int, default=0, metavar="N", help="frames at once (default: 8, GPU 32)")
     how.add_argument("--posebatch", type=int, default=0, metavar="N", help="crops at once (default: 8, GPU 64)")
-    how.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="checked against fp32")
+    how.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="lower ones are checked against fp32"
+    )
     how.add_argument("--compile", action="store_true", help="compile the pose network: slow start, then faster")
-    how.add_argument("--gpus", default="0", metavar="ID", help="-1: the CPU; else the GPU if there is one")
-    # What AlphaPose needs these for does not exist here.
+    how.add_argument("--gpus", default="0", metavar="ID", help="-1: the CPU; otherwise the GPU if there is one")
+    # Accepted for AlphaPose's scripts; what they tune does not exist here.
     for flag in ("--sp", "--vis_fast"):
         how.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--qsize", type=int, help=argparse.SUPPRESS)

@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 IMAGES_PER_SECOND = 25.0
-"""Images have no time; this is what --pose_track takes them for."""
+"""Images have no time stamps; --pose_track assumes this rate."""
 INPUTS = ("video", "indir", "list", "image", "detfile")
 
 
 @dataclass(eq=False)
 class PoseInput:
-    """Frames, and what they are called."""
+    """The frames of one input, and their names in the results."""
 
     name: str
     frames: Iterator[Frame]
     image_ids: Sequence[str] | None
-    """By frame_index; None for a video, whose frames are "0.jpg", "1.jpg", ... as AlphaPose has it."""
+    """By frame_index; None for a video, whose frames AlphaPose calls "0.jpg", "1.jpg", ..."""
     unreadable: list[str] = field(default_factory=list)
-    """Ids of images so far that could not be read."""
+    """Ids of the images that could not be read so far."""
     detector: DetfileDetector | None = None
 
     @property
@@ -43,12 +43,16 @@ class PoseInput:
         return self.image_ids is None
 
     def image_id(self, frame_index: int) -> str:
+        """Return the name of a frame in the results."""
         return f"{frame_index}.jpg" if self.image_ids is None else self.image_ids[frame_index]
 
 
 @contextmanager
 def open_input(arguments: argparse.Namespace, *, num_threads: int) -> Iterator[PoseInput]:
-    """The input that the flags name. Raises ConfigError for none or two, MediaError, StorageError, TableError."""
+    """Open the input that the flags name.
+
+    Raises ConfigError if they name none or two, and MediaError, StorageError or TableError if it cannot be read.
+    """
     given = [name for name in INPUTS if getattr(arguments, name)]
     if len(given) == 2 and "indir" in given and given[-1] in ("list", "detfile"):
         given.remove("indir")
@@ -83,21 +87,21 @@ def _open_images(arguments: argparse.Namespace, source: str) -> PoseInput:
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise ConfigError(
-            f"{len(missing)} of {len(paths)} images are not there, the first is {missing[0]}; "
+            f"{len(missing)} of {len(paths)} images are missing, the first is {missing[0]}; "
             "names are relative to --indir, or else to this folder"
         )
-    images = PoseInput(Path(getattr(arguments, source)).stem, iter(()), _names(paths))
+    images = PoseInput(Path(getattr(arguments, source)).stem, iter(()), _image_ids(paths))
     readable = _Images(paths, images)
     images.frames = iter(readable)
     if detections is not None:
         image_ids = list(detections.by_image)
-        images.detector = DetfileDetector(detections, image_ids=(image_ids[index] for index in readable.given_out()))
+        images.detector = DetfileDetector(detections, image_ids=(image_ids[index] for index in readable.indices_read()))
     return images
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """What the images are called in the results: AlphaPose's file names, or where these are not all different,
-    the paths from the folder that holds them all."""
+def _image_ids(paths: Sequence[Path]) -> list[str]:
+    """Return the names of the images in the results: AlphaPose's file names, or where these are not unique, the
+    paths relative to the folder that holds them all."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names
@@ -107,32 +111,32 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 class _Images:
-    """Reads images one by one; keeps their places for the detection file, which must follow."""
+    """Reads images one by one; remembers their indices, so that the detection file can follow."""
 
     def __init__(self, paths: Sequence[Path], images: PoseInput) -> None:
         self._paths, self._images = paths, images
-        self._given_out: list[int] = []
+        self._indices_read: list[int] = []
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
             image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
             if image is None:
-                logger.warning("%s cannot be read as an image and is left out", path)
+                logger.warning("%s cannot be read as an image and is skipped", path)
                 self._images.unreadable.append(self._images.image_id(index))
                 continue
-            self._given_out.append(index)
+            self._indices_read.append(index)
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, index / IMAGES_PER_SECOND)
 
-    def given_out(self) -> Iterator[int]:
-        """The index of each image read, each as late as it is asked for."""
+    def indices_read(self) -> Iterator[int]:
+        """Yield the index of each image that was read, each only after it was read."""
         position = 0
         while True:
-            yield self._given_out[position]
+            yield self._indices_read[position]
             position += 1
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every image under a folder, in natural order ("2.jpg" before "10.jpg"). Raises ConfigError."""
+    """Return every image under a folder, in natural order ("2.jpg" before "10.jpg"). Raises ConfigError."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
     found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
@@ -150,4 +154,4 @@ def _read_text(path: str) -> str:
     try:
         return _read_bytes(path).decode()
     except UnicodeDecodeError as exc:
-        raise ConfigError(f"{path}: is no text file ({exc})") from exc
+        raise ConfigError(f"{path}: not a UTF-8 text file ({exc})") from exc

@@ -1,4 +1,4 @@
-"""What `choreai pose` writes: AlphaPose's result file as people are found, and the tables that lose no frame."""
+"""The files that `choreai pose` writes: AlphaPose's result file, written frame by frame, and tables of all frames."""
 
 import json
 from pathlib import Path
@@ -25,11 +25,11 @@ FRAMES = pa.schema(
         pa.field("num_people", pa.int32(), nullable=False),
     ]
 )
-"""One row per frame that was read, with people or without."""
+"""One row per frame that was read, with or without people."""
 
 
 class ResultFiles:
-    """The files of one run, which appear under their names when the run is complete; a context manager."""
+    """The files of one run; a context manager, at whose end they appear under their names if the run succeeded."""
 
     def __init__(self, outdir: Path, scratch: Path, *, source: PoseInput, result_format: ResultFormat) -> None:
         self._outdir, self._scratch = outdir, scratch
@@ -40,7 +40,7 @@ class ResultFiles:
         self.num_frames = self.num_frames_with_people = self.num_people = 0
 
     def add(self, people: TrackedPoses) -> None:
-        """Takes the people of the next frame."""
+        """Add the people of the next frame."""
         num_people, image_id = len(people.track_ids), self._source.image_id(people.frame_index)
         self.num_frames += 1
         self.num_frames_with_people += num_people > 0
@@ -71,7 +71,7 @@ class ResultFiles:
     def _add_openpose(self, people: TrackedPoses, image_id: str, result_format: Literal["cmu", "open"]) -> None:
         text = json.dumps(to_openpose(people, result_format=result_format))
         self._json.add(f"{json.dumps(image_id)}: {text}")
-        # AlphaPose cuts names at their first dot, which makes "a.1.jpg" and "a.2.jpg" one file.
+        # AlphaPose cuts names at their first dot, which would make "a.1.jpg" and "a.2.jpg" one file.
         path = (self._outdir / "sep-json" / image_id).with_suffix(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -80,7 +80,7 @@ class ResultFiles:
         try:
             self._outdir.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise StorageError(str(self._outdir), f"cannot be made a folder: {exc.strerror}") from exc
+            raise StorageError(str(self._outdir), f"cannot be created: {exc.strerror}") from exc
         return self
 
     def __exit__(
@@ -117,7 +117,7 @@ class _JsonFile:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Puts a file under its name in one step, from whatever disk."""
+    """Move a file in one step, possibly from another disk."""
     try:
         with write_atomically(target) as temporary:
             temporary.write_bytes(source.read_bytes())

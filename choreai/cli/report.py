@@ -14,17 +14,18 @@ def report_parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=REPORT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run_id", nargs="?", metavar="RUN", help="a name under runs/ (default: the newest)")
+    parser.add_argument("run_id", nargs="?", metavar="RUN", help="a run id under runs/ (default: the newest)")
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--reference-run", metavar="RUN", default="",
                         help="compare with this run (default: the previous tagging run)")  # fmt: skip
     parser.add_argument("--price-per-hour", type=float, metavar="X", default=0.0,
-                        help="of one worker node (default: no cost is stated)")  # fmt: skip
+                        help="price of one worker node (default: no cost is stated)")  # fmt: skip
     parser.add_argument("--currency", default=ReportSettings.currency, help="default: USD")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write a run report, and return the exit code."""
     from choreai.errors import ConfigError
     from choreai.operations.run_report import make_run_report
     from choreai.operations.run_report_page import write_run_report

@@ -1,4 +1,4 @@
-"""review: the videos worth a person's time, as a page to answer on; and the answers, imported."""
+"""review: the videos that a person should review, as a page; and the import of the corrections."""
 
 import argparse
 import csv
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REVIEW = """\
-Make the list of videos that are worth a person's time, or import what was said of them.
+List the videos that a person should review, or import the corrections.
 
-  choreai review --output out                         writes review.html and review.csv
+  choreai review --output out                     writes review.html, review.csv
   choreai review --output out --import corrections.csv
 
-The page works without a server and gives the corrections file. A review overrides the tag in `choreai search` and
-counts as the label in the next training. A file of one's own (CSV, JSONL or Parquet) needs video_id, style,
-reviewer and reviewed_at; of several reviews of a video the last one counts; the style `unknown` means none of them."""
+The page works without a server and makes the corrections file. A review
+overrides the tag in `choreai search` and is the label in the next training. A
+file of your own (CSV, JSONL or Parquet) needs video_id, style, reviewer and
+reviewed_at. The last review of a video counts; the style `unknown` means that
+none of the styles fits."""
 
 
 def review_parser(prog: str | None) -> argparse.ArgumentParser:
@@ -35,11 +37,12 @@ def review_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--num", type=int, default=50, metavar="N", help="videos to list (default: 50)")
     parser.add_argument("--catalog", metavar="URI", help="catalog whose labels may contradict the tags")
     parser.add_argument("--model", metavar="VERSION", action="append", default=[], help="only tags of this model")
-    parser.add_argument("--to", metavar="FOLDER", default=".", help="where page and list go (default: here)")
+    parser.add_argument("--to", metavar="FOLDER", default=".", help="folder for page and list (default: here)")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write the review page or import corrections, and return the exit code."""
     from choreai.storage.uris import resolve_uri
 
     output = resolve_uri(arguments.output, against=".")
@@ -54,7 +57,7 @@ def _import(output: str, file_uri: str) -> int:
     from choreai.search.corrections import import_corrections
 
     done = import_corrections(output, file_uri)
-    print(f"{done.num_reviews} reviews {'stored in' if done.is_new else 'were here before:'} {done.uri}")
+    print(f"{done.num_reviews} reviews {'stored in' if done.is_new else 'are already stored in'} {done.uri}")
     return 0
 
 
@@ -68,10 +71,10 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
     with open_tag_database(output) as database:
         candidates = choose_videos(database, num=arguments.num, models=arguments.model, labels=labels)
         stills = _stills(database, candidates)
-        offered = database.rows("SELECT DISTINCT style FROM (SELECT unnest(distribution).style AS style FROM tags "
+        styles = database.rows("SELECT DISTINCT style FROM (SELECT unnest(distribution).style AS style FROM tags "
                                 "UNION ALL SELECT label FROM labels UNION ALL SELECT style FROM corrections) "
                                 "WHERE style IS NOT NULL AND style <> 'unknown' ORDER BY style")  # fmt: skip
-    page = review_page(candidates, stills, styles=[str(row["style"]) for row in offered])
+    page = review_page(candidates, stills, styles=[str(row["style"]) for row in styles])
     folder = Path(arguments.to)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "review.html").write_text(page, encoding="utf-8")
@@ -81,7 +84,7 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
 
 
 def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
-    """By video_id a JPEG with the skeletons, or why there is none."""
+    """Return by video_id a JPEG with the skeletons, or why there is none."""
     from choreai.pipeline.progress import progress
     from choreai.tables.keypoints import read_videos
     from choreai.tables.parts import part_uri
@@ -89,19 +92,19 @@ def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[
 
     database.load_videos(["video_id", "content_id", "shard_id"])
     stills: dict[str, bytes | str] = {}
-    with progress("looking at videos", len(candidates)) as steps:
+    with progress("drawing stills", len(candidates)) as steps:
         for each in candidates:
             shards = database.rows(
                 "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
                 [each.video_id, each.content_id, each.pose_fingerprint],
             )
-            stills[each.video_id] = "its poses are not in the tables any more"
+            stills[each.video_id] = "its poses are no longer in the tables"
             for row in shards:
                 part = part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
                 try:
                     for _, rows in read_videos(part, {each.video_id: each.content_id}):
-                        stills[each.video_id] = annotated_stills(each.uri, rows) or "nobody in its first minute"
-                except (ConfigError, MediaError, StorageError) as exc:  # a page with a gap is better than none
+                        stills[each.video_id] = annotated_stills(each.uri, rows) or "no person in its first minute"
+                except (ConfigError, MediaError, StorageError) as exc:  # a page with a gap is better than no page
                     stills[each.video_id] = str(exc)
             steps.advance()
     return stills

@@ -1,4 +1,4 @@
-"""search: the videos whose tags, kinematics or labels fit an expression, as a table or a file."""
+"""search: the videos whose tags, kinematics or labels match an expression, as a table or a file."""
 
 import argparse
 import logging
@@ -20,44 +20,48 @@ SEARCH = """\
 Find videos by their tags.
 
   choreai search "style = hiphop and score > 0.8 and tempo > 100" --output out
-  choreai search "unknown and duration > 30" --output s3://bucket/dance --format csv --to unsure.csv
+  choreai search "unknown and duration > 30" --output s3://bucket/dance \\
+      --format csv --to unsure.csv
 
-Names: style, score, unknown, tempo (beats per minute), duration (seconds), label (what a person said), corrected,
-corrected_by, best_style, video_id, uri, tagged_at, model, run, and every kinematic feature (hands_speed_mean, ...).
-Operators: = != < <= > >=, in (a, b), and, or, not, parentheses. A value with blanks wants quotes.
-Of each video its newest tag counts, and a reviewer's style over the model's."""
+Names: style, score, unknown, tempo (beats per minute), duration (seconds),
+label (given by a person), corrected, corrected_by, best_style, video_id, uri,
+tagged_at, model, run, and every kinematic feature (hands_speed_mean, ...).
+Operators: = != < <= > >=, in (a, b), and, or, not, parentheses. A value with
+spaces needs quotes. Only the newest tag of a video counts, and a reviewer's
+style overrides the model's."""
 
-SHOWN_AT_MOST = 50
+MAX_SHOWN = 50
 
 
 def search_parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=SEARCH, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("expression", nargs="?", default="", help="what to look for (default: everything)")
+    parser.add_argument("expression", nargs="?", default="", help="what to find (default: everything)")
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--model", metavar="VERSION", action="append", default=[],
                         help="only tags of this model; may be repeated (default: all models)")  # fmt: skip
-    parser.add_argument("--all", action="store_true", help="every tag ever given, not only each video's newest")
-    parser.add_argument("--catalog", metavar="URI", help="catalog whose labels `label` means, beside reviews")
+    parser.add_argument("--all", action="store_true", help="every tag, not only the newest of each video")
+    parser.add_argument("--catalog", metavar="URI", help="catalog whose labels `label` refers to, beside reviews")
     parser.add_argument("--limit", type=int, metavar="N",
-                        help=f"the N best scores (default: all; {SHOWN_AT_MOST} as a table)")  # fmt: skip
+                        help=f"the N best scores (default: all; {MAX_SHOWN} in a table)")  # fmt: skip
     parser.add_argument("--format", choices=("table", "csv", "jsonl", "opensearch"), default="table")
     parser.add_argument("--index", metavar="NAME", default="choreai-tags",
-                        help="of OpenSearch (default: choreai-tags)")  # fmt: skip
-    parser.add_argument("--to", metavar="FILE", help="a path or s3:// URI that does not exist yet (default: shown)")
+                        help="OpenSearch index (default: choreai-tags)")  # fmt: skip
+    parser.add_argument("--to", metavar="FILE", help="a new path or s3:// URI (default: standard output)")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print or export the videos that match, and return the exit code."""
     from choreai.search.search import Search, find_tags, unmet_styles
     from choreai.search.tag_database import open_tag_database
     from choreai.storage.uris import resolve_uri
 
     as_table = arguments.format == "table"
     if as_table and arguments.to:
-        raise ConfigError("--to needs --format csv, jsonl or opensearch; a table is only shown")
-    limit = arguments.limit if arguments.limit is not None or not as_table else SHOWN_AT_MOST + 1
+        raise ConfigError("--to needs --format csv, jsonl or opensearch; a table is only printed")
+    limit = arguments.limit if arguments.limit is not None or not as_table else MAX_SHOWN + 1
     search = Search(arguments.expression, tuple(arguments.model), not arguments.all, limit)
     labels = catalog_labels(arguments.catalog) if arguments.catalog else None
     with open_tag_database(resolve_uri(arguments.output, against=".")) as database:
@@ -65,12 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
         num_found = _show(found, arguments.limit) if as_table else _export(found, arguments)
         if not num_found:
             for style, there in unmet_styles(database, arguments.expression).items():
-                logger.warning("no video has the style %r; there are: %s", style, ", ".join(there))
+                logger.warning("no video has the style %r; the styles are: %s", style, ", ".join(there))
     return 0
 
 
 def catalog_labels(catalog_uri: str) -> "pa.Table":
-    """The labels in a catalog: video_id and label, rows without a label left out."""
+    """Return the labels of a catalog (video_id, label), without the rows that have none."""
     from choreai.catalog.catalog import read_catalog
 
     labels = read_catalog(catalog_uri).table.select(["video_id", "label"])
@@ -78,23 +82,23 @@ def catalog_labels(catalog_uri: str) -> "pa.Table":
 
 
 def _show(found: "Iterator[pa.Table]", limit: int | None) -> int:
-    """How many videos; shows them in a table."""
+    """Print the videos in a table, and return how many there are."""
     from choreai.cli.console import print_table
 
     rows = [row for table in found for row in table.to_pylist()]
-    shown = rows if limit is not None else rows[:SHOWN_AT_MOST]
+    shown = rows if limit is not None else rows[:MAX_SHOWN]
     fixed = {"video_id", "uri", "content_id", "best_style", "unknown", "reason", "pose_fingerprint", "run_id"}
     names = (
         [name for name in rows[0] if name not in fixed and any(row[name] is not None for row in rows)] if rows else []
     )
     if rows:
         print_table(
-            f"{len(shown)} videos" if len(shown) == len(rows) else f"the {len(shown)} best scores of more",
+            f"{len(shown)} videos" if len(shown) == len(rows) else f"the {len(shown)} best scores",
             [(row["video_id"], *(_text(row[name]) for name in names)) for row in shown],
             header=("video", *(name.replace("_", " ") for name in names)),
         )
     else:
-        print("no video fits")
+        print("no video matches")
     if len(shown) < len(rows):
         print("--limit N shows more; --format csv has all, with every column")
     return len(rows)
@@ -109,30 +113,30 @@ def _text(value: object) -> str:
 
 
 def _export(found: "Iterator[pa.Table]", arguments: argparse.Namespace) -> int:
-    """How many videos; writes them to the file, or to standard output."""
+    """Write the videos to the file or to standard output, and return how many there are."""
     from choreai.search.exports import export_lines
     from choreai.storage import objects
 
     num_found = 0
 
-    def counted() -> "Iterator[pa.Table]":
+    def count() -> "Iterator[pa.Table]":
         nonlocal num_found
         for table in found:
             num_found += table.num_rows
             yield table
 
-    lines = export_lines(counted(), to=arguments.format, index=arguments.index)
+    lines = export_lines(count(), to=arguments.format, index=arguments.index)
     if not arguments.to:
         _write_out(lines)
         return num_found
     if objects.stat_object(arguments.to) is not None:
-        raise StorageError(arguments.to, "exists already; delete it or choose another name")
+        raise StorageError(arguments.to, "already exists; delete it or choose another name")
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
         path = Path(folder) / "export"
         with path.open("wb") as file:
             file.writelines(lines)
         if not objects.put_if_absent(arguments.to, path):
-            raise StorageError(arguments.to, "was made by somebody else meanwhile; choose another name")
+            raise StorageError(arguments.to, "was created by another process meanwhile; choose another name")
     print(f"{arguments.to}: {num_found} videos")
     return num_found
 

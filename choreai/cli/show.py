@@ -5,8 +5,8 @@ import argparse
 SHOW = """\
 Draw skeletons and style on one video: an annotated mp4 and a contact sheet PNG.
 
-  choreai show dance.mp4                     estimates the poses now
-  choreai show VIDEO_ID --output out         takes poses from the tables, and the newest model's style"""
+  choreai show dance.mp4                estimates the poses now
+  choreai show VIDEO_ID --output out    takes poses and model from the output"""
 
 
 def show_parser(prog: str | None) -> argparse.ArgumentParser:
@@ -16,5 +16,7 @@ def show_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
     parser.add_argument("--to", metavar="FOLDER", default=".", help="where the files go (default: here)")
     parser.add_argument("--config", metavar="FILE", help="the TOML file of the job, for its [pose] settings")
-    parser.add_argument("--why", action="store_true", help="say what speaks for the style, in words and in a picture")
+    parser.add_argument(
+        "--why", action="store_true", help="print the reasons for the style, and draw them in a picture"
+    )
     return parser

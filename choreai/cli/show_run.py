@@ -1,6 +1,6 @@
 """show: one video with its skeletons and style drawn on it, as an mp4 and a contact sheet.
 
-Poses come from the keypoint tables if the jobs have made them, else they are estimated on the spot by the same code.
+Poses come from the keypoint tables if a job has extracted them, otherwise they are estimated now by the same code.
 """
 
 import argparse
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Draw one video, and return the exit code."""
     pose = load_pose_settings(arguments.config)
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
-    """The video's poses: from the tables under `output` if they have it, else estimated now."""
+    """Return the video's poses, from the tables under `output` if they have it, otherwise estimated now."""
     estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     if output:
         pose_id = pose_fingerprint(settings, estimator)

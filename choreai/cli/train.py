@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def print_summary(trained: TrainedStyle) -> None:
-    """Figures of videos that the judging network never saw, beside the baselines', and where everything lies."""
+    """Print the figures of the videos that each network never saw, beside the baselines', and where the model is."""
     metrics, data = trained.metrics, trained.data
     print_table(
         f"videos, {data.split}",
@@ -44,7 +44,7 @@ def print_summary(trained: TrainedStyle) -> None:
         [
             ("expected calibration error", f"{metrics.videos.ece:.3f} (by chance {metrics.videos.ece_by_chance:.3f})"),
             ('"unknown" below a score of', f"{calibration.unknown_below:.2f}"),
-            ("share of videos tagged, of those right", _shares(trained)),
+            ("share of videos tagged, their precision", _format_shares(trained)),
             ("videos, windows", f"{data.num_videos}, {data.num_windows}"),
             ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
             ("model and report", f"{trained.model_uri}/report.html"),
@@ -52,15 +52,16 @@ def print_summary(trained: TrainedStyle) -> None:
     )
 
 
-def _shares(trained: TrainedStyle) -> str:
+def _format_shares(trained: TrainedStyle) -> str:
     refusals = trained.metrics.refusals
     share = refusals.num_tagged / trained.data.num_videos
     return f"{share:.2f}, {'-' if refusals.precision is None else f'{refusals.precision:.2f}'}"
 
 
 def print_sweep(result: SweepResult) -> None:
+    """Print the trials of a sweep and the best settings."""
     print_table(
-        f"{result.kind}, judged by validation loss alone",
+        f"{result.kind}, ranked by validation loss",
         [
             (
                 ", ".join(f"{name} = {value:g}" for name, value in trial.changes.items()),
@@ -73,10 +74,11 @@ def print_sweep(result: SweepResult) -> None:
         header=("settings", "loss", "accuracy", "epochs"),
     )
     print(f"figure and all trials: {result.folder_uri}")
-    print(f"the best, for the job file:\n\n{result.best_toml()}")
+    print(f"the best settings, for the job file:\n\n{result.best_toml()}")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the training job or a sweep, and return its exit code."""
     settings = dict(vars(arguments))
     kind = settings.pop("sweep")
     config = load_config(TrainConfig, settings.pop("config"), settings)

@@ -94,8 +94,8 @@ class RunMetrics:
 
     def _reason(self, text: str) -> str:
         """Return the reason as a label: without what differs between videos, at most MAX_REASONS different ones."""
-        name = re.sub(r"\S*[/\\]\S*|'[^']*'|\"[^\"]*\"", "…", text)
-        name = re.sub(r"\d+(\.\d+)?", "N", name)[:80].strip()
+        name = re.sub(r"\S*[/\\]\S*|'[^']*'|\"[^\"]*\"", "...", text)
+        name = re.sub(r"\d+(\.\d+)?", "N", name).encode("ascii", "replace").decode()[:80].strip()  # Ray takes ASCII
         if name not in self._reasons and len(self._reasons) >= MAX_REASONS:
             return "other"
         self._reasons.add(name)
