@@ -3,15 +3,19 @@
 import argparse
 
 SCORE_TRACKS = """\
-Score tracks against a ground truth by TrackEval's definitions: HOTA with its halves DetA and AssA, IDF1, identity
-switches and MOTA, for each sequence and for all together.
+Score tracks against a ground truth by TrackEval's definitions: HOTA with its
+halves DetA and AssA, IDF1, identity switches and MOTA, for each sequence and
+for all together.
 
-  choreai score-tracks MOT17/train results/        results/MOT17-02-FRCNN.txt, ...
-  choreai score-tracks dancetrack/val results/     results/dancetrack0004/keypoints.parquet, ... of `choreai pose`
+  choreai score-tracks MOT17/train results/     results/MOT17-02-FRCNN.txt, ...
+  choreai score-tracks dancetrack/val results/
+                            results/dancetrack0004/keypoints.parquet, ...
   choreai score-tracks gt.txt result.txt
 
-GT is a gt.txt of the MOT Challenge, a folder of SEQUENCE/gt/gt.txt (with seqinfo.ini) or one of SEQUENCE.txt; RESULT a
-MOT text file, keypoints.parquet, or a folder of either by sequence. Only pedestrians with a confidence are scored."""
+GT is a gt.txt of the MOT Challenge, a folder of SEQUENCE/gt/gt.txt (with
+seqinfo.ini) or one of SEQUENCE.txt; RESULT is a MOT text file, the
+keypoints.parquet of `choreai pose`, or a folder of either by sequence. Only
+pedestrians with a confidence are scored."""
 
 HEADER = ("sequence", "HOTA", "DetA", "AssA", "IDF1", "MOTA", "switches", "true boxes", "found")
 
@@ -24,7 +28,7 @@ def score_tracks_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("result", metavar="RESULT", help="tracks found: a file or a folder")
     parser.add_argument("--sequences", metavar="A,B", default="", help="score these only (default: all of GT)")
     parser.add_argument("--min-score", type=float, default=0.0, metavar="X",
-                        help="leave out boxes of RESULT with a lower score (default: 0)")  # fmt: skip
+                        help="discard boxes of RESULT below this score (default: 0)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
@@ -53,5 +57,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _row(name: str, summary: dict[str, float]) -> tuple[str, ...]:
-    """Scores in percent, as they are published."""
+    """Return a table row with scores in percent, as they are published."""
     return name, *(f"{100 * value:.1f}" if isinstance(value, float) else str(value) for value in summary.values())
