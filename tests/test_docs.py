@@ -1,7 +1,6 @@
 """The documentation held to the code, both ways: what a page names exists, and what exists is on its page."""
 
 import argparse
-import ast
 import json
 import re
 import sys
@@ -274,46 +273,6 @@ def test_the_stations_of_the_picture_are_those_of_the_walk():
 def test_every_page_is_in_the_site_s_navigation():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert {name for entry in nav for name in entry.values()} == {path.name for path in DOCS.glob("*.md")}
-
-
-# ---- error messages ----
-
-
-def messages() -> Iterator[tuple[str, str]]:
-    """The file and the fixed words of every error and log line of the package."""
-    for path in (ROOT / "choreai").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            told = node.exc if isinstance(node, ast.Raise) else node if is_log_line(node) else None
-            for part in ast.walk(told) if told else ():
-                if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    yield path.name, part.value
-
-
-def is_log_line(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id in ("logger", "warnings")
-    )
-
-
-def test_errors_name_only_flags_that_exist():
-    known = {flag for make, _ in COMMANDS.values() for flag in flags(make("choreai"))} | {"--head"}  # of `ray start`
-    assert [(file, f) for file, text in messages() for f in re.findall(r"--[a-z][\w-]+", text) if f not in known] == []
-
-
-def test_errors_name_only_settings_arguments_and_columns_that_exist():
-    known = set(re.findall(r"`([a-z_]+)`", page("settings.md") + page("tables.md")))
-    for path in (ROOT / "choreai").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.arg(arg=name) | ast.keyword(arg=str(name)) | ast.Attribute(attr=name) | ast.Name(id=name):
-                    known.add(name)
-                case ast.FunctionDef(name=name) | ast.Constant(value=str(name)):
-                    known.add(name)
-    words = [(file, word) for file, text in messages() for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)]
-    assert [(file, word) for file, word in words if word not in known] == []
 
 
 def test_commands_are_found_in_pages():

@@ -16,12 +16,12 @@ from choreai.config import ExtractConfig, TagConfig, TrainConfig
 from choreai.tables import schemas
 
 FILES = sorted((ROOT / "choreai").rglob("*.py"))
-LOGGED = {"error", "warning", "warn"}
+LOGGED = {"error", "warning", "warn", "info"}
 FLAGS_OF_OTHERS = {"--head"}  # ray start --head
 
 
 def messages(tree: ast.AST) -> Iterator[str]:
-    """The literal text in everything that is raised, warned of or logged as an error."""
+    """The literal text in everything that is raised, warned of or logged."""
     for node in ast.walk(tree):
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOGGED
         if isinstance(node, ast.Raise) or is_call:
