@@ -8,8 +8,8 @@ from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
 from choreai.cli.main import main
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.search import tag_database
+from choreai.search.condition import compile_expression
 from choreai.search.corrections import import_corrections
-from choreai.search.expression import compile_expression
 from choreai.search.search import COLUMNS, Search, find_tags
 from choreai.search.tag_database import open_tag_database
 from choreai.storage import objects

@@ -1,20 +1,13 @@
-"""The search language: `style = hiphop and score > 0.8 and (tempo > 100 or not unknown)`, compiled to safe SQL.
+"""Expressions of the search language as trees: `style = hiphop and score > 0.8 and (tempo > 100 or not unknown)`.
 
-    expression  = term {"or" term}
-    term        = factor {"and" factor}
-    factor      = "not" factor | "(" expression ")" | comparison | a flag's name
-    comparison  = name ("=" | "!=" | "<" | "<=" | ">" | ">=") value | name ["not"] "in" "(" value {"," value} ")"
-
-Quotes are needed only around a value with blanks, commas or operators in it, or one that reads `and`. The SQL is
-made of fixed pieces and columns from a given list, with `?` for every value: nothing a user typed ends up in it.
+`choreai.search.parser` makes them from text, `choreai.search.condition` compiles them to SQL, and `str` gives text
+that parses to the same expression.
 """
 
-import difflib
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from choreai.errors import ConfigError
@@ -22,16 +15,8 @@ from choreai.errors import ConfigError
 Kind = Literal["text", "number", "flag", "time"]
 Value = str | float | bool | datetime
 
-MAX_LENGTH = 10_000
-MAX_DEPTH = 50
-
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<operator><=|>=|!=|<>|==|=|<|>)|(?P<mark>[(),])|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[^\s()=!<>,"']+))"""
-)
-_SYNONYMS = {"==": "=", "<>": "!="}
-# The tables hold float32, and 0.7 as float32 is below 0.7: compared as float32, `score >= 0.7` finds it.
-_PLACEHOLDER: dict[Kind, str] = {"text": "?", "number": "CAST(? AS FLOAT)", "flag": "?", "time": "?"}
-_KEYWORDS = ("and", "or", "not", "in")
+KEYWORDS = ("and", "or", "not", "in")
+_PLAIN = re.compile(r"""[^\s()=!<>,"']+""")
 
 
 @dataclass(frozen=True)
@@ -44,207 +29,96 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Condition:
-    """A compiled expression."""
+class Comparison:
+    """`name operator value`."""
 
-    sql: str
-    parameters: tuple[Value, ...]
-    names: frozenset[str]
-    """The names it uses."""
-    compared: tuple[tuple[str, str], ...]
-    """(name, text) of every comparison with a text."""
+    name: str
+    operator: Literal["=", "!=", "<", "<=", ">", ">="]
+    value: Value
 
-
-def compile_expression(text: str, columns: Mapping[str, Column]) -> Condition:
-    """Return `text` as an SQL condition; an empty text is true of everything.
-
-    A comparison with a missing value (null) is neither true nor false, and `not` leaves it so. Raises ConfigError,
-    which points at the mistake.
-    """
-    if len(text) > MAX_LENGTH:
-        raise ConfigError(f"the search has {len(text)} characters; at most {MAX_LENGTH} are read")
-    if not text.strip():
-        return Condition("true", (), frozenset(), ())
-    return _Parser(text, columns).parse()
+    def __str__(self) -> str:
+        return f"{self.name} {self.operator} {_format_value(self.value)}"
 
 
 @dataclass(frozen=True)
-class _Token:
-    kind: str
-    """operator, mark, quoted, word (the groups of `_TOKEN`) or end"""
-    text: str
-    start: int
+class Membership:
+    """`name in (value, ...)`, or `not in`."""
+
+    name: str
+    values: tuple[Value, ...]
+    negated: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} {'not ' if self.negated else ''}in ({', '.join(map(_format_value, self.values))})"
 
 
-class _Parser:
-    def __init__(self, text: str, columns: Mapping[str, Column]) -> None:
-        self._text, self._columns = text, columns
-        self._tokens = self._tokenize()
-        self._next = 0
-        self._depth = 0
-        self._parameters: list[Value] = []
-        self._names: set[str] = set()
-        self._compared: list[tuple[str, str]] = []
+@dataclass(frozen=True)
+class Flag:
+    """The name of a flag, true where the flag is."""
 
-    def parse(self) -> Condition:
-        sql = self._any_of()
-        token = self._peek()
-        if token.kind != "end":
-            raise self._error(token, f"expected `and` or `or` before {token.text!r}")
-        return Condition(sql, tuple(self._parameters), frozenset(self._names), tuple(self._compared))
+    name: str
 
-    def _tokenize(self) -> list[_Token]:
-        tokens: list[_Token] = []
-        place = 0
-        end = len(self._text.rstrip())
-        while place < end:
-            match = _TOKEN.match(self._text, place)
-            if match is None:
-                start = place + len(self._text[place:]) - len(self._text[place:].lstrip())
-                what = "a quote that is not closed" if self._text[start] in "\"'" else repr(self._text[start])
-                raise self._error(_Token("end", "", start), f"cannot read {what}")
-            kind = str(match.lastgroup)
-            tokens.append(_Token(kind, match[kind], match.start(kind)))
-            place = match.end()
-        return [*tokens, _Token("end", "", end)]
+    def __str__(self) -> str:
+        return self.name
 
-    def _any_of(self) -> str:
-        terms = [self._all_of()]
-        while self._accept("or"):
-            terms.append(self._all_of())
-        return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
 
-    def _all_of(self) -> str:
-        factors = [self._factor()]
-        while self._accept("and"):
-            factors.append(self._factor())
-        return factors[0] if len(factors) == 1 else f"({' AND '.join(factors)})"
+@dataclass(frozen=True)
+class Not:
+    """`not term`."""
 
-    def _factor(self) -> str:
-        token = self._peek()
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self._error(token, f"nested more than {MAX_DEPTH} deep")
-        try:
-            if self._accept("not"):
-                return f"(NOT {self._factor()})"
-            if self._accept_mark("("):
-                inner = self._any_of()
-                self._expect_mark(")")
-                return inner
-            return self._comparison()
-        finally:
-            self._depth -= 1
+    term: "Expression"
 
-    def _comparison(self) -> str:
-        token = self._peek()
-        if token.kind == "end":
-            raise self._error(token, "something is missing here: a name, such as `style`")
-        if token.kind != "word" or token.text.lower() in _KEYWORDS:
-            raise self._error(token, f"expected a name, not {token.text!r}")
-        self._next += 1
-        name = token.text.lower()
-        column = self._columns.get(name)
-        if column is None:
-            near = difflib.get_close_matches(name, self._columns, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`choreai search --help` lists the names"
-            raise self._error(token, f"unknown name {token.text!r}; {hint}")
-        self._names.add(name)
-        operator = self._peek()
-        if operator.kind == "operator":
-            self._next += 1
-            return self._compare(name, column, operator)
-        negated = self._accept("not")
-        if negated or self._peek_word() == "in":
-            if not self._accept("in"):
-                raise self._error(self._peek(), f"expected `in` after `{token.text} not`")
-            return self._member_of(name, column, negated=negated)
-        if column.kind == "flag":
-            return column.sql
-        raise self._error(operator, f"expected =, !=, <, <=, >, >= or in after {token.text!r}")
+    def __str__(self) -> str:
+        return f"not {_parenthesise(self.term)}"
 
-    def _compare(self, name: str, column: Column, operator: _Token) -> str:
-        sign = _SYNONYMS.get(operator.text, operator.text)
-        if sign not in ("=", "!=") and column.kind in ("text", "flag"):
-            raise self._error(operator, f"{name} has no order; compare it with = or !=")
-        self._take_value(name, column)
-        return f"({column.sql} {sign} {_PLACEHOLDER[column.kind]})"
 
-    def _member_of(self, name: str, column: Column, *, negated: bool) -> str:
-        self._expect_mark("(")
-        num_values = 0
-        while True:
-            self._take_value(name, column)
-            num_values += 1
-            if not self._accept_mark(","):
-                break
-        self._expect_mark(")")
-        return f"({column.sql} {'NOT ' if negated else ''}IN ({', '.join([_PLACEHOLDER[column.kind]] * num_values)}))"
+@dataclass(frozen=True)
+class And:
+    """Two or more terms, of which all must be true."""
 
-    def _take_value(self, name: str, column: Column) -> None:
-        token = self._peek()
-        is_value = token.kind == "quoted" or (token.kind == "word" and token.text.lower() not in _KEYWORDS)
-        if not is_value:
-            found = repr(token.text) if token.text else "the end"
-            raise self._error(token, f"expected a value for {name}, not {found}")
-        self._next += 1
-        text = token.text[1:-1] if token.kind == "quoted" else token.text
-        value = self._value(token, text, name, column.kind)
-        self._parameters.append(value)
-        if column.kind == "text":
-            self._compared.append((name, text))
+    terms: tuple["Expression", ...]
 
-    def _value(self, token: _Token, text: str, name: str, kind: Kind) -> Value:
-        if kind == "text":
-            return text
-        if kind == "flag":
-            if text.lower() not in ("true", "false"):
-                raise self._error(token, f"{name} is true or false, not {text!r}")
-            return text.lower() == "true"
-        if kind == "time":
-            return self._time(token, text, name)
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise self._error(token, f"{name} is a number; {text!r} is not")
-        return number
+    def __str__(self) -> str:
+        return " and ".join(map(_parenthesise, self.terms))
 
-    def _time(self, token: _Token, text: str, name: str) -> datetime:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError as exc:
-            raise self._error(token, f"{name} is a time (UTC) such as 2026-11-22 or 2026-11-22T06:00") from exc
-        # Naive UTC, as the scratch database has times.
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
-    def _peek(self) -> _Token:
-        return self._tokens[self._next]
+@dataclass(frozen=True)
+class Or:
+    """Two or more terms, of which one must be true."""
 
-    def _peek_word(self) -> str:
-        token = self._peek()
-        return token.text.lower() if token.kind == "word" else ""
+    terms: tuple["Expression", ...]
 
-    def _accept(self, keyword: str) -> bool:
-        if self._peek_word() != keyword:
-            return False
-        self._next += 1
-        return True
+    def __str__(self) -> str:
+        return " or ".join(map(_parenthesise, self.terms))
 
-    def _accept_mark(self, mark: str) -> bool:
-        token = self._peek()
-        if token.kind != "mark" or token.text != mark:
-            return False
-        self._next += 1
-        return True
 
-    def _expect_mark(self, mark: str) -> None:
-        if not self._accept_mark(mark):
-            raise self._error(self._peek(), f"expected {mark!r} here")
+Expression = Comparison | Membership | Flag | Not | And | Or
 
-    def _error(self, token: _Token, problem: str) -> ConfigError:
-        line = self._text.replace("\n", " ").replace("\t", " ")
-        start = max(0, token.start - 60)
-        shown = line[start : token.start + 60]
-        return ConfigError(f"search: {problem}\n  {shown}\n  {' ' * (token.start - start)}^")
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Yield `expression` and all expressions inside it, from left to right."""
+    yield expression
+    if isinstance(expression, Not):
+        yield from walk(expression.term)
+    elif isinstance(expression, And | Or):
+        for term in expression.terms:
+            yield from walk(term)
+
+
+def _parenthesise(term: Expression) -> str:
+    return f"({term})" if isinstance(term, And | Or) else str(term)
+
+
+def _format_value(value: Value) -> str:
+    """Return `value` as the parser reads it. Raises ConfigError for text with both kinds of quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float):
+        return repr(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in KEYWORDS:
+        return value
+    if '"' in value and "'" in value:
+        raise ConfigError(f"search: {value!r} has both kinds of quotes; the search language cannot express it")
+    return f"'{value}'" if '"' in value else f'"{value}"'

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from choreai.errors import ConfigError
 from choreai.motion.kinematics import FEATURES
-from choreai.search.expression import Column, Condition, compile_expression
+from choreai.search.condition import Condition, compile_expression
+from choreai.search.expression import Column
 from choreai.search.tag_database import TagDatabase
 from choreai.tables.parts import read_consistently
 

@@ -23,8 +23,8 @@ from PIL import Image
 
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
 from choreai.motion.sequence import KeypointSequence
+from choreai.search.condition import compile_expression
 from choreai.search.corrections import import_corrections
-from choreai.search.expression import compile_expression
 from choreai.search.search import COLUMNS, MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from choreai.errors import ConfigError
-from choreai.search.expression import compile_expression
+from choreai.search.condition import compile_expression
 from choreai.search.search import COLUMNS
 from choreai.web.catalog import Page
 from choreai.web.errors import WebProblem
