@@ -43,7 +43,7 @@ test: setup
 	@$(PY) -m pytest
 
 coverage: setup
-	@$(PY) -m pytest --cov --cov-report=term --cov-report=html
+	@$(PY) -m pytest -o timeout=900 --cov --cov-report=term --cov-report=html
 
 $(VENV)/.docs: $(VENV)/.installed
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"

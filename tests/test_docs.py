@@ -246,6 +246,17 @@ def commands_in(text: str) -> Iterator[tuple[str, str]]:
             yield found[1], found[2].partition(" #")[0]
 
 
+def test_the_readme_s_tree_is_the_project_s():
+    tree = sections((ROOT / "README.md").read_text())["Files"].split("```")[1]
+    named = set(re.findall(r"(?<![\w/.`])([a-z_]+)/", tree))
+    packages = {path.parent.name for path in (ROOT / "choreai").glob("*/__init__.py")}
+    assert named >= packages | {"jobs", "deploy", "docs", "examples", "tests"}
+    folders = {path.name for path in [*ROOT.iterdir(), *(ROOT / "choreai").rglob("*")] if path.is_dir()}
+    assert named <= folders
+    files = set(re.findall(r"\b(\w+\.(?:py|md|yaml))\b", tree))
+    assert [name for name in files if not [*ROOT.glob(name), *ROOT.glob(f"[cdj]*/{name}")]] == []
+
+
 # ---- docs/architecture.md ----
 
 

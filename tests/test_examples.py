@@ -66,6 +66,7 @@ def test_tags_are_queried(tmp_path):
     assert "start_seconds" in printed
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(clip, monkeypatch):
     pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for name, value in {**ENVIRONMENT, "VIDEO": str(clip), "MODEL": str(previous_output.MODEL)}.items():
