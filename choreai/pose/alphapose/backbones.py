@@ -89,6 +89,11 @@ class ResNet(nn.Module):
     layers 2 to 4.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(self, backbone: Backbone, num_layers: NumLayers, *, deformable: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)

@@ -20,6 +20,8 @@ class DeformableConv2d(nn.Module):
     float32 whatever the weights' dtype: half precision could not hold the positions.
     """
 
+    bias: nn.Parameter | None
+
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
         self.stride = stride

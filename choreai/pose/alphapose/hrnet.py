@@ -45,6 +45,7 @@ class ExchangeModule(nn.Module):
         features = [branch(x) for branch, x in zip(self.branches, features, strict=True)]
         outputs = []
         for paths in self.fuse_layers:
+            assert isinstance(paths, nn.ModuleList)
             first, *others = [path(x) for path, x in zip(paths, features, strict=True)]
             outputs.append(sum(others, start=first).relu_())
         return outputs

@@ -12,7 +12,7 @@ from choreai.pose.alphapose.cpu_convolutions import speed_up
 from choreai.pose.alphapose.deformable import DeformableConv2d
 from choreai.pose.heatmaps import merge_flipped
 
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, DeformableConv2d)
+Convolution = nn.Conv2d | nn.ConvTranspose2d | DeformableConv2d
 
 
 def prepare(
@@ -28,7 +28,8 @@ def prepare(
     """
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
     _fold_batch_norms(prepared)
-    prepared = prepared.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    prepared.to(device=device, dtype=dtype)
+    prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
     if torch.device(device).type == "cpu" and dtype == torch.float32:
         speed_up(prepared)
     return prepared
@@ -77,19 +78,21 @@ def _fold_batch_norms(network: nn.Module) -> None:
                 setattr(parent, name, nn.Identity())
 
 
-def _convolution_before(parent: nn.Module, name: str) -> nn.Module:
+def _convolution_before(parent: nn.Module, name: str) -> Convolution:
     """The convolution that a batch norm follows: the one before it in a sequence, else `convX` for `bnX`."""
     children = dict(parent.named_children())
     before = str(int(name) - 1) if isinstance(parent, nn.Sequential) else name.replace("bn", "conv")
     conv = children.get(before)
     if isinstance(conv, nn.Sequential):
         conv = conv[-1]
-    if not isinstance(conv, CONVOLUTIONS):
+    if not isinstance(conv, Convolution):
         raise TypeError(f"batch norm {name} of {type(parent).__name__} follows {conv}, not a convolution")
     return conv
 
 
-def _fold(conv: nn.Module, norm: nn.BatchNorm2d) -> None:
+def _fold(conv: Convolution, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     # In float64, so that folding itself adds no rounding error.
     conv_weight, conv_bias = conv.weight.double(), None if conv.bias is None else conv.bias.double()
     weight, bias = fuse_conv_bn_weights(

@@ -41,7 +41,8 @@ def load_yolov3(
         network = Yolov3Spp()
     load_strictly(network, read_darknet_state(data))
     network.requires_grad_(False).eval().fold_batch_norms()
-    network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    network.to(device=device, dtype=dtype)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
 
     def predict(canvases: torch.Tensor) -> torch.Tensor:
         inputs = canvases.to(device).to(dtype=dtype, memory_format=torch.channels_last) / 255

@@ -6,6 +6,7 @@ names follow them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -100,7 +101,7 @@ class DarknetConv(nn.Module):
 
     @property
     def conv(self) -> nn.Conv2d:
-        return self.get_submodule(self.conv_name)
+        return cast(nn.Conv2d, self.get_submodule(self.conv_name))  # what __init__ put there
 
     @property
     def norm(self) -> nn.Module:
@@ -142,7 +143,7 @@ class Yolov3Spp(nn.Module):
     def fold_batch_norms(self) -> None:
         """Put the batch norms into the convolutions: the same answers, faster. Evaluation mode only."""
         for layer in self.module_list.values():
-            layer.fold_batch_norm()
+            cast(DarknetConv, layer).fold_batch_norm()  # a ModuleDict does not say of what
 
     def _backbone(self, canvases: torch.Tensor) -> list[torch.Tensor]:
         """Features at strides 8, 16 and 32."""

@@ -41,7 +41,8 @@ def load_yolox(
         network = Yolox(architecture)
     load_strictly(network, state)
     network.requires_grad_(False).eval().fold_batch_norms()
-    network.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    network.to(device=device, dtype=dtype)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
     letterbox = yolox_letterbox((size, size))
 
     def predict(canvases: torch.Tensor) -> torch.Tensor:

@@ -67,13 +67,13 @@ def new_member(
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([settings.seed, index]).generate_state(1)[0]))
-        network: nn.Module = build_network(
+        network = build_network(
             settings.network, num_labels=num_labels, hidden_size=settings.hidden_size, dropout=settings.dropout
         )
     if train is not None:
         network.standardise(train)
-    network = with_row_dropout(network).to(device)
-    return Member(network, copy.deepcopy(network).eval(), _optimizer(network, settings))
+    module = with_row_dropout(network).to(device)
+    return Member(module, copy.deepcopy(module).eval(), _optimizer(module, settings))
 
 
 def dump_state(state: FitState) -> bytes:
