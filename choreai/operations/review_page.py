@@ -3,8 +3,8 @@
 import base64
 from collections.abc import Mapping, Sequence
 
-from choreai.operations.html import render_page
 from choreai.operations.review import Candidate
+from choreai.visualize.html import render_page
 
 _STYLE = """
 header { position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--line); padding: .5rem 0;

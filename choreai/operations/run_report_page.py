@@ -1,9 +1,9 @@
 """The run report as one HTML page, `runs/<run id>/report.html`."""
 
 from choreai.operations.drift import SHIFTED_ABOVE, STABLE_BELOW
-from choreai.operations.html import render_page
 from choreai.operations.run_report import RunReport
 from choreai.storage import objects
+from choreai.visualize.html import render_page
 
 _BODY = """
 <h1>Run {{ r.run_id }}</h1>

@@ -1,8 +1,15 @@
-"""HTML pages that need nothing else: one file, escaped, light or dark as the reader's system is, no network."""
+"""HTML pages in one file: escaped, light or dark as the reader's system is, without a network.
+
+Every page extends `page.html`, which has the head: title, content security policy, colours and common styles.
+"""
 
 import base64
 import hashlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #60656c; --paper: #fcfcfd; --card: #f3f4f6; --line: #d9dce1;
@@ -28,39 +35,56 @@ th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align:
 code { font: .9em ui-monospace, monospace; }
 """
 
-_PAGE = """<!doctype html>
+PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<title>{{ title }}</title>
-<style>{{ style }}</style>
+<meta http-equiv="Content-Security-Policy" content="{{ policy_for(script) }}">
+<title>{% block title %}{{ title }}{% endblock %}</title>
+<style>{{ common_style }}{% block style %}{{ style }}{% endblock %}</style>
 </head>
 <body>
-@BODY@
+{% block body %}{% endblock %}
 {% if script %}<script>{{ script }}</script>{% endif %}
 </body>
 </html>
 """
 
 
-def render_page(title: str, body: str, data: Mapping[str, object], *, style: str = "", script: str = "") -> str:
-    """The page with `body`, a Jinja template of ours, filled from `data`; every value is escaped.
+def page_environment(*loaders: "BaseLoader") -> "Environment":
+    """Return a Jinja environment in which templates, also those of `loaders`, can extend `page.html`.
 
-    The browser is told to load nothing, and to run no script but `script`, whose hash it is given.
+    Values are escaped, and an undefined one is an error.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import ChoiceLoader, DictLoader, Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(_PAGE.replace("@BODY@", body))
-    return page.render(
-        **data, title=title, style=Markup(STYLE + style), script=Markup(script), policy=Markup(_policy(script))
+    environment = Environment(
+        loader=ChoiceLoader([DictLoader({"page.html": PAGE}), *loaders]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.globals |= {"common_style": Markup(STYLE), "policy_for": _policy_for, "style": "", "script": ""}
+    return environment
 
 
-def _policy(script: str) -> str:
+def render_page(title: str, body: str, data: Mapping[str, object], *, style: str = "", script: str = "") -> str:
+    """Return the page with `body`, a Jinja template of ours, filled from `data`."""
+    from markupsafe import Markup
+
+    page = page_environment().from_string(f'{{% extends "page.html" %}}{{% block body %}}{body}{{% endblock %}}')
+    return page.render(**data, title=title, style=Markup(style), script=Markup(script))
+
+
+def _policy_for(script: str) -> str:
+    """Return a content security policy that loads nothing and runs no script but `script`, which it names by hash."""
+    from markupsafe import Markup
+
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     scripts = f"; script-src 'sha256-{allowed}'" if script else ""
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'{scripts}; base-uri 'none'; form-action 'none'"
+    return Markup(
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'{scripts}; base-uri 'none'; form-action 'none'"
+    )

@@ -24,6 +24,7 @@ from choreai.style.model import StyleModel
 from choreai.style.predictions import Predictions, write_predictions
 from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import list_parts
+from choreai.visualize.html import page_environment
 from choreai.visualize.stills import annotated_stills
 
 logger = logging.getLogger(__name__)
@@ -149,15 +150,10 @@ def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, Keyp
 
 
 def _render(template: str, page: _Page) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import PackageLoader
 
-    environment = Environment(
-        loader=PackageLoader("choreai.style.evaluation"),
-        autoescape=template.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(PackageLoader("choreai.style.evaluation"))
+    environment.autoescape = template.endswith(".html.j2")
     filters = {"figure": _figure, "span": _span, "name": display_name, "markdown": _markdown, "listed": _listed}
     environment.filters.update(filters)
     return environment.get_template(template).render(page=page)
