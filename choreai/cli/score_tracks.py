@@ -34,6 +34,7 @@ def score_tracks_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Score the tracks, and return the exit code."""
     import json
     from pathlib import Path
 

@@ -59,7 +59,7 @@ def weights_parser(prog: str | None) -> argparse.ArgumentParser:
         command.add_argument("names", nargs=count, metavar="NAME", help=names)
         return command
 
-    add("list", "what there is, with size, terms and accuracy, and what is here", "tell everything about these", "*")
+    add("list", "what there is, with size, terms and accuracy, and what is here", "show everything about these", "*")
     fetch = add("fetch", "bring weights here and check them", "weights, or a set such as crowd-cpu", "+")
     fetch.add_argument("--mirror", metavar="URI",
                        help="a folder, s3:// prefix or http:// address to fetch from instead of the official ones "
@@ -74,6 +74,7 @@ def weights_parser(prog: str | None) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run `choreai weights`, and return its exit code."""
     from choreai.weights.cache import Cache, default_folder
     from choreai.weights.catalogue import read_catalogue
 
@@ -129,7 +130,7 @@ def _details(entry: "WeightsFile", cache: "Cache") -> str:
         ("input", f"{height} x {width}; {entry.preprocessing}"),
         ("address", entry.url),
     ]
-    return "\n".join([entry.name, *(_indented(label, text) for label, text in rows)])
+    return "\n".join([entry.name, *(_indent(label, text) for label, text in rows)])
 
 
 def _size(entry: "WeightsFile") -> str:
@@ -148,7 +149,7 @@ def _vouchers(entry: "WeightsFile", cache: "Cache") -> str:
     return "one public repository; the first fetch from the official address confirms it"
 
 
-def _indented(label: str, text: str) -> str:
+def _indent(label: str, text: str) -> str:
     return textwrap.fill(
         text, _WIDTH, initial_indent=f"  {label:<11} ", subsequent_indent=" " * 14,
         break_long_words=False, break_on_hyphens=False,
@@ -156,7 +157,7 @@ def _indented(label: str, text: str) -> str:
 
 
 def _fetch(entries: "Sequence[WeightsFile]", cache: "Cache", mirror: str | None) -> int:
-    """One file that cannot be had does not keep the others away; the worst of them decides the exit code."""
+    """Fetch every file, even if others fail, and return the exit code of the worst failure."""
     from choreai.weights.fetch import default_mirror, fetch
 
     code = 0
@@ -177,13 +178,13 @@ def _fetch(entries: "Sequence[WeightsFile]", cache: "Cache", mirror: str | None)
 
 @contextmanager
 def _progress(entry: "WeightsFile") -> "Iterator[OnProgress]":
-    """A bar on a terminal, a line now and then elsewhere; both on standard error."""
+    """Show the download of one file: a bar on a terminal, a line every so often elsewhere, on standard error."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from choreai.pipeline.progress import console
 
     if not console.is_terminal:
-        yield _logged_progress(entry.name)
+        yield _log_progress(entry.name)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
                TimeRemainingColumn())  # fmt: skip
@@ -192,22 +193,22 @@ def _progress(entry: "WeightsFile") -> "Iterator[OnProgress]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _logged_progress(name: str) -> "Callable[[int, int | None], None]":
+def _log_progress(name: str) -> "Callable[[int, int | None], None]":
     from choreai.pipeline.progress import LOG_EVERY_SECONDS
 
     last = time.monotonic()
 
-    def log_now_and_then(done: int, total: int | None) -> None:
+    def log_if_due(done: int, total: int | None) -> None:
         nonlocal last
         if time.monotonic() - last >= LOG_EVERY_SECONDS:
             last = time.monotonic()
             logger.info("%s: %s of %s MB", name, _megabytes(done), _megabytes(total or 0))
 
-    return log_now_and_then
+    return log_if_due
 
 
 def _verify(catalogue: "Catalogue", cache: "Cache", names: Sequence[str], mirror: str | None) -> int:
-    """1 if a file is damaged, or one that was named is missing."""
+    """Compare the files with their hashes, and return 1 if one is damaged, or was named and is missing."""
     from choreai.weights.cache import sha256_of
     from choreai.weights.mirror import hash_in_mirror, resolve_mirror
 
@@ -247,7 +248,7 @@ def _mirror(catalogue: "Catalogue", cache: "Cache", names: Sequence[str], target
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Rows under a header; the column MB to the right."""
+    """Print rows under a header, with the column MB right-aligned."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     for row in rows:
         cells = [

@@ -1,4 +1,4 @@
-"""The S3 backend of `choreai.storage.objects`, and the only file that imports boto3 (on first use).
+"""The S3 backend of `choreai.storage.objects`. Only this file and `sns.py` import boto3, both on first use.
 
 Store and credentials come from the environment: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, an instance role.
 """
