@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Hands a job to a running cluster, follows its log, and exits as the job did (0 done, 1 something failed, 2 wrong
-# input). The job goes on if this is interrupted, or if the connection is.
+# Submits a job to a running cluster, follows its log, and exits with the job's code (0 done, 1 something failed,
+# 2 wrong input). The job goes on if this script or the connection is interrupted.
 #
 #   deploy/submit.sh extract|train|tag FILE.toml [ADDRESS] [-- FLAGS OF THE JOB]
 #   deploy/submit.sh tag deploy/tag.toml -- --num-workers 16
 #
-# ADDRESS is http://127.0.0.1:8265, where `ray dashboard cluster.yaml` puts the cluster, unless given. The token is
+# ADDRESS is http://127.0.0.1:8265, the address that `ray dashboard cluster.yaml` gives, unless given. The token is
 # ~/.ray/auth_token; for a cluster without one set RAY_AUTH_MODE=disabled.
 set -euo pipefail
 
@@ -67,7 +67,7 @@ PY
 
 failures=0
 while true; do
-    "${follow[@]}" || true # ends early when the connection does, and says nothing of how the job ended
+    "${follow[@]}" || true # ends early if the connection does; its exit code says nothing about the job
     if code=$(job_exit_code); then
         failures=0
         [[ -z $code ]] || break

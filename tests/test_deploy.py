@@ -236,8 +236,8 @@ def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
     source = (ROOT / "choreai/storage/s3.py").read_text()
     calls = set(re.findall(r'_client\(\)\.(?:get_paginator\(")?(\w+)', source))
     # AbortMultipartUpload: Ray Train uploads checkpoints in parts; and it deletes all but the last.
-    told = set(re.findall(r"\bclient\.(\w+)\(", (ROOT / "choreai/operations/notify.py").read_text()))
-    assert told == {"publish"}
+    published = set(re.findall(r"\bclient\.(\w+)\(", (ROOT / "choreai/storage/sns.py").read_text()))
+    assert published == {"publish"}
     uses = {needs[call] for call in calls} | {"s3:AbortMultipartUpload", "sns:Publish"}
     assert granted("iam-policy.json") == uses
     assert not any("*" in action for name in DEPLOY.glob("iam-*.json") for action in granted(name.name))
@@ -285,7 +285,7 @@ def test_the_runbook_names_only_files_and_flags_that_exist():
         if "deploy/submit.sh" in line and " -- " in line:
             flags = re.findall(r"--[a-z][\w-]+", line.partition(" -- ")[2])
             assert set(flags) <= known
-    for row in ("less at once", "ask first"):
+    for row in ("smaller runs", "dry run"):
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {row} |")]
         assert set(re.findall(r"--[a-z][\w-]+", line)) <= known
 
