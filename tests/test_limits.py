@@ -46,16 +46,19 @@ def local_ray():
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize(
-    ("trouble", "error_class", "words"),
-    [(HANGS, "TimeLimit", "time limit of 0.05 minutes"), (ALLOCATES, "MemoryLimit", "memory limit of 0.25 GiB")],
+    ("trouble", "minutes", "error_class", "words"),
+    [
+        (HANGS, 0.1, "TimeLimit", "time limit of 0.1 minutes"),
+        (ALLOCATES, 2.0, "MemoryLimit", "memory limit of 0.25 GiB"),
+    ],
 )
 def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_completes(
-    tmp_path, trouble, error_class, words
+    tmp_path, trouble, minutes, error_class, words
 ):
     catalog = write_clips(tmp_path, [1, 2, trouble, 4, 5])
     config = ExtractConfig(
         str(catalog), str(tmp_path / "out"), videos_per_shard=5,
-        workers=WorkerSettings(num_workers=1, max_video_minutes=0.05, max_video_gib=0.25),
+        workers=WorkerSettings(num_workers=1, max_video_minutes=minutes, max_video_gib=0.25),
     )  # fmt: skip
     summary = extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT, worker=TinyWorker)
     assert dict(summary.statuses) == {"ok": 4, "quarantined": 1}

@@ -83,9 +83,8 @@ def run(
     config = load_config(TagConfig, settings.pop("config"), settings)
     catalog = extract.open_catalog(config)
     pose_id = pose_worker.fingerprint(config.pose)
-    _, model = open_model(
-        config, pose_id=pose_id, worker=tag_worker
-    )  # a wrong model should not cost a night of poses first
+    # Before any pose is extracted: a wrong model must not cost hours.
+    _, model = open_model(config, pose_id=pose_id, worker=tag_worker)
     selection = Selection(catalog, catalog)
     if dry_run or is_partial(config):
         if not dry_run:

@@ -9,7 +9,7 @@ import ray
 
 
 class Shard(Protocol):
-    """A unit of work that can be told from others."""
+    """A unit of work with an id."""
 
     @property
     def shard_id(self) -> str: ...
@@ -26,9 +26,9 @@ class PoolActor(Generic[ShardT]):
     node_id: str | None = None
     """Where it runs, once it is ready."""
     is_leaving: bool = False
-    """Its node is about to go: it gets no more shards."""
+    """Its node is draining: it gets no more shards."""
     in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
-    """(call, shard), the one it is working on first."""
+    """(call, shard); the first is the one it works on."""
 
     @property
     def is_ready(self) -> bool:
@@ -68,7 +68,7 @@ class PoolActors(Generic[ShardT]):
 
     @property
     def staying(self) -> list[PoolActor[ShardT]]:
-        """The actors whose nodes are not about to go."""
+        """The actors whose nodes are not draining."""
         return [actor for actor in self._actors if not actor.is_leaving]
 
     def start(self) -> None:
@@ -95,6 +95,7 @@ class PoolActors(Generic[ShardT]):
         return actor.shards
 
     def dismiss_all(self) -> None:
+        """End every actor; shards in flight are lost."""
         for actor in self:
             self.dismiss(actor)
 

@@ -1,1 +1,1 @@
-"""What happens after a run: its report, drift, notices, capacity, review."""
+"""After a run: run report, drift, notifications, capacity planning, review."""
