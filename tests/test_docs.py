@@ -290,3 +290,11 @@ def test_commands_are_found_in_pages():
     assert {name for name, _ in commands_in((ROOT / "README.md").read_text())} >= {"train", "tag", "show", "search"}
     assert {name for name, _ in commands_in((ROOT / "deploy/RUNBOOK.md").read_text())} >= {"plan", "report", "compact"}
     assert list(commands_in("`choreai tag --no-such-flag`")) == [("tag", " --no-such-flag")]
+
+
+def test_the_messages_that_the_runbook_quotes_are_the_program_s():
+    source = "".join(path.read_text() for path in (ROOT / "choreai").rglob("*.py"))
+    trouble = sections((ROOT / "deploy/RUNBOOK.md").read_text())["When something is wrong"]
+    quoted = [words for cells in rows(trouble) for words in re.findall(r'"([^"]+)"', cells[0])]
+    assert len(quoted) >= 6
+    assert [words for words in quoted if words not in source] == []

@@ -1,7 +1,6 @@
 """Every example runs, on generated dancers or on an output folder that is there already."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +82,7 @@ def test_the_notebook_runs(clip, monkeypatch):
 
 
 @pytest.mark.ray
-def test_a_model_is_trained_on_own_labels(tmp_path):
+def test_a_model_is_trained_on_own_labels(tmp_path, monkeypatch):
     pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for style in ("classical", "hiphop"):
         (tmp_path / "videos" / style).mkdir(parents=True)
@@ -91,7 +90,11 @@ def test_a_model_is_trained_on_own_labels(tmp_path):
             path = tmp_path / "videos" / style / f"{seed}.mp4"
             write_clip(path, style=style, seed=seed, duration_seconds=2.0, frames_per_second=10)
     flags = ("--num-folds", "2", "--num-epochs", "3")
-    script = shutil.copy(EXAMPLES / "train_on_own_labels.sh", tmp_path)
-    printed = run("bash", script, "videos/", "out", *flags, cwd=tmp_path)
+    command = tmp_path / "bin" / "choreai"  # of this checkout, whichever is installed
+    command.parent.mkdir()
+    command.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from choreai.cli.main import run; run()' \"$@\"\n")
+    command.chmod(0o755)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", f"{command.parent}:{ENVIRONMENT['PATH']}")
+    printed = run("bash", EXAMPLES / "train_on_own_labels.sh", "videos/", "out", *flags, cwd=tmp_path)
     assert len(list((tmp_path / "out" / "tags").glob("*/*.parquet"))) == 1
     assert "accuracy" in printed
