@@ -93,12 +93,12 @@ def columns(schema: pa.Schema) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_tables_page_has_every_column_with_its_type(table):
+def test_the_tables_page_has_every_column_with_its_type(table: str) -> None:
     told = [(cells[0].strip("`"), cells[1]) for cells in rows(sections(page("tables.md"))[table])]
     assert told == list(columns(TABLES[table]))
 
 
-def test_the_tables_page_has_every_table_and_says_what_each_column_means():
+def test_the_tables_page_has_every_table_and_says_what_each_column_means() -> None:
     told = sections(page("tables.md"))
     assert set(told) == {"catalog", *TABLES}
     assert tuple(cells[0].strip("`") for cells in rows(told["catalog"])) == COLUMNS
@@ -126,14 +126,14 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_page_has_every_flag(command):
+def test_the_commands_page_has_every_flag(command: str) -> None:
     parser = COMMANDS[command][0](f"choreai {command}")
     told = [name.split()[0] for cells in rows(sections(page("commands.md"))[command]) for name in code(cells[0])]
     assert len(told) == len(set(told))
     assert set(told) == flags(parser)
 
 
-def test_the_commands_page_has_every_command():
+def test_the_commands_page_has_every_command() -> None:
     text = page("commands.md")
     assert list(sections(text)) == list(code_of_first_column(text.split("\n## ")[0]))
     assert set(sections(text)) == set(COMMANDS)
@@ -144,7 +144,7 @@ def code_of_first_column(text: str) -> Iterator[str]:
         yield from code(cells[0])
 
 
-def test_the_commands_page_has_every_name_of_the_search_language():
+def test_the_commands_page_has_every_name_of_the_search_language() -> None:
     text = sections(page("commands.md"))["search"].partition("Names:")[2].partition("Operators:")[0]
     assert set(code(text)) == set(SEARCH_NAMES) - {"seconds", "seen_share", *FEATURES}
 
@@ -175,20 +175,20 @@ def default_of(field: Field[Any]) -> str:
 
 
 @pytest.mark.parametrize("section", SETTINGS)
-def test_the_settings_page_has_every_key_with_its_default(section):
+def test_the_settings_page_has_every_key_with_its_default(section: str) -> None:
     kind, elsewhere = SETTINGS[section]
     told = [(cells[0].strip("`"), cells[1]) for cells in rows(sections(page("settings.md"))[section])]
     assert told == [(field.name, default_of(field)) for field in fields(kind) if field.name not in elsewhere]
 
 
-def test_the_settings_page_has_every_section():
+def test_the_settings_page_has_every_section() -> None:
     assert set(sections(page("settings.md"))) == set(SETTINGS)
     for kind, elsewhere in SETTINGS.values():
         nested = {field.name for field in fields(kind) if is_dataclass(field.default_factory)}
         assert nested <= elsewhere
 
 
-def test_the_settings_page_has_every_variable_of_the_environment():
+def test_the_settings_page_has_every_variable_of_the_environment() -> None:
     source = "".join(path.read_text() for path in (ROOT / "choreai").rglob("*.py"))
     told = {name for name in code(page("settings.md").split("\n## ")[0]) if name.startswith("CHOREAI_")}
     assert told == set(re.findall(r"\bCHOREAI_[A-Z_]*[A-Z]\b", source))
@@ -198,7 +198,7 @@ def test_the_settings_page_has_every_variable_of_the_environment():
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path):
+def test_links_lead_somewhere(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"\w+:", target):
@@ -217,7 +217,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_pages_name_only_files_that_exist(path):
+def test_pages_name_only_files_that_exist(path: Path) -> None:
     names = [
         word
         for text in code(re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL))
@@ -228,7 +228,7 @@ def test_pages_name_only_files_that_exist(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_in_pages_are_understood(path):
+def test_commands_in_pages_are_understood(path: Path) -> None:
     for name, arguments in commands_in(path.read_text()):
         parser = COMMANDS[name][0](f"choreai {name}")
         known = flags(parser) | {"--help"}
@@ -246,7 +246,7 @@ def commands_in(text: str) -> Iterator[tuple[str, str]]:
             yield found[1], found[2].partition(" #")[0]
 
 
-def test_the_readme_s_tree_is_the_project_s():
+def test_the_readme_s_tree_is_the_project_s() -> None:
     tree = sections((ROOT / "README.md").read_text())["Files"].split("```")[1]
     named = set(re.findall(r"(?<![\w/.`])([a-z_]+)/", tree))
     packages = {path.parent.name for path in (ROOT / "choreai").glob("*/__init__.py")}
@@ -260,14 +260,14 @@ def test_the_readme_s_tree_is_the_project_s():
 # ---- docs/architecture.md ----
 
 
-def test_the_picture_of_the_floors_is_the_one_that_imports_are_held_to():
+def test_the_picture_of_the_floors_is_the_one_that_imports_are_held_to() -> None:
     room_names = [tuple(name for name, _, _ in rooms) for rooms in draw_architecture.FLOORS]
     assert [set(names) for names in reversed(room_names)] == [set(names) for names in FLOORS]
     drawn = (DOCS / "architecture.svg").read_text()
     assert drawn == draw_architecture.draw(), "python docs/draw_architecture.py"
 
 
-def test_the_stations_of_the_picture_are_those_of_the_walk():
+def test_the_stations_of_the_picture_are_those_of_the_walk() -> None:
     walk = rows(sections(page("architecture.md"))["The walk of one video, from catalog to tag"])
     packages: dict[int, set[str]] = {}
     station = 0
@@ -281,18 +281,18 @@ def test_the_stations_of_the_picture_are_those_of_the_walk():
 # ---- the site ----
 
 
-def test_every_page_is_in_the_site_s_navigation():
+def test_every_page_is_in_the_site_s_navigation() -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert {name for entry in nav for name in entry.values()} == {path.name for path in DOCS.glob("*.md")}
 
 
-def test_commands_are_found_in_pages():
+def test_commands_are_found_in_pages() -> None:
     assert {name for name, _ in commands_in((ROOT / "README.md").read_text())} >= {"train", "tag", "show", "search"}
     assert {name for name, _ in commands_in((ROOT / "deploy/RUNBOOK.md").read_text())} >= {"plan", "report", "compact"}
     assert list(commands_in("`choreai tag --no-such-flag`")) == [("tag", " --no-such-flag")]
 
 
-def test_the_messages_that_the_runbook_quotes_are_the_program_s():
+def test_the_messages_that_the_runbook_quotes_are_the_program_s() -> None:
     source = "".join(path.read_text() for path in (ROOT / "choreai").rglob("*.py"))
     trouble = sections((ROOT / "deploy/RUNBOOK.md").read_text())["When something is wrong"]
     quoted = [words for cells in rows(trouble) for words in re.findall(r'"([^"]+)"', cells[0])]

@@ -39,7 +39,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_example_is_listed_and_tested():
+def test_every_example_is_listed_and_tested() -> None:
     names = {
         path.name for path in EXAMPLES.iterdir() if path.name != "README.md" and not path.name.startswith((".", "_"))
     }
@@ -48,7 +48,7 @@ def test_every_example_is_listed_and_tested():
     assert all(f"[{name}]({name})" in listed and f'"{name}"' in tests for name in names)
 
 
-def test_a_video_is_posed(clip):
+def test_a_video_is_posed(clip: Path) -> None:
     pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     printed = run(sys.executable, EXAMPLES / "pose_a_video.py", clip, cwd=clip.parent)
     assert "dance: 1 person, 60 poses" in printed
@@ -58,7 +58,7 @@ def test_a_video_is_posed(clip):
     assert len(lines) == 61
 
 
-def test_tags_are_queried(tmp_path):
+def test_tags_are_queried(tmp_path: Path) -> None:
     printed = run(sys.executable, EXAMPLES / "query_tags.py", previous_output.WRITTEN, cwd=tmp_path)
     assert all(video_id in printed for video_id in previous_output.VIDEO_IDS)
     assert "hands_speed" in printed
@@ -66,7 +66,7 @@ def test_tags_are_queried(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs(clip, monkeypatch):
+def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for name, value in {**ENVIRONMENT, "VIDEO": str(clip), "MODEL": str(previous_output.MODEL)}.items():
         monkeypatch.setenv(name, value)
@@ -82,7 +82,7 @@ def test_the_notebook_runs(clip, monkeypatch):
 
 
 @pytest.mark.ray
-def test_a_model_is_trained_on_own_labels(tmp_path, monkeypatch):
+def test_a_model_is_trained_on_own_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for style in ("classical", "hiphop"):
         (tmp_path / "videos" / style).mkdir(parents=True)
