@@ -23,7 +23,7 @@ ENVIRONMENT = {
 SECONDS = 4.0
 
 
-def run(*arguments: str | Path, cwd: Path, timeout: int = 280) -> str:
+def run(*arguments: str | Path, cwd: Path, timeout: int = 560) -> str:
     """What an example prints."""
     done = subprocess.run(
         [str(word) for word in arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout
@@ -82,6 +82,7 @@ def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(600)
 def test_a_model_is_trained_on_own_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for style in ("classical", "hiphop"):
