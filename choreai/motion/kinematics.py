@@ -1,8 +1,8 @@
-"""Kinematics: what one dancer's movement measures, in numbers a person can read and a model can learn from.
+"""Kinematics: one dancer's movement in numbers that a person can read and a model can learn from.
 
-The first half of an explanation (`reasons` is the second). Lengths are in torso lengths (shoulder centre to hip
-centre, the median over the samples), times in seconds, angles in degrees, shares in [0, 1]; all of it in the picture
-plane. Movements are followed up to 3 Hz (see `trajectory`), so 4 samples a second see less than 8, and 30 no more.
+The first half of an explanation (`reasons` is the second). Lengths are in torso lengths (shoulder centre to hip centre,
+the median over the samples), times in seconds, angles in degrees, shares in [0, 1]; all of it in the picture plane.
+Movements are followed up to 3 Hz (see `trajectory`): 4 samples a second show less than 8, and 30 no more.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -14,16 +14,16 @@ from choreai.motion.sequence import KeypointSequence
 from choreai.motion.trajectory import Samples
 
 MIN_BEAT_STRENGTH = 0.15
-"""Below it `beats_per_minute` is little to go by: the noise of a person standing still reaches 0.12."""
+"""Below it `beats_per_minute` is unreliable: the noise of a person standing still reaches 0.12."""
 
 
 @dataclass(frozen=True)
 class Kinematics:
-    """One track, or a span of it. NaN where a value cannot be told.
+    """The movement of one track, or of a span of it; NaN where a value is missing.
 
-    A mean or a `_p95` (95th percentile) of several keypoints is over all of their steps; a `_range` is from the 5th
-    to the 95th percentile. Hands and head move relative to the shoulder centre, feet relative to the hip centre,
-    the body's 13 keypoints (nose, and all below the head) likewise; hips move in the picture.
+    A mean or a `_p95` (95th percentile) of several keypoints is over all of their steps; a `_range` is from the 5th to
+    the 95th percentile. Hands and head move relative to the shoulder centre, feet relative to the hip centre, the
+    body's 13 keypoints (nose, and all below the head) likewise; hips move in the picture.
     """
 
     seconds: float
@@ -83,7 +83,7 @@ class Kinematics:
 
     # Rhythm (see `tempo`): of hip and head height and of the speed of hands and feet together, then of some alone.
     beats_per_minute: float
-    """In [80, 160), its half and its double counted as the same; little to go by where `beat_strength` is below 0.15
+    """In [80, 160), its half and its double counted as the same; unreliable where `beat_strength` is below 0.15
     (the noise of a person standing still reaches 0.12)."""
     beat_strength: float
     hands_beat_strength: float
@@ -99,7 +99,7 @@ class Kinematics:
     """The smaller range over the larger."""
     feet_range_ratio: float
 
-    # Angles, degrees: 180 is straight; torso lean is 0 upright. In space where the estimator tells it, else in the
+    # Angles, degrees: 180 is straight; torso lean is 0 upright. In space where the estimator has depth, else in the
     # picture, where limbs that point at the camera look bent: values of the two kinds do not compare.
     left_elbow_degrees_mean: float
     left_elbow_degrees_range: float
@@ -143,7 +143,7 @@ class Kinematics:
     half_turns_per_second: float
 
     def row(self) -> dict[str, float | None]:
-        """By field, for a table: None in place of NaN."""
+        """Return the values by field, for a table: None in place of NaN."""
         return {name: None if np.isnan(value) else float(value) for name, value in asdict(self).items()}
 
 

@@ -1,7 +1,7 @@
 """How a body moves: speed, acceleration, range, fluidity, rhythm, symmetry, travel and turning over a trajectory.
 
 Lengths in torso lengths, times in seconds. Hands and head are measured from the shoulder centre, feet from the hip
-centre: what they do themselves, whatever the body (or a panning camera) does.
+centre: their own movement, whatever the body (or a panning camera) does.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SH
 from choreai.motion.smoothness import log_dimensionless_jerk, spectral_arc_length
 from choreai.motion.summary import correlation_of, high_of, mean_of, range_of, ratio_of, share_of
 from choreai.motion.tempo import find_tempo
-from choreai.motion.trajectory import STEP_SECONDS, Trajectory, low_passed, rate_of_change
+from choreai.motion.trajectory import STEP_SECONDS, Trajectory, low_pass, rate_of_change
 
 STILL_SPEED = 0.5
 """Torso lengths a second, about 25 cm/s."""
 TREND_HZ = 0.5
-"""What is slower than this is travel, what is faster is bounce."""
+"""Movement slower than this is travel, faster is bounce."""
 MIN_TREND_SECONDS = 1.0
 SMOOTHNESS_SECONDS = 2.0
-"""Both measures of smoothness fall with the length of what they look at: all look at as much."""
+"""Both measures of smoothness fall with the length of the stretch, so all stretches have this length."""
 MIN_PEAK_SPEED = 0.5
-"""Torso lengths a second: where nothing goes faster there is no movement whose smoothness could be told."""
+"""Torso lengths a second: where nothing goes faster there is no movement whose smoothness could be measured."""
 TURN_WIDTH = 0.15
 """Torso lengths of shoulder width, seen from the front or the back, before a turn counts."""
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Where the parts of the body are, each (T, 2) and from its own origin (see the module)."""
+    """The positions of the body parts, each (T, 2) and from its own origin (see the module)."""
 
     left_hand: Float64Array
     right_hand: Float64Array
@@ -44,6 +44,7 @@ class Parts:
 
     @classmethod
     def of(cls, body: Trajectory) -> Self:
+        """Return the parts of a trajectory in the picture."""
         shoulders, hips = body.at(LEFT_SHOULDER, RIGHT_SHOULDER), body.at(LEFT_HIP, RIGHT_HIP)
         return cls(
             left_hand=body.at(LEFT_WRIST) - shoulders,
@@ -57,16 +58,17 @@ class Parts:
 
     @property
     def hands(self) -> Float64Array:
-        """(T, 2, 2)."""
+        """(T, 2, 2): left, right."""
         return np.stack([self.left_hand, self.right_hand], axis=1)
 
     @property
     def feet(self) -> Float64Array:
-        """(T, 2, 2)."""
+        """(T, 2, 2): left, right."""
         return np.stack([self.left_foot, self.right_foot], axis=1)
 
 
 def speed_features(parts: Parts) -> dict[str, float]:
+    """Return speed and acceleration of body, hands, feet, hips and head."""
     features = {}
     tracks = {"body": parts.whole, "hands": parts.hands, "feet": parts.feet, "hips": parts.hips, "head": parts.head}
     for name, track in tracks.items():
@@ -83,6 +85,7 @@ def speed_features(parts: Parts) -> dict[str, float]:
 
 
 def range_features(parts: Parts) -> dict[str, float]:
+    """Return how far hands, feet, head and hips move."""
     ranges = {
         name: float(np.hypot(range_of(track[:, 0]), range_of(track[:, 1])))
         for name, track in (
@@ -105,6 +108,7 @@ def range_features(parts: Parts) -> dict[str, float]:
 
 
 def fluidity_features(parts: Parts) -> dict[str, float]:
+    """Return the smoothness of hands and feet."""
     hands = _smoothness([parts.left_hand, parts.right_hand])
     feet = _smoothness([parts.left_foot, parts.right_foot])
     return {
@@ -116,6 +120,7 @@ def fluidity_features(parts: Parts) -> dict[str, float]:
 
 
 def rhythm_features(body: Trajectory, parts: Parts) -> dict[str, float]:
+    """Return tempo, beat strengths, bounce and symmetry."""
     hips = without_trend(parts.hips[:, 1])
     head = without_trend(body.at(NOSE)[:, 1])
     hands = without_trend(_size(rate_of_change(parts.hands)).mean(axis=1))
@@ -132,6 +137,7 @@ def rhythm_features(body: Trajectory, parts: Parts) -> dict[str, float]:
 
 
 def travel_features(body: Trajectory, parts: Parts) -> dict[str, float]:
+    """Return travel and turning."""
     slow = np.stack([axis - without_trend(axis) for axis in parts.hips.T], axis=1)
     width = body.at(LEFT_SHOULDER)[:, 0] - body.at(RIGHT_SHOULDER)[:, 0]
     return {
@@ -143,19 +149,19 @@ def travel_features(body: Trajectory, parts: Parts) -> dict[str, float]:
 
 
 def without_trend(values: Float64Array) -> Float64Array:
-    """The values (T,) less what is slower than TREND_HZ; NaN where too short a stretch is known to tell."""
+    """Return the values (T,) without what is slower than TREND_HZ; NaN where the known stretch is too short."""
     rest = np.full(len(values), np.nan)
     known = np.flatnonzero(np.isfinite(values))
     for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
         if len(run) * STEP_SECONDS >= MIN_TREND_SECONDS:
             times = np.arange(len(run), dtype=np.float64)
-            trend = low_passed(times, values[run, None], num_steps=len(run), cutoff_hz=TREND_HZ)
+            trend = low_pass(times, values[run, None], num_steps=len(run), cutoff_hz=TREND_HZ)
             rest[run] = values[run] - trend[:, 0]
     return rest
 
 
 def _smoothness(tracks: list[Float64Array]) -> tuple[float, float]:
-    """Mean spectral arc length and log dimensionless jerk of all stretches of SMOOTHNESS_SECONDS that are known."""
+    """Return the mean spectral arc length and log dimensionless jerk of all known stretches of SMOOTHNESS_SECONDS."""
     size = round(SMOOTHNESS_SECONDS / STEP_SECONDS)
     found = []
     for track in tracks:
@@ -173,12 +179,12 @@ def _smoothness(tracks: list[Float64Array]) -> tuple[float, float]:
 
 
 def _mirror_correlation(left: Float64Array, right: Float64Array) -> float:
-    """1 where the left side moves as the right one's mirror image, -1 where it does the opposite."""
+    """Return 1 where the left side moves as the right one's mirror image, -1 where it does the opposite."""
     return correlation_of(rate_of_change(left) * (-1, 1), rate_of_change(right))
 
 
 def _half_turns(width: Float64Array) -> float:
-    """How often a second the left and the right shoulder change places in the picture."""
+    """Return how often a second the left and the right shoulder change places in the picture."""
     known = width[np.isfinite(width)]
     seconds = len(known) * STEP_SECONDS
     sides = np.sign(known[np.abs(known) > TURN_WIDTH])

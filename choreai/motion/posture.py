@@ -1,4 +1,4 @@
-"""What shapes a body takes: angles, heights, reach and extent, as statistics over a trajectory.
+"""The shapes a body takes: angles, heights, reach and extent, as statistics over a trajectory.
 
 All lengths in torso lengths, all angles in degrees; "range" is from the 5th to the 95th percentile over time.
 """
@@ -39,7 +39,7 @@ _CORNERS = {
 
 
 def angle_features(body: Trajectory) -> dict[str, float]:
-    """Of a trajectory in the picture or in space (D = 2 or 3, y down)."""
+    """Return joint angles and lean of a trajectory in the picture or in space (D = 2 or 3, y down)."""
     features = {}
     angles = {name: _angle(body.at(a) - body.at(b), body.at(c) - body.at(b)) for name, (a, b, c) in _CORNERS.items()}
     for name, angle in angles.items():
@@ -57,7 +57,7 @@ def angle_features(body: Trajectory) -> dict[str, float]:
 
 
 def height_features(body: Trajectory) -> dict[str, float]:
-    """How high hips, head and hands are above the lower foot, and how firmly the feet stand on it."""
+    """Return the heights of hips, head and hands above the lower foot, and how firmly the feet stand."""
     hips = body.at(LEFT_HIP, RIGHT_HIP)[:, 1]
     ankles = body.positions[:, [LEFT_ANKLE, RIGHT_ANKLE], 1]
     floor = ankles.max(axis=1)
@@ -75,7 +75,7 @@ def height_features(body: Trajectory) -> dict[str, float]:
 
 
 def extent_features(body: Trajectory) -> dict[str, float]:
-    """How much room the body takes."""
+    """Return how much room the body takes."""
     shoulders = body.at(LEFT_SHOULDER, RIGHT_SHOULDER)
     reach = np.stack([np.linalg.norm(body.at(w) - shoulders, axis=1) for w in (LEFT_WRIST, RIGHT_WRIST)])
     points = body.positions[:, BODY]
@@ -99,7 +99,7 @@ def extent_features(body: Trajectory) -> dict[str, float]:
 
 
 def _unsteadiness(body: Trajectory, ankles: Float64Array, floor: Float64Array) -> Float64Array:
-    """(T, 2): below 1 where a foot hardly moves and is about as low as the other."""
+    """Return (T, 2), below 1 where a foot hardly moves and is about as low as the other."""
     speed = np.linalg.norm(rate_of_change(body.positions[:, [LEFT_ANKLE, RIGHT_ANKLE]]), axis=2)
     return np.maximum(speed / PLANTED_SPEED, (floor[:, None] - ankles) / SAME_LEVEL)
 
@@ -109,7 +109,7 @@ def _pair(angles: dict[str, Float64Array], name: str) -> Float64Array:
 
 
 def _angle(first: Float64Array, second: Float64Array) -> Float64Array:
-    """(T,) degrees between two directions (T, D); NaN where one has no length."""
+    """Return (T,) degrees between two directions (T, D); NaN where one has no length."""
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     cosine = (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))

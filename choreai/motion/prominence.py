@@ -52,12 +52,12 @@ def choose_dancers(sequence: KeypointSequence) -> DancerChoice:
     highest = np.full(len(frames), -np.inf)
     np.maximum.at(highest, frame_of_row, prominence)
     is_near = prominence >= GROUP_SHARE * highest[frame_of_row]
-    has_rival = np.bincount(frame_of_row[is_near], minlength=len(frames)) > 1
+    has_other = np.bincount(frame_of_row[is_near], minlength=len(frames)) > 1
     seconds = np.zeros(len(frames))
     seconds[frame_of_row] = sequence.pts_seconds
-    is_group = _share_around(seconds, has_rival) >= GROUP_TIME_SHARE
+    is_group = _share_around(seconds, has_other) >= GROUP_TIME_SHARE
     is_main = np.where(is_group[frame_of_row], is_near, _first_highest(prominence, frame_of_row, highest))
-    return DancerChoice(is_main, float(1 - (has_rival & ~is_group).mean()))
+    return DancerChoice(is_main, float(1 - (has_other & ~is_group).mean()))
 
 
 def moment_prominence(sequence: KeypointSequence) -> Float64Array:
@@ -72,7 +72,7 @@ def moment_prominence(sequence: KeypointSequence) -> Float64Array:
 
 
 def _track_prominence(track: KeypointSequence) -> Float64Array:
-    """(n,) of one track."""
+    """Return (n,) one track's prominence at each of its rows."""
     seconds = track.pts_seconds.astype(np.float64)
     sizes, speeds = _sizes(track), _speeds(track)
     scores = np.nan_to_num(track.keypoint_scores.astype(np.float64)).clip(0, 1).mean(axis=1)
@@ -87,7 +87,7 @@ def _track_prominence(track: KeypointSequence) -> Float64Array:
 
 
 def _sizes(track: KeypointSequence) -> Float64Array:
-    """(n,) the longer side of the box, or of the keypoints where there is no box; 0 where nothing is seen."""
+    """Return (n,) the longer side of the box, or of the keypoints where there is no box; 0 where nothing is seen."""
     if track.box_xyxy is not None:
         sides = (track.box_xyxy[:, 2:] - track.box_xyxy[:, :2]).astype(np.float64)
         return np.nan_to_num(sides).clip(0, None).max(axis=1)
@@ -98,7 +98,7 @@ def _sizes(track: KeypointSequence) -> Float64Array:
 
 
 def _speeds(track: KeypointSequence) -> Float64Array:
-    """(n,) pixels a second since the row before, mean over the keypoints, relative to the hips; 0 where unknown."""
+    """Return (n,) pixels a second since the row before, mean over keypoints, relative to the hips; 0 where unknown."""
     seconds, xy = track.pts_seconds.astype(np.float64), track.keypoints_xy.astype(np.float64)
     xy = np.where(np.isfinite(xy), xy, np.nan)
     relative = xy - xy[:, [LEFT_HIP, RIGHT_HIP]].mean(axis=1, keepdims=True)
@@ -110,13 +110,13 @@ def _speeds(track: KeypointSequence) -> Float64Array:
 
 
 def _means_between(values: Float64Array, starts: IntArray, stops: IntArray) -> Float64Array:
-    """(n,) means of `values[start:stop]`; no slice is empty."""
+    """Return (n,) means of `values[start:stop]`; no slice is empty."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     return (sums[stops] - sums[starts]) / (stops - starts)
 
 
 def _quantiles_between(values: Float64Array, starts: IntArray, stops: IntArray, share: float) -> Float64Array:
-    """(n,) quantiles of `values[start:stop]`, linear between values; no slice is empty."""
+    """Return (n,) quantiles of `values[start:stop]`, linear between values; no slice is empty."""
     longest = int((stops - starts).max())
     parts = []
     for rows in _chunks(len(values), max(CHUNK // longest, 1)):
@@ -137,14 +137,15 @@ def _chunks(num_rows: int, size: int) -> Iterator[slice]:
 
 
 def _share_around(seconds: Float64Array, is_so: BoolArray) -> Float64Array:
-    """(F,) of frames in time order: the share of those within GROUP_SECONDS around each that are so."""
+    """Return (F,) for frames in time order the share of frames within GROUP_SECONDS around each for which `is_so`
+    holds."""
     starts = np.searchsorted(seconds, seconds - GROUP_SECONDS / 2 - 1e-3)
     stops = np.searchsorted(seconds, seconds + GROUP_SECONDS / 2 + 1e-3)
     return _means_between(is_so.astype(np.float64), starts, stops)
 
 
 def _first_highest(prominence: Float64Array, frame_of_row: IntArray, highest: Float64Array) -> BoolArray:
-    """(N,) which row is the frame's highest; of equal ones the lowest track id."""
+    """Return (N,) whether a row is its frame's highest; of equal ones the lowest track id."""
     candidates = np.flatnonzero(prominence >= highest[frame_of_row])
     _, first = np.unique(frame_of_row[candidates], return_index=True)
     is_first = np.zeros(len(prominence), np.bool_)

@@ -13,7 +13,7 @@ import numpy as np
 from choreai.motion.kinematics import FEATURES, MIN_BEAT_STRENGTH, Kinematics
 
 MIN_VIDEOS = 3
-"""Fewer values of a feature have no median and spread worth the name."""
+"""Fewer values of a feature give no reliable median and spread."""
 MIN_STRENGTH = 0.5
 """Half a spread: less is not worth a sentence."""
 MIN_SPREAD_SHARE = 0.02
@@ -25,7 +25,7 @@ MAD_TO_DEVIATION = 1.4826
 
 @dataclass(frozen=True)
 class StyleReference:
-    """What the videos of one style measure. JSON can hold it."""
+    """What the videos of one style measure; JSON values."""
 
     median: Mapping[str, float]
     """By feature; those known of fewer than MIN_VIDEOS videos are missing."""
@@ -43,6 +43,7 @@ class StyleReference:
 
     @classmethod
     def of(cls, videos: Iterable[Kinematics]) -> "StyleReference":
+        """Return the reference of a style's videos."""
         measured = list(videos)
         median, spread = {}, {}
         for feature in FEATURES:
@@ -56,7 +57,7 @@ class StyleReference:
 
 @dataclass(frozen=True)
 class Wording:
-    """What a feature is called, high and low, compared with the other styles."""
+    """The words for a high and a low value of a feature, compared with the other styles."""
 
     theme: str
     """Of features that say nearly the same, only the strongest is given."""
@@ -66,12 +67,12 @@ class Wording:
 
 @dataclass(frozen=True)
 class Reason:
-    """One feature that speaks for the style, with what a small plot of it needs."""
+    """One feature that speaks for the style, with the values that a small plot of it needs."""
 
     feature: str
     sentence: str
     strength: float
-    """How far, in spreads, both the video and the style are from the other styles: the smaller of the two."""
+    """Distance from the other styles in spreads: the smaller of the video's and the style's."""
     value: float
     style_median: float
     style_spread: float
@@ -140,11 +141,12 @@ WORDINGS: Mapping[str, Wording] = MappingProxyType(
 def describe(
     values: Kinematics, references: Mapping[str, StyleReference], *, style: str, max_reasons: int = 3
 ) -> list[Reason]:
-    """Up to `max_reasons` reasons for `style`, the strongest first; none where the movement does not speak for it.
+    """Return up to `max_reasons` reasons for `style`, the strongest first; none where the movement does not speak for
+    it.
 
-    `references` is by style, two styles or more. Of each feature: how far the style's median, and how far this video,
-    lie from the median of the other styles, to the same side, in units of the spread within styles.
-    Raises ValueError for an unknown style or no other to compare with.
+    `references` is by style, two styles or more. A feature counts by how far the style's median and this video lie, to
+    the same side, from the median of the other styles, in units of the spread within styles. Raises ValueError for an
+    unknown style or no other to compare with.
     """
     if style not in references:
         raise ValueError(f"style must be one of {', '.join(sorted(references))}, got {style!r}")

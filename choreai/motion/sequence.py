@@ -1,6 +1,6 @@
-"""Keypoint sequences: one video's or one track's keypoints over time, as one thing that checks itself.
+"""Keypoint sequences: the keypoints of one video or one track over time, as one object that checks itself.
 
-What windows, kinematics, prominence, drawing and tagging take; `choreai.tables.keypoints` reads it from Parquet.
+Windows, kinematics, prominence, drawing and tagging take it; `choreai.tables.keypoints` reads it from Parquet.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -110,7 +110,7 @@ class KeypointSequence:
 
     @property
     def track_ids(self) -> list[int]:
-        """The ids of the people in view at any time, rising."""
+        """The ids of everybody in view at any time, rising."""
         return [int(track) for track in np.unique(self.track_id)]
 
     def track(self, track_id: int) -> "KeypointSequence":
@@ -181,7 +181,7 @@ def _concatenate(parts: Sequence[KeypointSequence]) -> KeypointSequence:
 
 
 def _resample(rows: KeypointSequence, frames_per_second: float, max_gap_seconds: float) -> KeypointSequence:
-    """One track at a steady rate."""
+    """Return one track at a steady rate."""
     known = rows.pts_seconds.astype(np.float64)
     slack = SNAP_SHARE / frames_per_second
     first = int(np.ceil((known[0] - slack) * frames_per_second))

@@ -16,10 +16,10 @@ PADDING_OCTAVES = 4
 
 
 def spectral_arc_length(speed: Float64Array, *, step_seconds: float) -> float:
-    """SPARC of a speed profile (T,): minus the length of its normalised spectrum; NaN for a profile of zeros.
+    """Return SPARC of a speed profile (T,): minus the length of its normalised spectrum; NaN for a profile of zeros.
 
-    A single minimum-jerk movement of one second has about -1.4; every further submovement lowers it.
-    Raises ValueError for fewer than two values.
+    A single minimum-jerk movement of one second has about -1.4; every further submovement lowers it. Raises ValueError
+    for fewer than two values.
     """
     if speed.ndim != 1 or len(speed) < 2:
         raise ValueError(f"speed must be (T,) with two values or more, got {speed.shape}")
@@ -38,10 +38,10 @@ def spectral_arc_length(speed: Float64Array, *, step_seconds: float) -> float:
 
 
 def log_dimensionless_jerk(velocity: Float64Array, *, step_seconds: float) -> float:
-    """LDLJ of a speed profile (T,) or velocity (T, D): -ln(duration^3 / peak^2 * integral of jerk^2).
+    """Return LDLJ of a speed profile (T,) or velocity (T, D): -ln(duration^3 / peak^2 * integral of jerk^2).
 
-    -ln(204.8) = -5.32 for one minimum-jerk movement along a line, the largest value a movement from rest to
-    rest can have. NaN if nothing moves or nothing accelerates. Raises ValueError for fewer than three values.
+    -ln(204.8) = -5.32 for one minimum-jerk movement along a line, the largest value a movement from rest to rest can
+    have. NaN if nothing moves or nothing accelerates. Raises ValueError for fewer than three values.
     """
     if velocity.ndim not in (1, 2) or len(velocity) < 3:
         raise ValueError(f"velocity must be (T,) or (T, D) with three values or more, got {velocity.shape}")

@@ -1,4 +1,4 @@
-"""Statistics of what is known of a movement: NaN is left out, and too little gives NaN."""
+"""Statistics over the known part of a movement: NaN is left out, and too few values give NaN."""
 
 import numpy as np
 
@@ -9,30 +9,31 @@ MIN_KNOWN_SECONDS = 0.5
 
 
 def mean_of(values: Float64Array) -> float:
+    """Return the mean."""
     known = _known(values)
     return float(known.mean()) if len(known) else float("nan")
 
 
 def high_of(values: Float64Array) -> float:
-    """The 95th percentile."""
+    """Return the 95th percentile."""
     known = _known(values)
     return float(np.percentile(known, 95)) if len(known) else float("nan")
 
 
 def range_of(values: Float64Array) -> float:
-    """From the 5th to the 95th percentile."""
+    """Return the distance from the 5th to the 95th percentile."""
     known = _known(values)
     return float(np.subtract(*np.percentile(known, [95, 5]))) if len(known) else float("nan")
 
 
 def share_of(values: Float64Array, *, below: float) -> float:
-    """The share of the known values that are below the limit."""
+    """Return the share of the known values that are below the limit."""
     known = _known(values)
     return float((known < below).mean()) if len(known) else float("nan")
 
 
 def correlation_of(first: Float64Array, second: Float64Array) -> float:
-    """Of two velocities (T, D), in [-1, 1]: no mean is taken away, since standing still is zero."""
+    """Return the correlation of two velocities (T, D), in [-1, 1], about zero, which is standing still."""
     both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
     if both.sum() * STEP_SECONDS < MIN_KNOWN_SECONDS:
         return float("nan")
@@ -42,7 +43,7 @@ def correlation_of(first: Float64Array, second: Float64Array) -> float:
 
 
 def ratio_of(first: float, second: float) -> float:
-    """The smaller over the larger, in [0, 1]."""
+    """Return the smaller over the larger, in [0, 1]."""
     largest = max(first, second)
     return min(first, second) / largest if largest > 0 else float("nan")
 

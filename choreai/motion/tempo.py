@@ -1,4 +1,4 @@
-"""The tempo of a movement: how often it comes back to where it was, in beats per minute."""
+"""The tempo of a movement: how often it repeats, in beats per minute."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from choreai.arrays import Float64Array
 from choreai.motion.trajectory import STEP_SECONDS
 
 SLOWEST_BEATS_PER_MINUTE = 80.0
-"""Tempi are told from here to twice this: a movement repeats with the beat, with half of it and with two, and only
-the music could tell which of them is called the beat. 65 comes out as 130, 170 as 85."""
+"""Tempi are given from here to twice this: a movement repeats with the beat, with half of it and with two, and only
+the music could say which of them is called the beat. 65 comes out as 130, 170 as 85."""
 PERIODS_PER_OCTAVE = 240
 """A resolution of 0.3 %."""
 MIN_SECONDS = 3.0
@@ -19,18 +19,20 @@ MIN_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Tempo:
+    """The beat of a movement."""
+
     beats_per_minute: float
-    """In [80, 160); NaN where nothing comes back."""
+    """In [80, 160); NaN where nothing repeats."""
     strength: float
     """Mean correlation of the signals with themselves one beat and two beats later, 0 (no beat) to 1 (a machine);
-    NaN where nothing moves or too little was seen to tell."""
+    NaN where nothing moves or too little was seen."""
 
 
 def find_tempo(signals: Sequence[Float64Array]) -> Tempo:
-    """The beat that the signals (T,), STEP_SECONDS apart, without their slow trends, share best.
+    """Return the beat that the signals share best: (T,) each, STEP_SECONDS apart, without their slow trends.
 
-    By autocorrelation; NaN in a signal is left out of its sums. A beat needs movement at 0.67 to 2.7 Hz, or at half
-    of that: samples at 8 a second show all of it, at 4 a second (2 Hz) not the fast ones.
+    By autocorrelation; NaN in a signal is left out of its sums. A beat needs movement at 0.67 to 2.7 Hz, or at half of
+    that: samples at 8 a second show all of it, at 4 a second (2 Hz) not the fast ones.
     """
     autocorrelations = [r for r in map(_autocorrelation, signals) if np.isfinite(r).all()]
     if not autocorrelations:
@@ -51,7 +53,7 @@ def find_tempo(signals: Sequence[Float64Array]) -> Tempo:
 
 
 def _autocorrelation(signal: Float64Array) -> Float64Array:
-    """(L,) for lags of 0 to two of the slowest beats, 1 at lag 0; NaN if too little of the signal is known."""
+    """Return (L,) for lags of 0 to two of the slowest beats, 1 at lag 0; NaN if too little of the signal is known."""
     num_lags = int(2 * 60 / SLOWEST_BEATS_PER_MINUTE / STEP_SECONDS) + 3
     known: Float64Array = np.isfinite(signal).astype(np.float64)
     if known.sum() * STEP_SECONDS < MIN_SECONDS:
@@ -64,5 +66,5 @@ def _autocorrelation(signal: Float64Array) -> Float64Array:
 
 
 def _shifted_sums(first: Float64Array, second: Float64Array, num_lags: int) -> Float64Array:
-    """(num_lags,): sums of first[t] * second[t + lag]."""
+    """Return (num_lags,) sums of first[t] * second[t + lag]."""
     return np.array([first[: len(first) - lag] @ second[lag:] for lag in range(num_lags)])

@@ -1,4 +1,4 @@
-"""A track's keypoints as smooth curves on fixed time steps: what movement is measured on.
+"""A track's keypoints as smooth curves on fixed time steps, from which movement is measured.
 
 One linear problem per keypoint resamples, bridges short gaps and filters at once, so that irregular times, missing
 samples and different frame rates all end in the same band of frequencies.
@@ -16,12 +16,12 @@ from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGH
 
 STEP_SECONDS = 1 / 30
 CUTOFF_HZ = 3.0
-"""Half of a movement at this frequency is left, 92 % at 2 Hz, 2 % at 6 Hz. Eight samples a second, what extraction
-takes unless told otherwise, carry no more than 4 Hz."""
+"""Half of a movement at this frequency is left, 92 % at 2 Hz, 2 % at 6 Hz. Eight samples a second carry no
+more than 4 Hz."""
 MIN_SCORE = 0.2
 """Keypoints scored below this count as unseen."""
 MAX_GAP_SECONDS = 0.5
-"""A keypoint unseen for longer is not guessed."""
+"""A keypoint unseen for longer is not interpolated."""
 MIN_RUN_SAMPLES = 4
 MIN_RUN_SECONDS = 0.25
 MAX_SPEED = 20.0
@@ -47,7 +47,7 @@ class Trajectory:
         return len(self.positions)
 
     def at(self, *keypoints: int) -> Float64Array:
-        """(T, D) a keypoint, or the centre of several; NaN where any of them is."""
+        """Return (T, D) a keypoint, or the centre of several; NaN where any of them is."""
         return self.positions[:, list(keypoints)].mean(axis=1)
 
 
@@ -94,14 +94,14 @@ class Samples:
 
 
 def seen_keypoints(keypoints: AnyFloatArray, keypoint_scores: AnyFloatArray) -> BoolArray:
-    """(N, 17): which of the keypoints (N, 17, D) are to be believed; scores (N, 17)."""
+    """Return (N, 17) which of the keypoints (N, 17, D) count as seen, given their scores (N, 17)."""
     return np.isfinite(keypoints).all(axis=2) & (np.nan_to_num(keypoint_scores, nan=0.0) >= MIN_SCORE)
 
 
 def torso_length(keypoints_xy: Float64Array, seen: BoolArray) -> float:
-    """Median distance from shoulder centre to hip centre, pixels; NaN if it cannot be told.
+    """Return the median distance from shoulder centre to hip centre, pixels; NaN if unknown.
 
-    Where the torso is not seen or too short to be true, 0.3 of the median extent of the seen keypoints.
+    Where the torso is not seen or too short to be true, it is 0.3 of the median extent of the seen keypoints.
     """
     masked = np.where(seen[:, :, None], keypoints_xy, np.nan)
     spread = masked[seen.any(axis=1)]
@@ -121,29 +121,30 @@ def torso_length(keypoints_xy: Float64Array, seen: BoolArray) -> float:
 def smooth_trajectory(
     seconds: Float64Array, keypoints: Float64Array, seen: BoolArray, *, max_speed: float = np.inf
 ) -> Trajectory:
-    """The keypoints (N, 17, D) at rising times (N,), as far as `seen` (N, 17), on fixed steps from the first time on.
+    """Return the keypoints (N, 17, D) at rising times (N,), where `seen` (N, 17), on fixed steps from the first time
+    on.
 
-    `max_speed`, in units of the keypoints a second, is where a keypoint is taken for misplaced. A keypoint is
-    NaN in gaps longer than MAX_GAP_SECONDS and where too little of it is left to smooth.
+    A keypoint that moves faster than `max_speed`, in its own units a second, counts as misplaced. It is NaN in gaps
+    longer than MAX_GAP_SECONDS and where too few samples are left to smooth.
     """
     num_steps = int((seconds[-1] - seconds[0]) / STEP_SECONDS + 1e-6) + 1 if len(seconds) else 0
     positions = np.full((num_steps, NUM_KEYPOINTS, keypoints.shape[2]), np.nan)
     for k in range(NUM_KEYPOINTS):
-        rows = _plausible(seconds, keypoints[:, k], np.flatnonzero(seen[:, k]), max_speed=max_speed)
+        rows = _drop_implausible(seconds, keypoints[:, k], np.flatnonzero(seen[:, k]), max_speed=max_speed)
         breaks = np.flatnonzero(np.diff(seconds[rows]) > MAX_GAP_SECONDS + STEP_SECONDS / 2) + 1
         for run in np.split(rows, breaks):
             if len(run) >= MIN_RUN_SAMPLES and np.ptp(seconds[run]) >= MIN_RUN_SECONDS:
                 times = (seconds[run] - seconds[0]) / STEP_SECONDS
                 first, last = int(np.ceil(times[0] - 1e-6)), int(times[-1] + 1e-6)
-                curve = low_passed(times - first, keypoints[run, k], num_steps=last - first + 1, cutoff_hz=CUTOFF_HZ)
+                curve = low_pass(times - first, keypoints[run, k], num_steps=last - first + 1, cutoff_hz=CUTOFF_HZ)
                 positions[first : last + 1, k] = curve
     return Trajectory(positions)
 
 
-def _plausible(
+def _drop_implausible(
     seconds: Float64Array, points: Float64Array, rows: npt.NDArray[np.intp], *, max_speed: float
 ) -> npt.NDArray[np.intp]:
-    """The rows without those that are reached and left faster than anybody moves."""
+    """Return the rows without those that are reached and left faster than anybody moves."""
     if len(rows) < 3:
         return rows
     fast = np.linalg.norm(np.diff(points[rows], axis=0), axis=1) > max_speed * np.diff(seconds[rows])
@@ -151,13 +152,13 @@ def _plausible(
     return rows[~(np.concatenate([ends, fast]) & np.concatenate([fast, ends]))]
 
 
-def low_passed(times: Float64Array, points: Float64Array, *, num_steps: int, cutoff_hz: float) -> Float64Array:
-    """(num_steps, D): the smooth curve through the `points` (N, D) at rising `times` (N,), counted in steps.
+def low_pass(times: Float64Array, points: Float64Array, *, num_steps: int, cutoff_hz: float) -> Float64Array:
+    """Return (num_steps, D) the smooth curve through the `points` (N, D) at rising `times` (N,), counted in steps.
 
-    The curve z minimises the integral of (z - points)^2 + (2 pi cutoff)^-6 z'''^2, a smoothing spline (Reinsch 1967;
-    on a grid, Whittaker 1923). Its response is 1 / (1 + (f / cutoff)^6), that of a third-order Butterworth
-    filter run forward and backward, at any sampling that can carry the cutoff. It has no delay and holds
-    parabolas exactly, also at its ends.
+    The curve z minimises the integral of (z - points)^2 + (2 pi cutoff)^-6 z'''^2, a smoothing spline (Reinsch 1967; on
+    a grid, Whittaker 1923). Its response is 1 / (1 + (f / cutoff)^6), that of a third-order Butterworth filter run
+    forward and backward, at any sampling that can carry the cutoff. It has no delay and holds parabolas exactly, also
+    at its ends.
     """
     cell = np.clip(np.floor(times).astype(int), 0, max(num_steps - 2, 0))
     fraction = times - cell
@@ -178,7 +179,7 @@ def low_passed(times: Float64Array, points: Float64Array, *, num_steps: int, cut
 
 
 def _jerk_penalty(num_steps: int) -> Float64Array:
-    """(4, num_steps): the sum of squared third differences, as upper bands for `solveh_banded`."""
+    """Return (4, num_steps) the sum of squared third differences, as upper bands for `solveh_banded`."""
     bands = np.zeros((4, num_steps))
     stencil = np.array([-1.0, 3.0, -3.0, 1.0])
     num_rows = num_steps - 3
@@ -189,7 +190,7 @@ def _jerk_penalty(num_steps: int) -> Float64Array:
 
 
 def rate_of_change(curve: Float64Array) -> Float64Array:
-    """The curve's (T, ...) change per second, by central differences; NaN where a neighbour is."""
+    """Return the change per second of a curve (T, ...), by central differences; NaN where a neighbour is."""
     if len(curve) < 2:
         return np.full(curve.shape, np.nan)
     return np.gradient(curve, STEP_SECONDS, axis=0)

@@ -1,7 +1,7 @@
 """Windows: one video's keypoint rows cut into the fixed-length, normalised sequences a style model reads.
 
 Pure NumPy between the keypoint tables and the model; training and tagging call the same function, so a model
-sees in the night what it saw in training.
+reads the same in a nightly run as in training.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ NUM_FEATURES = 3 * NUM_KEYPOINTS
 MAX_GAP_SECONDS = 0.5
 """A person unseen for longer than this is not interpolated: the track is split there."""
 MIN_SEEN_SHARE = 0.25
-"""A window of which less than this share of its keypoints was seen says nothing and is dropped."""
+"""A window of which less than this share of its keypoints was seen is discarded."""
 TORSO_TO_EXTENT = 0.3
 """Torso length over the extent of all keypoints (the larger of width and height) of a standing person."""
 MIN_TORSO_TO_EXTENT = 0.1
 """Below this the torso is seen end-on or badly estimated, and the extent takes its place as the scale."""
 MAX_COORDINATE = 6.0
-"""Coordinates are clipped to this many torso lengths: a keypoint gone astray must not rule the input."""
+"""Coordinates are clipped to this many torso lengths: a misplaced keypoint must not dominate the input."""
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How tracks are cut; part of a style model, which reads no other windows than it was trained on."""
+    """How tracks are cut into windows; part of a style model, which reads only windows cut this way."""
 
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012, pydantic's name for its settings
 
@@ -44,7 +44,7 @@ class WindowSettings:
     min_score: float = 0.2
     """Keypoints scored below this are interpolated in time from better ones."""
     context_seconds: float = 10.0
-    """The kinematics beside a window are of this much of the track, the window in its middle where that can be."""
+    """The kinematic features are of this much of the track, centred on the window where possible."""
 
     def __post_init__(self) -> None:
         if self.num_steps < 2:
@@ -74,7 +74,7 @@ class Windows:
     down, turned about the vertical so that the left side lies towards +x (median over the window). 0 where the
     estimator has no such coordinates."""
     kinematic_features: FloatArray
-    """(W, K): `choreai.motion.kinematics.FEATURES` of the track around the window; NaN where untold."""
+    """(W, K): `choreai.motion.kinematics.FEATURES` of the track around the window; NaN where missing."""
     start_seconds: FloatArray
     """(W,)."""
     stop_seconds: FloatArray
@@ -84,7 +84,7 @@ class Windows:
     num_short: int = 0
     """Stretches of main tracks that were shorter than `min_seconds` and gave no window."""
     num_unseen: int = 0
-    """Windows left out because hardly any of their keypoints was seen."""
+    """Windows discarded because hardly any of their keypoints was seen."""
     dancer_confidence: float = 1.0
     """How clearly the main dancers were told from the others (`DancerChoice.confidence`)."""
 
@@ -116,7 +116,7 @@ class _Stretch:
 
     @property
     def stop_seconds(self) -> float:
-        """Where the last row's own time ends: half-open, like every range here."""
+        """The end of the last row's own time: half-open, like every range here."""
         spacing = float(np.median(np.diff(self.seconds))) if len(self.seconds) > 1 else 0.0
         return float(self.seconds[-1]) + spacing
 
@@ -134,26 +134,26 @@ def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows
     num_short = num_unseen = 0
     for track_id in main_tracks(dancing):
         track = dancing.track(track_id)
-        contexts: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
-        for stretch in _stretches(track, min_score=settings.min_score):
+        features_of: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
+        for stretch in _split_at_gaps(track, min_score=settings.min_score):
             starts = _window_starts(stretch, settings)
             num_short += not starts
             for start in starts:
-                resampled = _resampled(stretch, start, settings)
-                steps = _normalised(resampled)
+                resampled = _resample(stretch, start, settings)
+                steps = _normalise(resampled)
                 if steps is None:
                     num_unseen += 1
                     continue
                 inside = _around(track, start + settings.window_seconds / 2, settings.context_seconds)
-                if (key := inside.tobytes()) not in contexts:
-                    contexts[key] = _context(track, inside)
+                if (key := inside.tobytes()) not in features_of:
+                    features_of[key] = _measure_features(track, inside)
                 span = max(start, float(stretch.seconds[0])), start + settings.window_seconds
-                cut.append(_Window(steps, _body_coordinates(resampled.keypoints_xyz), contexts[key], span, track_id))
+                cut.append(_Window(steps, _body_coordinates(resampled.keypoints_xyz), features_of[key], span, track_id))
     spans = np.array([w.span for w in cut], np.float32).reshape(-1, 2)
     return Windows(
-        steps=_stacked([w.steps for w in cut], (settings.num_steps, NUM_FEATURES)),
-        xyz=_stacked([w.xyz for w in cut], (settings.num_steps, NUM_FEATURES)),
-        kinematic_features=_stacked([w.kinematic_features for w in cut], (len(FEATURES),)),
+        steps=_stack([w.steps for w in cut], (settings.num_steps, NUM_FEATURES)),
+        xyz=_stack([w.xyz for w in cut], (settings.num_steps, NUM_FEATURES)),
+        kinematic_features=_stack([w.kinematic_features for w in cut], (len(FEATURES),)),
         start_seconds=spans[:, 0],
         stop_seconds=spans[:, 1],
         track_id=np.array([w.track_id for w in cut], np.int32),
@@ -172,25 +172,25 @@ class _Window:
     track_id: int
 
 
-def _stacked(arrays: list[Float64Array], shape: tuple[int, ...]) -> FloatArray:
+def _stack(arrays: list[Float64Array], shape: tuple[int, ...]) -> FloatArray:
     return np.array(arrays, np.float32).reshape(len(arrays), *shape)
 
 
 def _around(track: KeypointSequence, middle: float, seconds: float) -> BoolArray:
-    """(N,) which rows are in `seconds` of the track around `middle`, moved where the track ends earlier."""
+    """Return (N,) which rows lie in `seconds` of the track around `middle`, shifted where the track ends earlier."""
     times = track.pts_seconds
     start = min(max(middle - seconds / 2, float(np.nanmin(times))), float(np.nanmax(times)) - seconds)
     return (times >= start) & (times <= start + seconds)
 
 
-def _context(track: KeypointSequence, inside: BoolArray) -> Float64Array:
-    """(K,) kinematics of the rows `inside`."""
+def _measure_features(track: KeypointSequence, inside: BoolArray) -> Float64Array:
+    """Return (K,) kinematic features of the rows `inside`."""
     kinematics = measure_kinematics(track.take(inside))
     return np.array([getattr(kinematics, name) for name in FEATURES])
 
 
 def _body_coordinates(xyz: Float64Array) -> Float64Array:
-    """(T, 51) from the hip centre, in torso lengths, turned to the window's median heading; 0 where unknown."""
+    """Return (T, 51) from the hip centre, in torso lengths, turned to the window's median heading; 0 where unknown."""
     hips, shoulders = (xyz[:, [a, b]].mean(axis=1) for a, b in ((LEFT_HIP, RIGHT_HIP), (LEFT_SHOULDER, RIGHT_SHOULDER)))
     torso = float(np.median(np.linalg.norm(shoulders - hips, axis=1)))
     if not torso > 1e-6:  # also where it is NaN
@@ -203,9 +203,9 @@ def _body_coordinates(xyz: Float64Array) -> Float64Array:
     return np.clip(np.nan_to_num(turned, nan=0.0), -MAX_COORDINATE, MAX_COORDINATE).reshape(len(xyz), NUM_FEATURES)
 
 
-def _stretches(track: KeypointSequence, *, min_score: float) -> list[_Stretch]:
+def _split_at_gaps(track: KeypointSequence, *, min_score: float) -> list[_Stretch]:
     """Return one track's rows, split where the person was out of sight for more than MAX_GAP_SECONDS."""
-    # A track has one row a frame; of two at the same time (or without one) interpolation could not tell.
+    # A track has one row a frame; of two at the same time (or without one) interpolation could not decide.
     times, first = np.unique(track.pts_seconds.astype(np.float64), return_index=True)
     first = first[np.isfinite(times)]
     times = times[np.isfinite(times)]
@@ -222,7 +222,7 @@ def _stretches(track: KeypointSequence, *, min_score: float) -> list[_Stretch]:
 
 
 def _window_starts(stretch: _Stretch, settings: WindowSettings) -> list[float]:
-    """Where the stretch's windows start; before the stretch itself where it is shorter than a window."""
+    """Return where the stretch's windows start; before the stretch itself where it is shorter than a window."""
     first = float(stretch.seconds[0])
     duration = stretch.stop_seconds - first
     slack = 0.5 * settings.window_seconds / settings.num_steps  # float32 times and frame rounding
@@ -242,8 +242,8 @@ class _Resampled:
     seen_share: float
 
 
-def _resampled(stretch: _Stretch, start: float, settings: WindowSettings) -> _Resampled:
-    """The stretch at the window's time steps, linearly between rows; ends are held (`np.interp` clamps)."""
+def _resample(stretch: _Stretch, start: float, settings: WindowSettings) -> _Resampled:
+    """Return the stretch at the window's time steps, linear between rows; the ends are held (`np.interp` clamps)."""
     times = start + np.arange(settings.num_steps) * (settings.window_seconds / settings.num_steps)
     xy = np.full((settings.num_steps, NUM_KEYPOINTS, 2), np.nan)
     xyz = np.full((settings.num_steps, NUM_KEYPOINTS, 3), np.nan)
@@ -253,22 +253,22 @@ def _resampled(stretch: _Stretch, start: float, settings: WindowSettings) -> _Re
         scores[:, k] = np.interp(times, stretch.seconds, stretch.scores[:, k], left=0.0)
         seen = stretch.seen[:, k]
         if (seen & inside).any():
-            xy[:, k] = _interpolated(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k])
+            xy[:, k] = _interpolate(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k])
         known = seen & np.isfinite(stretch.keypoints_xyz[:, k]).all(axis=1)
         if (known & inside).any():
-            xyz[:, k] = _interpolated(times, stretch.seconds[known], stretch.keypoints_xyz[known, k])
+            xyz[:, k] = _interpolate(times, stretch.seconds[known], stretch.keypoints_xyz[known, k])
     return _Resampled(xy, xyz, scores, float(stretch.seen[inside].mean()) if inside.any() else 0.0)
 
 
-def _interpolated(times: Float64Array, seconds: Float64Array, points: Float64Array) -> Float64Array:
+def _interpolate(times: Float64Array, seconds: Float64Array, points: Float64Array) -> Float64Array:
     return np.stack([np.interp(times, seconds, axis) for axis in points.T], axis=1)
 
 
-def _normalised(window: _Resampled) -> Float64Array | None:
-    """(T, 51) around the window's median hip centre in units of its median torso length; None if unseen.
+def _normalise(window: _Resampled) -> Float64Array | None:
+    """Return (T, 51) around the window's median hip centre in units of its median torso length; None if unseen.
 
-    One origin and one scale per window, not per step: travel, jumps and going to the floor stay visible.
-    A keypoint never seen in the window lies at the origin, where its score says that it means nothing.
+    One origin and one scale per window, not per step: travel, jumps and going to the floor stay visible. A keypoint
+    never seen in the window lies at the origin, where its score says that it means nothing.
     """
     xy = window.keypoints_xy
     if window.seen_share < MIN_SEEN_SHARE or np.isnan(xy).all():

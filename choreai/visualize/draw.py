@@ -1,4 +1,4 @@
-"""Draws people and words on RGB frames, in place, for annotated videos and for looking at results.
+"""Draw people and words on RGB frames, in place, for annotated videos and for inspecting results.
 
 Every function works on (H, W, 3) uint8 RGB in C order and touches only the pixels it draws.
 """
@@ -27,8 +27,8 @@ _RIGHT = tuple(name.startswith("right_") for name in KEYPOINT_NAMES)
 
 
 def track_color(track_id: int) -> Color:
-    """The RGB colour of a track: neighbouring ids are far apart on the colour wheel (golden ratio), and the first
-    one, green, is neither skin's nor many clothes' colour."""
+    """Return the RGB colour of a track: neighbouring ids are far apart on the colour wheel (golden ratio), and the
+    first one, green, is the colour of no skin and few clothes."""
     red, green, blue = colorsys.hsv_to_rgb((0.4 + track_id * 0.618034) % 1.0, 0.85, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
 
@@ -41,10 +41,10 @@ def draw_people(
     track_ids: Sequence[int],
     min_score: float = 0.3,
 ) -> None:
-    """Draws each person's skeleton into `image`: the track's colour, paler on the person's right side.
+    """Draw each person's skeleton into `image`: the track's colour, paler on the person's right side.
 
-    keypoints_xy: (P, 17, 2) pixels of `image`, COCO-17 order. keypoint_scores: (P, 17). Keypoints that are
-    not finite or score below `min_score` are left out, and so are the edges they belong to.
+    keypoints_xy: (P, 17, 2) pixels of `image`, COCO-17 order. keypoint_scores: (P, 17). Keypoints that are not finite
+    or score below `min_score` are left out, and so are the edges they belong to.
     """
     _check_image(image)
     num_people = len(track_ids)
@@ -84,12 +84,11 @@ def _draw_person(image: ImageArray, points: Int32Array, seen: BoolArray, color: 
 def draw_label(
     image: ImageArray, text: str, *, xy: tuple[float, float] = (0, 0), text_height: int | None = None
 ) -> None:
-    """Draws white `text` on a darkened plate whose top left corner is `xy`, moved to lie inside `image`.
+    """Draw white `text` on a darkened plate whose top left corner is `xy`, moved to lie inside `image`.
 
-    So `xy=(0, height)` is the bottom left corner. `text_height` is in pixels, by default a 30th of the
-    image's shorter side and 11 at least. Lines too long for the image end in an ellipsis. Latin, Greek,
-    Cyrillic, Arabic and Hebrew are drawn (DejaVu Sans, which comes with matplotlib); other scripts show as
-    boxes.
+    So `xy=(0, height)` is the bottom left corner. `text_height` is in pixels, by default a 30th of the image's shorter
+    side and 11 at least. Lines too long for the image end in an ellipsis. Latin, Greek, Cyrillic, Arabic and Hebrew are
+    drawn (DejaVu Sans, which comes with matplotlib); other scripts show as boxes.
     """
     _check_image(image)
     if text_height is None:
@@ -110,7 +109,7 @@ def contact_sheet(
     captions: Sequence[str] | None = None,
     cell_width: int = 320,
 ) -> ImageArray:
-    """One new image with the frames row by row, each fitted into a cell of the first frame's proportions."""
+    """Return a new image with the frames row by row, each fitted into a cell of the first frame's proportions."""
     if not frames or columns < 1:
         raise ValueError(f"a sheet needs at least one frame and one column, got {len(frames)} and {columns}")
     if captions is not None and len(captions) != len(frames):
@@ -141,11 +140,11 @@ def _paste_fitted(cell: ImageArray, frame: ImageArray) -> None:
 
 @lru_cache(maxsize=256)
 def _text_ink(text: str, text_height: int, max_width: int) -> ImageArray:
-    """(H, W, 3) coverage of the padded text, 0 to 255."""
+    """Return (H, W, 3) the coverage of the padded text, 0 to 255."""
     font = _font(text_height)
     padding = round(text_height * 0.35)
     room = max_width - 2 * padding
-    lines = [_shortened(line, font, room) for line in _printable(text).split("\n")]
+    lines = [_shorten(line, font, room) for line in _printable(text).split("\n")]
     ascent, descent = font.getmetrics()
     width = min(max_width, max(round(font.getlength(line) + 0.5) for line in lines) + 2 * padding)
     ink = Image.new("L", (max(1, width), (ascent + descent) * len(lines) + padding))
@@ -156,12 +155,12 @@ def _text_ink(text: str, text_height: int, max_width: int) -> ImageArray:
 
 
 def _printable(text: str) -> str:
-    """The text without what has no glyph: lone surrogates become "?", control characters spaces."""
+    """Return the text without characters that have no glyph: lone surrogates become "?", control characters spaces."""
     encodable = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c == "\n" or c.isprintable() else " " for c in encodable)
 
 
-def _shortened(line: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+def _shorten(line: str, font: ImageFont.FreeTypeFont, room: int) -> str:
     if font.getlength(line) <= room:
         return line
     while line and font.getlength(line + "…") > room:

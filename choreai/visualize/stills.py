@@ -14,13 +14,13 @@ from choreai.visualize.draw import contact_sheet, draw_people
 NUM_STILLS = 4
 STILL_WIDTH = 240
 MAX_SECONDS = 60.0
-"""Stills are of a video's first minute, so that a long one costs no more to decode."""
+"""Stills are from a video's first minute, so that a long one costs no more to decode."""
 SAMPLES_PER_SECOND = 8.0
 JPEG_QUALITY = 70
 
 
 def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
-    """A JPEG of NUM_STILLS frames side by side, evenly over the time in which somebody is in view.
+    """Return a JPEG of NUM_STILLS frames side by side, evenly over the time in which somebody is in view.
 
     None where nobody is in the first MAX_SECONDS. Raises MediaError or StorageError where the video cannot be read.
     """
@@ -32,14 +32,14 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
         for frame in reader.sample(frames_per_second=SAMPLES_PER_SECOND):
             if frame.pts_seconds >= wanted[len(stills)] - 1e-3:
-                stills.append(_annotated(frame.image, rows, frame.pts_seconds))
+                stills.append(_draw_people_at(frame.image, rows, frame.pts_seconds))
             if len(stills) == NUM_STILLS:
                 break
     return _jpeg(contact_sheet(stills, columns=NUM_STILLS, cell_width=STILL_WIDTH)) if stills else None
 
 
-def _annotated(image: ImageArray, rows: KeypointSequence, seconds: float) -> ImageArray:
-    """A copy with everybody who was seen within half a sample of `seconds`."""
+def _draw_people_at(image: ImageArray, rows: KeypointSequence, seconds: float) -> ImageArray:
+    """Return a copy with everybody who was seen within half a sample of `seconds`."""
     near = np.flatnonzero(np.abs(rows.pts_seconds - seconds) <= 0.5 / SAMPLES_PER_SECOND)
     track_ids, first = np.unique(rows.track_id[near], return_index=True)
     drawn = image.copy()

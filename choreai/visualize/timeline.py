@@ -1,4 +1,4 @@
-"""A time bar under the picture: who shows which style when, and where the film is."""
+"""A time bar under the picture: who shows which style when, and where the video is."""
 
 import colorsys
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ _GROUND = 24
 _GREY: Color = (96, 96, 96)
 _WHITE: Color = (255, 255, 255)
 _MIN_WIDTH_PER_TEXT = 2
-"""Lines of text height that a bar must be wide for a word to say anything."""
+"""A bar narrower than this many text heights has no text."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """[start_seconds, stop_seconds) of one track and the word that stands there."""
+    """[start_seconds, stop_seconds) of one track with its text."""
 
     start_seconds: float
     stop_seconds: float
@@ -28,7 +28,7 @@ class Bar:
 
 
 def style_color(index: int | None) -> Color:
-    """The RGB colour of the style of this index, dark enough for white text; grey for None, what is not known."""
+    """Return the RGB colour of the style of this index, dark enough for white text; grey for None, an unknown style."""
     if index is None:
         return _GREY
     red, green, blue = colorsys.hsv_to_rgb((0.6 + index * 0.618034) % 1.0, 0.75, 0.62)
@@ -49,7 +49,7 @@ class Timeline:
             self._draw(bar, top=2 + row * tracks.index(bar.track_id), height=row - 2, text_height=text_height)
 
     def under(self, image: ImageArray, *, seconds: float) -> ImageArray:
-        """A new image: (H, width, 3) `image` with the timeline under it, a white line at `seconds`."""
+        """Return a new image: (H, width, 3) `image` with the timeline under it, a white line at `seconds`."""
         joined = np.vstack([image, self._strip])
         x = self._x(seconds)
         thickness = max(2, self._width // 320)

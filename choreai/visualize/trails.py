@@ -1,4 +1,4 @@
-"""Trails: where hands and feet have just been, drawn behind a skeleton."""
+"""Trails: the recent path of hands and feet, drawn behind a skeleton."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ _SHIFT_BITS = 4
 
 
 def draw_trails(image: ImageArray, trails: Sequence[FloatArray], *, color: Color) -> None:
-    """Draws curves into (H, W, 3) uint8 RGB `image`, each (N, 2) pixels, oldest point first; where a point is not
-    finite, the curve has a gap."""
+    """Draw curves into (H, W, 3) uint8 RGB `image`, each (N, 2) pixels, oldest point first, with a gap where a point is
+    not finite."""
     thickness = max(2, round(min(image.shape[:2]) / 300))
     reach = 4 * max(image.shape[:2])  # OpenCV's fixed-point numbers hold no more
     for age in range(NUM_AGES):
@@ -32,13 +32,13 @@ def draw_trails(image: ImageArray, trails: Sequence[FloatArray], *, color: Color
 
 
 def _piece(trail: FloatArray, age: int) -> FloatArray:
-    """The part of a trail that is drawn at once, with the point that joins it to the next."""
+    """Return the part of a trail that is drawn at once, with the point that joins it to the next."""
     edges = np.linspace(0, max(len(trail) - 1, 0), NUM_AGES + 1).round().astype(int)
     return trail[edges[age] : edges[age + 1] + 1]
 
 
 def _runs(points: FloatArray) -> list[FloatArray]:
-    """Stretches of two or more finite points."""
+    """Return the stretches of two or more finite points."""
     breaks = np.flatnonzero(~np.isfinite(points).all(axis=1))
     stretches = np.split(points, breaks)
     runs = [stretch[np.isfinite(stretch).all(axis=1)] for stretch in stretches]
