@@ -1,4 +1,4 @@
-"""Dancers: what each track of a video measures, and which of them the video is about."""
+"""Dancers: the measured movement of each track of a video, and which of them is the main dancer."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Dancer:
 def measure_dancers(sequence: KeypointSequence) -> tuple[Dancer, ...]:
     """Return the people of one video by track id; one of them is the main dancer, if there is anybody.
 
-    Of everybody only the time counts in which they dance (`choose_dancers`).
+    Only the time in which a person dances counts towards their prominence (`choose_dancers`).
     """
     prominence = prominence_by_track(sequence.take(choose_dancers(sequence).is_main))
     main = max(prominence, key=lambda track_id: (prominence[track_id], -track_id), default=None)

@@ -1,7 +1,7 @@
-"""Inputs: what a network reads of windows. Examples: labelled inputs, cut from the keypoint tables.
+"""Inputs: what a network reads from windows. Examples: labelled inputs, cut from the keypoint tables.
 
-The driver cuts them once and writes them as one Parquet object beside the run's checkpoints; every training
-worker reads them there, so that Ray carries none of it.
+The driver cuts them once and writes them as one Parquet object beside the run's checkpoints; every training worker
+reads them from there, so that Ray carries none of it.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from choreai.tables.schemas import from_list_column, list_column
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a style network reads of W windows (see `choreai.motion.windows.Windows`)."""
+    """The W windows that a style network reads (see `choreai.motion.windows.Windows`)."""
 
     steps: FloatArray
     """(W, num_steps, 51) x, y, score of each keypoint."""
     xyz: FloatArray
     """(W, num_steps, 51) x, y, z of each keypoint in the body's own coordinates; 0 where the estimator has none."""
     kinematic_features: FloatArray
-    """(W, K) `choreai.motion.kinematics.FEATURES` of the time around the window, NaN where untold."""
+    """(W, K) `choreai.motion.kinematics.FEATURES` of the time around the window, NaN where missing."""
 
     def __post_init__(self) -> None:
         if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.xyz.shape != self.steps.shape:
@@ -51,11 +51,12 @@ class Inputs:
 
     @classmethod
     def of(cls, windows: Windows) -> Self:
+        """Return the inputs of one video's windows."""
         return cls(windows.steps, windows.xyz, windows.kinematic_features)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
-        """The windows of all the parts, one part after the other; at least one."""
+        """Return the windows of all the parts, one part after the other; at least one part."""
         return cls(
             np.concatenate([part.steps for part in parts]),
             np.concatenate([part.xyz for part in parts]),
@@ -63,7 +64,7 @@ class Inputs:
         )
 
     def take(self, rows: IntArray | slice) -> "Inputs":
-        """The windows at these places."""
+        """Return the windows at these places."""
         return Inputs(self.steps[rows], self.xyz[rows], self.kinematic_features[rows])
 
 
@@ -93,7 +94,7 @@ class Examples:
         return len(self.inputs)
 
     def take(self, rows: IntArray) -> "Examples":
-        """The windows at these places; `video_ids` stay as they are."""
+        """Return the windows at these places; `video_ids` stay as they are."""
         return Examples(
             inputs=self.inputs.take(rows),
             label_index=self.label_index[rows],
@@ -104,7 +105,7 @@ class Examples:
         )
 
     def digest(self) -> str:
-        """16 hex digits that change when any example does."""
+        """Return 16 hex digits that change when any example does."""
         digest = hashlib.sha256("\0".join([*self.video_ids, *self.groups]).encode())
         inputs = self.inputs
         for array in (
@@ -121,7 +122,7 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class VideoExamples:
-    """What the keypoint tables hold of the videos of a catalog."""
+    """The windows of a catalog's videos that the keypoint tables have."""
 
     windows: Mapping[str, Windows]
     """By video_id, at least one window each."""
@@ -133,13 +134,13 @@ class VideoExamples:
 
 
 def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], settings: WindowSettings) -> VideoExamples:
-    """The windows of `videos` from the keypoint tables under `root`, rows of other contents left out."""
+    """Return the windows of `videos` from the keypoint tables under `root`; rows of other contents are skipped."""
     content_ids = {v.video_id: v.content_id for v in videos}
     found: dict[str, Windows] = {}
     num_not_finite = 0
     for uri in sorted(list_parts(root, "keypoints", pose_fingerprint)):
         for video_id, rows in read_videos(uri, content_ids):
-            # A shard that was narrowed after its worker was lost may be there twice: the rows are the same.
+            # A shard that was split after its worker was lost may be there twice: the rows are the same.
             if len(rows) and video_id not in found:
                 found[video_id] = cut_windows(rows, settings)
                 num_not_finite += rows.num_not_finite()
@@ -160,7 +161,7 @@ def make_examples(
     fold_of: Mapping[str, int],
     group_of: Mapping[str, str],
 ) -> Examples:
-    """All windows under their videos' labels, in the order of `windows`."""
+    """Return all windows with their videos' labels, in the order of `windows`."""
     video_ids = tuple(windows)
     counts = [len(w) for w in windows.values()]
     label_index = np.array([labels.index(label_of[name]) for name in video_ids], np.int64)
@@ -176,7 +177,7 @@ def make_examples(
 
 
 def write_examples(uri: str, examples: Examples) -> None:
-    """Nothing; puts the examples at `uri` as Parquet, one row per window. What is there already stays."""
+    """Write the examples to `uri` as Parquet, one row per window, unless there is an object already."""
     num_steps = examples.inputs.steps.shape[1]
     table = pa.table(
         {
@@ -196,7 +197,7 @@ def write_examples(uri: str, examples: Examples) -> None:
 
 
 def read_examples(uri: str) -> Examples:
-    """The examples that `write_examples` put at `uri`. Raises TableError for anything else."""
+    """Return the examples that `write_examples` wrote to `uri`. Raises TableError for anything else."""
     try:
         table = pq.read_table(io.BytesIO(objects.read_object(uri)))
         num_steps = int(table.schema.metadata[b"choreai.num_steps"])

@@ -1,7 +1,7 @@
-"""The style model: networks, settings, and how both are kept in storage.
+"""The style model: networks, settings, and how both are stored.
 
-A model is a folder of two objects: `model.safetensors` (weights) and `model.json` (all the rest). Nothing is
-ever unpickled, so a model from somebody else can be wrong but not run code.
+A model is a folder of two objects: `model.safetensors` (weights) and `model.json` (everything else). Nothing is ever
+unpickled, so a model from somebody else can be wrong but cannot run code.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ BATCH_SIZE = 256
 
 @dataclass(frozen=True)
 class StyleModelConfig:
-    """What a style model is made for; with the weights it decides every score and tag."""
+    """What a style model is for; together with the weights it decides every score and tag."""
 
     labels: tuple[str, ...]
     """Class names, in the order of the scores."""
@@ -52,7 +52,7 @@ class StyleModelConfig:
     network: NetworkKind
     hidden_size: int
     num_members: int
-    """Networks, one for each fold of the training videos: their probabilities are averaged."""
+    """Networks, one per fold of the training videos; their probabilities are averaged."""
     parents: Mapping[str, str] = field(default_factory=dict)
     """By style, the style it is a kind of, where there is one; a parent may have a parent."""
     taxonomy_version: str = ""
@@ -62,11 +62,11 @@ class StyleModelConfig:
     unknown_below: float = 0.0
     """A tag with a lower calibrated score is "unknown"."""
     target_precision: float | None = None
-    """What `unknown_below` was chosen for: of the tags that are not "unknown", the share that should be right."""
+    """The share of the tags that are not "unknown" that should be right; `unknown_below` was chosen for it."""
     novelty: Mapping[str, Any] | None = None
-    """What `choreai.style.novelty` knows of the training videos' movement, JSON values; None: nothing."""
+    """The limits of the training videos' movement (`choreai.style.novelty`), JSON values; None: no limit."""
     references: Mapping[str, StyleReference] = field(default_factory=dict)
-    """By label, what its videos measure: for the reasons given with a tag."""
+    """By label, the measurements of its videos, for the reasons given with a tag."""
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
@@ -94,12 +94,12 @@ class StyleModelConfig:
 
 @dataclass(frozen=True, eq=False)
 class StyleModel:
-    """Trained networks with all that is needed to use them."""
+    """Trained networks with everything needed to use them."""
 
     networks: tuple[nn.Module, ...]
     config: StyleModelConfig
     training: Mapping[str, Any] = field(default_factory=dict)
-    """How it came about, JSON values (`choreai.style.training.training` writes it): for people, not for the scores."""
+    """How it was trained, JSON values (`choreai.style.training.training` writes it); the scores do not depend on it."""
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __post_init__(self) -> None:
@@ -116,21 +116,22 @@ class StyleModel:
         return f"lstm-{digest.hexdigest()[:12]}"
 
     def window_log_scores(self, inputs: Inputs) -> FloatArray:
-        """(W, labels) logarithms of the networks' mean probabilities of W windows, not calibrated."""
+        """Return (W, labels) logarithms of the networks' mean probabilities of W windows, not calibrated."""
         if inputs.steps.shape[1:] != self.config.window_shape:
             wanted = ", ".join(map(str, self.config.window_shape))
             raise ValueError(f"windows must be (W, {wanted}), got {inputs.steps.shape}")
         return log_scores_of(self.networks, inputs, num_labels=len(self.config.labels))
 
     def calibrated(self, log_scores: FloatArray) -> FloatArray:
-        """(N, labels) probabilities of the (N, labels) log scores of windows, or their means over windows."""
+        """Return (N, labels) probabilities from the (N, labels) log scores of windows, or from their means over
+        windows."""
         scaled = log_scores.astype(np.float64) / self.config.temperature
         odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def log_scores_of(networks: Sequence[nn.Module], inputs: Inputs, *, num_labels: int) -> FloatArray:
-    """(W, labels) logarithms of the mean of the networks' probabilities."""
+    """Return (W, labels) logarithms of the mean of the networks' probabilities."""
     found = [np.zeros((0, num_labels), np.float32)]
     for network in networks:
         network.eval()
@@ -145,9 +146,9 @@ def log_scores_of(networks: Sequence[nn.Module], inputs: Inputs, *, num_labels: 
 
 
 def save_model(folder_uri: str, model: StyleModel) -> None:
-    """Nothing; writes the model under `folder_uri`, the description last: a folder with one is complete.
+    """Write the model to `folder_uri`; `model.json` is written last, so its presence marks a complete model.
 
-    What is there stays: a folder named after the model's version can only hold the same model.
+    An object that is there already stays: a folder named after the model's version can only hold the same model.
     """
     description = {
         "format": MODEL_FORMAT,
@@ -164,10 +165,10 @@ def save_model(folder_uri: str, model: StyleModel) -> None:
 
 
 def load_model(folder_uri: str) -> StyleModel:
-    """The model that `save_model` put under `folder_uri`, on the CPU.
+    """Return the model that `save_model` wrote to `folder_uri`, on the CPU.
 
-    Raises WeightsError for anything else: a pickle, another format or version, weights that do not fit the
-    config, a damaged file.
+    Raises WeightsError for anything else: a pickle, another format or version, weights that do not fit the config, a
+    damaged file.
     """
     suffix = PurePosixPath(folder_uri).suffix
     if suffix in (".pth", ".pt", ".pkl", ".bin", ".ckpt", ".safetensors", ".json"):
@@ -194,7 +195,7 @@ def load_model(folder_uri: str) -> StyleModel:
 
 
 def newest_model(output: str) -> str | None:
-    """The URI of the model under `output`/models that was trained last, None if there is none."""
+    """Return the URI of the model under `output`/models that was trained last, None if there is none."""
     found = [
         (str(_read_description(folder).get("created_at", "")), folder)
         for info in objects.list_objects(objects.join_uri(output, "models") + "/")
@@ -205,7 +206,7 @@ def newest_model(output: str) -> str | None:
 
 
 def _weights(networks: Sequence[nn.Module]) -> dict[str, torch.Tensor]:
-    """Of all networks, names beginning with the network's number."""
+    """Return the weights of all networks, each name prefixed with the network's number."""
     return {
         f"{index}.{name}": tensor.detach().cpu().contiguous()
         for index, network in enumerate(networks)

@@ -1,7 +1,7 @@
-"""The networks that tell styles apart: window in, logits out.
+"""The networks that recognise styles: window in, logits out.
 
-Shape suffixes: W windows, T steps, F features of a step (of the inputs 51, three per keypoint), G groups of steps,
-K keypoints, or numbers about a whole window, C coordinates, H hidden size.
+Shape suffixes: W windows, T steps, F features of a step (of the inputs 51, three per keypoint), G groups of steps, K
+keypoints, or numbers about a whole window, C coordinates, H hidden size.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from choreai.style.examples import Inputs
 from choreai.style.settings import NetworkKind
 
 MIN_FEATURE_SCALE = 0.05
-"""Torso lengths: what varies less than this over all training windows is not blown up to full size."""
+"""Torso lengths: what varies less than this over all training windows is not scaled up to full size."""
 MIN_STATISTIC_SCALE = 0.02
 MIN_CONTEXT_SCALE = 1e-3
 MAX_STANDARD = 3.0
-"""Statistics and kinematics are clipped to this many standard deviations: nothing far off rules the sum."""
+"""Statistics and kinematics are clipped to this many standard deviations: no outlier dominates the sum."""
 MAX_STREAM = 4.0
 STEPS_PER_GROUP = 3
 """What the LSTM reads at once: a third of the steps to go through, and a fifth of a second at 15 steps a second."""
@@ -37,8 +37,8 @@ STANDARDISE_BATCH = 1024
 
 
 class SeedLSTM(nn.Module):
-    """The student report's network: linear with ReLU, two LSTM layers one on the other, a linear layer on the last
-    step's output.
+    """The student report's network: linear with ReLU, two stacked LSTM layers, a linear layer on the last step's
+    output.
 
     It reads `steps` alone. Features are standardised first: `feature_mean` and `feature_scale` (51,) are of the
     training windows.
@@ -56,14 +56,14 @@ class SeedLSTM(nn.Module):
         self.classify = nn.Linear(hidden_size, num_labels)
 
     def standardise(self, inputs: Inputs) -> Self:
-        """The network itself, from now on standardising by the mean and spread of each feature over `inputs`."""
+        """Return the network, which from now on standardises by the mean and spread of each feature over `inputs`."""
         flat = inputs.steps.reshape(-1, NUM_FEATURES).astype(np.float64)
         self.feature_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
         self.feature_scale.copy_(torch.from_numpy(np.maximum(flat.std(axis=0), MIN_FEATURE_SCALE)))
         return self
 
     def forward(self, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor, context_WK: torch.Tensor) -> torch.Tensor:
-        """(W, labels) logits."""
+        """Return (W, labels) logits."""
         standard_WTF = (steps_WTF - self.feature_mean) / self.feature_scale
         hidden_WTH, _ = self.lstm(torch.relu(self.embed(standard_WTF)))
         return self.classify(hidden_WTH[:, -1])
@@ -75,7 +75,7 @@ class StyleLSTM(nn.Module):
     A bidirectional LSTM over groups of STEPS_PER_GROUP steps (positions and velocities, in the picture and in space),
     pooled by attention over the steps seen; a linear layer on statistics of the same streams over time; a linear
     layer on the kinematics around the window. With few training videos the linear ones carry most of the result.
-    Scores decide which steps were seen and are read for nothing else: they tell cameras apart, not dances.
+    Scores decide which steps were seen and are used for nothing else: they distinguish cameras, not dances.
     """
 
     stream_scale: torch.Tensor
@@ -92,7 +92,7 @@ class StyleLSTM(nn.Module):
             self.register_buffer(f"{name}_scale", torch.ones(size))
         self.embed = nn.Linear(STEPS_PER_GROUP * NUM_STREAMS, hidden_size)
         self.lstm = nn.LSTM(hidden_size, hidden_size, batch_first=True, bidirectional=True)
-        self.attend = nn.Linear(2 * hidden_size, 1, bias=False)  # softmax takes no notice of one
+        self.attend = nn.Linear(2 * hidden_size, 1, bias=False)  # softmax ignores a bias
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(2 * hidden_size, num_labels)
         self.weigh = nn.Linear(NUM_STATISTICS + len(FEATURES), num_labels)
@@ -101,7 +101,7 @@ class StyleLSTM(nn.Module):
 
     @torch.no_grad()
     def standardise(self, inputs: Inputs) -> Self:
-        """The network itself, from now on standardising by what `inputs` hold."""
+        """Return the network, which from now on standardises by `inputs`."""
         batches = zip(
             *(torch.from_numpy(array).split(STANDARDISE_BATCH) for array in (inputs.steps, inputs.xyz)), strict=True
         )
@@ -112,23 +112,23 @@ class StyleLSTM(nn.Module):
         self.statistics_mean.copy_(statistics_WK.mean(dim=0))
         self.statistics_scale.copy_(statistics_WK.std(dim=0, correction=0).clamp(min=MIN_STATISTIC_SCALE))
         features = torch.from_numpy(inputs.kinematic_features).double()
-        told = ~torch.isnan(features)
-        num_told = told.sum(dim=0).clamp(min=1)
-        self.context_mean.copy_(torch.nan_to_num(features).sum(dim=0) / num_told)
-        deviations = torch.where(told, features - self.context_mean, 0.0)
-        self.context_scale.copy_((deviations.square().sum(dim=0) / num_told).sqrt().clamp(min=MIN_CONTEXT_SCALE))
+        known = ~torch.isnan(features)
+        num_known = known.sum(dim=0).clamp(min=1)
+        self.context_mean.copy_(torch.nan_to_num(features).sum(dim=0) / num_known)
+        deviations = torch.where(known, features - self.context_mean, 0.0)
+        self.context_scale.copy_((deviations.square().sum(dim=0) / num_known).sqrt().clamp(min=MIN_CONTEXT_SCALE))
         return self
 
     def forward(self, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor, context_WK: torch.Tensor) -> torch.Tensor:
-        """(W, labels) logits."""
+        """Return (W, labels) logits."""
         motion = _Motion.of(steps_WTF, xyz_WTF)
-        statistics_WK = _standard(motion.statistics_WK, self.statistics_mean, self.statistics_scale)
-        kinematics_WK = _standard(context_WK, self.context_mean, self.context_scale)
+        statistics_WK = _standardise(motion.statistics_WK, self.statistics_mean, self.statistics_scale)
+        kinematics_WK = _standardise(context_WK, self.context_mean, self.context_scale)
         evidence_WK = self.dropout(torch.cat([statistics_WK, kinematics_WK], dim=1))
-        return self.classify(self.dropout(self._pooled(motion))) + self.weigh(evidence_WK)
+        return self.classify(self.dropout(self._pool(motion))) + self.weigh(evidence_WK)
 
-    def _pooled(self, motion: "_Motion") -> torch.Tensor:
-        """(W, 2H) the LSTM's output, averaged over the groups of steps by attention."""
+    def _pool(self, motion: "_Motion") -> torch.Tensor:
+        """Return (W, 2H) the LSTM's output, averaged over the groups of steps by attention."""
         streams_WTF = (motion.streams_WTF / self.stream_scale).clamp(-MAX_STREAM, MAX_STREAM)
         num_padded = -streams_WTF.shape[1] % STEPS_PER_GROUP
         groups_WGF = functional.pad(streams_WTF, (0, 0, num_padded, 0)).unflatten(1, (-1, STEPS_PER_GROUP)).flatten(2)
@@ -141,7 +141,7 @@ class StyleLSTM(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class _Motion:
-    """What a window's keypoints do, from step to step and over all of it."""
+    """The movement of a window's keypoints, from step to step and over the whole window."""
 
     streams_WTF: torch.Tensor
     """Positions of the keypoints from the hip centre in the picture (34) and in space (51), the hips in the picture
@@ -153,9 +153,10 @@ class _Motion:
 
     @classmethod
     def of(cls, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor) -> "_Motion":
+        """Return the movement of W windows."""
         seen_WT = steps_WTF[:, :, 2::3].sum(dim=2) > 0
-        picture_WTKC = _smoothed(steps_WTF.unflatten(2, (-1, 3))[..., :2])
-        space_WTKC = _smoothed(xyz_WTF.unflatten(2, (-1, 3)))
+        picture_WTKC = _smooth(steps_WTF.unflatten(2, (-1, 3))[..., :2])
+        space_WTKC = _smooth(xyz_WTF.unflatten(2, (-1, 3)))
         hips_WT1C = picture_WTKC[:, :, [LEFT_HIP, RIGHT_HIP]].mean(dim=2, keepdim=True)
         body_WTKC = picture_WTKC - hips_WT1C
         positions_WTF = torch.cat([a.flatten(2) for a in (body_WTKC, space_WTKC, hips_WT1C)], dim=2)
@@ -165,7 +166,7 @@ class _Motion:
 
 
 def _statistics(positions_WTKC: torch.Tensor, seen_WT: torch.Tensor) -> torch.Tensor:
-    """(W, K) of the steps seen."""
+    """Return (W, K) over the steps seen."""
     seen_WTKC = seen_WT[:, :, None, None].to(positions_WTKC.dtype)
     num_seen_WKC = seen_WTKC.sum(dim=1).clamp(min=1)
     mean_WKC = (positions_WTKC * seen_WTKC).sum(dim=1) / num_seen_WKC
@@ -179,11 +180,11 @@ def _statistics(positions_WTKC: torch.Tensor, seen_WT: torch.Tensor) -> torch.Te
     return torch.cat([values.flatten(1) for values in found], dim=1)
 
 
-def _smoothed(positions_WTKC: torch.Tensor) -> torch.Tensor:
-    """Each step with half its neighbours' weight from either side, straight lines unchanged.
+def _smooth(positions_WTKC: torch.Tensor) -> torch.Tensor:
+    """Return each step with half its neighbours' weight from either side, straight lines unchanged.
 
     Steps that fall on a frame are noisier than those interpolated between two: without this, the smallest movements
-    tell the camera's frame rate.
+    give away the camera's frame rate.
     """
     first = 2 * positions_WTKC[:, :1] - positions_WTKC[:, 1:2]
     last = 2 * positions_WTKC[:, -1:] - positions_WTKC[:, -2:-1]
@@ -191,13 +192,13 @@ def _smoothed(positions_WTKC: torch.Tensor) -> torch.Tensor:
     return (padded[:, :-2] + 2 * positions_WTKC + padded[:, 2:]) / 4
 
 
-def _standard(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """The values in standard deviations, at most MAX_STANDARD; what is untold (NaN) lies at the mean."""
+def _standardise(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Return the values in standard deviations, at most MAX_STANDARD; a missing one (NaN) lies at the mean."""
     return torch.nan_to_num((values - mean) / scale, nan=0.0).clamp(-MAX_STANDARD, MAX_STANDARD)
 
 
 def build_network(kind: NetworkKind, *, num_labels: int, hidden_size: int, dropout: float) -> SeedLSTM | StyleLSTM:
-    """A network with random weights (torch's generator) that standardises nothing yet."""
+    """Return a network with random weights (torch's generator) that standardises nothing yet."""
     if kind == "report":
         return SeedLSTM(num_labels=num_labels, hidden_size=hidden_size)
     return StyleLSTM(num_labels=num_labels, hidden_size=hidden_size, dropout=dropout)

@@ -3,7 +3,7 @@
 A classifier is as sure of someone walking past as of a dancer. Here a video's mean kinematics are compared with
 those of the training videos by a Mahalanobis distance, robust in each feature and with a shrunk covariance
 (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004). Speeds and ranges
-are compared as ratios, so that standing still is as far away as it should be, and a feature that is told of every
+are compared as ratios, so that standing still is as far away as it should be, and a feature that is known of every
 dancer but not of this video counts as strange.
 """
 
@@ -25,13 +25,13 @@ MAX_DEVIATIONS = 6.0
 SMALLEST_RATIO = 0.01
 """Of a training video's median: what is smaller counts as this."""
 MIN_KNOWN_SHARE = 0.5
-"""Features told of fewer training videos are left out."""
+"""Features known of fewer training videos are left out."""
 DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """What is ordinary: plain numbers, for model.json."""
+    """The limits of ordinary movement: plain numbers, for model.json."""
 
     centers: tuple[float, ...]
     """(K,) medians of the training videos, after the logarithm where `is_log`."""
@@ -40,7 +40,7 @@ class Novelty:
     is_log: tuple[bool, ...]
     """(K,) whether a feature, never 0 or less in training, is compared as a ratio."""
     missing_costs: tuple[float, ...]
-    """(K,) added to the squared distance where the feature is untold: -2 ln of how rare that is in training."""
+    """(K,) added to the squared distance where the feature is missing: -2 ln of how rare that is in training."""
     mean: tuple[float, ...]
     """(K,) of the standardised training videos."""
     precision: tuple[tuple[float, ...], ...]
@@ -49,28 +49,28 @@ class Novelty:
     """Videos further away than this are novel."""
 
     def distances(self, features: AnyFloatArray) -> Float64Array:
-        """(V,) root mean squared deviations per feature of mean kinematics (V, K); about 1 is ordinary.
+        """Return (V,) root mean squared deviations per feature of mean kinematics (V, K); about 1 is ordinary.
 
         Raises ValueError for another number of features.
         """
         if features.ndim != 2 or features.shape[1] != len(self.centers):
             raise ValueError(f"kinematic_features must be (V, {len(self.centers)}), got {features.shape}")
-        off = _standardised(features, self) - np.array(self.mean)
+        off = _standardise(features, self) - np.array(self.mean)
         squared = np.einsum("vk,kl,vl->v", off, np.array(self.precision), off)
         squared += np.isnan(features).astype(np.float64) @ np.array(self.missing_costs)
         return np.sqrt(np.maximum(squared, 0) / len(self.centers))
 
     def is_novel(self, features: AnyFloatArray) -> BoolArray:
-        """(V,) whether the videos are too far from all training videos to be given a tag."""
+        """Return (V,) whether the videos are too far from all training videos to be given a tag."""
         return self.distances(features) > self.limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Lists and finite numbers, for JSON."""
+        """Return lists and finite numbers, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
-        """What `to_dict` gave. Raises ValueError, TypeError or KeyError for anything else."""
+        """Return what `to_dict` was called on. Raises ValueError, TypeError or KeyError for anything else."""
         vectors = {name: tuple(raw[name]) for name in ("centers", "weights", "is_log", "missing_costs", "mean")}
         precision = tuple(tuple(row) for row in raw["precision"])
         sizes = {len(v) for v in vectors.values()} | {len(precision)} | {len(row) for row in precision}
@@ -83,7 +83,7 @@ class Novelty:
 
 @dataclass(frozen=True)
 class LeftOutStyle:
-    """How a style looks to the novelty measure of all the others: what an unknown style would fare."""
+    """One style in the leave-one-style-out test of the novelty score."""
 
     label: str
     auroc: float
@@ -93,12 +93,13 @@ class LeftOutStyle:
 
 
 def fit_novelty(predictions: Predictions) -> Novelty | None:
-    """What is ordinary among these videos, at most about REFUSED_SHARE of them novel; None for too few of them."""
+    """Return the limits of these videos, such that at most about REFUSED_SHARE of them are novel; None for too few
+    videos."""
     return _fit(predictions.kinematic_features, predictions.fold) if len(predictions) >= MIN_VIDEOS else None
 
 
 def cross_fitted_novel(predictions: Predictions) -> BoolArray:
-    """(V,) whether a video is novel to the measure that the other folds give; never where those are too few."""
+    """Return (V,) whether a video is novel by the other folds' limits; never where those have too few videos."""
     novel = np.zeros(len(predictions), np.bool_)
     for fold in np.unique(predictions.fold):
         own = predictions.fold == fold
@@ -109,7 +110,8 @@ def cross_fitted_novel(predictions: Predictions) -> BoolArray:
 
 
 def leave_styles_out(predictions: Predictions) -> tuple[LeftOutStyle, ...]:
-    """Each label's videos as the measure fitted to all others sees them; none where those others are too few."""
+    """Return the leave-one-style-out test: each label's videos against the limits of all others; none where those are
+    too few."""
     found = []
     for index, label in enumerate(predictions.labels):
         own = predictions.label_index == index
@@ -124,7 +126,7 @@ def leave_styles_out(predictions: Predictions) -> tuple[LeftOutStyle, ...]:
 
 
 def rank_area(positives: AnyFloatArray, negatives: AnyFloatArray) -> float:
-    """The area under the ROC curve: how often a positive is above a negative, ties counted half."""
+    """Return the area under the ROC curve: how often a positive is above a negative, ties counted half."""
     ordered = np.sort(negatives)
     below, not_above = np.searchsorted(ordered, positives, "left"), np.searchsorted(ordered, positives, "right")
     return float((below + not_above).mean() / 2 / len(ordered))
@@ -146,7 +148,7 @@ def _out_of_fold_distances(features: AnyFloatArray, fold: IntArray) -> Float64Ar
 
 
 def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:
-    """The measure of distance from these videos."""
+    """Return the measure of distance from these videos."""
     from sklearn.covariance import LedoitWolf  # slow to import, and tagging does without
 
     known = np.isfinite(features)
@@ -167,7 +169,7 @@ def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:
         precision=(),
         limit=limit,
     )
-    standard = _standardised(features, novelty)
+    standard = _standardise(features, novelty)
     shrunk = LedoitWolf().fit(standard)
     return replace(
         novelty,
@@ -176,8 +178,8 @@ def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:
     )
 
 
-def _standardised(features: AnyFloatArray, novelty: Novelty) -> Float64Array:
-    """(V, K) deviations from the centers in units of the spread; 0 where untold."""
+def _standardise(features: AnyFloatArray, novelty: Novelty) -> Float64Array:
+    """Return (V, K) deviations from the centers in units of the spread; 0 where missing."""
     is_log, centers = np.array(novelty.is_log), np.array(novelty.centers)
     smallest = np.where(is_log, SMALLEST_RATIO * np.exp(np.where(is_log, centers, 0.0)), 1.0)
     ratios = np.log(np.maximum(np.where(is_log, features, 1.0), smallest))
@@ -186,7 +188,8 @@ def _standardised(features: AnyFloatArray, novelty: Novelty) -> Float64Array:
 
 
 def _spread(values: AnyFloatArray) -> Float64Array:
-    """(K,) half the range of the middle two thirds; the standard deviation where nearly all are equal; 1 for all."""
+    """Return (K,) half the range of the middle two thirds; the standard deviation where nearly all are equal; 1 for all
+    equal."""
     low, high = np.nanpercentile(values, [16, 84], axis=0)
     deviation = np.nanstd(values, axis=0)
     spread = np.where((high - low) / 2 > 0.1 * deviation, (high - low) / 2, deviation)

@@ -1,7 +1,7 @@
-"""Out-of-fold predictions: what networks said of videos whose groups they never saw, and the truth beside it.
+"""Out-of-fold predictions: scores of videos whose groups the network never saw, with their labels.
 
-All that is claimed of a model (`evaluate`), its temperature and threshold (`calibrate`) and its idea of what it
-knows (`novelty`) come from these; they lie beside the model as a Parquet table for whoever wants to check.
+Everything claimed of a model (`evaluate`), its temperature and threshold (`calibrate`) and its limits of ordinary
+movement (`novelty`) come from these; they lie beside the model as a Parquet table for whoever wants to check.
 """
 
 import io
@@ -22,7 +22,7 @@ SCHEMA_VERSION = "1"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """V videos and their W windows, each judged by the network of the fold in which it was held out."""
+    """V videos and their W windows, each scored by the network of the fold in which it was held out."""
 
     labels: tuple[str, ...]
     """The C classes, in the order of the scores."""
@@ -42,7 +42,7 @@ class Predictions:
     window_stop_seconds: FloatArray
     """(W,)."""
     kinematic_features: FloatArray
-    """(V, K) the video's mean kinematics, NaN where untold."""
+    """(V, K) the video's mean kinematics, NaN where missing."""
 
     def __post_init__(self) -> None:
         num_videos, num_windows = len(self.video_ids), len(self.window_log_scores)
@@ -75,7 +75,7 @@ class Predictions:
             raise ValueError("window_log_scores must be logarithms of probabilities: finite, and none above 0")
 
     def __len__(self) -> int:
-        """Videos."""
+        """Return the number of videos."""
         return len(self.video_ids)
 
     @property
@@ -89,7 +89,7 @@ class Predictions:
         return self.video_log_scores.argmax(axis=1) == self.label_index
 
     def windows_where(self, chosen: BoolArray) -> "Predictions":
-        """Only the chosen (W,) windows; videos left without one are gone."""
+        """Return only the chosen (W,) windows; videos left without one are dropped."""
         kept, video_of_window = np.unique(self.window_video[chosen], return_inverse=True)
         return Predictions(
             labels=self.labels,
@@ -105,12 +105,12 @@ class Predictions:
         )
 
     def videos_where(self, chosen: BoolArray) -> "Predictions":
-        """Only the chosen (V,) videos."""
+        """Return only the chosen (V,) videos."""
         return self.windows_where(chosen[self.window_video])
 
 
 def mean_by_video(values: AnyFloatArray, window_video: IntArray, *, num_videos: int) -> FloatArray:
-    """(V, K) means over each video's windows of (W, K) values: NaN is left out, and all NaN stays NaN."""
+    """Return (V, K) means over each video's windows of (W, K) values: NaN is left out, and all NaN stays NaN."""
     known = np.isfinite(values)
     sums = np.zeros((num_videos, values.shape[1]))
     counts = np.zeros_like(sums)
@@ -121,7 +121,7 @@ def mean_by_video(values: AnyFloatArray, window_video: IntArray, *, num_videos: 
 
 
 def write_predictions(uri: str, predictions: Predictions) -> None:
-    """Nothing; puts a Parquet table at `uri`, one row per window, its video's columns repeated."""
+    """Write a Parquet table to `uri`, one row per window, its video's columns repeated."""
     of_window = predictions.window_video
     table = pa.table(
         {
@@ -143,7 +143,7 @@ def write_predictions(uri: str, predictions: Predictions) -> None:
 
 
 def read_predictions(uri: str) -> Predictions:
-    """What `write_predictions` put at `uri`. Raises TableError for anything else."""
+    """Return what `write_predictions` wrote to `uri`. Raises TableError for anything else."""
     try:
         table = pq.read_table(io.BytesIO(objects.read_object(uri)))
         metadata = table.schema.metadata or {}

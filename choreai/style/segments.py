@@ -1,7 +1,7 @@
 """Segments: where one dancer's style changes, from the scores of overlapping windows.
 
-The most probable sequence of styles under a hidden Markov model: windows speak for styles, and a change of style
-costs what it is worth before one has seen any. Solved exactly by Viterbi's recursion with a shortest duration.
+The most probable sequence of styles under a hidden Markov model: windows are evidence for styles, and a change of style
+has a prior cost. Solved exactly by Viterbi's recursion with a shortest duration.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ MEAN_SEGMENT_SECONDS = 60.0
 """How long a style lasts on average, before anything is seen: with n styles, a change in the time of one window has
 the odds window : (n - 1) * 60 s."""
 WILD_WINDOW_SHARE = 0.05
-"""Of the windows, those whose scores say nothing about the style, however sure they sound."""
+"""Share of windows whose scores say nothing about the style, however confident they are."""
 MIN_WINDOW_SHARE = 1.0
-"""The shortest segment in windows: of less, no window is free of what is danced before or after it."""
+"""The shortest segment in windows: in a shorter one, every window also covers what is danced before or after it."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Windows `first` to `stop` (exclusive) of a track, which show one style in [start_seconds, stop_seconds)."""
+    """Windows `first` to `stop` (exclusive) of a track, all of one style, in [start_seconds, stop_seconds)."""
 
     first: int
     stop: int
@@ -30,11 +30,12 @@ class Run:
 
 
 def style_runs(scores: AnyFloatArray, *, start_seconds: AnyFloatArray, stop_seconds: AnyFloatArray) -> list[Run]:
-    """The runs of one style of one track's W windows, in time order; together they cover all that the windows do.
+    """Return the runs of one style of one track's W windows, in time order; together they cover all that the windows
+    do.
 
-    `scores` (W, styles) are calibrated probabilities, `start_seconds` and `stop_seconds` (W,) the windows' rising
-    ends. Neighbours meet half-way between the centres of their windows, except where the windows themselves leave a
-    gap. Raises ValueError for other shapes or windows out of order.
+    `scores` (W, styles) are calibrated probabilities, `start_seconds` and `stop_seconds` (W,) the windows' rising ends.
+    Neighbours meet half-way between the centres of their windows, except where the windows themselves leave a gap.
+    Raises ValueError for other shapes or windows out of order.
     """
     num_windows = len(scores)
     if scores.ndim != 2 or start_seconds.shape != (num_windows,) or stop_seconds.shape != (num_windows,):
@@ -58,16 +59,16 @@ def style_runs(scores: AnyFloatArray, *, start_seconds: AnyFloatArray, stop_seco
 
 
 def _edges(start_seconds: Float64Array, stop_seconds: Float64Array) -> Float64Array:
-    """(W + 1,): window i stands for the time from edge i to edge i + 1."""
+    """Return (W + 1,): window i stands for the time from edge i to edge i + 1."""
     centres = (start_seconds + stop_seconds) / 2
     return np.concatenate([start_seconds[:1], (centres[1:] + centres[:-1]) / 2, stop_seconds[-1:]])
 
 
 def _changes(scores: Float64Array, edges: Float64Array, window_seconds: float) -> list[tuple[int, int]]:
-    """(first, stop) of each run of the windows between the edges."""
+    """Return (first, stop) of each run of the windows between the edges."""
     num_windows, num_styles = scores.shape
     believed = (1 - WILD_WINDOW_SHARE) * scores + WILD_WINDOW_SHARE / num_styles
-    # Windows overlap, so each counts by how much of its length it stands for, and not as news throughout.
+    # Windows overlap, so each counts by the part of its length that it stands for, and not in full.
     evidence = np.log(believed) * (np.diff(edges) / window_seconds)[:, None]
     total = np.concatenate([np.zeros((1, num_styles)), np.cumsum(evidence, axis=0)])
     cost = float(np.log(max(num_styles - 1, 1) * MEAN_SEGMENT_SECONDS / window_seconds))

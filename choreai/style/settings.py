@@ -1,4 +1,4 @@
-"""How a style model is trained: apart from torch, so that a config file can be read fast."""
+"""How a style model is trained; without torch, so that a config file is read quickly."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -56,9 +56,9 @@ class TrainSettings:
     target_precision: float = 0.9
     """Tags that are not "unknown" should be right this often."""
     compare_report_lstm: bool = False
-    """Train the report's LSTM on the same folds too, as a baseline."""
+    """Train the student report's LSTM on the same folds too, as a baseline."""
     leaky_split_too: bool = False
-    """Train a second time with windows divided at random, neighbours on both sides, to show by how much that flatters.
+    """Train a second time with windows divided at random, neighbours on both sides, to show how flattering that is.
     Without it, a logistic regression shows it."""
     checkpoint_every_epochs: int = 20
     """A killed worker costs at most this many epochs."""
@@ -90,7 +90,8 @@ class TrainSettings:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
     def for_fit(self) -> "TrainSettings":
-        """These, without what has no influence on the networks: trainings that differ only there are the same."""
+        """Return these settings without those that do not affect the networks: trainings that differ only there are the
+        same."""
         fresh = TrainSettings()
         return replace(
             self,
@@ -110,9 +111,9 @@ _CHOICES = {
 
 
 def seed_settings(settings: TrainSettings) -> TrainSettings:
-    """The student report's network and training, on the seed and folds of `settings`.
+    """Return the student report's network and training, with the seed and folds of `settings`.
 
-    Its sequences have 100 steps, and nothing is done against few data. Learning rate, stairs and penalty are those
+    Its sequences have 100 steps, and it has no remedy against few data. Learning rate, stairs and penalty are those
     that served it best on generated dancers, so that the comparison is fair to it.
     """
     return replace(

@@ -89,7 +89,7 @@ class VideoTag:
 
     @property
     def reason(self) -> str | None:
-        """Why the tag is "unknown", and whether it may be somebody else's; None where there is nothing to say."""
+        """Why the tag is "unknown", and whether it may be another person's; None where there is nothing to say."""
         remarks = [self.prediction.doubt, DANCER_UNCERTAIN if self.dancer_confidence < MIN_DANCER_CONFIDENCE else None]
         return "; ".join(remark for remark in remarks if remark) or None
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 
 def check_parents(labels: Sequence[str], parents: Mapping[str, str]) -> None:
-    """Nothing; raises ValueError for a parent of what is no style of the taxonomy, or styles that are kinds of
-    themselves. `parents` is by style; a parent may have a parent."""
+    """Raise ValueError for a parent that is no style of the taxonomy, or for styles that are kinds of themselves.
+
+    `parents` is by style; a parent may have a parent.
+    """
     if unknown := sorted(parents.keys() - set(labels) - set(parents.values())):
         raise ValueError(f"parents of unknown styles {unknown}; the labels are {list(labels)}")
     for label in parents:
@@ -15,7 +17,7 @@ def check_parents(labels: Sequence[str], parents: Mapping[str, str]) -> None:
 
 
 def lineage(label: str, parents: Mapping[str, str]) -> tuple[str, ...]:
-    """The style, its parent, the parent's parent, up to the root. Raises ValueError where that goes in a circle."""
+    """Return the style, its parent, the parent's parent, up to the root. Raises ValueError for a circle."""
     names = [label]
     while (parent := parents.get(names[-1])) is not None:
         if parent in names:
@@ -25,6 +27,6 @@ def lineage(label: str, parents: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def taxonomy_version(labels: Sequence[str], parents: Mapping[str, str]) -> str:
-    """8 hex digits that change with any label, its place or its parent."""
+    """Return 8 hex digits that change with any label, its place or its parent."""
     content = json.dumps([list(labels), sorted(parents.items())], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:8]

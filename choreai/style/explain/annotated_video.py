@@ -1,8 +1,4 @@
-"""show: one video with its skeletons and style drawn on it, as an mp4 and a contact sheet.
-
-Poses come from the keypoint tables if the jobs have made them, else they are estimated on the spot by the same
-code.
-"""
+"""One video with its skeletons and styles drawn on it, as an mp4 and a contact sheet."""
 
 import logging
 from dataclasses import dataclass
@@ -42,7 +38,7 @@ class Annotated:
     video: Path
     sheet: Path
     tag: str
-    """What is written on them: style and score, or why there is none."""
+    """The text written on them: style and score, or why there is none."""
 
 
 class _Skeletons:
@@ -117,7 +113,7 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotat
 
 
 class _Drawing:
-    """Draws on frames what is known of their video."""
+    """Draws the skeletons and tags of one video on its frames."""
 
     def __init__(self, sequence: KeypointSequence, tagged: TaggedVideo, info: VideoInfo) -> None:
         self._text = tagged.text
@@ -126,7 +122,7 @@ class _Drawing:
         self._timeline = _timeline(tagged.tag, info) if tagged.tag is not None else None
 
     def of(self, frame: Frame) -> ImageArray:
-        """A new image: skeletons, the video's tag, and each dancer's where there are several."""
+        """Return a new image: skeletons, the video's tag, and each dancer's where there are several."""
         image = frame.image.copy()
         xy, scores, track_ids = self._skeletons.at(frame.pts_seconds)
         for track_id in track_ids:
@@ -142,7 +138,7 @@ class _Drawing:
         return image
 
     def with_timeline(self, image: ImageArray, frame: Frame) -> ImageArray:
-        """`image` with the bar of who shows which style when under it, if that is known."""
+        """Return `image` with the bar of who shows which style when under it, where there is a tag."""
         return image if self._timeline is None else self._timeline.under(image, seconds=frame.pts_seconds)
 
 
@@ -169,7 +165,7 @@ def _bar(segment: TaggedSpan, styles: list[str]) -> Bar:
 
 
 def _still_times(rows: KeypointSequence, duration_seconds: float | None) -> Float64Array:
-    """Evenly over the time in which somebody is in view; over the whole video if nobody is."""
+    """Return times evenly over the time in which somebody is in view; over the whole video if nobody is."""
     if len(rows):
         start, stop = float(rows.pts_seconds.min()), float(rows.pts_seconds.max())
     else:

@@ -68,7 +68,7 @@ def _draw_tempo(axes: Axes, course: Course) -> None:
 
 
 def _draw_style(axes: Axes, tag: VideoTag, track_id: int) -> None:
-    """The windows' scores of their best style as dots, over the segments as bands."""
+    """Draw the windows' scores of their best style as dots, over the segments as bands."""
     styles = list(tag.distribution)
 
     def color(style: str, *, unsure: bool = False) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Why: the reasons for a tag, as a few lines to read and as a small picture."""
+"""The reasons for a tag, as a few lines of text and as a small picture."""
 
 import io
 import textwrap
@@ -19,7 +19,7 @@ _VIDEO, _STYLE, _OTHERS = "#d95f02", "#9ecae1", "#636363"
 
 
 def why_text(tag: VideoTag) -> str:
-    """The tag with its reasons, a line each, the strongest first."""
+    """Return the tag with its reasons, a line each, the strongest first."""
     prediction = tag.prediction
     if prediction.doubt is None:
         head = f"{prediction.style}, {prediction.score:.0%} sure"
@@ -36,10 +36,10 @@ def why_text(tag: VideoTag) -> str:
 
 
 def reasons_png(reasons: Sequence[Reason], *, style: str) -> bytes:
-    """A PNG with a row for each reason: a dot for the video, a band for the style's usual range, a line for the
-    other styles' middle. Rows have different units, so each is stretched until style and others stand alike.
+    """Return a PNG with a row for each reason: a dot for the video, a band for the style's usual range, a line for the
+    other styles' middle.
 
-    Raises ValueError without a reason.
+    Rows have different units, so each is scaled until style and others line up. Raises ValueError without a reason.
     """
     if not reasons:
         raise ValueError("there are no reasons to draw; ask for tag.reasons first")
@@ -75,14 +75,14 @@ def _draw_reason(axes: "Axes", row: int, reason: Reason) -> None:
 
 
 def _line(reason: Reason, style: str) -> str:
-    """A reason as a sentence, with what was measured where its unit tells a person something."""
+    """Return a reason as a sentence, with the measured value where its unit means something to a person."""
     usual, others = (_number(reason.feature, value) for value in (reason.style_median, reason.others_median))
     measured = _measured(reason)
     return f"{reason.sentence} ({measured}; {style} {usual}, others {others})" if measured else reason.sentence
 
 
 def _measured(reason: Reason) -> str:
-    """What was measured and its value, such as "bent knees 75%"; empty where there is no plain unit."""
+    """Return the measured value with its name, such as "bent knees 75%"; empty where there is no plain unit."""
     number = _number(reason.feature, reason.value)
     if not number or reason.feature == "beats_per_minute":
         return number
@@ -91,7 +91,7 @@ def _measured(reason: Reason) -> str:
 
 
 def _number(feature: str, value: float) -> str:
-    """The value in a unit that needs no explanation, a torso length being the dancer's own; else nothing."""
+    """Return the value in a unit that needs no explanation (torso lengths are the dancer's own); else an empty text."""
     if feature.endswith("_share"):
         return f"{value:.0%}"
     if "degrees" in feature:
