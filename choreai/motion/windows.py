@@ -86,7 +86,7 @@ class Windows:
     num_unseen: int = 0
     """Windows discarded because hardly any of their keypoints was seen."""
     dancer_confidence: float = 1.0
-    """How clearly the main dancers were told from the others (`DancerChoice.confidence`)."""
+    """How clearly the main dancers stood out from the others (`DancerChoice.confidence`)."""
 
     def __post_init__(self) -> None:
         if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:

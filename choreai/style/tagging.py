@@ -85,7 +85,7 @@ class VideoTag:
     reasons: tuple[Reason, ...]
     """For the best style, the strongest first."""
     dancer_confidence: float = 1.0
-    """How clearly the main dancers were told from other people (`choreai.motion.prominence.DancerChoice`)."""
+    """How clearly the main dancers stood out from other people (`choreai.motion.prominence.DancerChoice`)."""
 
     @property
     def reason(self) -> str | None:

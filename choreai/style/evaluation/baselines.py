@@ -1,6 +1,6 @@
-"""Rivals that hardly watch the dance: what a network must beat to be worth its name.
+"""Simple baselines that any model must beat.
 
-Each is judged on the same videos, windows and folds as the network, so it starts from the network's predictions and
+Each is scored on the same videos, windows and folds as the network, so it starts from the network's predictions and
 puts its own log scores in their place.
 """
 
@@ -20,7 +20,7 @@ SMALLEST_LOG_SCORE = -30.0
 
 
 def majority(like: Predictions) -> Predictions:
-    """Every window gets the class shares of the other folds' videos."""
+    """Return the class shares of the other folds' videos as the prediction for every window."""
     num_labels = len(like.labels)
     log_scores = np.zeros_like(like.window_log_scores)
     window_fold = like.fold[like.window_video]
@@ -31,12 +31,13 @@ def majority(like: Predictions) -> Predictions:
 
 
 def kinematic_regression(like: Predictions, features: FloatArray) -> Predictions:
-    """A logistic regression on each window's kinematics, (W, K) with NaN where untold."""
+    """Return a logistic regression on each window's kinematics, (W, K) with NaN where missing."""
     return _regression(like, features, like.fold[like.window_video])
 
 
 def mean_pose_regression(like: Predictions, steps: FloatArray) -> Predictions:
-    """One on each window's mean pose: near the network's, the style shows in a still picture.
+    """Return a logistic regression on each window's mean pose: as good as the network, the style shows in a still
+    picture.
 
     `steps` (W, T, 51) are `choreai.motion.windows.Windows.steps`, here and below.
     """
@@ -45,15 +46,15 @@ def mean_pose_regression(like: Predictions, steps: FloatArray) -> Predictions:
 
 
 def mean_speed_regression(like: Predictions, steps: FloatArray) -> Predictions:
-    """One on each keypoint's mean speed alone: near the network's, it is only a matter of tempo."""
+    """Return a logistic regression on each keypoint's mean speed alone: as good as the network, only tempo matters."""
     speeds = np.linalg.norm(np.diff(_coordinates(steps), axis=1), axis=3).mean(axis=1)
     return _regression(like, speeds, like.fold[like.window_video])
 
 
 def leaky_regression(like: Predictions, features: FloatArray, *, seed: int) -> Predictions:
-    """`kinematic_regression` with windows divided at random: most have neighbours among those it learnt from.
+    """Return `kinematic_regression` with windows divided at random: most have neighbours in its training set.
 
-    Not a rival but a warning: this is how good a split looks that tears videos apart.
+    Not a baseline but a warning: this is how good a split looks that tears videos apart.
     """
     num_folds = len(np.unique(like.fold))
     window_fold = np.random.default_rng([seed, 0]).permutation(len(features)) % num_folds
@@ -61,7 +62,7 @@ def leaky_regression(like: Predictions, features: FloatArray, *, seed: int) -> P
 
 
 def _regression(like: Predictions, features: FloatArray, window_fold: IntArray) -> Predictions:
-    """Log scores of windows by a logistic regression on the other folds' windows, each video counting the same."""
+    """Return log scores of windows by a regression on the other folds' windows, each video counting the same."""
     from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes a second to import
 
     if len(features) != len(like.window_video):
@@ -73,7 +74,7 @@ def _regression(like: Predictions, features: FloatArray, window_fold: IntArray) 
         train, own = window_fold != fold, window_fold == fold
         model = _pipeline()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a rival short of its best by a hair will do
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline slightly short of its optimum will do
             scale = train.sum() / weights[train].sum()
             model.fit(features[train], window_label[train], logisticregression__sample_weight=weights[train] * scale)
         known = model.named_steps["logisticregression"].classes_
@@ -83,7 +84,7 @@ def _regression(like: Predictions, features: FloatArray, window_fold: IntArray) 
 
 
 def _pipeline() -> Any:
-    """Untyped in scikit-learn."""
+    """Return imputation, scaling and regression; untyped in scikit-learn."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -1,8 +1,8 @@
-"""Bootstrap intervals that know that videos of one group are alike: whole groups are drawn, not videos.
+"""Bootstrap intervals over groups: videos of one group are alike, so whole groups are drawn, not videos.
 
-(The cluster bootstrap: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8.) A class
-of only a few groups says little about new ones; its consecutive videos are drawn in blocks instead, and the
-description says so.
+(The cluster bootstrap: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8.) A class of
+only a few groups says little about new ones; its consecutive videos are drawn in blocks instead, and the description
+says so.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ NUM_DRAWS = 2000
 """Fewer where there are so many units that their counts would take more than MAX_COUNTS."""
 MAX_COUNTS = 50_000_000
 MIN_GROUPS = 5
-"""A class of fewer groups is drawn in blocks: the spread of two or three groups tells nothing."""
+"""A class of fewer groups is drawn in blocks: the spread of two or three groups means nothing."""
 BLOCK_VIDEOS = 5
 
 
@@ -46,7 +46,7 @@ class Resamples:
 
     @classmethod
     def draw(cls, predictions: Predictions, *, seed: int) -> Self:
-        """Samples drawn within the classes, so that each keeps its number of units."""
+        """Return samples drawn within the classes, so that each keeps its number of units."""
         unit, description = _units(predictions)
         num_units = int(unit.max()) + 1
         num_draws = min(NUM_DRAWS, max(1, MAX_COUNTS // num_units))
@@ -58,26 +58,26 @@ class Resamples:
         return cls(counts, unit, description)
 
     def sums(self, values: npt.NDArray[Any]) -> Float64Array:
-        """(B, S) sums over each sample's videos of (V, S) values."""
+        """Return (B, S) sums over each sample's videos of (V, S) values."""
         by_unit = np.zeros((self.counts.shape[1], values.shape[1]), np.float32)
         np.add.at(by_unit, self.unit, values.astype(np.float32))
         return (self.counts @ by_unit).astype(np.float64)
 
     def estimate_mean(self, values: AnyFloatArray) -> Estimate:
-        """Of (V,) values."""
+        """Return the mean of (V,) values."""
         sums = self.sums(np.stack([values, np.ones(len(values))], axis=1))
         return self.estimate(float(values.mean()), sums[:, 0] / sums[:, 1])
 
     def estimate(self, value: float, draws: AnyFloatArray) -> Estimate:
-        """The interval that (B,) values of the samples give; NaN among them is left out."""
+        """Return `value` with the interval from (B,) values of the samples; NaN among them is left out."""
         low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (value, value)
         return Estimate(value, min(float(low), value), max(float(high), value))
 
     def estimate_share(self, value: float, draws: AnyFloatArray, *, of_videos: BoolArray) -> Estimate:
-        """The same of a share over some (V,) videos.
+        """Return the same for a share over some (V,) videos.
 
-        Without a single mistake the samples have none either; the lower end is then what Clopper and Pearson's
-        interval has for as many units.
+        Without a single mistake the samples have none either; the lower end is then that of Clopper and Pearson's
+        interval for as many units.
         """
         found = self.estimate(value, draws)
         num_units = len(np.unique(self.unit[of_videos]))
@@ -87,7 +87,7 @@ class Resamples:
 
 
 def _units(predictions: Predictions) -> tuple[IntArray, str]:
-    """(V,) which unit each video is drawn with, and what the units are in words."""
+    """Return (V,) the unit with which each video is drawn, and what the units are in words."""
     groups_of = [
         {g for g, i in zip(predictions.groups, predictions.label_index, strict=True) if i == index}
         for index in range(len(predictions.labels))
@@ -118,7 +118,7 @@ def _describe(predictions: Predictions, in_blocks: set[int]) -> str:
 
 
 def _strata(unit: IntArray, label_index: IntArray) -> list[IntArray]:
-    """The units by the classes that they hold; those that are alone with theirs together."""
+    """Return the units by the classes that they hold; units alone with their classes form one stratum."""
     labels_of: dict[int, set[int]] = {}
     for u, label in zip(unit.tolist(), label_index.tolist(), strict=True):
         labels_of.setdefault(u, set()).add(label)

@@ -1,8 +1,8 @@
-"""Calibration: from a network's log scores to probabilities that come true, and from which one to speak at all.
+"""Calibration: temperature scaling of the log scores, and the abstention threshold.
 
-One temperature (Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", 2017) and one
-threshold, both from out-of-fold predictions. What is said of them is cross-fitted: fold k is judged with what the
-other folds alone would have given.
+One temperature (Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", 2017) and one threshold,
+both from out-of-fold predictions. Their figures are cross-fitted: fold k is scored with what the other folds alone
+would have given.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """What is wrong among the tags given, when only the surest are given."""
+    """The share of wrong tags when only the surest are given."""
 
     coverage: tuple[float, ...]
     """Share of the videos tagged, rising to 1: the surest first, and videos of one score together."""
@@ -50,7 +50,7 @@ class RiskCoverage:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a style model does with its log scores, and how well that went out of fold."""
+    """A style model's temperature and threshold, and how well they did out of fold."""
 
     temperature: float
     unknown_below: float
@@ -65,12 +65,12 @@ class Calibration:
 
 
 def probabilities(log_scores: AnyFloatArray, *, temperature: float) -> Float64Array:
-    """(N, C) probabilities of log scores (N, C): softmax of `log_scores / temperature`."""
+    """Return (N, C) probabilities of log scores (N, C): softmax of `log_scores / temperature`."""
     return softmax(np.asarray(log_scores, np.float64) / temperature, axis=1)
 
 
 def calibrate(predictions: Predictions, *, target_precision: float) -> Calibration:
-    """The temperature and threshold that all videos together give. Raises ValueError unless target is in (0, 1)."""
+    """Return temperature and threshold from all videos together. Raises ValueError unless the target is in (0, 1)."""
     if not 0 < target_precision < 1:
         raise ValueError(f"target_precision must be between 0 and 1, got {target_precision}")
     log_scores, label_index = predictions.video_log_scores, predictions.label_index
@@ -89,7 +89,7 @@ def calibrate(predictions: Predictions, *, target_precision: float) -> Calibrati
 
 
 def fit_temperature(log_scores: AnyFloatArray, label_index: IntArray) -> float:
-    """The temperature under which the labels (N,) are likeliest, given log scores (N, C)."""
+    """Return the temperature under which the labels (N,) are likeliest, given log scores (N, C)."""
     scores, rows = np.asarray(log_scores, np.float64), np.arange(len(label_index))
 
     def loss(log_temperature: float) -> float:
@@ -102,12 +102,12 @@ def fit_temperature(log_scores: AnyFloatArray, label_index: IntArray) -> float:
 
 
 def choose_threshold(scores: AnyFloatArray, is_right: BoolArray, *, target_precision: float) -> float:
-    """The lowest score, MIN_SCORE at least, from which on tags reach the precision; 1 where none does.
+    """Return the lowest score, MIN_SCORE at least, from which tags reach the precision; 1 where none does.
 
     This is selective classification by the largest score (Geifman and El-Yaniv, "Selective classification for deep
     neural networks", 2017), with the posterior mean under Jeffreys' prior, (right + 1/2) / (given + 1), in place of
-    their bound, which for a few hundred videos would refuse most of them. A guarantee it is not: look at the
-    cross-fitted precision.
+    their bound, which for a few hundred videos would refuse most of them. It is no guarantee: look at the cross-fitted
+    precision.
     """
     order = np.argsort(-scores, kind="stable")
     ends = _last_of_equals(scores[order])
@@ -123,20 +123,21 @@ def choose_threshold(scores: AnyFloatArray, is_right: BoolArray, *, target_preci
 
 
 def cross_fitted_probabilities(predictions: Predictions, *, of_windows: bool = False) -> Float64Array:
-    """(V, C) of the videos, or (W, C) of their windows, each fold's with the other folds' videos' temperature."""
+    """Return (V, C) for the videos, or (W, C) for their windows, each fold at the temperature of the other folds'
+    videos."""
     log_scores, fold = predictions.video_log_scores, predictions.fold
-    judged, judged_fold = log_scores, fold
+    rows, fold_of_row = log_scores, fold
     if of_windows:
-        judged, judged_fold = predictions.window_log_scores, fold[predictions.window_video]
-    found = np.zeros(judged.shape)
+        rows, fold_of_row = predictions.window_log_scores, fold[predictions.window_video]
+    found = np.zeros(rows.shape)
     for which in _folds(predictions):
         temperature = fit_temperature(log_scores[fold != which], predictions.label_index[fold != which])
-        found[judged_fold == which] = probabilities(judged[judged_fold == which], temperature=temperature)
+        found[fold_of_row == which] = probabilities(rows[fold_of_row == which], temperature=temperature)
     return found
 
 
 def cross_fitted_tagged(predictions: Predictions, *, target_precision: float) -> BoolArray:
-    """(V,) whether the video gets a tag, each fold's with the temperature and threshold of the other folds."""
+    """Return (V,) whether the video gets a tag, each fold by the temperature and threshold of the other folds."""
     log_scores, is_right = predictions.video_log_scores, predictions.is_right
     tagged = np.zeros(len(predictions), np.bool_)
     for which in _folds(predictions):
@@ -149,7 +150,7 @@ def cross_fitted_tagged(predictions: Predictions, *, target_precision: float) ->
 
 
 def reliability(scores: AnyFloatArray, is_right: BoolArray) -> tuple[ReliabilityBin, ...]:
-    """Bins of equally many predictions, rising by score: NUM_BINS, fewer where there are few predictions."""
+    """Return bins of equally many predictions, rising by score: NUM_BINS, fewer where there are few predictions."""
     num_bins = int(np.clip(len(scores) // MIN_VIDEOS_PER_BIN, 1, NUM_BINS))
     # Equal scores share their mean rank, and so a bin.
     which = ((rankdata(scores) - 0.5) * num_bins / len(scores)).astype(int)
@@ -158,7 +159,7 @@ def reliability(scores: AnyFloatArray, is_right: BoolArray) -> tuple[Reliability
 
 
 def expected_calibration_error(scores: AnyFloatArray, is_right: BoolArray, *, num_bins: int = NUM_BINS) -> float:
-    """The mean gap between score and accuracy over `num_bins` equally wide ranges of scores (Guo et al. 2017).
+    """Return the mean gap between score and accuracy over `num_bins` equally wide ranges of scores (Guo et al. 2017).
 
     Chance alone makes it positive: see `calibration_error_by_chance`.
     """
@@ -167,13 +168,13 @@ def expected_calibration_error(scores: AnyFloatArray, is_right: BoolArray, *, nu
 
 
 def equal_mass_calibration_error(scores: AnyFloatArray, is_right: BoolArray) -> float:
-    """The same over `reliability`'s bins: steadier, for most scores lie close to 1."""
+    """Return the same over `reliability`'s bins: steadier, since most scores lie close to 1."""
     bins = reliability(scores, is_right)
     return sum(b.num * abs(b.accuracy - b.mean_score) for b in bins) / len(scores)
 
 
 def calibration_error_by_chance(scores: AnyFloatArray, *, seed: int, num_draws: int = 200) -> float:
-    """The mean expected calibration error of a perfect model that gave these scores.
+    """Return the mean expected calibration error of a perfect model that gave these scores.
 
     Each tag is right as often as its score says (consistency resampling: Bröcker and Smith, 2007).
     """
@@ -183,7 +184,7 @@ def calibration_error_by_chance(scores: AnyFloatArray, *, seed: int, num_draws: 
 
 
 def risk_coverage(scores: AnyFloatArray, is_right: BoolArray) -> RiskCoverage:
-    """The curve of videos with these scores (Geifman and El-Yaniv 2017)."""
+    """Return the curve of videos with these scores (Geifman and El-Yaniv 2017)."""
     order = np.argsort(-scores, kind="stable")
     ends = _last_of_equals(scores[order])
     risk = np.cumsum(~is_right[order])[ends] / (ends + 1)
@@ -196,19 +197,19 @@ def risk_coverage(scores: AnyFloatArray, is_right: BoolArray) -> RiskCoverage:
 
 
 def share_interval(num_right: int, num: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95 % interval of a share."""
+    """Return Clopper and Pearson's 95 % interval of a share."""
     low = float(beta.ppf(0.025, num_right, num - num_right + 1)) if num_right else 0.0
     high = float(beta.ppf(0.975, num_right + 1, num - num_right)) if num_right < num else 1.0
     return low, high
 
 
 def _last_of_equals(falling: AnyFloatArray) -> IntArray:
-    """Where runs of equal values end."""
+    """Return where runs of equal values end."""
     return np.flatnonzero(np.diff(falling, append=-np.inf) != 0)
 
 
 def _folds(predictions: Predictions) -> IntArray:
-    """The folds, two at least. Raises ValueError for one."""
+    """Return the folds, two at least. Raises ValueError for one."""
     folds = np.unique(predictions.fold)
     if len(folds) < 2:
         raise ValueError("cross-fitting takes two folds at least, and all predictions are of one")

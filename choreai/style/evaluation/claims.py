@@ -3,13 +3,13 @@
 from choreai.style.evaluation.evaluate import Metrics
 
 LOW_AUROC = 0.75
-"""Below this a novelty measure misses about half of an unknown style or more."""
+"""Below this the novelty score misses about half of an unknown style or more."""
 
 
 def limits(metrics: Metrics, *, split: str, leaky_of: str, context_seconds: float) -> tuple[str, ...]:
-    """The reservations that hold for these figures, weightiest first.
+    """Return the reservations that hold for these figures, the weightiest first.
 
-    `split` as in `DataSummary`; `leaky_of` is what `metrics.leaky` was measured of.
+    `split` as in `DataSummary`; `leaky_of` names what `metrics.leaky` was measured on.
     """
     return tuple(
         sentence
@@ -85,11 +85,11 @@ def _about_precision(metrics: Metrics) -> str:
 
 def _about_unknown_styles(metrics: Metrics) -> str:
     if not metrics.left_out_styles:
-        return "With so few videos the model has no idea of what it does not know: it tags whatever it is shown."
+        return "With so few videos the model cannot recognise what it was not trained on: it tags every video."
     missed = [s.label for s in metrics.left_out_styles if s.auroc < LOW_AUROC]
     if not missed:
         return ""
     return (
-        "Movement alone does not give away an unknown style that is as near to the others as these are: "
+        "Movement alone does not reveal an unknown style that is as near to the others as these are: "
         f"{', '.join(missed)}. Only low scores would, and not reliably."
     )

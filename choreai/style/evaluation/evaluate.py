@@ -1,6 +1,6 @@
-"""How good a style model is on videos whose groups it has not seen, next to baselines that hardly watch the dance.
+"""How good a style model is on videos whose groups it has not seen, next to simple baselines.
 
-Everything here is of out-of-fold predictions, with calibration cross-fitted: no video was judged with anything that
+Everything here is from out-of-fold predictions, with calibration cross-fitted: no video was scored with anything that
 had seen its group, or, where a class is divided in blocks, its block.
 """
 
@@ -29,13 +29,13 @@ from choreai.style.predictions import Predictions
 CLIP_SECONDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
 SECONDS_TOLERANCE = 0.05
 MIN_LONGER_SHARE = 0.05
-"""Of the videos that must go on after a clip length for it to say anything."""
+"""Share of the videos that must be longer than a clip length for it to be evaluated."""
 NUM_WORST = 10
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Another way to tell the styles, on the same videos and folds, calibrated likewise."""
+    """A simple classifier of styles on the same videos and folds, calibrated the same way."""
 
     name: str
     videos: Scorecard
@@ -69,7 +69,7 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class Refusals:
-    """What the calibrated threshold and the novelty limit do together, out of fold, to videos of known styles."""
+    """What the calibrated threshold and the novelty limit together do, out of fold, to videos of known styles."""
 
     num_novel: int
     """Too unlike the training videos, whatever their score."""
@@ -107,19 +107,19 @@ class Metrics:
     """With the videos' temperature."""
     baselines: tuple[Baseline, ...]
     leaky: Scorecard | None
-    """Videos, where neighbours of what was learnt were tested: not to be believed, only to be compared."""
+    """Of videos, tested on neighbours of training windows: not a result, only for comparison."""
     calibration: Calibration
     reliability: tuple[ReliabilityBin, ...]
     risk_coverage: RiskCoverage
     refusals: Refusals
     left_out_styles: tuple[LeftOutStyle, ...]
-    """What the novelty limit makes of each style when it knows only the others."""
+    """Each style against the novelty limit of all the others."""
     clip_lengths: tuple[ClipLength, ...]
     groups: tuple[GroupResult, ...]
     worst_videos: tuple[WorstVideo, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, dicts, strings and finite numbers, for JSON."""
+        """Return plain lists, dicts, strings and finite numbers, for JSON."""
         values = asdict(self)
         # Readers of metrics.json know the baselines by this key.
         return {"rivals" if name == "baselines" else name: value for name, value in values.items()}
@@ -133,10 +133,10 @@ def evaluate(
     target_precision: float,
     seed: int,
 ) -> Metrics:
-    """All that is claimed of a model. Raises ValueError where baselines were judged on other videos or folds."""
+    """Return the metrics of a model. Raises ValueError where baselines were scored on other videos or folds."""
     for name, baseline in baselines.items():
         if baseline.video_ids != predictions.video_ids or not np.array_equal(baseline.fold, predictions.fold):
-            raise ValueError(f"baseline {name!r} must be judged on the same videos and folds")
+            raise ValueError(f"baseline {name!r} must be scored on the same videos and folds")
     resamples = Resamples.draw(predictions, seed=seed)
     scored = cross_fitted_probabilities(predictions)
     scores, is_right = scored.max(axis=1), predictions.is_right
@@ -206,7 +206,7 @@ def _score_baseline(
 
 
 def _confusions(predictions: Predictions) -> Float64Array:
-    """(V, C * C) the cell of the confusion matrix that each video falls into."""
+    """Return (V, C * C) the cell of the confusion matrix that each video falls into."""
     num_labels = len(predictions.labels)
     cell = predictions.label_index * num_labels + predictions.video_log_scores.argmax(axis=1)
     return np.eye(num_labels**2)[cell]

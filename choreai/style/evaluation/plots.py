@@ -1,4 +1,4 @@
-"""Figures of a training: who is taken for whom, how sure is sure, how the losses went.
+"""Figures of a training: confusion, calibration, baselines, clip lengths, losses.
 
 Each is drawn once, narrow enough for a phone, and saved as PNG or as SVG whose text and lines take the page's colour.
 """
@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 4.6, 3.4
 
 
 def draw_figures(metrics: Metrics, history: Sequence[EpochResult]) -> dict[str, Figure]:
-    """The figures by name, those without data left out."""
+    """Return the figures by name; those without data are left out."""
     with matplotlib.rc_context(STYLE):
         figures = {
             "confusion_matrix": draw_confusion(metrics.videos),
@@ -40,14 +40,14 @@ def draw_figures(metrics: Metrics, history: Sequence[EpochResult]) -> dict[str, 
 
 
 def as_png(figure: Figure) -> bytes:
-    """On white."""
-    return _saved(figure, "png", dpi=DOTS_PER_INCH, facecolor="white")
+    """Return the figure as PNG, on white."""
+    return _save(figure, "png", dpi=DOTS_PER_INCH, facecolor="white")
 
 
 def as_svg(figure: Figure, *, name: str) -> str:
-    """An <svg> element to stand in a page; `name` keeps its ids apart from those of other figures."""
+    """Return an <svg> element for a page; `name` keeps its ids apart from those of other figures."""
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
-        text = _saved(figure, "svg", transparent=True, metadata={"Date": None}).decode()
+        text = _save(figure, "svg", transparent=True, metadata={"Date": None}).decode()
     element = text[text.index("<svg") :]
     element = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', element, count=1)
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
@@ -56,7 +56,7 @@ def as_svg(figure: Figure, *, name: str) -> str:
 
 
 def draw_confusion(card: Scorecard) -> Figure:
-    """A row per label, a column per tag, shades by share of the row."""
+    """Draw a row per label, a column per tag, shaded by share of the row."""
     counts = np.array(card.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     labels = [c.label for c in card.classes]
@@ -79,7 +79,7 @@ def draw_confusion(card: Scorecard) -> Figure:
 
 
 def draw_baselines(metrics: Metrics) -> Figure:
-    """Bars of macro F1 with intervals, the model last."""
+    """Draw bars of macro F1 with intervals, the model last."""
     entries = [(display_name(baseline.name), baseline.videos.macro_f1) for baseline in metrics.baselines]
     entries.append(("this model", metrics.videos.macro_f1))
     figure, axes = _figure(WIDTH, 0.8 + 0.55 * len(entries))
@@ -97,7 +97,7 @@ def draw_baselines(metrics: Metrics) -> Figure:
 
 
 def draw_reliability(metrics: Metrics) -> Figure:
-    """Accuracy against mean score of bins with equally many videos."""
+    """Draw accuracy against mean score of bins with equally many videos."""
     figure, axes = _figure(WIDTH, HEIGHT)
     axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="scores that come true")
     bins = metrics.reliability
@@ -113,7 +113,7 @@ def draw_reliability(metrics: Metrics) -> Figure:
 
 
 def draw_risk_coverage(metrics: Metrics) -> Figure:
-    """Share wrong among the surest tags."""
+    """Draw the share wrong among the surest tags."""
     figure, axes = _figure(WIDTH, HEIGHT)
     curve = metrics.risk_coverage
     axes.step(curve.coverage, curve.risk, where="pre", color=BLUE, label="surest first")
@@ -125,7 +125,7 @@ def draw_risk_coverage(metrics: Metrics) -> Figure:
 
 
 def draw_clip_lengths(metrics: Metrics) -> Figure:
-    """Accuracy when only the first seconds are seen."""
+    """Draw the accuracy when only the first seconds are seen."""
     figure, axes = _figure(WIDTH, HEIGHT)
     seconds = [c.seconds for c in metrics.clip_lengths]
     accuracy = [c.accuracy for c in metrics.clip_lengths]
@@ -137,7 +137,7 @@ def draw_clip_lengths(metrics: Metrics) -> Figure:
 
 
 def draw_learning_curves(history: Sequence[EpochResult]) -> Figure:
-    """Loss per epoch of every fold's network."""
+    """Draw the loss per epoch of every fold's network."""
     figure, axes = _figure(WIDTH, HEIGHT)
     for member in sorted({result.member for result in history}):
         own = [result for result in history if result.member == member]
@@ -169,11 +169,11 @@ def _with_legend(figure: Figure, axes: Axes) -> Figure:
 
 
 def _whiskers(estimates: Sequence[Estimate]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(2, N) distances to both ends of the intervals."""
+    """Return (2, N) distances to both ends of the intervals."""
     return np.array([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
 
 
-def _saved(figure: Figure, form: str, **options: Any) -> bytes:
+def _save(figure: Figure, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form, **options)
     return buffer.getvalue()

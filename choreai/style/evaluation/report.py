@@ -56,7 +56,7 @@ class _WorstEntry:
 
 @dataclass(frozen=True, eq=False)
 class _Page:
-    """What both templates read."""
+    """The content of both templates."""
 
     model: StyleModel
     metrics: Metrics
@@ -80,10 +80,10 @@ def write_report(
     history: Sequence[EpochResult],
     sources: VideoSources,
 ) -> None:
-    """Nothing; puts report.html, MODEL_CARD.md, metrics.json, predictions.parquet and a PNG of each figure.
+    """Write report.html, MODEL_CARD.md, metrics.json, predictions.parquet and a PNG of each figure to `folder_uri`.
 
-    `model.training` must have `settings` and `data`, as training writes them. A video that cannot be opened gets a
-    line that says why. Raises StorageError where nothing can be written.
+    `model.training` must have `settings` and `data`, as training writes them. A video that cannot be opened gets a line
+    that says why. Raises StorageError where nothing can be written.
     """
     figures = draw_figures(metrics, history)
     data, settings = model.training["data"], model.training["settings"]
@@ -139,7 +139,7 @@ def _worst_entry(worst: WorstVideo, video: Video | None, rows: KeypointSequence 
 
 
 def _keypoints(videos: Sequence[Video], sources: VideoSources) -> dict[str, KeypointSequence]:
-    """The videos' rows, of those that the tables have."""
+    """Return the keypoints of those videos that the tables have."""
     content_ids = {video.video_id: video.content_id for video in videos}
     found: dict[str, KeypointSequence] = {}
     for uri in list_parts(sources.tables_uri, "keypoints", sources.pose_fingerprint):
@@ -172,6 +172,6 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _markdown(text: object) -> str:
-    """One line of Markdown that shows the text as it is, HTML and all."""
+    """Return one line of Markdown that shows the text as it is, HTML and all."""
     line = " ".join(str(text).split())
     return re.sub(r"([\\`*_{}\[\]<>()#|!~&])", r"\\\1", line)

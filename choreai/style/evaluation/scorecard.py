@@ -19,7 +19,7 @@ SMALLEST_PROBABILITY = 1e-12
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One label's share in the result; a ratio without cases is 0."""
+    """The figures of one label; a ratio without cases is 0."""
 
     label: str
     num: int
@@ -62,7 +62,7 @@ def score_windows(
     resamples: Resamples,
     seed: int,
 ) -> Scorecard:
-    """The scorecard of W windows' probabilities (W, C), or of videos': one window each.
+    """Return the scorecard of W windows' probabilities (W, C), or of videos': one window each.
 
     `label_index` (W,) into `labels`, `window_video` (W,) into the V videos of `resamples`.
     """
@@ -111,20 +111,22 @@ def score_windows(
 
 
 def accuracies(confusion: AnyFloatArray) -> Float64Array:
-    """(...) of confusion matrices (..., C, C)."""
+    """Return (...) accuracies of confusion matrices (..., C, C)."""
     return _share(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
 def precisions(confusion: AnyFloatArray) -> Float64Array:
-    """(..., C) of confusion matrices (..., C, C), here and below."""
+    """Return (..., C) precisions of confusion matrices (..., C, C)."""
     return _share(_right(confusion), confusion.sum(axis=-2))
 
 
 def recalls(confusion: AnyFloatArray) -> Float64Array:
+    """Return (..., C) recalls of confusion matrices (..., C, C)."""
     return _share(_right(confusion), confusion.sum(axis=-1))
 
 
 def f1_scores(confusion: AnyFloatArray) -> Float64Array:
+    """Return (..., C) F1 scores of confusion matrices (..., C, C)."""
     return _share(2 * _right(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
 
 
@@ -140,7 +142,7 @@ def _share(part: AnyFloatArray, whole: AnyFloatArray) -> Float64Array:
 
 
 def _by_video(values: npt.NDArray[Any], window_video: IntArray, *, num_videos: int) -> Float64Array:
-    """(V, S) sums over each video's windows of (W, S) values."""
+    """Return (V, S) sums over each video's windows of (W, S) values."""
     sums = np.zeros((num_videos, values.shape[1]))
     np.add.at(sums, window_video, values)
     return sums

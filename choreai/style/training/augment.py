@@ -1,7 +1,8 @@
-"""Variations of training windows that leave the style as it is: mirrored, another camera, body and tempo, worse seen.
+"""Variations of training windows that do not change the style: mirrored, other camera, body and tempo, worse
+visibility.
 
-A few dozen dancers are few: without variations the network learns them by heart. Everything is drawn from one
-generator for the whole batch, so that the result does not depend on how many workers share it.
+With a few dozen dancers, a network without variations memorises them. Everything is drawn from one generator for the
+whole batch, so that the result does not depend on how many workers share it.
 """
 
 import numpy as np
@@ -24,7 +25,7 @@ MAX_TURN_DEGREES = 20.0
 NOISE = 0.02
 """Of keypoints, in torso lengths: about MediaPipe's own (0.04, most of which is not noise but bias)."""
 MAX_NOISE = 0.12
-"""In some windows it is up to this: a dancer far away, blurred or in the dark."""
+"""Up to this in some windows: a dancer far away, blurred or in the dark."""
 NOISY_SHARE = 0.3
 HIDDEN_SHARE = 0.2
 """Of the windows, those with limbs that something in the way or the picture's edge hides throughout. (Shorter gaps
@@ -49,27 +50,27 @@ LIMBS = np.array([[keypoint in limb for keypoint in range(NUM_KEYPOINTS)] for li
 
 
 def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
-    """A variation of each of the windows.
+    """Return a variation of each of the windows.
 
-    Of the kinematics, which are of more than the window, only left and right change.
+    Of the kinematic features, which cover more than the window, only left and right change.
     """
     num_windows = len(inputs)
     mirrored = rng.random(num_windows) < MIRROR_SHARE
-    steps, xyz = (_mirrored(_by_keypoint(array), mirrored) for array in (inputs.steps, inputs.xyz))
-    speeds = _around_one(rng, MAX_STRETCH, num_windows)
-    steps, xyz = _stretched(steps, speeds), _stretched(xyz, speeds)
-    steps[_before_start(speeds, steps.shape[1])] *= np.array([1, 1, 0], np.float32)  # a pose held was not seen
-    steps[..., :2] *= _around_one(rng, MAX_SCALE, (num_windows, 1, 1, 2)).astype(np.float32)
-    steps[..., :2] = _turned(steps[..., :2], _rotations(rng, num_windows, 0, 1, MAX_ROLL_DEGREES)[:, :2, :2])
-    xyz *= _around_one(rng, MAX_SCALE, (num_windows, 1, 1, 3)).astype(np.float32)
+    steps, xyz = (_mirror(_by_keypoint(array), mirrored) for array in (inputs.steps, inputs.xyz))
+    speeds = _draw_around_one(rng, MAX_STRETCH, num_windows)
+    steps, xyz = _stretch(steps, speeds), _stretch(xyz, speeds)
+    steps[_before_start(speeds, steps.shape[1])] *= np.array([1, 1, 0], np.float32)  # a held pose was not seen
+    steps[..., :2] *= _draw_around_one(rng, MAX_SCALE, (num_windows, 1, 1, 2)).astype(np.float32)
+    steps[..., :2] = _rotate(steps[..., :2], _draw_rotations(rng, num_windows, 0, 1, MAX_ROLL_DEGREES)[:, :2, :2])
+    xyz *= _draw_around_one(rng, MAX_SCALE, (num_windows, 1, 1, 3)).astype(np.float32)
     for first, second, degrees in ((0, 1, MAX_TILT_DEGREES), (1, 2, MAX_TILT_DEGREES), (0, 2, MAX_TURN_DEGREES)):
-        xyz = _turned(xyz, _rotations(rng, num_windows, first, second, degrees))
+        xyz = _rotate(xyz, _draw_rotations(rng, num_windows, first, second, degrees))
     known = inputs.xyz.any(axis=(1, 2))  # zeros stand for an estimator without a third dimension
     noise = np.where(rng.random(num_windows) < NOISY_SHARE, rng.uniform(NOISE, MAX_NOISE, num_windows), NOISE)
     noise = noise.astype(np.float32)[:, None, None, None]
     steps[..., :2] += noise * rng.standard_normal(steps[..., :2].shape, np.float32)
     xyz += noise * rng.standard_normal(xyz.shape, np.float32) * known[:, None, None, None]
-    shown = ~_hidden(rng, num_windows)[:, None, :, None]
+    shown = ~_draw_hidden(rng, num_windows)[:, None, :, None]
     steps, xyz = steps * shown, xyz * shown  # as windows have what was never seen: at the origin, score 0
     features = inputs.kinematic_features
     features = np.where(mirrored[:, None], features[:, MIRRORED_FEATURES], features)
@@ -80,28 +81,28 @@ def _by_keypoint(array: FloatArray) -> FloatArray:
     return array.reshape(*array.shape[:2], NUM_KEYPOINTS, 3)
 
 
-def _mirrored(keypoints: FloatArray, which: BoolArray) -> FloatArray:
-    """(W, T, 17, 3) left and right changed in some windows; x is the first coordinate."""
+def _mirror(keypoints: FloatArray, which: BoolArray) -> FloatArray:
+    """Return (W, T, 17, 3) with left and right swapped in some windows; x is the first coordinate."""
     keypoints = keypoints.copy()
     keypoints[which] = keypoints[which][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
     return keypoints
 
 
-def _hidden(rng: np.random.Generator, num_windows: int) -> BoolArray:
-    """(W, 17) the keypoints of one limb or more, in some windows."""
+def _draw_hidden(rng: np.random.Generator, num_windows: int) -> BoolArray:
+    """Return (W, 17) the keypoints of one limb or more, in some windows."""
     some = rng.random(num_windows) < HIDDEN_SHARE
     num_limbs = some * rng.integers(1, MAX_HIDDEN_LIMBS + 1, num_windows)
     order = rng.random((num_windows, len(LIMBS))).argsort(axis=1)
     return (order < num_limbs[:, None]) @ LIMBS
 
 
-def _around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> Float64Array:
-    """Factors between 1 / most and most, as often above one as below."""
+def _draw_around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> Float64Array:
+    """Return factors between 1 / most and most, as often above one as below."""
     return np.exp(rng.uniform(-np.log(most), np.log(most), shape))
 
 
-def _rotations(rng: np.random.Generator, num_windows: int, first: int, second: int, most: float) -> FloatArray:
-    """(W, 3, 3) by up to `most` degrees, in the plane of two of the three axes."""
+def _draw_rotations(rng: np.random.Generator, num_windows: int, first: int, second: int, most: float) -> FloatArray:
+    """Return (W, 3, 3) rotations by up to `most` degrees, in the plane of two of the three axes."""
     angle = np.radians(rng.uniform(-most, most, num_windows))
     rotations = np.tile(np.eye(3, dtype=np.float32), (num_windows, 1, 1))
     rotations[:, first, first] = rotations[:, second, second] = np.cos(angle)
@@ -109,12 +110,12 @@ def _rotations(rng: np.random.Generator, num_windows: int, first: int, second: i
     return rotations
 
 
-def _turned(keypoints: FloatArray, rotations: FloatArray) -> FloatArray:
+def _rotate(keypoints: FloatArray, rotations: FloatArray) -> FloatArray:
     return keypoints @ rotations.transpose(0, 2, 1)[:, None]
 
 
-def _stretched(keypoints: FloatArray, speeds: Float64Array) -> FloatArray:
-    """(W, T, 17, 3) windows played at other speeds, ending where they ended; the first pose is held if need be."""
+def _stretch(keypoints: FloatArray, speeds: Float64Array) -> FloatArray:
+    """Return (W, T, 17, 3) windows played at other speeds with the same end; the first pose is held if need be."""
     last = keypoints.shape[1] - 1
     at = np.clip(_positions(speeds, last + 1), 0, last)
     before = np.floor(at).astype(np.int64)
@@ -124,11 +125,11 @@ def _stretched(keypoints: FloatArray, speeds: Float64Array) -> FloatArray:
 
 
 def _before_start(speeds: Float64Array, num_steps: int) -> BoolArray:
-    """(W, T)."""
+    """Return (W, T) whether a stretched step lies before the window."""
     return _positions(speeds, num_steps) < -0.5
 
 
 def _positions(speeds: Float64Array, num_steps: int) -> Float64Array:
-    """(W, T) the step of the window as it was that each step of the stretched one shows."""
+    """Return (W, T) the step of the original window that each step of the stretched one shows."""
     last = float(num_steps - 1)
     return last - speeds[:, None] * (last - np.arange(num_steps))

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TableSource:
-    """Where keypoints are."""
+    """The keypoint tables to train from."""
 
     tables_uri: str
     pose_fingerprint: str
@@ -55,7 +55,7 @@ class Dataset:
     def of(
         cls, videos: Sequence[Video], labels: Sequence[str], windows: Mapping[str, Windows], folds: Folds
     ) -> "Dataset":
-        """That of the videos that have windows."""
+        """Return the data set of the videos that have windows."""
         by_id = {video.video_id: video for video in videos if video.video_id in windows}
         kept = {name: windows[name] for name in sorted(by_id)}
         examples = make_examples(
@@ -71,13 +71,13 @@ class Dataset:
 def read_dataset(
     videos: Sequence[Video], source: TableSource, *, settings: TrainSettings, labels: Sequence[str]
 ) -> tuple[Dataset, DataSummary]:
-    """The windows of the labelled `videos`, in folds. `labels` empty: those of the videos.
+    """Return the windows of the labelled `videos`, in folds, and a summary. `labels` empty: those of the videos.
 
-    Raises TableError where they cannot be trained on. Logs what was left out.
+    Logs what was left out. Raises TableError where the videos cannot be trained on.
     """
     find_labels(videos, labels)  # before anything is read: most mistakes show here
     found = read_windows(source.tables_uri, source.pose_fingerprint, videos, settings.windows)
-    _report_missing(found, len(videos), source)
+    _log_missing(found, len(videos), source)
     usable = [video for video in videos if video.video_id in found.windows]
     classes = find_labels(usable, labels)
     folds = divide_folds(
@@ -101,12 +101,12 @@ def read_dataset(
 
 
 def read_recut(dataset: Dataset, source: TableSource, settings: WindowSettings) -> Dataset:
-    """The same videos in the same folds, cut otherwise; those that then have no window are left out."""
+    """Return the same videos in the same folds, cut by other settings; videos that then have no window are left out."""
     found = read_windows(source.tables_uri, source.pose_fingerprint, dataset.videos, settings)
     return Dataset.of(dataset.videos, dataset.labels, found.windows, dataset.folds)
 
 
-def _report_missing(found: VideoExamples, num_videos: int, source: TableSource) -> None:
+def _log_missing(found: VideoExamples, num_videos: int, source: TableSource) -> None:
     if not found.windows:
         raise TableError(
             f"{source.tables_uri}: no window of {num_videos} labelled videos in keypoints/{source.pose_fingerprint}: "

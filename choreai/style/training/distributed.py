@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ray.util.queue import Queue
 
 MAX_FAILURES = 3
-"""Lost workers that a run survives."""
+"""Lost workers after which a run still goes on."""
 CHECKPOINT_NAME = "state.pt"
 EXAMPLES_NAME = "examples.parquet"
 CPU = torch.device("cpu")
@@ -45,11 +45,11 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class TrainResources:
-    """What training asks of Ray."""
+    """The resources that training requests from Ray."""
 
     num_workers: int = 1
     min_workers: int = 0
-    """Fewer workers than `num_workers` will do for as long as the cluster has no more; 0: none fewer."""
+    """Start with fewer workers than `num_workers`, but at least these, while the cluster has no more; 0: no fewer."""
     num_cpus_per_worker: int = 1
     use_gpu: bool = False
     """One GPU for each worker."""
@@ -64,20 +64,20 @@ class TrainResources:
 
 @dataclass(frozen=True)
 class Progress:
-    """An epoch is done."""
+    """A finished epoch."""
 
     result: EpochResult
     num_done: int
-    """Epochs of all members, those that early stopping saved included."""
+    """Epochs of all members, including those that early stopping skipped."""
     num_epochs: int
     """Of all members, at most."""
     seconds_left: float | None
-    """At most; None until a second epoch has shown how long one takes."""
+    """At most; None until the second epoch has been timed."""
 
 
 @dataclass(frozen=True, eq=False)
 class _WorkerTask:
-    """What each worker is told."""
+    """The arguments of each worker."""
 
     examples_uri: str
     num_labels: int
@@ -88,7 +88,7 @@ class _WorkerTask:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a training run ended with."""
+    """The result of a training run."""
 
     members: tuple[Weights, ...]
     """By fold: the weights of the network that never saw it, on the CPU."""
@@ -104,10 +104,10 @@ def fit_on_ray(
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
 ) -> Fitted:
-    """One network for every fold of the examples; the run's examples and checkpoints are under `folder_uri`.
+    """Return one network for every fold of the examples; the run's examples and checkpoints are under `folder_uri`.
 
-    Raises ConfigError if the loss does not stay finite, `ray.train.TrainingFailedError` if more than
-    MAX_FAILURES workers are lost.
+    Raises ConfigError if the loss does not stay finite, `ray.train.TrainingFailedError` if more than MAX_FAILURES
+    workers are lost.
     """
     from ray.train import CheckpointConfig, FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
@@ -149,7 +149,7 @@ def fit_on_ray(
         state = load_state(_read_checkpoint(result.checkpoint), settings, num_labels=num_labels, device=CPU)
     if len(state.done) < num_members:
         raise ConfigError(
-            f"training came apart in network {len(state.done) + 1} of {num_members}: the loss was no longer a finite "
+            f"training diverged in network {len(state.done) + 1} of {num_members}: the loss was no longer a finite "
             f"number; lower learning_rate (now {settings.learning_rate:g})"
         )
     objects.put_object(result_uri, dump_state(state))
@@ -168,7 +168,7 @@ def _scaling(resources: TrainResources) -> "ScalingConfig":
 
 
 def _train_worker(config: dict[str, _WorkerTask]) -> None:
-    """One worker's run, on Ray Train's terms: every worker reports equally often."""
+    """Run one worker under Ray Train: every worker reports equally often."""
     import ray.train
     from ray.train.torch import get_device
     from torch import distributed
@@ -200,7 +200,7 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
 
 
 def _report(state: FitState, *, is_first: bool) -> None:
-    """A checkpoint, from the first worker; a barrier for all."""
+    """Report to Ray Train, which is a barrier for all workers; the first one adds a checkpoint."""
     import ray.train
 
     metrics = {"epoch": len(state.history), "members_done": len(state.done)}
@@ -218,7 +218,7 @@ def _read_checkpoint(checkpoint: "Checkpoint") -> bytes:
 
 
 def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int) -> str:
-    """Hangs on all that decides the result, the network's form in this release included."""
+    """Return a hash of everything that affects the result, including the network's form in this release."""
     with torch.device("meta"):
         network = build_network(settings.network, num_labels=num_labels, hidden_size=settings.hidden_size, dropout=0.0)
     form = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -227,15 +227,15 @@ def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int
 
 
 def for_arrow(uri: str) -> str:
-    """The URI as pyarrow reads it: S3 keys percent-encoded, paths as they are."""
+    """Return the URI as pyarrow reads it: S3 keys percent-encoded, paths as they are."""
     return quote(uri, safe=":/") if uri.startswith("s3://") else uri
 
 
 @contextmanager
 def _epoch_queue(num_members: int, num_epochs: int, on_progress: Callable[[Progress], None]) -> Iterator["Queue"]:
-    """A queue that workers put epochs into, each handed on to `on_progress` in a thread of this process.
+    """Yield a queue for the workers' epochs; a thread of this process hands each on to `on_progress`.
 
-    Not by way of `ray.train.report`: that holds the workers up until Ray Train looks at them, every 2 s.
+    Not by `ray.train.report`, which blocks the workers until Ray Train polls them, every 2 s.
     """
     from ray.util.queue import Queue
 

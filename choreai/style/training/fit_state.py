@@ -1,4 +1,4 @@
-"""What moves during training, and how it is kept: the finished networks and the one at work.
+"""The state of a training and its checkpoint: the finished networks and the one in training.
 
 A style model has one network per fold (a member of the ensemble). They are trained one after the other, and a
 checkpoint holds all of them, so that a resumed run repeats none.
@@ -43,13 +43,13 @@ class Member:
     """On the CPU; empty as long as nothing was validated."""
 
     def weights(self) -> Weights:
-        """What is kept of it, on the CPU: the best epoch's, or the last where nothing was validated."""
+        """Return the weights to keep, on the CPU: the best epoch's, or the last where nothing was validated."""
         return self.best_weights or on_cpu(self.average.state_dict())
 
 
 @dataclass(eq=False)
 class FitState:
-    """Everything that moves during training: a checkpoint's content."""
+    """The state of a training: a checkpoint's content."""
 
     done: list[Weights] = field(default_factory=list)
     """Of the finished members, on the CPU."""
@@ -61,9 +61,9 @@ class FitState:
 def new_member(
     settings: TrainSettings, *, index: int, num_labels: int, train: Inputs | None, device: torch.device
 ) -> Member:
-    """A network with random weights, the same on every worker and whatever the device.
+    """Return a network with random weights, the same on every worker and whatever the device.
 
-    It standardises by `train`; None: by nothing, because a checkpoint will say.
+    It is standardised by `train`; None: not at all, because a checkpoint will follow.
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([settings.seed, index]).generate_state(1)[0]))
@@ -77,7 +77,7 @@ def new_member(
 
 
 def dump_state(state: FitState) -> bytes:
-    """A checkpoint's bytes."""
+    """Return the bytes of a checkpoint."""
     content: dict[str, Any] = {"done": state.done, "history": [asdict(result) for result in state.history]}
     if (member := state.member) is not None:
         content["member"] = {
@@ -93,7 +93,7 @@ def dump_state(state: FitState) -> bytes:
 
 
 def load_state(checkpoint: bytes, settings: TrainSettings, *, num_labels: int, device: torch.device) -> FitState:
-    """The state where `dump_state` was called. Nothing is ever unpickled: raises `pickle.UnpicklingError`."""
+    """Return the state that `dump_state` wrote. Nothing is ever unpickled: raises `pickle.UnpicklingError`."""
     content: dict[str, Any] = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)
     state = FitState(done=content["done"], history=[EpochResult(**result) for result in content["history"]])
     if (saved := content.get("member")) is not None:
@@ -117,5 +117,5 @@ def _optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optim
 
 
 def on_cpu(weights: Weights) -> Weights:
-    """Copies."""
+    """Return copies on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}

@@ -1,4 +1,4 @@
-"""The training loop of one worker: an ordinary function on arrays that knows nothing of Ray.
+"""The training loop of one worker: an ordinary function on arrays, without Ray.
 
 One network per fold, one after the other. All workers go through the same seeded batches; worker r takes every
 world_size-th window of each. Gradients are sums over windows divided by the whole batch's size, and dropout is drawn
@@ -27,7 +27,7 @@ EVALUATION_BATCH = 256
 Reduce = Callable[[torch.Tensor], object]
 """Sums a tensor over all workers, in place."""
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""What a network is called with: steps, xyz, features."""
+"""The arguments of a network: steps, xyz, features."""
 
 
 class DivergedError(ArithmeticError):
@@ -45,7 +45,7 @@ class WorkerShare:
 
     @property
     def own(self) -> slice:
-        """Of a batch's windows."""
+        """The worker's own windows of a batch."""
         return slice(self.rank, None, self.world_size)
 
 
@@ -59,7 +59,7 @@ def fit(
     share: WorkerShare,
     on_epoch: Callable[[FitState], None],
 ) -> None:
-    """Nothing; trains what `state` lacks of the networks, calling `on_epoch` (on every worker) after each epoch.
+    """Train the networks that `state` lacks, calling `on_epoch` (on every worker) after each epoch.
 
     The network of a fold never sees that fold's windows. `num_members` None: one network for every fold. Raises
     DivergedError.
@@ -81,7 +81,7 @@ def fit(
 
 
 class _Windows:
-    """Labelled windows at hand for batches."""
+    """Labelled windows on the device, to be drawn as batches."""
 
     def __init__(self, examples: Examples, settings: TrainSettings, *, num_labels: int, device: torch.device) -> None:
         self.inputs = examples.inputs
@@ -99,12 +99,12 @@ class _Windows:
         return steps, xyz, features
 
     def varied_batch(self, rows: IntArray, rng: np.random.Generator, *, own: slice) -> Tensors:
-        """The own part of a variation of the whole batch: drawn for all, so that it is the same for any share."""
+        """Return the own part of a variation of the whole batch, drawn for all: the same for any share."""
         return tensors_of(vary(self.inputs.take(rows), rng).take(own), self._device)
 
 
 def tensors_of(inputs: Inputs, device: torch.device) -> Tensors:
-    """The arguments of a network's `forward`."""
+    """Return the arguments of a network's `forward`."""
     steps, xyz, features = (
         torch.from_numpy(np.ascontiguousarray(array)).to(device)
         for array in (inputs.steps, inputs.xyz, inputs.kinematic_features)
@@ -113,7 +113,7 @@ def tensors_of(inputs: Inputs, device: torch.device) -> Tensors:
 
 
 def _window_weights(label_index: IntArray, settings: TrainSettings, num_labels: int) -> FloatArray:
-    """(W,) with mean 1."""
+    """Return (W,) weights with mean 1."""
     if not settings.balance_classes:
         return np.ones(len(label_index), np.float32)
     num_windows = np.bincount(label_index, minlength=num_labels)
@@ -162,7 +162,7 @@ def _learning_rate(settings: TrainSettings, epoch: int) -> float:
 def _train_epoch(
     member: Member, train: _Windows, settings: TrainSettings, *, index: int, share: WorkerShare
 ) -> tuple[float, float]:
-    """Mean loss and accuracy over the epoch's windows."""
+    """Return mean loss and accuracy over the epoch's windows."""
     member.network.train()
     seeds = [settings.seed, index, member.epoch]
     order = np.random.default_rng(seeds).permutation(len(train))
@@ -199,7 +199,7 @@ def _backward(
     settings: TrainSettings,
     num_rows: int,
 ) -> torch.Tensor:
-    """(2,) sum of losses, number right; adds the gradients of the loss over the whole batch's `num_rows`."""
+    """Return (2,) sum of losses and number right; adds the gradients of the loss over the whole batch's `num_rows`."""
     with torch.autocast(labels.device.type, torch.bfloat16, enabled=labels.device.type == "cuda"):
         logits = network(*batch)
     losses = functional.cross_entropy(
@@ -211,7 +211,7 @@ def _backward(
 
 
 def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share: WorkerShare) -> torch.Tensor:
-    """The tally over all workers; one optimizer step by the sum of their gradients."""
+    """Take one optimizer step by the sum of all gradients, and return the tally over all workers."""
     parameters = list(member.network.parameters())
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     summed = torch.cat([*(g.reshape(-1) for g in gradients), tally])
@@ -223,7 +223,7 @@ def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share:
     torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
     member.optimizer.step()
     member.num_steps += 1
-    # The first steps of an average would else be mostly of the random weights it started with.
+    # Otherwise the average would at first consist mostly of the random initial weights.
     decay = min(settings.average_decay, member.num_steps / (member.num_steps + 10))
     with torch.no_grad():
         for average, parameter in zip(member.average.parameters(), parameters, strict=True):
@@ -233,7 +233,7 @@ def _update(member: Member, tally: torch.Tensor, settings: TrainSettings, share:
 
 @torch.no_grad()
 def _validate(network: nn.Module, windows: _Windows, share: WorkerShare) -> tuple[float, float]:
-    """Mean loss and accuracy, shared among the workers like a batch."""
+    """Return mean loss and accuracy, computed by all workers like a batch."""
     sums = torch.zeros(2, device=share.device)
     for rows in torch.arange(len(windows))[share.own].split(EVALUATION_BATCH):
         if len(rows):

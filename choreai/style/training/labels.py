@@ -1,4 +1,4 @@
-"""Where labels come from: the catalog's own column, the folders its videos lie in, or a separate table."""
+"""The source of labels: the catalog's own column, the folders of its videos, or a separate table."""
 
 import io
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Label:
-    """What a person said of a video."""
+    """A person's label of a video."""
 
     label: str
     group: str | None = None
@@ -32,10 +32,11 @@ class Label:
 def labelled_videos(
     catalog: Catalog, *, labels_from: LabelsFrom, labels_file: str | None, corrections: pa.Table | None = None
 ) -> list[Video]:
-    """The catalog's videos that have a label, by `labels_file` if there is one, and reviewers' `corrections` over it.
+    """Return the catalog's videos that have a label, from `labels_file` if given, corrected by reviewers'
+    `corrections`.
 
-    With "folders" a video is labelled by the name of the folder it lies in; those right in a catalog that is a folder
-    itself have none. Raises CatalogError where no video has a label, or for a table that cannot be read.
+    With "folders" a video is labelled by the name of its folder; videos right in a catalog that is a folder itself have
+    none. Raises CatalogError where no video has a label, or for a table that cannot be read.
     """
     if labels_file is not None:
         videos = _labelled_by_table(catalog, labels_file)
@@ -57,7 +58,7 @@ def labelled_videos(
 
 
 def read_labels(uri: str) -> dict[str, Label]:
-    """Labels by video_id, from a CSV with columns video_id and label, and group if it has that.
+    """Return labels by video_id, from a CSV with columns video_id and label, and optionally group.
 
     Rows with a blank label are left out. Raises CatalogError for anything else, StorageError if it cannot be read.
     """

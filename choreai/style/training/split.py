@@ -1,6 +1,6 @@
-"""Which labelled videos test which network: folds of whole groups, every class spread over them, by a seed.
+"""Division of labelled videos into folds: whole groups, every class spread over them, by a seed.
 
-Fold k's network is trained without fold k, so that each video is judged by one that never saw its group.
+Fold k's network is trained without fold k, so that each video is tested by one that never saw its group.
 """
 
 import warnings
@@ -27,7 +27,7 @@ MAX_GROUP_SHARE = 0.6
 
 @dataclass(frozen=True)
 class Folds:
-    """Where each video is tested."""
+    """The fold in which each video is tested."""
 
     fold_of: Mapping[str, int]
     """By video_id, from 0."""
@@ -37,7 +37,7 @@ class Folds:
 
 
 class _Unit(NamedTuple):
-    """What is never divided: a group, or one of the blocks that a group is cut in."""
+    """What is never divided: a group, or one of the blocks into which a group is cut."""
 
     name: str
     block: int = -1
@@ -45,10 +45,9 @@ class _Unit(NamedTuple):
 
 
 def find_labels(videos: Sequence[Video], labels: Sequence[str]) -> tuple[str, ...]:
-    """The classes, sorted, or `labels` itself unless empty.
+    """Return the classes, sorted, or `labels` itself unless empty.
 
-    Raises TableError, naming videos, for missing labels, labels not in the list, and classes of fewer than
-    two videos.
+    Raises TableError, naming videos, for missing labels, labels not in the list, and classes of fewer than two videos.
     """
     if unlabelled := [v.video_id for v in videos if not v.label]:
         raise TableError(f"{some_names(unlabelled)} without a label; label them, or leave them out of the catalog")
@@ -82,12 +81,12 @@ def divide_folds(
     num_folds: int,
     when_one_group: WhenOneGroup,
 ) -> Folds:
-    """The videos in folds, whole groups each, every class spread over the folds as evenly as they allow.
+    """Return the videos in folds, whole groups each, every class spread over the folds as evenly as they allow.
 
-    A class needs two groups, for each of its videos is tested by a network that learnt the class from others. One of
+    A class needs two groups, since each of its videos is tested by a network that learnt the class from others. One of
     a single group: TableError, or, with `when_one_group="blocks"`, that group is cut into blocks of its videos in
     natural order of their ids, with a ChoreaiWarning. So is then a group with more than MAX_GROUP_SHARE of a class's
-    videos, for without it little of the class would be left to learn from. A class of fewer groups than folds is
+    videos, since without it little of the class would be left to learn from. A class of fewer groups than folds is
     tested in some folds only; there are no more folds than the class with the most groups can fill. Raises TableError
     as well where groups shared by classes leave no way.
     """
@@ -121,12 +120,13 @@ def divide_folds(
 
 
 def num_folds_of(examples: Examples) -> int:
+    """Return the number of folds."""
     return int(examples.fold.max()) + 1
 
 
 @dataclass(frozen=True, eq=False)
 class Roles:
-    """What the windows of some examples are to one fold's network: indices, sorted."""
+    """The windows of some examples by their role for one fold's network: indices, sorted."""
 
     train: IntArray
     validation: IntArray
@@ -134,9 +134,9 @@ class Roles:
 
 
 def roles_of(examples: Examples, member: int, *, with_validation: bool) -> Roles:
-    """The roles for the network that is tested on fold `member`; the next fold validates it, the others train.
+    """Return the roles for the network that is tested on fold `member`; the next fold validates it, the others train.
 
-    Whole groups of the validation fold train instead where a class would else go untrained; all of it does without
+    Whole groups of the validation fold train instead where a class would otherwise go untrained; all of it does without
     `with_validation`, and in two folds.
     """
     test = examples.fold == member
@@ -149,13 +149,13 @@ def roles_of(examples: Examples, member: int, *, with_validation: bool) -> Roles
 
 
 def _largest_share(videos: Sequence[Video], label: str) -> float:
-    """Of a class's videos, the share that its largest group has."""
+    """Return the share of a class's videos that its largest group has."""
     counts = Counter(_group(v) for v in videos if v.label == label)
     return max(counts.values()) / counts.total()
 
 
 def _units(videos: Sequence[Video], blocked: Sequence[str], *, num_folds: int) -> dict[str, _Unit]:
-    """By video_id: its group, or a block of that where it rules one of the `blocked` classes."""
+    """Return by video_id its group, or a block of that where the group dominates one of the `blocked` classes."""
     unit_of = {v.video_id: _Unit(_group(v)) for v in videos}
     for label in blocked:
         members = [v for v in videos if v.label == label]
@@ -167,13 +167,13 @@ def _units(videos: Sequence[Video], blocked: Sequence[str], *, num_folds: int) -
 
 
 def _assign(sizes: Mapping[_Unit, Counter[str]], *, seed: int, num_folds: int) -> dict[_Unit, int]:
-    """The fold of each unit; `sizes` is by unit and label."""
+    """Return the fold of each unit; `sizes` is by unit and label."""
     totals = sum(sizes.values(), Counter[str]())
     best: dict[_Unit, int] | None = None
     best_cost = float("inf")
     for order in range(NUM_ORDERS):
-        units = _ordered(sizes, np.random.default_rng([seed, order]))
-        fold_of = _greedy(units, sizes, totals, num_folds=num_folds)
+        units = _order_units(sizes, np.random.default_rng([seed, order]))
+        fold_of = _assign_greedily(units, sizes, totals, num_folds=num_folds)
         counts = [Counter[str]() for _ in range(num_folds)]
         for unit, fold in fold_of.items():
             counts[fold].update(sizes[unit])
@@ -190,17 +190,18 @@ def _assign(sizes: Mapping[_Unit, Counter[str]], *, seed: int, num_folds: int) -
     return best
 
 
-def _ordered(sizes: Mapping[_Unit, Counter[str]], rng: np.random.Generator) -> list[_Unit]:
-    """Blocks in the order of time, so that a block's neighbour validates it; then the largest groups, of equals any."""
+def _order_units(sizes: Mapping[_Unit, Counter[str]], rng: np.random.Generator) -> list[_Unit]:
+    """Return blocks in the order of time, so that a block's neighbour validates it; then the largest groups, of equals
+    any."""
     units = sorted(sizes)
     groups = [units[i] for i in rng.permutation(len(units)) if units[i].block < 0]
     return [unit for unit in units if unit.block >= 0] + sorted(groups, key=lambda unit: -max(sizes[unit].values()))
 
 
-def _greedy(
+def _assign_greedily(
     units: Sequence[_Unit], sizes: Mapping[_Unit, Counter[str]], totals: Counter[str], *, num_folds: int
 ) -> dict[_Unit, int]:
-    """Unit by unit, in this order, into the fold that has least of its classes so far."""
+    """Assign unit by unit, in this order, to the fold that has least of its classes so far."""
     counts = [Counter[str]() for _ in range(num_folds)]
     fold_of: dict[_Unit, int] = {}
     for unit in units:
@@ -214,7 +215,7 @@ def _greedy(
 def _remarks(
     videos: Sequence[Video], sizes: Mapping[_Unit, Counter[str]], *, blocked: Sequence[str], num_folds: int
 ) -> Iterator[str]:
-    """What a careful user may want to know of these folds."""
+    """Yield what a careful user may want to know of these folds."""
     if blocked:
         yield (
             f"{', '.join(blocked)}: most videos are of one group each, which was divided in time; "
@@ -249,5 +250,6 @@ def _group(video: Video) -> str:
 
 
 def some_names(names: Sequence[str], *, noun: str = "video") -> str:
+    """Return the number of names and the first five, for a message."""
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return f"{len(names)} {noun}{'' if len(names) == 1 else 's'} ({shown})"

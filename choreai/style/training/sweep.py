@@ -1,8 +1,8 @@
-"""The sweep: many short trainings on Ray Tune, to see what a setting does or to find better ones.
+"""The sweep: many short trainings on Ray Tune, to see the effect of a setting or to find better ones.
 
-Every trial trains the first NUM_MEMBERS folds' networks and is judged on their validation folds; the folds on which
-these networks are tested are not looked at. A model trained afterwards with the best settings is still a little
-flattered by the choice, for its other folds' tests are among the videos that made it.
+Every trial trains the first NUM_MEMBERS folds' networks and is scored on their validation folds; the folds on which
+these networks are tested are not looked at. A model trained afterwards with the best settings still looks slightly too
+good, since its other folds' test videos took part in the choice.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ from choreai.style.training.fit_state import FitState
 from choreai.visualize.figures import DOTS_PER_INCH
 
 if TYPE_CHECKING:
+    import torch
     from ray.tune import Tuner
 
 logger = logging.getLogger(__name__)
@@ -40,12 +41,12 @@ NUM_SEARCHED = 16
 
 @dataclass(frozen=True)
 class Trial:
-    """One training's settings and how it went: means over its networks, each at its best epoch."""
+    """One training's settings and result: means over its networks, each at its best epoch."""
 
     changes: Mapping[str, float]
-    """What is not as in the job's settings."""
+    """The settings that differ from the job's."""
     validation_loss: float
-    """Infinite where the training came apart."""
+    """Infinite where the training diverged."""
     validation_accuracy: float
     train_loss: float
     train_accuracy: float
@@ -55,7 +56,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """All trials, the best first, and where they lie."""
+    """All trials, the best first, and where they are stored."""
 
     kind: SweepKind
     trials: tuple[Trial, ...]
@@ -63,14 +64,14 @@ class SweepResult:
     """Of sweep.json and sweep.png."""
 
     def best_toml(self) -> str:
-        """The best trial's settings as a section of a job file."""
+        """Return the best trial's settings as a section of a job file."""
         lines = [f"{name} = {value!r}" for name, value in self.trials[0].changes.items()]
         return "\n".join(["[training]", *lines])
 
 
 @dataclass(frozen=True)
 class SweepTask:
-    """What each trial is told."""
+    """The arguments of each trial."""
 
     examples_uri: str
     settings: TrainSettings
@@ -88,13 +89,14 @@ def run_sweep(
     output_uri: str,
     use_gpu: bool,
 ) -> SweepResult:
-    """The trials of "learning-rate" (the report's study, 1e-9 to 1e-3) or "search" (NUM_SEARCHED random settings).
+    """Return the trials of "learning-rate" (the student report's study, 1e-9 to 1e-3) or "search" (NUM_SEARCHED random
+    settings).
 
-    Ray must be connected; as many trials run at a time as it has CPUs (with `use_gpu`, GPUs). Started again it goes on
-    where it was. Raises TableError where the videos cannot be trained on.
+    Ray must be connected; as many trials run at a time as it has CPUs (with `use_gpu`, GPUs). Started again it resumes.
+    Raises TableError where the videos cannot be trained on.
     """
     dataset, _ = read_dataset(videos, source, settings=settings, labels=labels)
-    # Judged by validation, so there must be some; without patience nothing is stopped by it.
+    # Trials are compared by validation, so there must be some; without patience it stops nothing.
     settings = replace(settings.for_fit(), patience_epochs=settings.patience_epochs or settings.num_epochs)
     decisive = json.dumps([kind, dataclasses.asdict(settings), dataset.examples.digest()], sort_keys=True)
     name = f"sweep-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
@@ -144,7 +146,7 @@ def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> 
 
 
 def _run_trial(config: dict[str, float], task: SweepTask) -> None:
-    """One trial, on Ray Tune's terms."""
+    """Run one trial under Ray Tune."""
     import torch
     from ray import tune
 
@@ -154,11 +156,11 @@ def _run_trial(config: dict[str, float], task: SweepTask) -> None:
     tune.report({"trial": dataclasses.asdict(trial)})
 
 
-def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: Any) -> Trial:
-    """What the task's settings with these `changes` come to. `device`: a torch.device, which is Any to mypy."""
+def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: "torch.device") -> Trial:
+    """Return the result of the task's settings with these `changes`."""
     from choreai.style.training.fitting import DivergedError, WorkerShare, fit
 
-    rounded: dict[str, Any] = {name: _rounded(value) for name, value in changes.items()}  # Any: of several types
+    rounded: dict[str, Any] = {name: _round(value) for name, value in changes.items()}  # Any: of several types
     settings = replace(task.settings, **rounded)
     state = FitState()
     try:
@@ -201,8 +203,8 @@ def _loss(result: EpochResult) -> float:
     return math.inf if result.validation_loss is None else result.validation_loss
 
 
-def _rounded(value: float) -> float:
-    """Three digits, so that what is printed is what was tried; whole numbers stay whole."""
+def _round(value: float) -> float:
+    """Return the value with three digits, so that what is printed is what was tried; whole numbers stay whole."""
     return value if isinstance(value, int) else float(f"{value:.3g}")
 
 
@@ -215,7 +217,8 @@ def _as_json(result: SweepResult) -> bytes:
 
 
 def sweep_png(result: SweepResult) -> bytes:
-    """A PNG of loss and accuracy: over the learning rate in its study, in a search over the trials from the best on."""
+    """Return a PNG of loss and accuracy: over the learning rate in its study, in a search over the trials from the best
+    on."""
     from matplotlib.figure import Figure
 
     over_rates = result.kind == "learning-rate"

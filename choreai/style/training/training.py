@@ -1,8 +1,8 @@
 """Training a style model: keypoint tables and labels in, a model folder out.
 
 The driver cuts the windows, divides the videos into folds, has the workers train a network for each
-(`choreai.style.training.distributed`), and judges each network on the fold it never saw. From these out-of-fold
-predictions come the temperature, the threshold of "unknown" and all metrics; the networks together are the model.
+(`choreai.style.training.distributed`), and scores each network on the fold it never saw. These out-of-fold predictions
+give the temperature, the threshold of "unknown" and all metrics; the networks together are the model.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ Fit = Callable[[Dataset, TrainSettings], Fitted]
 
 @dataclass(frozen=True, eq=False)
 class TrainedStyle:
-    """A finished training and where it lies."""
+    """A finished training and where it is stored."""
 
     model: StyleModel
     model_uri: str
@@ -62,11 +62,11 @@ def train_style(
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
 ) -> TrainedStyle:
-    """The model trained on the labelled `videos`' keypoints in `tables_uri`, saved in `output_uri`/models.
+    """Train a model on the labelled `videos`' keypoints in `tables_uri`, and save it under `output_uri`/models.
 
     Ray must be connected. `labels` empty: those of the catalog. `parents`: see `StyleModelConfig`. Checkpoints go to
-    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does
-    not stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
+    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does not
+    stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
     """
     source = TableSource(tables_uri, pose_fingerprint)
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
@@ -131,7 +131,7 @@ def train_style(
 
 
 def networks_of(members: Sequence[Weights], settings: TrainSettings, labels: Sequence[str]) -> tuple[nn.Module, ...]:
-    """The trained networks, on the CPU, to be used and not to be trained."""
+    """Return the trained networks, on the CPU and in evaluation mode."""
     networks = []
     for weights in members:
         network = build_network(
@@ -143,7 +143,7 @@ def networks_of(members: Sequence[Weights], settings: TrainSettings, labels: Seq
 
 
 def predict_out_of_fold(networks: Sequence[nn.Module], dataset: Dataset) -> Predictions:
-    """What each fold's network says of the windows of its fold."""
+    """Return the predictions of each fold's network for the windows of its fold."""
     examples = dataset.examples
     log_scores = np.zeros((len(examples), len(dataset.labels)), np.float32)
     for fold, network in enumerate(networks):
@@ -153,7 +153,7 @@ def predict_out_of_fold(networks: Sequence[nn.Module], dataset: Dataset) -> Pred
 
 
 def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
-    """The (W, labels) log scores with all that is known of their windows."""
+    """Return the (W, labels) log scores with the windows and videos they belong to."""
     examples, windows = dataset.examples, list(dataset.windows.values())
     _, first = np.unique(examples.video_index, return_index=True)
     return Predictions(
@@ -183,7 +183,7 @@ def _baselines(predictions: Predictions, dataset: Dataset) -> dict[str, Predicti
 
 
 def _seed_lstm(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> dict[str, Predictions]:
-    """The report's network trained on the same folds, if all videos are long enough for its windows."""
+    """Return the student report's network trained on the same folds, if all videos are long enough for its windows."""
     if dataset.examples.video_ids != ours.video_ids:
         num_lost = len(ours) - len(dataset.videos)
         logger.warning("no comparison with the report's LSTM: %d videos have no window of its length", num_lost)
@@ -194,7 +194,7 @@ def _seed_lstm(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit
 
 
 def _leaky(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> Predictions:
-    """What windows divided at random would have one believe: of the network if asked for, else of a regression."""
+    """Return the predictions with windows divided at random: of the network if asked for, else of a regression."""
     examples = dataset.examples
     if not settings.leaky_split_too:
         return baselines.leaky_regression(ours, examples.inputs.kinematic_features, seed=settings.seed)
