@@ -15,7 +15,7 @@ STILL_SPEED = 0.1
 """Extents a second added to everyone's speed, so that among people who all stand still the larger ones count."""
 
 HALF_WINDOW_SECONDS = 1.5
-"""Who dances at a moment is decided from so much to either side: a phrase of movement, shorter than a solo in a battle."""
+"""Who dances at a moment is decided from so much to either side: a phrase, shorter than a solo in a battle."""
 MAX_SPEED = 3.0
 """Box sizes a second; faster keypoints are misplaced ones."""
 GROUP_SHARE = 0.6
