@@ -369,6 +369,20 @@ def test_the_people_of_real_pictures_are_read_well_and_in_metres() -> None:
 
 @needs_weights
 @pytest.mark.shared
+def test_another_detector_and_another_pose_network_find_the_same_people() -> None:
+    picture_ = people_pictures.read_pictures()[0]
+    for changes in (
+        {"detector_checkpoint": str(WEIGHTS / "rtmdet_nano.onnx")},
+        {"checkpoint": str(people_pictures.SIMPLE_POSE)},
+    ):
+        estimator = build_estimator(real_settings(max_people=12, **changes), read_file=objects.read_object)
+        estimator.start_video()
+        (poses,) = estimator.estimate([Frame(picture_.image.numpy(), 0, 0.0)])
+        assert people_pictures.best_ious(picture_.box_xyxy, poses.box_xyxy).min() > 0.5
+
+
+@needs_weights
+@pytest.mark.shared
 def test_a_battle_is_the_same_however_its_frames_come_and_whatever_came_before() -> None:
     estimator = build_estimator(real_settings(), read_file=objects.read_object)
     with CLIP.open("rb") as file, VideoReader(file, uri=str(CLIP)) as reader:

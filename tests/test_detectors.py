@@ -23,6 +23,7 @@ from choreai.pose.detectors.yolov3 import load_yolov3, read_darknet_state
 from choreai.pose.detectors.yolov3_network import ANCHORS, Yolov3Spp, decode_yolov3
 from choreai.pose.detectors.yolox import load_yolox, yolox_letterbox, yolox_rule
 from choreai.pose.detectors.yolox_network import SIZES, Yolox, decode_yolox, infer_yolox
+from choreai.pose.onnx_session import OnnxNetwork
 
 KEYS = SHARED / "alphapose" / "keys"
 without_keys = pytest.mark.skipif(not KEYS.exists(), reason=f"{KEYS} is absent")
@@ -410,6 +411,28 @@ def test_raw_and_decoded_exports_are_told_apart(is_decoded: bool) -> None:
 def test_other_exports_are_refused(answers: list[np.ndarray], reason: str) -> None:
     with pytest.raises(WeightsError, match=reason):
         load_onnx_detector(tiny_onnx.constant_network(*answers), num_threads=1)
+
+
+def detections_network(*, size_hw: tuple[int | str, int | str]) -> bytes:
+    """A person above another, somebody unlikely, a chair, and a box without area."""
+    boxes = [[8, 4, 24, 20, 0.6], [32, 8, 60, 70, 0.9], [0, 0, 9, 9, 0.05], [1, 1, 9, 9, 0.8], [5, 5, 5, 9, 0.7]]
+    return tiny_onnx.constant_network(np.array([boxes]), np.array([[0, 0, 0, 56, 0]]), size_hw=size_hw)
+
+
+@pytest.mark.parametrize("size_hw", [(416, 416), ("height", "width")], ids=["fixed", "free"])
+def test_a_detector_with_suppression_inside_gives_people_in_the_image_the_surest_first(size_hw) -> None:
+    detector = load_onnx_detector(detections_network(size_hw=size_hw), num_threads=1, min_score=0.1)
+    found = detector.detect([noise(832, 832), noise(104, 52)])
+    np.testing.assert_allclose(found[0].box_xyxy, [[64, 16, 120, 140], [16, 8, 48, 40]], atol=1e-4)
+    np.testing.assert_allclose(found[0].scores, [0.9, 0.6])
+    np.testing.assert_allclose(found[1].box_xyxy, [[8, 2, 15, 17.5], [2, 1, 6, 5]], atol=1e-4)
+    assert detector.settings()["input_size"] == "416x416"
+    assert detector.detect([]) == []
+
+
+def test_a_pose_network_of_free_size_is_still_refused() -> None:
+    with pytest.raises(WeightsError, match="fixed height and width"):
+        OnnxNetwork(detections_network(size_hw=("height", "width")), num_threads=1)
 
 
 # Real weights and people

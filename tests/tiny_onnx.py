@@ -67,7 +67,9 @@ def simcc_network(*, batch: Dimension = "N", size_hw: tuple[int, int] = (64, 48)
     )
 
 
-def constant_network(*answers: np.ndarray, size_hw: tuple[int, int] = (64, 64), num_inputs: int = 1) -> bytes:
+def constant_network(
+    *answers: np.ndarray, size_hw: tuple[Dimension, Dimension] = (64, 64), num_inputs: int = 1
+) -> bytes:
     """Answers the same for every image (a batch of one)."""
     shape = [1, 3, *size_hw]
     names = ["images", *(f"more{index}" for index in range(1, num_inputs))]

@@ -17,9 +17,16 @@ class OnnxNetwork:
     """A network with one image input, ready to run: `size_hw` and `sha256` (of the file) tell what it is."""
 
     def __init__(
-        self, model: bytes | Path | BinaryIO, *, num_threads: int, device: Literal["cpu", "cuda"] = "cpu"
+        self,
+        model: bytes | Path | BinaryIO,
+        *,
+        num_threads: int,
+        device: Literal["cpu", "cuda"] = "cpu",
+        free_size_hw: tuple[int, int] | None = None,
     ) -> None:
         """Opens the file and answers one black image, so that a network that cannot run fails here.
+
+        A network of any height and width is run at `free_size_hw`; None refuses it.
 
         Raises WeightsError for a file that is no whole ONNX network with weights inside, and for inputs other
         than one (N, 3, H, W) or (N, H, W, 3) of fixed H and W; ConfigError where onnxruntime is missing or
@@ -36,7 +43,7 @@ class OnnxNetwork:
         if inputs[0].type not in DTYPES:
             raise WeightsError(f"the ONNX network's input must be {' or '.join(DTYPES)}, got {inputs[0].type}")
         self._dtype = DTYPES[inputs[0].type]
-        self._fixed_batch, self._channels_last, self.size_hw = _read_input_shape(inputs[0].shape)
+        self._fixed_batch, self._channels_last, self.size_hw = _read_input_shape(inputs[0].shape, free_size_hw)
         self._output_names: list[str] = [one.name for one in self._session.get_outputs()]
         answer = self.run(np.zeros((1, 3, *self.size_hw), np.float32))
         self.output_shapes: dict[str, tuple[int, ...]] = {
@@ -111,7 +118,9 @@ def _onnxruntime_errors() -> tuple[type[Exception], ...]:
     return (*own, RuntimeError, ValueError)
 
 
-def _read_input_shape(shape: list[int | str | None]) -> tuple[int | None, bool, tuple[int, int]]:
+def _read_input_shape(
+    shape: list[int | str | None], free_size_hw: tuple[int, int] | None
+) -> tuple[int | None, bool, tuple[int, int]]:
     """Its batch size (None: any), whether channels come last, and its height and width."""
     advice = "export it with input (N, 3, height, width) or (N, height, width, 3) and a fixed height and width"
     if len(shape) != 4:
@@ -119,6 +128,8 @@ def _read_input_shape(shape: list[int | str | None]) -> tuple[int | None, bool, 
     channels_last = shape[3] == 3 and shape[1] != 3
     height, width = shape[1:3] if channels_last else shape[2:]
     channels = shape[3] if channels_last else shape[1]
+    if free_size_hw and not isinstance(height, int) and not isinstance(width, int):
+        height, width = free_size_hw
     if channels != 3 or not isinstance(height, int) or not isinstance(width, int) or min(height, width) < 1:
         raise WeightsError(f"the ONNX network's input is {shape}; {advice}")
     batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None

@@ -1,4 +1,4 @@
-"""YOLOX in an .onnx file as a person detector."""
+"""Person detectors in .onnx files: YOLOX, and detectors with the non-maximum suppression inside (MMDeploy's)."""
 
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -7,11 +7,16 @@ import numpy as np
 import torch
 
 from choreai.errors import WeightsError
+from choreai.pose.detectors.detector import PersonDetector
 from choreai.pose.detectors.letterbox import Letterbox
+from choreai.pose.detectors.nms_inside import NmsInsideDetector, has_nms_inside
 from choreai.pose.detectors.yolo import YoloDetector
 from choreai.pose.detectors.yolox import YOLOX_MAX_IOU, yolox_letterbox, yolox_rule
 from choreai.pose.detectors.yolox_network import STRIDES, decode_yolox
 from choreai.pose.onnx_session import OnnxNetwork
+
+FREE_SIZE_HW = (416, 416)
+"""The canvas of networks that take any: a crowd's far faces are lost, people who dance are not."""
 
 
 def load_onnx_detector(
@@ -22,13 +27,17 @@ def load_onnx_detector(
     min_score: float = 0.1,
     max_iou: float = YOLOX_MAX_IOU,
     batch_size: int = 8,
-) -> YoloDetector:
-    """The detector of a YOLOX export: one output (N, A, 5 + C), raw (Megvii's default) or already decoded.
+) -> PersonDetector:
+    """Return the detector of an export, told by its outputs.
 
-    The canvas is the file's input size. Raises WeightsError for other networks, such as exports with the
-    non-maximum suppression inside; ConfigError where onnxruntime cannot run here.
+    One output (N, A, 5 + C) is YOLOX, raw (Megvii's default) or already decoded; boxes (N, D, 5) and labels (N, D) are
+    a detector with the suppression inside (`NmsInsideDetector`), on which `max_iou` has no influence. The canvas is the
+    file's input size, or FREE_SIZE_HW where the file leaves it free. Raises WeightsError for other networks,
+    ConfigError where onnxruntime cannot run here.
     """
-    network = OnnxNetwork(model, num_threads=num_threads, device=device)
+    network = OnnxNetwork(model, num_threads=num_threads, device=device, free_size_hw=FREE_SIZE_HW)
+    if has_nms_inside(network):
+        return NmsInsideDetector(network, min_score=min_score)
     letterbox = _letterbox_for(network)
     is_decoded = _is_decoded(network, letterbox)
 
@@ -54,7 +63,8 @@ def _letterbox_for(network: OnnxNetwork) -> Letterbox:
         case _:
             raise WeightsError(
                 f"a YOLOX network of {height} x {width} has one output of (N, {cells}, 5 + classes), this one has "
-                f"{network.output_shapes}; export YOLOX without its post-processing"
+                f"{network.output_shapes}; export YOLOX without its post-processing, or with boxes (N, D, 5) and "
+                "labels (N, D) as MMDeploy does"
             )
     try:
         return yolox_letterbox(network.size_hw)
