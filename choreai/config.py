@@ -230,7 +230,7 @@ def parse_since(text: str, *, now: datetime) -> datetime:
         days = float(text)
     except ValueError:
         return _parse_date(text)
-    if not 0 <= days <= _MAX_DAYS:  # 20261101 is no number of days, and no date as people write them
+    if not 0 <= days <= _MAX_DAYS:  # 20261101 is neither a number of days nor an ISO date
         raise ValueError(f"since must be 0 to {_MAX_DAYS} days, or a date such as 2026-11-01, got {text!r}")
     return now - timedelta(days=days)
 

@@ -66,13 +66,13 @@ def test_an_empty_file_has_no_boxes(tmp_path: Path) -> None:
     ("line", "words"),
     [
         ("2,1,10,20,30", "has 5 columns"),
-        ("2,1,10,20,wide,40,1,1,1", "line 2, width: 'wide' is no number"),
+        ("2,1,10,20,wide,40,1,1,1", "line 2, width: 'wide' is not a usable number"),
         ("2,1,nan,20,30,40,1,1,1", "line 2, x: 'nan'"),
         ("2,1,10,20,inf,40,1,1,1", "line 2, width: 'inf'"),
         ("2,1,10,20,30,-40,1,1,1", "line 2, height: '-40' is negative"),
         ("0,1,10,20,30,40,1,1,1", "line 2, frame: '0'; frames count from 1"),
-        ("2.5,1,10,20,30,40,1,1,1", "line 2, frame: '2.5' is no whole number"),
-        ("2,1.5,10,20,30,40,1,1,1", "line 2, id: '1.5' is no whole number"),
+        ("2.5,1,10,20,30,40,1,1,1", "line 2, frame: '2.5' is not a whole number"),
+        ("2,1.5,10,20,30,40,1,1,1", "line 2, id: '1.5' is not a whole number"),
         ("1,1,10,20,30,40,1,1,1", "line 2: track 1 has a box in frame 1 already, in line 1"),
     ],
 )

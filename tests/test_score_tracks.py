@@ -157,7 +157,7 @@ def test_a_dancetrack_folder_goes_through_choreai_pose_and_is_scored(networks, d
         for number in range(first, first + NUM_FRAMES):
             cv2.imwrite(str(images / f"{number:08d}.jpg"), np.full((64, 64, 3), 90, np.uint8))
         flags = [*networks, "--indir", images, "--pose_track", "--outdir", tmp_path / "poses" / name]
-        assert pose_run.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags])) == 0
+        assert pose_run.run_pose(pose_parser("choreai pose").parse_args([str(flag) for flag in flags])) == 0
     capsys.readouterr()
     chosen = ("--sequences", "dancetrack0001,dancetrack0002")
     combined = scores_of(capsys, dataset, tmp_path / "poses", *chosen)["combined"]
@@ -172,7 +172,7 @@ def test_every_second_picture_keeps_its_number(networks, dataset, tmp_path, caps
     for number in (1, 3, 5):
         cv2.imwrite(str(images / f"{number:08d}.jpg"), np.full((64, 64, 3), 90, np.uint8))
     flags = [*networks, "--indir", images, "--pose_track", "--outdir", tmp_path / "pose"]
-    pose_run.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
+    pose_run.run_pose(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
     capsys.readouterr()
     moves = "".join(f"{frame},1,{22 if frame % 2 else 500},12,20,40,1,1,1\n" for frame in range(1, NUM_FRAMES + 1))
     (dataset / "dancetrack0001" / "gt" / "gt.txt").write_text(moves)

@@ -115,10 +115,10 @@ def convert(
     elif target_format == "alphapose-json":
         write_alphapose_json(table, target)
     else:
-        labels = _read_label_table(_required(settings.label_table))
+        labels = _read_label_table(_require(settings.label_table))
         videos = set(table["video_id"].unique().to_pylist())
         class_names = settings.class_names or tuple(sorted({labels[v] for v in videos & labels.keys()}))
-        report_labels = _required(settings.report_labels)
+        report_labels = _require(settings.report_labels)
         dropped = write_keypoint_text(table, target, report_labels, labels=labels, class_names=class_names)
     return Conversion(
         num_videos=len(table["video_id"].unique()),
@@ -151,7 +151,7 @@ def _check_settings(settings: ConvertSettings, source_format: Format, target_for
         raise ConfigError(f"{', '.join(unused)}: not used from {source_format} to {target_format}; leave it out")
 
 
-def _required(value: _T | None) -> _T:
+def _require(value: _T | None) -> _T:
     """Return a setting that `_check_settings` has found to be given."""
     assert value is not None
     return value
@@ -160,10 +160,10 @@ def _required(value: _T | None) -> _T:
 def _read(source: str, source_format: Format, settings: ConvertSettings) -> pa.Table:
     if source_format == "parquet":
         return _select_video(_read_parquet(source), settings.video_id, source)
-    rate = _required(settings.frames_per_second)
+    rate = _require(settings.frames_per_second)
     if source_format == "alphapose-json":
-        return read_alphapose_json(source, video_id=_required(settings.video_id), frames_per_second=rate)
-    report_labels = _required(settings.report_labels)
+        return read_alphapose_json(source, video_id=_require(settings.video_id), frames_per_second=rate)
+    report_labels = _require(settings.report_labels)
     read = read_keypoint_text(source, report_labels, frames_per_second=rate, class_names=settings.class_names)
     keypoints = _select_video(read.keypoints, settings.video_id, source)
     if settings.label_table is not None:

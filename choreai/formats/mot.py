@@ -1,7 +1,7 @@
-"""MOT Challenge text: a box a line, `frame,id,x,y,width,height,confidence,class,visibility`.
+"""MOT Challenge text: one box per line, `frame,id,x,y,width,height,confidence,class,visibility`.
 
-The form of MOT17's and DanceTrack's gt/gt.txt and of the results that their servers take. Frames count from 1; x and y
-are the box's upper left corner in pixels, as they stand in the file.
+The format of gt/gt.txt in MOT17 and DanceTrack, and of the results that their servers accept. Frames count from 1; x
+and y are the upper left corner of the box in pixels, as written in the file.
 """
 
 import configparser
@@ -19,17 +19,17 @@ from choreai.storage import objects
 
 COLUMNS = ("frame", "id", "x", "y", "width", "height", "confidence", "class", "visibility")
 NUM_NEEDED = 6
-"""Of these columns; results often end before the class, or have -1 there and beyond."""
+"""The first columns are required; results often end before the class, or have -1 from there on."""
 
 PEDESTRIAN = 1
 DISTRACTORS = (2, 7, 8, 12)
-"""Classes that look like people and are none to be tracked: on a vehicle, static, distractor, reflection. To find
-them is no mistake and no merit."""
+"""Classes that look like people but are not to be tracked: on a vehicle, static, distractor, reflection. Finding
+them counts neither as an error nor as a success."""
 
 
 @dataclass(frozen=True, eq=False)
 class MotBoxes:
-    """The N lines of one file, in its order."""
+    """The N lines of one file, in order."""
 
     frame: IntArray
     """(N,), from 1."""
@@ -38,11 +38,11 @@ class MotBoxes:
     box_xywh: Float64Array
     """(N, 4)."""
     confidence: Float64Array
-    """(N,) of the detector; in a ground truth 0 means that the box is not to be scored."""
+    """(N,) confidence of the detector; in a ground truth 0 means that the box is not scored."""
     class_id: IntArray
-    """(N,); -1 where the file tells none."""
+    """(N,); -1 where missing."""
     visibility: Float64Array
-    """(N,) in [0, 1]; -1 where the file tells none."""
+    """(N,) in [0, 1]; -1 where missing."""
 
     def __post_init__(self) -> None:
         num_boxes = len(self.frame)
@@ -57,7 +57,7 @@ class MotBoxes:
 
     @classmethod
     def from_tracks(cls, tracks: BoxTracks, confidence: Float64Array) -> "MotBoxes":
-        """A result as the servers want it: ids and boxes, without class and visibility."""
+        """Return a result as the servers expect it: ids and boxes, without class and visibility."""
         low, high = tracks.box_xyxy[:, :2], tracks.box_xyxy[:, 2:]
         unknown = np.full(len(tracks), -1)
         return cls(
@@ -66,7 +66,7 @@ class MotBoxes:
         )  # fmt: skip
 
     def tracks(self) -> BoxTracks:
-        """All boxes, whatever their class and confidence."""
+        """Return all boxes, of any class and confidence."""
         corners = np.concatenate((self.box_xywh[:, :2], self.box_xywh[:, :2] + self.box_xywh[:, 2:]), axis=1)
         return BoxTracks(self.frame, self.track_id, corners)
 
@@ -74,7 +74,7 @@ class MotBoxes:
 def read_mot(uri: str, *, num_frames: int | None = None) -> MotBoxes:
     """Read a ground truth or a result; columns may be separated by commas or blanks.
 
-    `num_frames` is the length of the sequence, where it is known. Raises TableError, naming the line and the value,
+    `num_frames` is the length of the sequence if known. Raises TableError, which names line and value, and
     StorageError.
     """
     rows: list[list[float]] = []
@@ -100,7 +100,7 @@ def read_mot(uri: str, *, num_frames: int | None = None) -> MotBoxes:
 
 
 def write_mot(boxes: MotBoxes, uri: str) -> None:
-    """Write a file that reads back as the same boxes. Raises StorageError, also where it exists already."""
+    """Write a file that reads back as the same boxes. Raises StorageError, also if it exists already."""
     columns = (boxes.frame, boxes.track_id, *boxes.box_xywh.T, boxes.confidence, boxes.class_id, boxes.visibility)
     lines = zip(*([_number(value) for value in column.tolist()] for column in columns), strict=True)
     text = "".join(",".join(line) + "\n" for line in lines)
@@ -109,9 +109,9 @@ def write_mot(boxes: MotBoxes, uri: str) -> None:
 
 
 def score_pedestrians_only(truth: MotBoxes, result: BoxTracks) -> tuple[BoxTracks, BoxTracks]:
-    """The boxes of truth and result that MOT Challenge scores.
+    """Return the boxes of `truth` and `result` that MOT Challenge scores.
 
-    Found boxes that match a distractor are left out, and then of the truth all that is no pedestrian or has the
+    Result boxes that match a distractor are discarded, and then all true boxes that are not pedestrians or have
     confidence 0. A truth without classes (MOT15, class -1) has pedestrians only.
     """
     boxes = truth.tracks()
@@ -121,7 +121,7 @@ def score_pedestrians_only(truth: MotBoxes, result: BoxTracks) -> tuple[BoxTrack
 
 
 def read_num_frames(seqinfo_uri: str) -> int | None:
-    """The length that a sequence's seqinfo.ini states; None without such a file. Raises ConfigError."""
+    """Read the length of a sequence from its seqinfo.ini; None if there is no such file. Raises ConfigError."""
     if objects.stat_object(seqinfo_uri) is None:
         return None
     parser = configparser.ConfigParser(interpolation=None)
@@ -139,8 +139,10 @@ def read_num_frames(seqinfo_uri: str) -> int | None:
 
 
 def _matches_distractor(boxes: BoxTracks, is_distractor: BoolArray, result: BoxTracks) -> BoolArray:
-    """(N,) for each found box. All true boxes take part in the matching, so that who stands before a reflection is not
-    taken for it."""
+    """Return (N,) whether each box of `result` matches a distractor.
+
+    All true boxes take part in the matching, so that a person in front of a reflection is not taken for it.
+    """
     matched = np.zeros(len(result), bool)
     for frame in np.unique(boxes.frame[is_distractor]):
         true, found = np.flatnonzero(boxes.frame == frame), np.flatnonzero(result.frame == frame)
@@ -152,7 +154,7 @@ def _matches_distractor(boxes: BoxTracks, is_distractor: BoolArray, result: BoxT
 
 
 def _lines(uri: str) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of the lines that are not empty."""
+    """Yield (number from 1, text) of each line that is not empty."""
     with objects.open_object(uri) as file:
         for number, line in enumerate(file, start=1):
             text = line.decode("utf-8-sig", errors="replace").strip()
@@ -161,7 +163,7 @@ def _lines(uri: str) -> Iterator[tuple[int, str]]:
 
 
 def _parse(line: str, *, where: str, num_frames: int | None) -> list[float]:
-    """The columns of a line, those that are missing filled in."""
+    """Return the columns of a line, with missing ones filled in."""
     texts = line.split(",") if "," in line else line.split()
     if len(texts) < NUM_NEEDED:
         raise TableError(
@@ -175,7 +177,7 @@ def _parse(line: str, *, where: str, num_frames: int | None) -> list[float]:
         raise TableError(f"{where}, frame: {texts[0].strip()!r}; {frames}")
     for index in (0, 1, 7):
         if not row[index].is_integer():
-            raise TableError(f"{where}, {COLUMNS[index]}: {texts[index].strip()!r} is no whole number")
+            raise TableError(f"{where}, {COLUMNS[index]}: {texts[index].strip()!r} is not a whole number")
     for index in (4, 5):
         if row[index] < 0:
             raise TableError(f"{where}, {COLUMNS[index]}: {texts[index].strip()!r} is negative; correct or remove it")
@@ -187,8 +189,8 @@ def _value(text: str, *, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not abs(value) < 2.0**53:  # whole numbers beyond are not told apart
-        raise TableError(f"{where}: {text.strip()!r} is no number to calculate with; correct it or remove the line")
+    if not abs(value) < 2.0**53:  # float64 has gaps between larger whole numbers
+        raise TableError(f"{where}: {text.strip()!r} is not a usable number; correct it or remove the line")
     return value
 
 

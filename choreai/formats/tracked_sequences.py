@@ -1,4 +1,4 @@
-"""Sequences with a ground truth and the tracks found in them: which files belong together, and their boxes.
+"""Sequences with a ground truth and tracking results: which files belong together, and their boxes.
 
 A ground truth is one gt.txt, a folder of MOT text files named by sequence, or the tree of MOT17 and DanceTrack
 (`SEQUENCE/gt/gt.txt` and `SEQUENCE/seqinfo.ini`). Results are MOT text or what `choreai pose` wrote.
@@ -22,26 +22,26 @@ from choreai.tables.schemas import KEYPOINTS, from_list_column
 
 KEYPOINTS_FILE = "keypoints.parquet"
 FRAMES_FILE = "frames.parquet"
-"""What `choreai pose` writes; the second has the images' names by frame_index."""
+"""The files that `choreai pose` writes; the second has the name of the image for each frame_index."""
 NUM_NAMED = 3
-"""How many of several are named in an error."""
+"""Most names listed in an error."""
 
 
 @dataclass(frozen=True)
 class SequenceFiles:
-    """One sequence."""
+    """The files of one sequence."""
 
     name: str
     truth: Path
     seqinfo: Path
-    """Need not exist."""
+    """May be missing."""
     result: Path
 
 
 def find_sequences(truth: Path, result: Path, *, only: Sequence[str] = ()) -> list[SequenceFiles]:
-    """The sequences under `truth`, each with its result; those named in `only` where that is not empty.
+    """Return the sequences under `truth`, each with its result; only those named in `only` unless it is empty.
 
-    Raises ConfigError for no ground truth, a name in `only` without one, and a sequence without a result.
+    Raises ConfigError if there is no ground truth, none for a name in `only`, or no result for a sequence.
     """
     truths = _find_truths(truth)
     if unknown := [name for name in only if name not in truths]:
@@ -62,9 +62,9 @@ def find_sequences(truth: Path, result: Path, *, only: Sequence[str] = ()) -> li
 
 
 def score_files(files: SequenceFiles, *, min_score: float = 0.0) -> TrackingScores:
-    """Score one sequence by MOT Challenge's rules; found boxes below `min_score` are left out.
+    """Score one sequence by the rules of MOT Challenge; result boxes below `min_score` are discarded.
 
-    Raises TableError for contents that are not of the format, ConfigError, StorageError.
+    Raises TableError for malformed contents, ConfigError and StorageError.
     """
     num_frames = read_num_frames(str(files.seqinfo))
     truth = read_mot(str(files.truth), num_frames=num_frames)
@@ -73,7 +73,7 @@ def score_files(files: SequenceFiles, *, min_score: float = 0.0) -> TrackingScor
 
 
 def read_result(path: Path, *, num_frames: int | None = None, min_score: float = 0.0) -> BoxTracks:
-    """The boxes of a result, MOT text or a keypoint table, with a score of `min_score` or more."""
+    """Read the boxes of a result, MOT text or a keypoint table, with a score of `min_score` or more."""
     if path.suffix == ".parquet":
         return _read_keypoint_boxes(path, num_frames=num_frames, min_score=min_score)
     boxes = read_mot(str(path), num_frames=num_frames)
@@ -81,7 +81,7 @@ def read_result(path: Path, *, num_frames: int | None = None, min_score: float =
 
 
 def _find_truths(truth: Path) -> dict[str, Path]:
-    """Sequence name -> ground truth, in natural order."""
+    """Return the ground truths by sequence name, in natural order."""
     if truth.is_file():
         is_in_tree = truth.name == "gt.txt" and truth.parent.name == "gt"
         return {truth.resolve().parent.parent.name if is_in_tree else truth.stem: truth}
@@ -99,7 +99,7 @@ def _find_truths(truth: Path) -> dict[str, Path]:
 
 
 def _find_result(result: Path, name: str, *, is_only: bool) -> Path | None:
-    """The result of a sequence; of the only one it may be `result` itself, whatever it is called."""
+    """Return the result of a sequence; if it is the only one, `result` may be the file itself, of any name."""
     if result.is_file():
         return result if is_only else None
     candidates = [result / f"{name}.txt", result / f"{name}.parquet", result / name / KEYPOINTS_FILE]
@@ -130,7 +130,7 @@ def _read_keypoint_boxes(path: Path, *, num_frames: int | None, min_score: float
 
 
 def _frame_numbers(frames: Path, frame_index: Int32Array) -> IntArray:
-    """MOT's frame numbers, from 1: those in the images' names (00000001.jpg), else the places in the video."""
+    """Return MOT's frame numbers, from 1: from the names of the images (00000001.jpg), else frame_index + 1."""
     numbers = _numbers_by_index(frames) if frames.is_file() else {}
     if min(numbers.values(), default=0) < 1:
         return frame_index.astype(np.int64) + 1
@@ -140,15 +140,15 @@ def _frame_numbers(frames: Path, frame_index: Int32Array) -> IntArray:
 
 
 def _numbers_by_index(frames: Path) -> dict[int, int]:
-    """frame_index -> the number in the image's name."""
+    """Return the number in the name of the image, by frame_index."""
     try:
         table = pq.read_table(frames, columns=["frame_index", "image_id"])
     except (pa.ArrowException, OSError) as exc:
-        raise TableError(f"{frames}: no frames table of `choreai pose` ({exc}); run it again") from exc
+        raise TableError(f"{frames}: not a frames table of `choreai pose` ({exc}); run it again") from exc
     return dict(zip(table["frame_index"].to_pylist(), map(_number_in, table["image_id"].to_pylist()), strict=True))
 
 
 def _number_in(image_id: str) -> int:
-    """-1 for a name that is no number."""
+    """Return the number that an image is named, -1 for any other name."""
     stem = PurePosixPath(image_id).stem
     return int(stem) if stem.isascii() and stem.isdigit() else -1

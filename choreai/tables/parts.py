@@ -69,7 +69,7 @@ def open_part(uri: str, expected: pa.Schema) -> Iterator[pq.ParquetFile]:
         try:
             check_schema(part.schema_arrow, expected, uri=uri)
         except UnicodeDecodeError as exc:  # in a name or in the metadata
-            raise _damaged(uri, exc) from exc
+            raise _damage_error(uri, exc) from exc
         yield part
 
 
@@ -112,14 +112,14 @@ def current_parts(root: str, table: str, version: str) -> CurrentParts:
     folder = objects.join_uri(root, table, version)
     for _ in range(MAX_ATTEMPTS):
         sizes = _sizes(folder)
-        merged = _merged(sizes)
+        merged = _merged_ids(sizes)
         try:
             members = _members(folder, merged)
         except ObjectMissingError:  # merged into yet another part since the listing
             continue
         # A listing is no snapshot: were a merged part committed while it ran, members might have gone before they
         # were listed, and their rows with them. So nothing counts until two listings agree.
-        if _merged(_sizes(folder)) == merged:
+        if _merged_ids(_sizes(folder)) == merged:
             current = sorted(part_id for part_id in sizes if part_id not in members)
             return CurrentParts(
                 uris=tuple(_uri(folder, part_id) for part_id in current),
@@ -175,7 +175,7 @@ def _sizes(folder: str) -> dict[str, int]:
     return {part_id: info.size for info, part_id in _list(folder)}
 
 
-def _merged(part_ids: Iterable[str]) -> list[str]:
+def _merged_ids(part_ids: Iterable[str]) -> list[str]:
     return sorted(part_id for part_id in part_ids if part_id.startswith(_MERGED_PREFIX))
 
 
@@ -208,14 +208,14 @@ def _open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
             try:
                 part = pq.ParquetFile(file)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as exc:
-                raise _damaged(uri, exc) from exc
+                raise _damage_error(uri, exc) from exc
             yield part
         except OSError as exc:
             if exc.errno is not None:  # a disk that fails; damaged bytes are an OSError to pyarrow, without a number
                 raise StorageError(uri, f"cannot be read: {exc.strerror}") from exc
-            raise _damaged(uri, exc) from exc
+            raise _damage_error(uri, exc) from exc
 
 
-def _damaged(uri: str, exc: Exception) -> TableError:
+def _damage_error(uri: str, exc: Exception) -> TableError:
     advice = "a merged part must not be damaged" if merged_number(_id_of(uri) or "") else "delete it and run again"
     return TableError(f"{uri}: not readable as Parquet ({exc}); {advice}")

@@ -222,7 +222,6 @@ def find_run_group(root: str, run_id: str | None = None) -> RunGroup:
 
 
 def _prepares(extraction: RunManifest, tagging: RunManifest) -> bool:
-    """Whether `extraction` was of the same catalog with the same pose settings; that of a training job is not."""
-    return extraction.pose_fingerprint == tagging.pose_fingerprint and extraction.config.get(
-        "catalog"
-    ) == tagging.config.get("catalog")
+    """Return whether `extraction` was of the same catalog with the same pose settings; a training job's is not."""
+    same_settings = extraction.pose_fingerprint == tagging.pose_fingerprint
+    return same_settings and extraction.config.get("catalog") == tagging.config.get("catalog")
