@@ -36,6 +36,8 @@ from choreai.storage import objects
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 from choreai.video.pixel_motion import PixelMotion
+from choreai.weights.cache import Cache
+from choreai.weights.catalogue import read_catalogue
 
 WEIGHTS = people_pictures.SHARED / "data" / "weights"
 BLAZEPOSE = WEIGHTS / "blazepose_full.onnx"
@@ -336,6 +338,19 @@ def test_auto_is_crowd_where_its_files_are_at_hand(tmp_path: Path, caplog: pytes
     chosen = choose_estimator(PoseSettings(estimator="auto", **named), read_file=objects.read_object)
     assert chosen.estimator == "mediapipe"
     assert "checkpoint is missing" in caplog.text
+
+
+def test_auto_takes_a_set_that_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHOREAI_WEIGHTS", str(tmp_path))
+    cache = Cache(tmp_path)
+    detector, network = read_catalogue().expand(["crowd-small"])
+    for entry in (detector, network):
+        with cache.path_of(entry).open("wb") as file:
+            file.truncate(entry.num_bytes or 1)
+    chosen = choose_estimator(PoseSettings(estimator="auto"), read_file=objects.read_object)
+    assert chosen.estimator == "crowd"
+    assert chosen.detector_checkpoint == str(cache.path_of(detector))
+    assert chosen.checkpoint == str(cache.path_of(network))
 
 
 def test_a_worker_with_other_files_than_the_driver_does_not_work_under_its_name(tmp_path: Path) -> None:

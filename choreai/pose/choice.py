@@ -11,20 +11,22 @@ from choreai.weights.catalogue import read_catalogue
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS = "crowd-small"
-"""The set of weights that is looked for in the cache where the settings name no files."""
-_IN_CACHE = {"detector_checkpoint": "yolox_nano", "checkpoint": "rtmpose-t"}
+SETS = ("crowd-cpu", "crowd-small")
+"""Sets of weights that are looked for in the cache where the settings name no files, the first that is whole."""
+_SETTING_OF_KIND = {"detector": "detector_checkpoint", "pose": "checkpoint"}
 
 
 def choose_estimator(settings: PoseSettings, *, read_file: ReadFile) -> PoseSettings:
     """Return the settings with "auto" replaced; never fetches anything. Other settings come back as they are.
 
-    The files are those that the settings name, or, where they name none, those of `choreai weights fetch crowd-small`.
-    Logs one line about what is missing.
+    The files are those that the settings name, or, where they name none, those of a set in the cache of
+    `choreai weights`. Logs one line about what is missing.
     """
     if settings.estimator != "auto":
         return settings
-    files = {setting: getattr(settings, setting) or _cached(name) for setting, name in _IN_CACHE.items()}
+    found = (_find_set(name) for name in SETS)
+    cached = next((files for files in found if all(files.values())), {})
+    files = {setting: getattr(settings, setting) or cached.get(setting, "") for setting in _SETTING_OF_KIND.values()}
     missing = [setting for setting, path in files.items() if not _is_at_hand(path, read_file)]
     if not missing:
         return _with(settings, "crowd", files)
@@ -32,7 +34,7 @@ def choose_estimator(settings: PoseSettings, *, read_file: ReadFile) -> PoseSett
         'estimator = "auto" is MediaPipe here, which sees one person per frame, because %s; for several people run '
         "`choreai weights fetch %s`, or name checkpoint and detector_checkpoint",
         " and ".join(f"{setting} is missing ({files[setting] or 'not named'})" for setting in missing),
-        WEIGHTS,
+        SETS[-1],
     )
     return _with(settings, "mediapipe", dict.fromkeys(files, ""))
 
@@ -42,9 +44,11 @@ def _with(settings: PoseSettings, estimator: Literal["crowd", "mediapipe"], file
     return replace(settings, estimator=estimator, checkpoint=network, detector_checkpoint=detector)
 
 
-def _cached(name: str) -> str:
-    """Return the path of these weights in the cache, "" if they were never fetched."""
-    return str(Cache(default_folder()).find(read_catalogue().find(name)) or "")
+def _find_set(name: str) -> dict[str, str]:
+    """Return the cached files of a set by the setting that names them; "" for one that was never fetched."""
+    cache = Cache(default_folder())
+    entries = read_catalogue().expand([name])
+    return {_SETTING_OF_KIND[entry.kind]: str(cache.find(entry) or "") for entry in entries}
 
 
 def _is_at_hand(path: str, read_file: ReadFile) -> bool:
