@@ -280,8 +280,8 @@ def test_a_cut_checkpoint_is_refused_wherever_it_is_cut(legacy: bool) -> None:
     [
         (b"<html>404 Not Found</html>", "cannot be read"),
         (pickle.dumps([1, 2, 3]), "cannot be read"),
-        (saved([torch.zeros(1)]), "holds a list"),
-        (saved({}), "holds a dict"),
+        (saved([torch.zeros(1)]), "contains a list"),
+        (saved({}), "contains a dict"),
         (saved({"epoch": 3}), "'epoch' is no tensor"),
         (saved({"backbone.dark2.0.conv.weight": torch.zeros(1)}), "backbone.dark2.0.conv.weight"),
         (saved({"duc1.conv.weight": torch.zeros(1)}), "no convolution conv_out.weight"),
@@ -387,8 +387,8 @@ def test_a_config_names_its_network(model: str, expected: PoseArchitecture) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no YAML"),
-        ("!!python/object/apply:os.getcwd []", "no YAML"),
+        ("{", "not valid YAML"),
+        ("!!python/object/apply:os.getcwd []", "not valid YAML"),
         ("just words", "mapping"),
         ("{MODEL: {TYPE: FastPose}}", "no section DATA_PRESET"),
         (yaml_text("{TYPE: HarDNetPose, NUM_LAYERS: 68}"), "MODEL.TYPE must be one of"),

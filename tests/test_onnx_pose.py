@@ -80,9 +80,9 @@ def test_half_precision_networks_get_and_give_what_they_need() -> None:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (b"", "no ONNX network"),
-        (b"not a network at all", "no ONNX network"),
-        (tiny_onnx.heatmap_network()[:-20], "no ONNX network"),
+        (b"", "not an ONNX network"),
+        (b"not a network at all", "not an ONNX network"),
+        (tiny_onnx.heatmap_network()[:-20], "not an ONNX network"),
         (tiny_onnx.constant_network(np.zeros((1, 17, 16, 16)), num_inputs=2), "must have one input"),
         (
             tiny_onnx.serialize(
@@ -94,11 +94,11 @@ def test_half_precision_networks_get_and_give_what_they_need() -> None:
             ),
             r"must be tensor\(float\)",
         ),
-        (tiny_onnx.constant_network(*[np.zeros((1, 17, 128))] * 3), "a pose network answers"),
-        (tiny_onnx.constant_network(np.zeros((1, 3549, 85))), "a pose network answers"),
-        (tiny_onnx.constant_network(np.zeros((1, 17, 16, 12))), "a pose network answers"),
-        (tiny_onnx.constant_network(np.zeros((1, 17, 128)), np.zeros((1, 17, 96))), "a pose network answers"),
-        (tiny_onnx.constant_network(np.zeros((1, 17, 128)), np.zeros((1, 16, 128))), "a pose network answers"),
+        (tiny_onnx.constant_network(*[np.zeros((1, 17, 128))] * 3), "a pose network outputs"),
+        (tiny_onnx.constant_network(np.zeros((1, 3549, 85))), "a pose network outputs"),
+        (tiny_onnx.constant_network(np.zeros((1, 17, 16, 12))), "a pose network outputs"),
+        (tiny_onnx.constant_network(np.zeros((1, 17, 128)), np.zeros((1, 17, 96))), "a pose network outputs"),
+        (tiny_onnx.constant_network(np.zeros((1, 17, 128)), np.zeros((1, 16, 128))), "a pose network outputs"),
     ],
     ids=["empty", "text", "cut", "inputs", "double", "three", "detector", "shape", "simcc", "keypoints"],
 )

@@ -160,7 +160,7 @@ def test_weights_that_do_not_fit_are_named(rewrite: Callable[[State], object], m
 
 def test_a_cut_or_missing_file_is_a_weights_error(tmp_path: Path, state: State) -> None:
     data = saved(state)
-    with pytest.raises(WeightsError, match="cut off"):
+    with pytest.raises(WeightsError, match="truncated"):
         load_reid_network(data[: len(data) // 2])
     with pytest.raises(WeightsError, match=r"nowhere\.pth"):
         load_reid_network(tmp_path / "nowhere.pth")

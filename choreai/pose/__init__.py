@@ -1,1 +1,1 @@
-"""Frames to people: the estimator contract, its implementations, and tracking."""
+"""From frames to people: pose estimators, and trackers."""

@@ -1,4 +1,4 @@
-"""What every top-down pose network answers, whoever runs it: keypoints in its crops' pixels."""
+"""The output of every top-down pose network: keypoints in crop pixels."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,14 +17,14 @@ class CropKeypoints:
     xy: torch.Tensor
     """(P, K, 2) crop pixels, pixel centres at integers."""
     scores: torch.Tensor
-    """(P, K) as the network has them: raw peaks may exceed 1 or be negative."""
+    """(P, K), the network's own: raw peaks may exceed 1 or be negative."""
 
     def __post_init__(self) -> None:
         if self.xy.shape != (*self.scores.shape, 2):
             raise ValueError(f"xy {tuple(self.xy.shape)} and scores {tuple(self.scores.shape)} do not fit")
 
     def in_frame(self, padded_boxes_xyxy: FloatArray, settings: CropSettings) -> FloatArray:
-        """(P, K, 2) frame pixels; `padded_boxes_xyxy` (P, 4) are what the crops were cut by (`pad_boxes`)."""
+        """Return the keypoints in frame pixels (P, K, 2); `padded_boxes_xyxy` (P, 4) are the crops' (`pad_boxes`)."""
         height, width = settings.size_hw
         boxes = padded_boxes_xyxy.astype(np.float64)
         centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
@@ -37,13 +37,13 @@ class CropPoseNetwork(Protocol):
     """A top-down pose network with its weights."""
 
     crop_settings: CropSettings
-    """The crops it wants (`choreai.pose.crops.crop_people`)."""
+    """How its crops are to be made (`choreai.pose.crops.crop_people`)."""
     num_keypoints: int
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """All that changes its keypoints, for the pose fingerprint."""
+        """Return everything that affects its keypoints, for the pose fingerprint."""
         ...
 
     def find_keypoints(self, crops_P3HW: torch.Tensor) -> CropKeypoints:
-        """The keypoints of normalised float32 crops on any device; P may be 0."""
+        """Return the keypoints of P normalised float32 crops on any device; P may be 0."""
         ...

@@ -1,7 +1,7 @@
-"""People's boxes into network inputs: padded to the crop's shape, sampled from the frame, normalised.
+"""Turn people's boxes into network inputs: pad them to the crop's shape, sample the frame, normalise.
 
-A crop's pixel (u, v) shows the frame at x = cx + (u - width / 2) * s, y = cy + (v - height / 2) * s, where
-(cx, cy) is the middle of the padded box and s its width over the crop's: pixel indices, no half-pixel offset.
+Pixel (u, v) of a crop samples the frame at x = cx + (u - width / 2) * s, y = cy + (v - height / 2) * s, where (cx, cy)
+is the centre of the padded box and s its width divided by the crop's: pixel indices, without a half-pixel offset.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from choreai.pose.sampling import sample_bilinear
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What a top-down pose network wants to see."""
+    """The input that a top-down pose network expects."""
 
     size_hw: tuple[int, int]
     mean_rgb: tuple[float, float, float]
-    """Taken from pixels in [0, 1]."""
+    """Subtracted from pixels in [0, 1]."""
     std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
     padding: float = 1.25
-    """The padded box's size over that of the box, once this has the crop's shape."""
+    """Size of the padded box relative to the box, after the latter has been grown to the crop's aspect ratio."""
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    """Of the crops; frames are RGB."""
+    """Channel order of the crops; frames are RGB."""
     keep_dark_crops: bool = False
-    """Leave crops with no pixel above 1 of 255 undivided, as AlphaPose does."""
+    """Do not divide crops by 255 that have no pixel above 1, as AlphaPose does."""
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1 or self.padding <= 0 or min(self.std_rgb) <= 0:
@@ -36,11 +36,11 @@ class CropSettings:
 
 
 ALPHAPOSE_CROPS = CropSettings(size_hw=(256, 192), mean_rgb=(0.406, 0.457, 0.480), keep_dark_crops=True)
-"""AlphaPose trained with ImageNet's means in the wrong order and without a std; its weights expect that."""
+"""AlphaPose was trained with ImageNet's means in the wrong order and without a std, which its weights expect."""
 
 
 def pad_boxes(boxes_xyxy: FloatArray, settings: CropSettings) -> FloatArray:
-    """(P, 4) boxes grown to the crop's aspect ratio and padded, in frame pixels, not clipped to the frame."""
+    """Return (P, 4) boxes grown to the crop's aspect ratio and padded, in frame pixels, not clipped to the frame."""
     boxes = np.asarray(boxes_xyxy, np.float64)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise ValueError(f"boxes must be (P, 4) and finite, got {boxes.shape}: {boxes}")
@@ -60,11 +60,11 @@ def crop_people(
     frame_of_person: IntArray,
     settings: CropSettings,
 ) -> torch.Tensor:
-    """(P, 3, height, width) float32 crops on the frames' device, normalised.
+    """Return (P, 3, height, width) float32 crops on the frames' device, normalised.
 
-    `frames` are (H, W, 3) uint8 RGB on one device, sizes may differ; person p is cropped from
-    `frames[frame_of_person[p]]` by `padded_boxes_xyxy[p]` (`pad_boxes`). Outside the frame is black. Samples
-    are rounded to whole pixel values, as OpenCV's are.
+    `frames` are (H, W, 3) uint8 RGB on one device, possibly of different sizes; person p is cropped from
+    `frames[frame_of_person[p]]` by `padded_boxes_xyxy[p]` (`pad_boxes`). Outside the frame is black. Samples are
+    rounded to integers, as OpenCV does.
     """
     _check_people(padded_boxes_xyxy, frame_of_person, num_frames=len(frames))
     height, width = settings.size_hw
@@ -74,7 +74,7 @@ def crop_people(
         for person, index in enumerate(frame_of_person):
             pixels[person] = _sample_around(frames[int(index)], padded_boxes_xyxy[person], settings)
         return _normalise(pixels, settings)
-    # One frame at a time: float copies of all frames would be many times what the crops need.
+    # One frame at a time: float copies of all frames would take many times the memory of the crops.
     for index in np.unique(frame_of_person):
         people = np.flatnonzero(frame_of_person == index)
         pixels[torch.from_numpy(people).to(device)] = _sample_frame(
@@ -105,8 +105,8 @@ def crop_people_with_opencv(frame: ImageArray, padded_boxes_xyxy: FloatArray, se
 
 
 def _sample_around(frame: torch.Tensor, padded_box: FloatArray, settings: CropSettings) -> torch.Tensor:
-    """(3, height, width) as `_sample_frame`, without a float copy of the whole frame, which takes a CPU longer than the
-    sampling. One person at a time: what else is in the frame must not decide where a sample is rounded to."""
+    """Return (3, height, width) as `_sample_frame` does, without a float copy of the whole frame, which would take a
+    CPU longer than the sampling. One person at a time, so that rounding does not depend on the frame's other people."""
     height, width = frame.shape[:2]
     box = padded_box.astype(np.float64)
     left, top = np.clip(np.floor(box[:2]), 0, (width, height)).astype(int)
@@ -118,7 +118,7 @@ def _sample_around(frame: torch.Tensor, padded_box: FloatArray, settings: CropSe
 
 
 def _sample_frame(frame: torch.Tensor, boxes: Float64Array, settings: CropSettings) -> torch.Tensor:
-    """(n, 3, height, width) whole pixel values in [0, 255], float32."""
+    """Return (n, 3, height, width) float32 crops, with integer values in [0, 255]."""
     height, width = settings.size_hw
     scales = ((boxes[:, 2] - boxes[:, 0]) / width)[:, None]
     x = (boxes[:, 0] + boxes[:, 2])[:, None] / 2 + (np.arange(width) - width / 2) * scales

@@ -1,4 +1,4 @@
-"""Heatmaps of crops into keypoints of frames, batched and on the heatmaps' device.
+"""Decode the heatmaps of crops into keypoints in frames, in batches and on the heatmaps' device.
 
 Legend: P people, K keypoints, H x W heatmap pixels (64 x 48 for 256 x 192 crops).
 """
@@ -18,7 +18,7 @@ NUM_HAND_AND_FACE, NUM_HANDS = 110, 42
 
 @dataclass(frozen=True)
 class Decoding:
-    """How many keypoints are read off their peaks, and how many after them as the mean of a distribution."""
+    """How many keypoints are decoded by their peak, and how many of the following ones as a distribution's mean."""
 
     num_argmax: int
     num_integral: int
@@ -39,15 +39,15 @@ class DecodedKeypoints:
     xy: torch.Tensor
     """(P, K, 2) frame pixels, pixel centres at integers."""
     scores: torch.Tensor
-    """(P, K): the raw peak, which may exceed 1 or be negative (argmax), or its sigmoid (integral); NaN for a
-    heatmap with NaN in it."""
+    """(P, K): the raw peak, which may exceed 1 or be negative (argmax), or its sigmoid (integral); NaN for a heatmap
+    that contains NaN."""
 
 
 def decoding_for(num_keypoints: int, loss: Literal["MSELoss", "L1JointRegression", "Combined"]) -> Decoding:
-    """How AlphaPose networks that were trained with `loss` are read.
+    """Return how to decode an AlphaPose network that was trained with `loss`.
 
-    With MSE, networks of other than the known keypoint sets give their first 17. Combined networks have the
-    hands (of 68 keypoints) or face and hands (of others) read as integrals.
+    With MSE, only the first 17 keypoints of unknown keypoint sets are decoded. Combined networks have their hands (68
+    keypoints) or face and hands (others) decoded as integrals.
     """
     if loss == "L1JointRegression":
         return Decoding(0, num_keypoints)
@@ -61,9 +61,9 @@ def decoding_for(num_keypoints: int, loss: Literal["MSELoss", "L1JointRegression
 def decode_heatmaps(
     heatmaps_PKHW: torch.Tensor, padded_boxes_xyxy: FloatArray, *, decoding: Decoding
 ) -> DecodedKeypoints:
-    """The keypoints of each person in frame pixels; `padded_boxes_xyxy` (P, 4) are the crops' boxes.
+    """Return the keypoints of each person in frame pixels; `padded_boxes_xyxy` (P, 4) are the crops' boxes.
 
-    Always computed in float32. Keypoints that the decoding does not count are left out.
+    Always computed in float32. Keypoints beyond those that the decoding covers are left out.
     """
     num_people, num_keypoints, height, width = heatmaps_PKHW.shape
     if num_keypoints < decoding.num_keypoints or padded_boxes_xyxy.shape != (num_people, 4):
@@ -76,7 +76,7 @@ def decode_heatmaps(
     xy = torch.cat((argmax_xy, integral_xy), dim=1)
     boxes = torch.from_numpy(np.asarray(padded_boxes_xyxy, np.float32)).to(xy.device)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    # One scale for both axes, from the width: crops keep their box's shape.
+    # One scale for both axes, from the width: crops have the aspect ratio of their boxes.
     scales = (boxes[:, 2] - boxes[:, 0]) / width
     middle = torch.tensor([width / 2, height / 2], device=xy.device)
     return DecodedKeypoints(
@@ -86,11 +86,11 @@ def decode_heatmaps(
 
 
 def merge_flipped(heatmaps_PKHW: torch.Tensor, flipped_PKHW: torch.Tensor, *, mirror: Sequence[int]) -> torch.Tensor:
-    """The mean of the heatmaps of crops and of the mirrored crops, the latter turned back.
+    """Return the mean of the heatmaps of crops and of mirrored crops, the latter mirrored back.
 
-    `mirror` says which keypoint each one becomes. The turned heatmaps move one column to the right, their
-    first column staying: column i stands at crop pixel 4 * i, whose mirror image 191 - 4 * i is nearer to
-    column 48 - i than to 47 - i.
+    `mirror` maps each keypoint to its mirror image. The heatmaps that are mirrored back are shifted one column to the
+    right, repeating the first: column i lies at crop pixel 4 * i, whose mirror image 191 - 4 * i is closer to column
+    48 - i than to 47 - i.
     """
     turned = flipped_PKHW.flip(-1)[:, list(mirror)]
     moved = torch.cat((turned[..., :1], turned[..., :-1]), dim=-1)
@@ -98,7 +98,7 @@ def merge_flipped(heatmaps_PKHW: torch.Tensor, flipped_PKHW: torch.Tensor, *, mi
 
 
 def _argmax(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Peaks moved a quarter pixel towards their higher neighbour; (0, 0) where no pixel is above zero."""
+    """Return the peaks, shifted a quarter pixel towards the higher neighbour; (0, 0) where no pixel is positive."""
     height, width = heatmaps.shape[-2:]
     flat = heatmaps.flatten(2)
     scores, indices = flat.max(dim=2)  # the first of equal peaks
@@ -116,7 +116,7 @@ def _argmax(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _integral(heatmaps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Means of the sigmoid heatmaps taken as distributions."""
+    """Return the means of the sigmoid heatmaps, taken as distributions."""
     height, width = heatmaps.shape[-2:]
     probabilities = heatmaps.sigmoid()
     scores = probabilities.amax((2, 3))

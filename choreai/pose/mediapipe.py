@@ -1,7 +1,7 @@
-"""The embedded pose estimator: MediaPipe's BlazePose, one person per frame, on the CPU, weights in the wheel.
+"""The built-in pose estimator: MediaPipe's BlazePose, one person per frame, on the CPU, with weights in the wheel.
 
-It needs no download and no GPU, and adds 3D. MediaPipe finds the most prominent person only; groups are the
-top-down estimators' work. One estimator uses about one core; more cores want more processes, not threads.
+It needs no download and no GPU, and adds 3D. MediaPipe finds only the most prominent person; use a top-down estimator
+for groups. One estimator uses about one core; to use more cores, run more processes rather than threads.
 """
 
 import hashlib
@@ -23,33 +23,33 @@ from choreai.pose.estimator import Poses
 from choreai.video.frame import Frame
 
 MEDIAPIPE_VERSION = "0.10.21"
-"""The last release whose wheel carries its models; later ones download them while they run."""
+"""The last release whose wheel contains its models; later ones download them at run time."""
 
 MODEL_COMPLEXITY = 1
-"""The "full" landmark model: the only one in the wheel."""
+"""The "full" landmark model, the only one in the wheel."""
 
 MIN_DETECTION_CONFIDENCE = 0.5
 MIN_TRACKING_CONFIDENCE = 0.5
 
 SMOOTH = False
-"""MediaPipe's smoothing filter believes that every input is 33 ms after the last. Frames sampled at 8 a
-second are 125 ms apart, where it drags limbs behind: on generated dancers the median keypoint error was 0.051
-torso lengths with it and 0.040 without, and it also jittered more (0.031 against 0.018 a sample)."""
+"""MediaPipe's smoothing filter assumes 33 ms between frames. With samples 125 ms apart (8 per second) it makes limbs
+lag: on generated dancers the median keypoint error was 0.051 torso lengths with it and 0.040 without, and jitter was
+higher too (0.031 against 0.018 per sample)."""
 
 BOX_MARGIN = 0.07
-"""How far the box reaches beyond the outermost landmarks, relative to its longer side. The eyes are at 0.936
-of the stature (Drillis and Contini 1966), no landmark lies higher, so the crown is 0.064 of it above them."""
+"""Margin of the box around the outermost landmarks, relative to its longer side. The highest landmarks are the eyes,
+at 0.936 of body height (Drillis and Contini 1966), so the top of the head is 0.064 of it above them."""
 
 COCO_FROM_BLAZEPOSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-"""Which of BlazePose's 33 points is each COCO-17 keypoint."""
+"""Index of each COCO-17 keypoint among BlazePose's 33 points."""
 
 _MODEL_FILES = {
     "detector_sha256": "modules/pose_detection/pose_detection.tflite",
     "landmarks_sha256": "modules/pose_landmark/pose_landmark_full.tflite",
 }
 
-# Start-up messages that MediaPipe's C++ writes to file descriptor 2 whatever the log level: the libraries in
-# its wheel never call absl::InitializeLog. They are the same for every video and ask nothing of anybody.
+# Start-up messages that MediaPipe's C++ code writes to file descriptor 2 at any log level, because the libraries in its
+# wheel never call absl::InitializeLog. They are the same for every video and need no action.
 _KNOWN_CHATTER = (
     b"Created TensorFlow Lite XNNPACK delegate",
     b"before absl::InitializeLog() is called",
@@ -61,15 +61,15 @@ _KNOWN_CHATTER = (
 class MediaPipeEstimator:
     """BlazePose "full" as a `PoseEstimator`: at most one person per frame, with 3D keypoints.
 
-    `keypoint_scores` are MediaPipe's visibilities in [0, 1] and `box_scores` their mean. Keypoints may lie
-    outside the frame, where MediaPipe guesses them; the box does not. Close it, or let the process end.
+    `keypoint_scores` are MediaPipe's visibilities in [0, 1] and `box_scores` their mean. Keypoints may lie outside
+    the frame, where MediaPipe guesses them; the box does not. Close the estimator, or let the process end.
 
-    Raises ConfigError where MediaPipe cannot be used, WeightsError where its model files are missing, and
-    MediaError (naming the frame) where it fails on a frame.
+    Raises ConfigError if MediaPipe cannot be used, WeightsError if its model files are missing, and MediaError (naming
+    the frame) if it fails on a frame.
     """
 
     batch_size = 1
-    """MediaPipe takes frames one by one; longer batches only hold memory."""
+    """MediaPipe takes frames one by one; larger batches would only use more memory."""
 
     def __init__(self) -> None:
         self._weights = _hash_models(_find_package())
@@ -89,7 +89,7 @@ class MediaPipeEstimator:
         }
 
     def start_video(self) -> None:
-        """Forget the previous video. A new graph: it looks for the person where the last frame had them."""
+        """Open a new graph: the old one would search for the person where the previous video had them."""
         self.close()
         with _without_chatter():
             self._pose = _build_pose()
@@ -111,7 +111,7 @@ class MediaPipeEstimator:
             return
 
     def _estimate_one(self, frame: Frame) -> Poses:
-        # The first person in a process brings one more start-up message.
+        # The first person found in a process causes one more start-up message.
         with nullcontext() if self._has_seen_somebody else _without_chatter():
             try:
                 result = self._pose.process(np.ascontiguousarray(frame.image))
@@ -127,10 +127,10 @@ class MediaPipeEstimator:
 
 
 def _to_poses(result: Any, *, width: int, height: int) -> Poses:
-    """One person from MediaPipe's result, moved from its pixel-edge to our pixel-centre coordinates.
+    """Return the person in MediaPipe's result, converted from pixel-edge to pixel-centre coordinates.
 
-    What remains is below its accuracy: mirrored images showed that MediaPipe is off by half a pixel of its
-    256-pixel crop instead, 0.0025 of a person's height (0.25 px at 88 px, 0.44 at 175, 1.4 at 524).
+    The remaining offset is below its accuracy: mirrored images showed half a pixel of MediaPipe's 256-pixel crop,
+    0.0025 of a person's height (0.25 px at 88 px, 0.44 at 175, 1.4 at 524).
     """
     landmarks = result.pose_landmarks.landmark
     points = np.array([(p.x * width - 0.5, p.y * height - 0.5) for p in landmarks], np.float32)
@@ -147,7 +147,7 @@ def _to_poses(result: Any, *, width: int, height: int) -> Poses:
 
 
 def _box_around(points: FloatArray, *, width: int, height: int) -> FloatArray:
-    """(4,): around (33, 2) points, widened by `BOX_MARGIN`, clipped to the frame's pixel centres."""
+    """Return the box (4,) of (33, 2) points, widened by `BOX_MARGIN` and clipped to the frame's pixel centres."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = BOX_MARGIN * (high - low).max()
     last = np.array([width - 1, height - 1], np.float32)
@@ -155,7 +155,7 @@ def _box_around(points: FloatArray, *, width: int, height: int) -> FloatArray:
 
 
 def _find_package() -> Path:
-    """The folder of the installed mediapipe, found without importing it. Raises ConfigError."""
+    """Return the folder of the installed mediapipe, without importing it. Raises ConfigError."""
     advice = 'install it with `pip install "choreai[mediapipe]"`, or choose another estimator'
     if sys.version_info >= (3, 13):
         running = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -169,14 +169,14 @@ def _find_package() -> Path:
     version = importlib.metadata.version("mediapipe")
     if version != MEDIAPIPE_VERSION:
         raise ConfigError(
-            f"the mediapipe estimator needs mediapipe {MEDIAPIPE_VERSION}, whose wheel carries the models, "
+            f"the mediapipe estimator needs mediapipe {MEDIAPIPE_VERSION}, whose wheel contains the models, "
             f"but {version} is installed; {advice}"
         )
     return Path(spec.submodule_search_locations[0])
 
 
 def _hash_models(package: Path) -> dict[str, str]:
-    """The sha256 of both model files, by the names `settings` gives them. Raises WeightsError."""
+    """Return the SHA-256 of both model files, by their names in `settings`. Raises WeightsError."""
     hashes = {}
     for name, relative in _MODEL_FILES.items():
         try:
@@ -189,7 +189,7 @@ def _hash_models(package: Path) -> dict[str, str]:
 
 
 def _build_pose() -> Any:
-    """A running MediaPipe graph, both models loaded."""
+    """Return a running MediaPipe graph, with both models loaded."""
     from mediapipe.python.solutions.pose import Pose
 
     try:
@@ -200,8 +200,8 @@ def _build_pose() -> Any:
             min_detection_confidence=MIN_DETECTION_CONFIDENCE,
             min_tracking_confidence=MIN_TRACKING_CONFIDENCE,
         )
-        # The graph loads its models in threads of its own. One black pixel waits for them, so that their
-        # messages come now; nobody is found in it, so nothing is remembered.
+        # The graph loads its models in its own threads. Processing one black pixel waits for them, so that their
+        # messages appear now; no one is found in it, so it leaves no state.
         pose.process(np.zeros((1, 1, 3), np.uint8))
     except (RuntimeError, ValueError, FileNotFoundError) as exc:
         raise WeightsError(
@@ -212,9 +212,9 @@ def _build_pose() -> Any:
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2 and pass on all but MediaPipe's known start-up messages.
+    """Capture what is written to file descriptor 2 and pass on all but MediaPipe's known start-up messages.
 
-    The descriptor is the process's, so lines of other threads are held back too, until the end of the block.
+    The descriptor belongs to the whole process, so lines of other threads are delayed too, until the block ends.
     """
     sys.stderr.flush()
     stderr_fd = os.dup(2)

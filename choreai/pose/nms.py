@@ -1,8 +1,8 @@
-"""Parametric pose NMS: of several poses that are one person, one, merged from all of them.
+"""Parametric pose NMS: merge several poses of the same person into one.
 
-Fang et al. 2017 ("RMPE"), with the constants of AlphaPose's release. The body rule was compared with its
-answers; the whole-body rule (133 and 136 keypoints) follows a description of it, oddities included, which was
-written down twice, here and as loops in the tests, but compared with none of its answers.
+Fang et al. 2017 ("RMPE"), with the constants of AlphaPose's release. The body rule was compared with AlphaPose's
+output; the whole-body rule (133 and 136 keypoints) follows a description of it, oddities included. It was implemented
+twice, here and as loops in the tests, but not compared with AlphaPose's output.
 
 Distances are in frame pixels, so results depend on the video's resolution, as they do in AlphaPose.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from choreai.arrays import BoolArray, Float64Array, FloatArray, IntArray
 
 WHOLE_BODY_KEYPOINTS = (133, 136)
-# Distances up to a tenth of the box's size count, but no more than these many pixels.
+# Keypoints up to a tenth of the box's size apart count as close, but at most this many pixels.
 MATCH_PIXELS, MERGE_PIXELS = 7.0, 15.0
 ZERO_SCORE = 1e-5
 AREA_FACTOR = 2.25
@@ -23,19 +23,19 @@ AREA_FACTOR = 2.25
 
 @dataclass(frozen=True)
 class NmsConstants:
-    """What decides that two poses are one person. Named as in the paper where it has a name."""
+    """Constants that decide whether two poses are the same person, named as in the paper where it names them."""
 
     delta1: float
     mu: float
     delta2: float
     gamma: float
-    """Poses more similar than this are one person."""
+    """Poses more similar than this are the same person."""
     score_threshold: float
-    """A pose whose best keypoint is below this is nobody."""
+    """Poses whose best keypoint scores below this are discarded."""
     num_matches: int
-    """Poses with so many keypoints close together are one person."""
+    """Poses with at least this many keypoints close together are the same person."""
     alpha: float
-    """What part of the box's longer side counts as close."""
+    """Distance that counts as close, relative to the box's longer side."""
 
 
 HEATMAP_CONSTANTS = NmsConstants(
@@ -48,11 +48,11 @@ REGRESSION_CONSTANTS = NmsConstants(
 
 @dataclass(frozen=True)
 class BodyPart:
-    """A part of the whole-body rule: where its keypoints lie and what they weigh."""
+    """One part of the whole-body rule: its keypoints and their weights."""
 
     keypoints: slice
     matched_keypoints: slice
-    """Fixed for 136 keypoints and used for 133 too, where it is off by three."""
+    """Defined for 136 keypoints but used for 133 too, where it is off by three."""
     distance_scale: float
     score_weight: float
     distance_weight: float
@@ -67,22 +67,22 @@ WHOLE_BODY_PARTS = (
 
 @dataclass(frozen=True, eq=False)
 class Survivors:
-    """The S people of one frame that are left, in the order they were picked: by falling mean score."""
+    """The S people of one frame that remain after NMS, in the order they were picked: by decreasing mean score."""
 
     picks: IntArray
-    """(S,) which input person each one is; its box and box score are those."""
+    """(S,) index of the input person picked, whose box and box score are kept."""
     keypoints_xy: FloatArray
     """(S, K, 2), merged."""
     keypoint_scores: FloatArray
     """(S, K), merged."""
     merged: tuple[tuple[int, ...], ...]
-    """For each survivor, the input people it stands for, itself among them, ascending."""
+    """For each survivor, the indices of the input people merged into it, including its own, in ascending order."""
 
     def __len__(self) -> int:
         return len(self.picks)
 
     def person_scores(self, box_scores: FloatArray) -> FloatArray:
-        """(S,) how sure a person is there, given the input's box scores: not a probability, may exceed 1."""
+        """Return (S,) AlphaPose's person score, given the input's box scores: not a probability, may exceed 1."""
         if len(self) == 0:
             return np.zeros(0, np.float32)
         of_keypoints = self.keypoint_scores.mean(1) + 1.25 * self.keypoint_scores.max(1)
@@ -90,7 +90,7 @@ class Survivors:
 
 
 def constants_for(loss: Literal["MSELoss", "L1JointRegression", "Combined"]) -> NmsConstants:
-    """The constants for keypoints of a network trained with `loss`."""
+    """Return the constants for keypoints of a network trained with `loss`."""
     return HEATMAP_CONSTANTS if loss == "MSELoss" else REGRESSION_CONSTANTS
 
 
@@ -102,11 +102,11 @@ def pose_nms(
     constants: NmsConstants,
     min_box_area: float = 0.0,
 ) -> Survivors:
-    """The people of one frame without duplicates.
+    """Return the people of one frame without duplicates.
 
-    Takes detector boxes (P, 4), keypoints (P, K, 2) and scores (P, K), all of one frame, in pixels. Survivors
-    whose keypoints span less than `min_box_area` / 2.25 square pixels are dropped. Scores of zero and less
-    count as 0.00001. Raises ValueError for shapes that do not fit and keypoints that are not finite.
+    Takes detector boxes (P, 4), keypoints (P, K, 2) and scores (P, K) of one frame, in pixels. Survivors whose
+    keypoints span less than `min_box_area` / 2.25 square pixels are discarded. Scores of zero and below count as
+    0.00001. Raises ValueError for shapes that do not fit and keypoints that are not finite.
     """
     num_people, num_keypoints = keypoint_scores.shape
     if box_xyxy.shape != (num_people, 4) or keypoints_xy.shape != (num_people, num_keypoints, 2):
@@ -148,7 +148,7 @@ def pose_nms(
 
 
 def keep_large_poses(keypoints_xy: FloatArray, *, min_box_area: float) -> BoolArray:
-    """(P,) whether the keypoints (P, K, 2) span `min_box_area` / 2.25 square pixels."""
+    """Return (P,) whether the keypoints (P, K, 2) span at least `min_box_area` / 2.25 square pixels."""
     return AREA_FACTOR * np.ptp(keypoints_xy.astype(np.float64), axis=1).prod(axis=1) >= min_box_area
 
 
@@ -159,7 +159,7 @@ def _is_same_person(
     reach: float,
     constants: NmsConstants,
 ) -> BoolArray:
-    """(n,) which of the pool are the picked person: similar, or with enough keypoints close together."""
+    """Return (n,) which of the pool are the picked person: similar, or with enough keypoints close together."""
     rule = _compare_whole_bodies if len(pick_scores) in WHOLE_BODY_KEYPOINTS else _compare_bodies
     similarities, num_matches = rule(distances, pick_scores, pool_scores, min(reach, MATCH_PIXELS), constants)
     return (similarities > constants.gamma) | (num_matches >= constants.num_matches)
@@ -184,7 +184,7 @@ def _compare_whole_bodies(
     reach: float,
     constants: NmsConstants,
 ) -> tuple[Float64Array, Float64Array]:
-    """Part by part, as means. Only weak keypoints count for scores and only strong ones for distances, and
+    """Compare part by part, with means. Only weak keypoints count for scores and only strong ones for distances, and
     matches are scaled down by the number of people left: both look unintended, and both are AlphaPose's."""
     weak = pool_scores < constants.score_threshold
     similarities = np.zeros(len(distances))
@@ -216,7 +216,7 @@ def _similarity_terms(
     *,
     distance_scale: float = 1.0,
 ) -> tuple[Float64Array, Float64Array]:
-    """(n, K) each: agreement of the scores where keypoints coincide, and closeness."""
+    """Return two (n, K) terms: agreement of the scores where keypoints coincide, and closeness."""
     agreement = np.tanh(pick_scores / constants.delta1) * np.tanh(pool_scores / constants.delta1)
     score_terms = np.where(distances <= constants.delta1, agreement, 0)
     return score_terms, np.exp(-distances / (constants.delta2 * distance_scale))

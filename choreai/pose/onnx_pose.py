@@ -25,14 +25,15 @@ PREPROCESSING: dict[Preprocessing, CropSettings] = {
     "unit": CropSettings(size_hw=(256, 192), mean_rgb=(0.0, 0.0, 0.0)),
     "alphapose": ALPHAPOSE_CROPS,
 }
-"""How crops are normalised; their size comes from the file. An .onnx file does not say which one it wants."""
+"""Normalisation of crops, whose size comes from the file; an .onnx file does not record which of these it expects."""
 
 
 class OnnxPose:
     """A `CropPoseNetwork`.
 
-    Told by its outputs: one (N, K, h, w) is heatmaps, read by their peak, moved a quarter pixel; two
-    (N, K, s x W) and (N, K, s x H) are SimCC, read by the peak of each, with s (RTMPose: 2) from the shapes.
+    The kind is recognised by the outputs: one (N, K, h, w) means heatmaps, decoded by their peak, shifted a quarter
+    pixel; two, (N, K, s x W) and (N, K, s x H), mean SimCC, decoded by the peak of each, with s (RTMPose: 2) from the
+    shapes.
     """
 
     def __init__(
@@ -43,17 +44,18 @@ class OnnxPose:
         num_threads: int,
         device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:
-        """Raises WeightsError for other networks, ConfigError where onnxruntime cannot run here."""
+        """Open the network. Raises WeightsError for other networks, ConfigError if onnxruntime cannot run here."""
         self._network = OnnxNetwork(model, num_threads=num_threads, device=device)
         self._preprocessing = preprocessing
         self.crop_settings = replace(PREPROCESSING[preprocessing], size_hw=self._network.size_hw)
         self.num_keypoints = _count_keypoints(self._network)
 
     def settings(self) -> dict[str, str | int | float | bool]:
+        """Return everything that affects the keypoints, for the pose fingerprint."""
         return {"pose_network_sha256": self._network.sha256, "pose_preprocessing": self._preprocessing}
 
     def find_keypoints(self, crops_P3HW: torch.Tensor) -> CropKeypoints:
-        """Scores are the peaks; SimCC's the lower of the two. Where none is above zero the keypoint is at (0, 0)."""
+        """Return the keypoints; scores are the peaks, or the lower of SimCC's two. (0, 0) where it is not positive."""
         if crops_P3HW.shape[1:] != (3, *self.crop_settings.size_hw):
             raise ValueError(f"crops must be (P, 3, *{self.crop_settings.size_hw}), got {tuple(crops_P3HW.shape)}")
         outputs = [torch.from_numpy(output) for output in self._network.run(crops_P3HW.cpu().numpy())]
@@ -70,7 +72,7 @@ class OnnxPose:
 
 
 def _count_keypoints(network: OnnxNetwork) -> int:
-    """K, once the outputs are known to be of one of the two kinds. Raises WeightsError."""
+    """Return K. Raises WeightsError unless the outputs are of one of the two kinds."""
     height, width = network.size_hw
     match list(network.output_shapes.values()):
         case [(num_keypoints, rows, columns)] if num_keypoints and rows and rows * width == columns * height:
@@ -80,13 +82,13 @@ def _count_keypoints(network: OnnxNetwork) -> int:
         ):
             return num_x
     raise WeightsError(
-        f"the ONNX network of {height} x {width} crops answers {network.output_shapes}; a pose network answers "
+        f"the ONNX network of {height} x {width} crops outputs {network.output_shapes}; a pose network outputs "
         "heatmaps (N, K, h, w) of the crop's shape, or SimCC x (N, K, s x width) and y (N, K, s x height)"
     )
 
 
 def _decode_simcc(x_PKX: torch.Tensor, y_PKY: torch.Tensor, *, split_ratio: float) -> CropKeypoints:
-    """Li et al. 2022, "SimCC", read as MMPose does: `split_ratio` bins to a pixel, the first bin at pixel 0."""
+    """Decode SimCC (Li et al. 2022) as MMPose does: `split_ratio` bins per pixel, the first bin at pixel 0."""
     x_scores, x_bins = x_PKX.max(dim=2)
     y_scores, y_bins = y_PKY.max(dim=2)
     scores = torch.minimum(x_scores, y_scores)

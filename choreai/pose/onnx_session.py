@@ -1,4 +1,4 @@
-"""Networks in .onnx files, run by onnxruntime: opened, asked what they take, and fed whatever batch they allow."""
+"""Run networks in .onnx files with onnxruntime, in whatever layout and batch size they were exported."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxNetwork:
-    """A network with one image input, ready to run: `size_hw` and `sha256` (of the file) tell what it is."""
+    """A network with one image input, ready to run; `size_hw` is its input size, `sha256` the hash of its file."""
 
     def __init__(
         self,
@@ -24,13 +24,13 @@ class OnnxNetwork:
         device: Literal["cpu", "cuda"] = "cpu",
         free_size_hw: tuple[int, int] | None = None,
     ) -> None:
-        """Opens the file and answers one black image, so that a network that cannot run fails here.
+        """Open the file and run one black image, so that a network that cannot run fails here.
 
         A network of any height and width is run at `free_size_hw`; None refuses it.
 
-        Raises WeightsError for a file that is no whole ONNX network with weights inside, and for inputs other
-        than one (N, 3, H, W) or (N, H, W, 3) of fixed H and W; ConfigError where onnxruntime is missing or
-        cannot use the device.
+        Raises WeightsError for a file that is not a complete ONNX network with its weights inside, and for inputs
+        other than one (N, 3, H, W) or (N, H, W, 3) of fixed H and W; ConfigError if onnxruntime is missing or cannot
+        use the device.
         """
         data = read_weights(model)
         self._session = _open_session(data, num_threads=num_threads, device=device)
@@ -45,14 +45,14 @@ class OnnxNetwork:
         self._dtype = DTYPES[inputs[0].type]
         self._fixed_batch, self._channels_last, self.size_hw = _read_input_shape(inputs[0].shape, free_size_hw)
         self._output_names: list[str] = [one.name for one in self._session.get_outputs()]
-        answer = self.run(np.zeros((1, 3, *self.size_hw), np.float32))
+        outputs = self.run(np.zeros((1, 3, *self.size_hw), np.float32))
         self.output_shapes: dict[str, tuple[int, ...]] = {
-            name: output.shape[1:] for name, output in zip(self._output_names, answer, strict=True)
+            name: output.shape[1:] for name, output in zip(self._output_names, outputs, strict=True)
         }
-        """By name, in order, of one image: without the batch."""
+        """Output shapes for one image (without the batch dimension) by name, in order."""
 
     def run(self, images_N3HW: FloatArray) -> list[FloatArray]:
-        """The outputs, each (N, ...) float32. A network of fixed batch size runs as often as it takes."""
+        """Return the outputs, each (N, ...) float32; a network of fixed batch size is run as often as necessary."""
         num_images = len(images_N3HW)
         size = self._fixed_batch or max(num_images, 1)
         parts = [self._run_once(images_N3HW[first : first + size]) for first in range(0, num_images, size)]
@@ -75,7 +75,7 @@ class OnnxNetwork:
         for name, output in zip(self._output_names, outputs, strict=True):
             if not isinstance(output, np.ndarray) or output.ndim < 1 or len(output) != len(inputs):
                 found = getattr(output, "shape", type(output).__name__)
-                raise WeightsError(f"the ONNX network answers {found} as {name} for {len(inputs)} images")
+                raise WeightsError(f"the ONNX network outputs {found} as {name} for {len(inputs)} images")
         return [output[:num_images].astype(np.float32, copy=False) for output in outputs]
 
 
@@ -95,15 +95,15 @@ def _open_session(data: bytes, *, num_threads: int, device: Literal["cpu", "cuda
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
-    # A thread that spins while it waits takes the core from the decoder and from other workers.
+    # A thread that spins while waiting takes CPU time from the decoder and from other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors; unused initialisers are nobody's concern here
+    options.log_severity_level = 3  # errors only; unused initialisers do not matter here
     try:
         session = onnxruntime.InferenceSession(data, options, providers=[provider])
     except _onnxruntime_errors() as exc:
         raise WeightsError(
-            f"the file of {len(data)} bytes is no ONNX network that can run ({_first_line(exc)}); it may be cut off, "
-            "keep its weights in a second file, or be made for a newer onnxruntime"
+            f"the file of {len(data)} bytes is not an ONNX network that can be run ({_first_line(exc)}); it may be "
+            "truncated, keep its weights in a second file, or need a newer onnxruntime"
         ) from exc
     if session.get_providers()[0] != provider:
         raise ConfigError(f"onnxruntime could not start {provider}: check the CUDA and cuDNN it was built for")
@@ -111,7 +111,7 @@ def _open_session(data: bytes, *, num_threads: int, device: Literal["cpu", "cuda
 
 
 def _onnxruntime_errors() -> tuple[type[Exception], ...]:
-    """Every error of onnxruntime's own; they share no base class."""
+    """Return all of onnxruntime's exception classes, which share no base class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
@@ -121,7 +121,7 @@ def _onnxruntime_errors() -> tuple[type[Exception], ...]:
 def _read_input_shape(
     shape: list[int | str | None], free_size_hw: tuple[int, int] | None
 ) -> tuple[int | None, bool, tuple[int, int]]:
-    """Its batch size (None: any), whether channels come last, and its height and width."""
+    """Return the batch size (None: any), whether channels come last, and height and width."""
     advice = "export it with input (N, 3, height, width) or (N, height, width, 3) and a fixed height and width"
     if len(shape) != 4:
         raise WeightsError(f"the ONNX network's input is {shape}, not a batch of images; {advice}")

@@ -1,7 +1,7 @@
-"""People's crops into appearance features: OSNet-AIN x1.0, for `choreai.pose.reid`.
+"""OSNet-AIN x1.0: appearance features of people's crops, for `choreai.pose.reid`.
 
-Omni-scale features (Zhou et al. 2019, arXiv:1905.00953), with instance norms where an architecture search put
-them (Zhou et al. 2021, arXiv:1910.06827). Modules are named as the published checkpoints' keys (torchreid). Shape
+Omni-scale features (Zhou et al. 2019, arXiv:1905.00953), with instance norms where an architecture search placed them
+(Zhou et al. 2021, arXiv:1910.06827). Module names are the keys of the published checkpoints (torchreid). Shape
 letters: P crops, C channels, H and W rows and columns.
 """
 
@@ -19,7 +19,7 @@ from choreai.pose.weights import load_strictly, read_state, read_weights
 FEATURE_SIZE = 512
 
 _NUM_STREAMS = 4
-"""A block looks at four scales at once: one to four 3x3 convolutions in a row."""
+"""A block has four streams of different scale: one to four 3x3 convolutions in a row."""
 
 _BOTTLENECK = 4
 _GATE_REDUCTION = 16
@@ -32,11 +32,11 @@ class ReidNetwork:
     module: nn.Module
     """Evaluation mode, float32, on the CPU, no gradients."""
     sha256: str
-    """Of the checkpoint's bytes, for the pose fingerprint."""
+    """Hash of the checkpoint file, for the pose fingerprint."""
 
 
 class OSNet(nn.Module):
-    """Features (P, 512) of crops (P, 3, H, W), 0 or above; not normalised to length 1.
+    """Computes features (P, 512) of crops (P, 3, H, W); they are non-negative and not normalised to length 1.
 
     AlphaPose feeds it the pose network's own 256x192 crops, normalised for that network (`ALPHAPOSE_CROPS`),
     although it was trained on 256x128 with ImageNet's means and deviations.
@@ -47,9 +47,9 @@ class OSNet(nn.Module):
         self.conv1 = _NormedConv(3, 64, nn.InstanceNorm2d(64, affine=True), kernel_size=7, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2 = nn.Sequential(_Block(64, 256, instance_norm=True), _Block(256, 256, instance_norm=True))
-        self.pool2 = _halving(256)
+        self.pool2 = _halve(256)
         self.conv3 = nn.Sequential(_Block(256, 384, instance_norm=False), _Block(384, 384, instance_norm=True))
-        self.pool3 = _halving(384)
+        self.pool3 = _halve(384)
         self.conv4 = nn.Sequential(_Block(384, 512, instance_norm=True), _Block(512, 512, instance_norm=False))
         self.conv5 = _conv1x1(512, 512)
         self.fc = nn.Sequential(nn.Linear(512, FEATURE_SIZE), nn.BatchNorm1d(FEATURE_SIZE), nn.ReLU())
@@ -61,9 +61,9 @@ class OSNet(nn.Module):
 
 
 def load_reid_network(checkpoint: bytes | Path | BinaryIO) -> ReidNetwork:
-    """OSNet-AIN x1.0 with a checkpoint's weights; its classifier, which only training needs, is left out.
+    """Return OSNet-AIN x1.0 with a checkpoint's weights, without its classifier, which only training needs.
 
-    Raises WeightsError for a file that is cut, holds code, or is not of this network.
+    Raises WeightsError for a file that is truncated, contains code, or is of another network.
     """
     data = read_weights(checkpoint)
     state = {key: value for key, value in read_state(data).items() if not key.startswith("classifier.")}
@@ -75,12 +75,13 @@ def load_reid_network(checkpoint: bytes | Path | BinaryIO) -> ReidNetwork:
 
 @torch.inference_mode()
 def compute_features(network: nn.Module, crops_P3HW: torch.Tensor) -> torch.Tensor:
-    """(P, 512) float32 on the network's device, of a pose network's crops: (P, 3, 256, 192) by `ALPHAPOSE_CROPS`.
+    """Return (P, 512) float32 features on the network's device, of a pose network's crops (P, 3, 256, 192).
 
-    On CPUs leave network and crops contiguous: the many depthwise convolutions are a third slower channels-last.
+    The crops are made by `ALPHAPOSE_CROPS`. On CPUs leave network and crops contiguous: channels-last, the many
+    depthwise convolutions are a third slower.
     """
     weights = next(network.parameters())
-    if len(crops_P3HW) == 0:  # which instance norms do not take
+    if len(crops_P3HW) == 0:  # instance norms do not accept an empty batch
         return torch.zeros(0, FEATURE_SIZE, device=weights.device)
     with without_tf32():
         return network(crops_P3HW.to(device=weights.device, dtype=weights.dtype)).float()
@@ -99,7 +100,7 @@ class _NormedConv(nn.Module):
 
 
 class _LinearConv1x1(nn.Module):
-    """Without an activation, and without a norm where an instance norm follows."""
+    """A 1x1 convolution without activation, and without a norm if an instance norm follows."""
 
     def __init__(self, in_channels: int, out_channels: int, *, batch_norm: bool) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ class _LinearConv1x1(nn.Module):
 
 
 class _LightConv(nn.Module):
-    """A 3x3 convolution taken apart: across channels first, then each channel by itself."""
+    """A factorised 3x3 convolution: pointwise, then depthwise."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -133,7 +134,7 @@ class _Stream(nn.Module):
 
 
 class _Gate(nn.Module):
-    """Decides per image and channel how much of a scale goes on; one gate is shared by all scales."""
+    """Weights a stream's channels per image; all streams share one gate."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class _Gate(nn.Module):
 class _Block(nn.Module):
     """A bottleneck whose 3x3 convolution is the gated sum of several scales.
 
-    An instance norm, instead of the residual's last batch norm, takes out an image's own contrast and colour.
+    An instance norm in place of the residual's last batch norm removes the image's own contrast and colour.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, instance_norm: bool) -> None:
@@ -171,5 +172,5 @@ def _conv1x1(in_channels: int, out_channels: int) -> _NormedConv:
     return _NormedConv(in_channels, out_channels, nn.BatchNorm2d(out_channels))
 
 
-def _halving(channels: int) -> nn.Sequential:
+def _halve(channels: int) -> nn.Sequential:
     return nn.Sequential(_conv1x1(channels, channels), nn.AvgPool2d(2, stride=2))

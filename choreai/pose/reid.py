@@ -1,15 +1,15 @@
-"""Which person is which from frame to frame: a tracker that looks at appearance features as well as at movement.
+"""Track people from frame to frame by appearance features and movement.
 
 AlphaPose's re-ID association with features from OSNet (`choreai.pose.osnet`); `choreai.pose.tracking` needs no
-weights. One frame at a time, in order, so that ids cannot depend on batch or shard size. Where this one does not do
-as AlphaPose, on purpose:
+weights. It takes one frame at a time, in order, so that ids cannot depend on batch or shard size. Deliberate
+differences from AlphaPose:
 
-- Ids count from 0 in every video, newcomers in the order of the poses, without gaps.
-- A frame without people is a frame like any other: whoever is missing in it is lost. AlphaPose keeps such frames
-  from its tracker, so that somebody who left an empty stage is found only near where they left it.
-- A pose whose track is dropped as the double of somebody lost gets the lost one's id; AlphaPose drops the pose. Of
-  several doubles of one the others keep their tracks.
-- Somebody found when their time was up may be lost and found again like anybody else.
+- Ids count from 0 in every video, without gaps; new tracks are numbered in the order of the poses.
+- A frame without people counts like any other: every track becomes lost. AlphaPose does not pass such frames to its
+  tracker, so that a person who has left an empty stage is found again only near where they left it.
+- If a track duplicates a lost track, its pose takes the lost track's id; AlphaPose drops the pose. If several
+  duplicate the same lost track, the others keep their tracks.
+- A track found again in the last frame before it would be forgotten can be lost and found again like any other.
 
 Shape letters: P people of a frame, T tracks, F numbers in a feature.
 """
@@ -22,35 +22,34 @@ from choreai.arrays import Float64Array, FloatArray, Int32Array
 from choreai.pose.estimator import Poses
 
 REID_TRACKER_VERSION = 1
-"""Part of the pose fingerprint: raise it with any change below that changes a track id."""
+"""Part of the pose fingerprint: increment it with any change below that changes a track id."""
 
 _NOT_NUMBERED = -1
 
 
 @dataclass(frozen=True)
 class ReidSettings:
-    """How sure the tracker must be; the defaults are AlphaPose's."""
+    """Thresholds of the tracker; the defaults are AlphaPose's."""
 
     appearance_share: float = 0.98
-    """Of the first round's cost; the rest is the squared Mahalanobis distance of the box."""
+    """Weight of the cosine distance in the first round's cost; the rest is the box's squared Mahalanobis distance."""
     gate: float = 9.4877
-    """A box at a greater squared Mahalanobis distance is somebody else's: 95 % of the chi-square distribution with 4
-    degrees of freedom."""
+    """Largest squared Mahalanobis distance of a box from a track: the 95 % quantile of the chi-square distribution
+    with 4 degrees of freedom."""
     max_appearance_cost: float = 0.7
     max_overlap_cost: float = 0.5
-    """1 - IoU of a person and a track that the first round left over."""
+    """Largest 1 - IoU between a detection and a track, both left unmatched by the first round."""
     max_newcomer_cost: float = 0.7
-    """1 - IoU of a person and somebody seen only once."""
+    """Largest 1 - IoU between a detection and a track seen only once."""
     double_overlap: float = 0.85
-    """A person and somebody lost whose boxes have a greater IoU are one, whatever they look like. The lost are
-    believed to move on, so that one may end where their way crosses a person's who stands as far away; 1 turns the
-    rule off."""
+    """IoU above which a detection is merged with a lost track regardless of appearance. Lost tracks are assumed to
+    keep moving, so that one may end up where its path crosses a person at the same distance; 1 turns the rule off."""
     feature_memory: float = 0.9
-    """What is kept of a track's feature at each sighting (exponential moving average)."""
+    """Weight of a track's old feature at each sighting (exponential moving average)."""
     max_lost_frames: int = 240
-    """How many frames the lost are remembered. AlphaPose's count, 8 seconds at 30 frames a second; at 8 samples a
-    second it is 30 seconds, which suits dancers who leave between two entrances. Frames and not seconds, because
-    the movement model counts frames too. As in AlphaPose the lost can be found in one more frame."""
+    """How many frames a lost track is kept: AlphaPose's number, which is 16 seconds at 15 samples per second (8 seconds
+    at 30) and suits dancers who leave between two entrances. In frames rather than seconds, because the movement model
+    counts frames too. As in AlphaPose, a lost track can be found in one more frame."""
 
     def __post_init__(self) -> None:
         shares = (self.appearance_share, self.double_overlap, self.feature_memory)
@@ -61,7 +60,7 @@ class ReidSettings:
 
 @dataclass(frozen=True, eq=False)
 class _Track:
-    """Somebody's last sighting, and where they are believed to be now."""
+    """A person's last sighting and predicted position."""
 
     track_id: int
     mean: Float64Array  # (8,) centre x, y, width / height, height; then their changes per frame
@@ -72,24 +71,24 @@ class _Track:
 
     @property
     def history(self) -> int:
-        """Frames from the first to the last sighting; 0 for somebody seen once."""
+        """Frames from the first to the last sighting; 0 if seen only once."""
         return self.last_frame - self.first_frame
 
 
 @dataclass(frozen=True, eq=False)
 class _People:
-    """What the tracker looks at in P poses."""
+    """The tracker's features of P poses."""
 
     boxes: Float64Array  # (P, 4) centre x, y, width / height, height
     features: Float64Array  # (P, F), length 1
 
 
 class ReidTracker:
-    """Gives the people of one video their track ids, from 0 by first appearance. One tracker per video.
+    """Assigns track ids to the people of one video, from 0 by first appearance. Use one tracker per video.
 
-    Three rounds of assignment (Kuhn 1955, the Hungarian method): by appearance to everybody seen at least twice, in
-    sight or lost; by overlap to those of them in sight a frame ago; by overlap to those seen only once, a frame ago.
-    Whoever is left is new.
+    Poses are matched to tracks in three rounds (Kuhn 1955, the Hungarian method): by appearance to all tracks seen at
+    least twice, visible or lost; by overlap to those of them visible one frame ago; by overlap to those seen only
+    once, one frame ago. Unmatched poses start new tracks.
     """
 
     def __init__(self, settings: ReidSettings | None = None) -> None:
@@ -101,15 +100,14 @@ class ReidTracker:
         self._now_seconds = -np.inf
 
     def update(self, poses: Poses, *, pts_seconds: float) -> Int32Array:
-        """(P,) the track id of every person in the next frame, in the order of `poses`.
+        """Return the (P,) track ids of the people in the next frame, in the order of `poses`.
 
-        Their `features` may have any length; OSNet's have 512. The order of the people decides nothing but the
-        numbering of newcomers. Raises ValueError if time runs backwards, a box or feature is not finite, or there
-        are no features.
+        Their `features` may have any length; OSNet's have 512. The order of the people affects only the numbering of
+        new tracks. Raises ValueError if time runs backwards, a box or feature is not finite, or there are no features.
         """
         features = poses.features
         if features is None:
-            raise ValueError("poses without features cannot be told apart by looks; choreai.pose.tracking needs none")
+            raise ValueError("poses without features cannot be matched by appearance; use choreai.pose.tracking")
         if not pts_seconds >= self._now_seconds:
             raise ValueError(f"frames must come in order: {pts_seconds} s after {self._now_seconds} s")
         people = _describe(poses, features)
@@ -119,7 +117,7 @@ class ReidTracker:
         self._now_seconds = pts_seconds
         self._frame += 1
         in_sight = _predict([track for track in self._seen if track.history])
-        lost = _predict([_no_longer_growing(track) for track in self._lost])
+        lost = _predict([_stop_growth(track) for track in self._lost])
         newcomers = [track for track in self._seen if not track.history]
         owners = self._find_owners(people, in_sight, lost, newcomers)
         seen = [self._see(people, person, owners.get(person)) for person in range(len(poses))]
@@ -128,7 +126,7 @@ class ReidTracker:
     def _find_owners(
         self, people: _People, in_sight: list[_Track], lost: list[_Track], newcomers: list[_Track]
     ) -> dict[int, _Track]:
-        """By person, the track that they continue."""
+        """Return the track that each person continues, by index of the person."""
         settings = self._settings
         everyone = list(range(len(people.boxes)))
         costs = _appearance_costs(in_sight + lost, people, settings)
@@ -142,7 +140,7 @@ class ReidTracker:
         return owners
 
     def _see(self, people: _People, person: int, owner: _Track | None) -> _Track:
-        """The track as this sighting leaves it; a new one without `owner`."""
+        """Return the track updated with this sighting; a new one without `owner`."""
         box, feature = people.boxes[person], people.features[person]
         if owner is None:
             return _Track(_NOT_NUMBERED, *_start(box), feature, self._frame, self._frame)
@@ -152,10 +150,10 @@ class ReidTracker:
         return replace(owner, mean=mean, covariance=covariance, feature=blended, last_frame=self._frame)
 
     def _settle(self, seen: list[_Track], unseen: list[_Track]) -> Int32Array:
-        """The ids of this frame's people; keeps what the next frame needs.
+        """Return the ids of this frame's people; keep the tracks for the next frame.
 
-        Of somebody seen and somebody lost at the same place the one with the shorter history is dropped, of equals
-        the one seen.
+        Of a visible and a lost track at the same place the one with the shorter history is dropped; if they are
+        equal, the visible one.
         """
         lost = [t for t in unseen if self._frame - t.last_frame <= self._settings.max_lost_frames + 1]
         same_place = _overlaps(_boxes(seen), _boxes(lost)) > self._settings.double_overlap
@@ -189,7 +187,7 @@ def _describe(poses: Poses, features: FloatArray) -> _People:
 
 
 def _unit(features: Float64Array) -> Float64Array:
-    """Of length 1; a feature of zeros stays and is like nobody's."""
+    """Return the features scaled to length 1; a feature of zeros stays zero and matches no track."""
     return features / np.linalg.norm(features, axis=-1, keepdims=True).clip(1e-12, None)
 
 
@@ -206,7 +204,7 @@ def _boxes(tracks: list[_Track]) -> Float64Array:
 
 
 def _assign(tracks: list[_Track], people: list[int], costs_TP: Float64Array, *, limit: float) -> dict[int, _Track]:
-    """By person, their track: as many pairs within the limit, and as cheap ones, as go together."""
+    """Return the assignment of tracks to people: as many pairs within the limit as possible, at the lowest cost."""
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(np.where(costs_TP <= limit, costs_TP, limit + 1e-4))
@@ -214,7 +212,7 @@ def _assign(tracks: list[_Track], people: list[int], costs_TP: Float64Array, *, 
 
 
 def _appearance_costs(tracks: list[_Track], people: _People, settings: ReidSettings) -> Float64Array:
-    """(T, P) cosine distance with a little of the boxes' distance; infinite beyond the gate."""
+    """Return (T, P) cosine distances plus a little of the boxes' distances; infinite beyond the gate."""
     if not tracks or not len(people.boxes):
         return np.zeros((len(tracks), len(people.boxes)))
     features = np.stack([track.feature for track in tracks])
@@ -225,7 +223,7 @@ def _appearance_costs(tracks: list[_Track], people: _People, settings: ReidSetti
 
 
 def _overlaps(boxes_A4: Float64Array, boxes_B4: Float64Array) -> Float64Array:
-    """(A, B) IoU of (centre x, y, width / height, height); the pixels at the corners belong to a box."""
+    """Return the (A, B) IoU of boxes (centre x, y, width / height, height) that include the pixels at their corners."""
     low_A, high_A = (corners[:, None] for corners in _corners(boxes_A4))
     low_B, high_B = _corners(boxes_B4)
     shared = _areas(np.maximum(low_A, low_B), np.minimum(high_A, high_B))
@@ -243,25 +241,25 @@ def _areas(low: Float64Array, high: Float64Array) -> Float64Array:
 
 # ---------------------------------------------------------------- movement: a Kalman filter of the box
 
-# Standard deviations of a track's eight numbers: a share of the box's height plus, for its shape, a constant. The
-# figures are those of Wojke et al. 2017 (SORT with a deep association metric), which AlphaPose uses.
+# Standard deviations of a track's eight numbers: proportional to the box's height plus, for its aspect ratio, a
+# constant. The values are those of Wojke et al. 2017 (SORT with a deep association metric), which AlphaPose uses.
 _OF_HEIGHT = np.array([1 / 20, 1 / 20, 0, 1 / 20, 1 / 160, 1 / 160, 0, 1 / 160])
 _OF_SHAPE = np.array([0, 0, 1e-2, 0, 0, 0, 1e-5, 0])
 _OF_MEASURED_SHAPE = np.array([0, 0, 1e-1, 0])
 _AT_START = np.array([2, 2, 2, 2, 10, 10, 10, 10])
 
 _STEP = np.eye(8) + np.eye(8, k=4)
-"""One frame: everything moves on by its change per frame."""
+"""Transition by one frame: every value changes by its change per frame."""
 
 
 def _start(box: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """The mean and covariance of somebody new, standing still."""
+    """Return the mean and covariance of a new track, standing still."""
     mean = np.concatenate((box, np.zeros(4)))
     return mean, np.diag((_AT_START * _OF_HEIGHT * box[3] + _OF_SHAPE) ** 2)
 
 
 def _predict(tracks: list[_Track]) -> list[_Track]:
-    """The tracks one frame later."""
+    """Return the tracks one frame later."""
     moved = []
     for track in tracks:
         noise = np.diag((_OF_HEIGHT * track.mean[3] + _OF_SHAPE) ** 2)
@@ -270,26 +268,26 @@ def _predict(tracks: list[_Track]) -> list[_Track]:
     return moved
 
 
-def _no_longer_growing(track: _Track) -> _Track:
-    """Or the boxes of the lost would shrink to nothing."""
+def _stop_growth(track: _Track) -> _Track:
+    """Return the track with constant height: boxes of lost tracks would otherwise shrink to nothing."""
     return replace(track, mean=track.mean * (1, 1, 1, 1, 1, 1, 1, 0))
 
 
 def _measurement(track: _Track) -> tuple[Float64Array, Float64Array]:
-    """The box (4,) that is expected to be seen, and its covariance (4, 4)."""
+    """Return the predicted box (4,) and its covariance (4, 4)."""
     noise = np.diag((_OF_HEIGHT[:4] * track.mean[3] + _OF_MEASURED_SHAPE) ** 2)
     return track.mean[:4], track.covariance[:4, :4] + noise
 
 
 def _correct(track: _Track, box: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """The track's mean and covariance after its box was seen."""
+    """Return the track's mean and covariance after a measurement of its box."""
     expected, covariance = _measurement(track)
     gain = np.linalg.solve(covariance, track.covariance[:4]).T
     return track.mean + gain @ (box - expected), track.covariance - gain @ covariance @ gain.T
 
 
 def _squared_mahalanobis(tracks: list[_Track], boxes: Float64Array) -> Float64Array:
-    """(T, P) how far each box is from where each track is expected, in its own uncertainty."""
+    """Return (T, P) squared Mahalanobis distances of each box from each track's prediction."""
     measurements = [_measurement(track) for track in tracks]
     apart = boxes - np.stack([expected for expected, _ in measurements])[:, None]
     weighted = np.linalg.solve(np.stack([covariance for _, covariance in measurements]), apart.transpose(0, 2, 1))

@@ -1,7 +1,7 @@
-"""Top-down pose estimation: detect people, cut a crop of each, read its keypoints, drop duplicate people.
+"""Top-down pose estimation: detect people, crop each, estimate its keypoints, remove duplicate people.
 
-Frames go to the device once. Detection is batched over frames, keypoints over frames and people, and only boxes
-and keypoints come back.
+Frames are copied to the device once. Detection is batched over frames, keypoints over frames and people, and only
+boxes and keypoints are copied back.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class _Crowd:
     """(P,) index into the frames."""
 
     @classmethod
-    def of(cls, boxes: Sequence[Boxes]) -> "_Crowd":
+    def from_boxes(cls, boxes: Sequence[Boxes]) -> "_Crowd":
         return cls(
             box_xyxy=np.concatenate([np.zeros((0, 4), np.float32), *(found.box_xyxy for found in boxes)]),
             scores=np.concatenate([np.zeros(0, np.float32), *(found.scores for found in boxes)]),
@@ -47,33 +47,33 @@ class _Crowd:
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
-    """What the networks say of P people."""
+class _Outputs:
+    """The networks' output for P people."""
 
     keypoints_xy: FloatArray
     """(P, K, 2) frame pixels."""
     scores: FloatArray
     """(P, K)."""
     features: FloatArray | None
-    """(P, F), with a re-ID network."""
+    """(P, F); None without a re-ID network."""
 
     def check_finite(self) -> None:
-        for network, answer in (("pose", self.keypoints_xy), ("pose", self.scores), ("re-ID", self.features)):
-            if answer is not None and not np.isfinite(answer).all():
+        for network, output in (("pose", self.keypoints_xy), ("pose", self.scores), ("re-ID", self.features)):
+            if output is not None and not np.isfinite(output).all():
                 raise WeightsError(
-                    f"the {network} network answers NaN or infinity: its weights are broken, or its precision too low"
+                    f"the {network} network outputs NaN or infinity: its weights are broken, or its precision too low"
                 )
 
 
 class TopDownEstimator:
     """A `PoseEstimator` of a person detector and a pose network for crops.
 
-    Of larger keypoint sets (Halpe, COCO-WholeBody) duplicates are told by all keypoints, and the 17 of COCO
-    are kept. Boxes are the detector's, `box_scores` its scores, `keypoint_scores` what the network answers.
-    People come by falling mean keypoint score.
+    With larger keypoint sets (Halpe, COCO-WholeBody) duplicates are found by all keypoints, and the 17 of COCO are
+    kept. Boxes and `box_scores` are the detector's, `keypoint_scores` the network's. People come in order of decreasing
+    mean keypoint score.
 
-    With a `reid` network poses have features, of the pose network's own crops; nobody is dropped as a duplicate, as
-    AlphaPose has it when it tracks, and people come in the detector's order, the surest first.
+    With a `reid` network poses have features, computed from the pose network's own crops. Then duplicates are not
+    removed, as in AlphaPose when it tracks, and people come in the detector's order, by decreasing score.
     """
 
     def __init__(
@@ -88,15 +88,15 @@ class TopDownEstimator:
         min_box_area: float = 0.0,
         reid: ReidNetwork | None = None,
     ) -> None:
-        """`frame_batch` frames are estimated at once, their people `crop_batch` at once; no result depends on it.
+        """Estimate `frame_batch` frames at a time and `crop_batch` people at a time; results depend on neither.
 
-        Frames and crops are on `device`; the detector and the network may be elsewhere. People whose keypoints
-        span less than `min_box_area` / 2.25 square pixels are dropped.
+        Frames and crops are on `device`; the detector and the network may be elsewhere. People whose keypoints span
+        less than `min_box_area` / 2.25 square pixels are discarded.
         """
         if network.num_keypoints < NUM_KEYPOINTS:
             raise WeightsError(
-                f"the pose network answers {network.num_keypoints} keypoints, and the {NUM_KEYPOINTS} of COCO are "
-                "needed, at the beginning of its keypoint set"
+                f"the pose network outputs {network.num_keypoints} keypoints, but its keypoint set must begin with "
+                f"the {NUM_KEYPOINTS} of COCO"
             )
         self.batch_size = frame_batch
         self._detector, self._network, self._constants = detector, network, constants
@@ -114,18 +114,18 @@ class TopDownEstimator:
         }
 
     def start_video(self) -> None:
-        """Nothing: a frame's people do not depend on the frames before."""
+        """Do nothing: a frame's people do not depend on earlier frames."""
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
         images = [self._upload(frame.image) for frame in frames]
         detected = self._detect_batcher.run(len(images), lambda batch: self._detector.detect(images[batch]))
-        crowd = _Crowd.of([boxes for batch in detected for boxes in batch])
+        crowd = _Crowd.from_boxes([boxes for batch in detected for boxes in batch])
         if not len(crowd):
             features = None if self._reid is None else np.zeros((0, FEATURE_SIZE), np.float32)
             return [replace(Poses.empty(), features=features) for _ in frames]
-        answers = self._look_at(images, crowd)
-        choose = self._without_duplicates if self._reid is None else self._with_features
-        return [choose(crowd, answers, np.flatnonzero(crowd.frame_of_person == frame)) for frame in range(len(frames))]
+        outputs = self._run_networks(images, crowd)
+        choose = self._deduplicated_poses if self._reid is None else self._poses_with_features
+        return [choose(crowd, outputs, np.flatnonzero(crowd.frame_of_person == frame)) for frame in range(len(frames))]
 
     def _upload(self, image: ImageArray) -> torch.Tensor:
         tensor = torch.from_numpy(image)
@@ -133,45 +133,45 @@ class TopDownEstimator:
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _look_at(self, images: list[torch.Tensor], crowd: _Crowd) -> _Answers:
-        """What the networks say of everybody's crop."""
+    def _run_networks(self, images: list[torch.Tensor], crowd: _Crowd) -> _Outputs:
+        """Run the networks on everybody's crop."""
         settings = self._network.crop_settings
         padded = pad_boxes(crowd.box_xyxy, settings)
 
-        def look(people: slice) -> tuple[CropKeypoints, torch.Tensor | None]:
+        def run(people: slice) -> tuple[CropKeypoints, torch.Tensor | None]:
             crops = crop_people(images, padded[people], crowd.frame_of_person[people], settings)
             features = None if self._reid is None else compute_features(self._reid.module, crops)
             return self._network.find_keypoints(crops), features
 
-        batches = self._crop_batcher.run(len(crowd), look)
+        batches = self._crop_batcher.run(len(crowd), run)
         scores = torch.cat([found.scores for found, _ in batches])
         found = CropKeypoints(torch.cat([found.xy for found, _ in batches]), scores)
         features = [features for _, features in batches if features is not None]
-        answers = _Answers(
+        outputs = _Outputs(
             keypoints_xy=found.in_frame(padded, settings),
             scores=scores.cpu().numpy(),
             features=torch.cat(features).cpu().numpy() if features else None,
         )
-        answers.check_finite()
-        return answers
+        outputs.check_finite()
+        return outputs
 
-    def _with_features(self, crowd: _Crowd, answers: _Answers, people: IntArray) -> Poses:
-        large = keep_large_poses(answers.keypoints_xy[people], min_box_area=self._min_box_area)
+    def _poses_with_features(self, crowd: _Crowd, outputs: _Outputs, people: IntArray) -> Poses:
+        large = keep_large_poses(outputs.keypoints_xy[people], min_box_area=self._min_box_area)
         people = people[large]
-        assert answers.features is not None
+        assert outputs.features is not None
         return Poses(
             box_xyxy=crowd.box_xyxy[people],
             box_scores=crowd.scores[people],
-            keypoints_xy=np.ascontiguousarray(answers.keypoints_xy[people, :NUM_KEYPOINTS]),
-            keypoint_scores=np.ascontiguousarray(answers.scores[people, :NUM_KEYPOINTS]),
-            features=answers.features[people],
+            keypoints_xy=np.ascontiguousarray(outputs.keypoints_xy[people, :NUM_KEYPOINTS]),
+            keypoint_scores=np.ascontiguousarray(outputs.scores[people, :NUM_KEYPOINTS]),
+            features=outputs.features[people],
         )
 
-    def _without_duplicates(self, crowd: _Crowd, answers: _Answers, people: IntArray) -> Poses:
+    def _deduplicated_poses(self, crowd: _Crowd, outputs: _Outputs, people: IntArray) -> Poses:
         survivors = pose_nms(
             crowd.box_xyxy[people],
-            answers.keypoints_xy[people],
-            answers.scores[people],
+            outputs.keypoints_xy[people],
+            outputs.scores[people],
             constants=self._constants,
             min_box_area=self._min_box_area,
         )

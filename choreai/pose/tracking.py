@@ -1,11 +1,11 @@
-"""Which person is which from frame to frame: a tracker that looks at movement only and needs no weights.
+"""Track people from frame to frame by movement only, without any weights.
 
-It takes one frame at a time, in order, so ids cannot depend on batch or shard size. Distances are measured in
-body sizes (the diagonal of a person's box, which changes less than height or width when somebody crouches,
-spreads the arms or goes upside down).
+It takes one frame at a time, in order, so that ids cannot depend on batch or shard size. Distances are measured in body
+sizes: the diagonal of a person's box, which changes less than height or width when somebody crouches, spreads the arms
+or goes upside down.
 
-What movement alone cannot see: a cut to another dancer at the same place and size keeps the id, and people
-who look alike and meet outside the camera's view may swap.
+Limits of movement alone: a cut to another dancer at the same place and size keeps the id, and people who meet outside
+the camera's view may swap ids.
 """
 
 from dataclasses import dataclass
@@ -17,46 +17,47 @@ from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SH
 from choreai.pose.estimator import Poses
 
 TRACKER_VERSION = 2
-"""Part of the pose fingerprint: raise it with any change below that changes a track id."""
+"""Part of the pose fingerprint: increment it with any change below that changes a track id."""
 
 BASE_REACH = 0.25
 REACH_PER_SECOND = 1.0
-"""How far, in body sizes, somebody may be from where they were or were heading: `BASE_REACH` and
-`REACH_PER_SECOND` times the gap, so 0.375 at 8 samples a second. In 22 real dance clips sampled so (1,600
-steps) the torso moved by 0.04 in the median, 0.2 at the 98th percentile of the wildest clips, 0.38 at most
-(breaking)."""
+"""Largest distance, in body sizes, of a person from their last or predicted position: `BASE_REACH` plus
+`REACH_PER_SECOND` times the gap, so 0.317 at 15 samples per second and 0.375 at 8. In 22 real dance clips sampled at 8
+per second (1,600 steps) the torso moved by 0.04 in the median, 0.2 at the 98th percentile of the wildest clips, 0.38
+at most (breaking)."""
 
 MAX_REACH = 1.0
-"""The reach stops growing at one body size: further away is somebody else, or another camera."""
+"""The reach stops growing at one body size; anyone further away is somebody else, or seen by another camera."""
 
 MAX_SIZE_RATIO = 1.8
-"""Between two samples real boxes grew or shrank by 1.2 at the 95th percentile and never by more than 1.77."""
+"""Between two samples (at 8 per second) real boxes grew or shrank by a factor of 1.2 at the 95th percentile, and never
+by more than 1.77."""
 
 FORGET_SECONDS = 2.0
-"""Who has been out of sight for longer gets a new id, wherever they reappear."""
+"""A person out of sight for longer gets a new id, wherever they reappear."""
 
 COAST_SECONDS = 0.25
-"""How long a movement is believed to go on unseen: two samples. Dancers turn around within a beat."""
+"""How long an unseen person is assumed to keep moving; no longer, because dancers turn around within a beat."""
 
 VELOCITY_GAIN = 0.5
-"""The newest step's share of the velocity: all of it would chase reversals, too little sees no crossing."""
+"""Weight of the newest step in the velocity: with 1 it would overreact to reversals, with too little miss crossings."""
 
 SIZE_GAIN = 0.5
-"""The newest box's share of a person's size. A detector now and then boxes no more than an upper body, half as high:
-with all of its size the whole body in the next frame would be somebody else's."""
+"""Weight of the newest box in a person's size. Detectors occasionally box only the upper body, half as high: with a
+weight of 1 the whole body in the next frame would count as somebody else's."""
 
 GAP_COST_PER_SECOND = 0.3
-"""Makes somebody seen just now the likelier owner of a pose than somebody lost as near to it."""
+"""Makes a pose more likely to belong to a person seen just now than to one lost equally close to it."""
 
 NO_MATCH_COST = 10.0
-"""More than any allowed pair costs, so that as many people as possible keep their ids."""
+"""Higher than the cost of any allowed pair, so that as many people as possible keep their ids."""
 
 _TORSO = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
 
 
 @dataclass(frozen=True, eq=False)
 class _Track:
-    """Somebody's last sighting."""
+    """A person's last sighting."""
 
     track_id: int
     seen_seconds: float
@@ -69,7 +70,7 @@ class _Track:
 
 @dataclass(frozen=True, eq=False)
 class _People:
-    """What the tracker looks at in P poses."""
+    """The tracker's features of P poses."""
 
     centre_xy: Float64Array  # (P, 2)
     size: Float64Array  # (P,)
@@ -78,10 +79,10 @@ class _People:
 
 
 class Tracker:
-    """Gives the people of one video their track ids, from 0 by first appearance. One tracker per video.
+    """Assigns track ids to the people of one video, from 0 by first appearance. Use one tracker per video.
 
-    Each person is expected where their velocity takes them; the assignment of poses to tracks with the
-    smallest sum of distances (Kuhn 1955, the Hungarian method) is taken among the pairs within reach.
+    Each person is predicted by their velocity; among the pairs of pose and track within reach, the assignment with the
+    lowest total cost is chosen (Kuhn 1955, the Hungarian method).
     """
 
     def __init__(self) -> None:
@@ -90,10 +91,10 @@ class Tracker:
         self._now_seconds = -np.inf
 
     def update(self, poses: Poses, *, pts_seconds: float) -> Int32Array:
-        """(P,) the track id of every person in the next frame, in the order of `poses`.
+        """Return the (P,) track ids of the people in the next frame, in the order of `poses`.
 
-        The order of the people decides nothing but the numbering of newcomers. Raises ValueError if time runs
-        backwards or a pose is not finite.
+        The order of the people affects only the numbering of new tracks. Raises ValueError if time runs backwards or
+        a pose is not finite.
         """
         if not pts_seconds >= self._now_seconds:
             raise ValueError(f"frames must come in order: {pts_seconds} s after {self._now_seconds} s")
@@ -109,7 +110,7 @@ class Tracker:
         return np.array(ids, np.int32)
 
     def _see(self, people: _People, person: int, owner: _Track | None, now_seconds: float) -> _Track:
-        """The track as this sighting leaves it; a new one without `owner`."""
+        """Return the track updated with this sighting; a new one without `owner`."""
         centre, size = people.centre_xy[person], float(people.size[person])
         if owner is None:
             track_id, velocity = self._next_id, np.zeros(2)
@@ -130,7 +131,7 @@ class Tracker:
 
 def _new_velocity(track: _Track, centre_xy: Float64Array, now_seconds: float) -> Float64Array:
     gap = now_seconds - track.seen_seconds
-    if gap <= 0:  # two frames with one timestamp say nothing about speed
+    if gap <= 0:  # two frames with the same timestamp carry no speed
         return track.velocity_xy
     step = (centre_xy - track.centre_xy) / gap
     return VELOCITY_GAIN * step + (1 - VELOCITY_GAIN) * track.velocity_xy
@@ -153,7 +154,7 @@ def _describe(poses: Poses) -> _People:
 
 
 def _assign(people: _People, tracks: list[_Track], *, now_seconds: float) -> list[tuple[int, int]]:
-    """(person, track) pairs, each person and each track at most once."""
+    """Return (person, track) pairs, each person and each track at most once."""
     if len(people.size) == 0 or not tracks:
         return []
     from scipy.optimize import linear_sum_assignment
@@ -164,7 +165,7 @@ def _assign(people: _People, tracks: list[_Track], *, now_seconds: float) -> lis
 
 
 def _costs(people: _People, tracks: list[_Track], *, now_seconds: float) -> Float64Array:
-    """(P, T) in body sizes: torso distance, mean keypoint distance, change of size and time out of sight.
+    """Return (P, T) costs in body sizes: torso distance, mean keypoint distance, change of size, time out of sight.
 
     Pairs out of reach cost `NO_MATCH_COST`.
     """

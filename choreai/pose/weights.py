@@ -1,4 +1,4 @@
-"""Network weights from bytes: opened without running code, put into a network without gaps."""
+"""Read network weights from files without running code, and load them into networks strictly."""
 
 import io
 import pickle
@@ -15,7 +15,7 @@ from choreai.errors import WeightsError
 
 State = dict[str, torch.Tensor]
 
-# What torch.load was seen to raise on bytes that are cut, altered or no checkpoint.
+# Exceptions of torch.load seen on truncated, altered and unrelated files.
 UNREADABLE = (
     RuntimeError,
     pickle.UnpicklingError,
@@ -31,7 +31,7 @@ UNREADABLE = (
 
 
 def read_weights(checkpoint: bytes | Path | BinaryIO) -> bytes:
-    """The whole file. Raises WeightsError for a path that cannot be read."""
+    """Return the whole file. Raises WeightsError for a path that cannot be read."""
     if isinstance(checkpoint, bytes):
         return checkpoint
     if not isinstance(checkpoint, Path):
@@ -43,33 +43,33 @@ def read_weights(checkpoint: bytes | Path | BinaryIO) -> bytes:
 
 
 def read_state(data: bytes) -> State:
-    """The state dict in a PyTorch checkpoint: alone, or under `state_dict` or `model`, with or without `module.`.
+    """Return a PyTorch checkpoint's state dict: bare, or under `state_dict` or `model`, with or without `module.`.
 
-    Raises WeightsError where there is none.
+    Raises WeightsError if there is none.
     """
     try:
         content: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except UNREADABLE as exc:
         raise WeightsError(
             f"the checkpoint of {len(data)} bytes cannot be read as plain tensors ({_first_line(exc)}); "
-            "it may be cut off, be no PyTorch checkpoint, or hold code, which is never run: fetch it again, "
+            "it may be truncated, not a PyTorch checkpoint, or contain code, which is never run: download it again, "
             "or save its state_dict() alone"
         ) from exc
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"the checkpoint holds a {type(content).__name__}, not a state dict of tensors")
+        raise WeightsError(f"the checkpoint contains a {type(content).__name__}, not a state dict of tensors")
     state = {str(key): value for key, value in content.items()}
     if strange := [key for key, value in state.items() if not isinstance(value, torch.Tensor)]:
-        raise WeightsError(f"the checkpoint's {strange[0]!r} is no tensor; save the network's state_dict() alone")
+        raise WeightsError(f"the checkpoint's {strange[0]!r} is not a tensor; save the network's state_dict() alone")
     if all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     return state
 
 
 def load_strictly(module: nn.Module, state: State) -> None:
-    """Puts the state's tensors, as float32, into a network on the meta device. Raises WeightsError for others."""
+    """Load a state's tensors, as float32, into a network on the meta device. Raises WeightsError if they do not fit."""
     counters = {
         key: torch.tensor(0) for key in module.state_dict() if key.endswith(".num_batches_tracked") and key not in state
     }
@@ -85,7 +85,7 @@ def _as_float32(key: str, value: torch.Tensor) -> torch.Tensor:
     if key.endswith("num_batches_tracked"):
         return value.long()
     if not torch.isfinite(value).all():
-        raise WeightsError(f"the checkpoint's {key} has values that are not finite: a broken file or training run")
+        raise WeightsError(f"the checkpoint's {key} has values that are not finite: the file or its training is broken")
     return value.float()
 
 

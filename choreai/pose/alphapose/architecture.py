@@ -1,4 +1,4 @@
-"""Which network a checkpoint or a config describes, told by shapes, and which public config that is."""
+"""Recognise a checkpoint's network by its shapes, and the public config that it belongs to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -22,18 +22,18 @@ OFFSET_CHANNELS = 18
 
 @dataclass(frozen=True)
 class PoseArchitecture:
-    """All that decides a pose network's layers, in the words of AlphaPose's configs."""
+    """Parameters that determine a pose network's layers, named as in AlphaPose's configs."""
 
     type: NetworkType
     num_keypoints: int
     num_layers: NumLayers | None = None
-    """Of the ResNet; None for HRNet."""
+    """Layers of the ResNet; None for HRNet."""
     backbone: Literal["se-resnet", "shuffle"] | None = None
-    """Of FastPose_DUC; None where the type leaves no choice."""
+    """Backbone of FastPose_DUC; None for types that have only one."""
     conv_dim: Literal[128, 256] | None = None
     """Channels before FastPose's last convolution; None for other types."""
     deformable: bool = False
-    """Deformable convolutions in layers 2 to 4 of FastPose."""
+    """Whether layers 2 to 4 of FastPose have deformable convolutions."""
 
     def __post_init__(self) -> None:
         if self.num_keypoints < 1:
@@ -90,16 +90,16 @@ LOSS_WITHOUT_CONFIG: dict[int, Loss] = {
     26: "MSELoss",
     68: "Combined",
 }
-"""The loss of every public checkpoint with so many keypoints. 133 and 136 are missing: theirs differ."""
+"""The loss of all public checkpoints with this number of keypoints; 133 and 136 are missing because theirs differ."""
 
 
 def fitting_configs(architecture: PoseArchitecture) -> list[str]:
-    """The public configs that describe this network; often one, sometimes several of different loss."""
+    """Return the public configs of this network; often one, sometimes several with different losses."""
     return [f"configs/{name}.yaml" for name, known in PUBLIC_CONFIGS if known == architecture]
 
 
 def describe_differences(checkpoint: PoseArchitecture, config: PoseArchitecture) -> list[str]:
-    """One phrase per setting in which the two differ, by its name in the config file."""
+    """Return one phrase per setting in which the two differ, by its name in the config file."""
     return [
         f"{CONFIG_KEYS[field.name]} is {getattr(config, field.name)} in the config "
         f"but {getattr(checkpoint, field.name)} in the checkpoint"
@@ -109,7 +109,7 @@ def describe_differences(checkpoint: PoseArchitecture, config: PoseArchitecture)
 
 
 def infer_architecture(shapes: Shapes) -> PoseArchitecture:
-    """The network whose state dict has these keys and shapes. Raises WeightsError for none of ours."""
+    """Return the network whose state dict has these keys and shapes. Raises WeightsError if it is not supported."""
     if "duc1.conv.weight" in shapes:
         return PoseArchitecture(
             "FastPose",
@@ -134,14 +134,16 @@ def infer_architecture(shapes: Shapes) -> PoseArchitecture:
             raise WeightsError(f"this is an HRNet-W{width}; only HRNet-W{HRNET_WIDTH} is supported")
         return PoseArchitecture("PoseHighResolutionNet", _out_channels(shapes, "final_layer.weight"))
     raise WeightsError(
-        "this is no checkpoint of FastPose, FastPose_DUC, SimplePose or HRNet-W32: its keys start with "
+        "this is not a checkpoint of FastPose, FastPose_DUC, SimplePose or HRNet-W32: its keys start with "
         f"{', '.join(list(shapes)[:3]) or '(there are none)'}; give an AlphaPose pose checkpoint"
     )
 
 
 def _out_channels(shapes: Shapes, key: str) -> int:
     if key not in shapes or len(shapes[key]) != 4 or shapes[key][0] < 1:
-        raise WeightsError(f"the checkpoint has no convolution {key}, got {shapes.get(key, 'nothing')}; is it cut?")
+        raise WeightsError(
+            f"no convolution {key} in the checkpoint, got {shapes.get(key, 'nothing')}; is it truncated?"
+        )
     return shapes[key][0]
 
 

@@ -1,4 +1,4 @@
-"""The ResNets under AlphaPose's heads: plain, with squeeze-excite, pixel-unshuffle or deformable taps.
+"""The ResNet backbones of AlphaPose's networks: plain, with squeeze-excite, pixel-unshuffle or deformable taps.
 
 Attribute names are the state-dict keys of AlphaPose's checkpoints and cannot be changed.
 """
@@ -18,7 +18,7 @@ OUT_CHANNELS = 512 * EXPANSION
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by what all channels' means say about it (Hu et al. 2018), with reduction 1."""
+    """Rescales each channel by a gate computed from all channels' means (Hu et al. 2018), with reduction 1."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions with a residual; the 3x3 carries the stride."""
+    """1x1, 3x3 and 1x1 convolutions with a residual connection; the 3x3 has the stride."""
 
     def __init__(
         self,
@@ -82,11 +82,11 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """(N, 2048, H / 32, W / 32) features of (N, 3, H, W) crops.
+    """Computes (N, 2048, H / 32, W / 32) features of (N, 3, H, W) crops.
 
-    All but `resnet` have a squeeze-excite in each layer's first block; `shuffle` replaces strided 3x3
-    convolutions by a pixel-unshuffle and a wider one; `deformable` moves the taps of every 3x3 convolution of
-    layers 2 to 4.
+    All backbones but `resnet` have a squeeze-excite in each layer's first block; `shuffle` replaces strided 3x3
+    convolutions by a pixel-unshuffle and a wider convolution; `deformable` makes every 3x3 convolution of layers 2 to 4
+    deformable.
     """
 
     layer1: nn.Sequential

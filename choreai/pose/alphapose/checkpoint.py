@@ -1,4 +1,4 @@
-"""AlphaPose checkpoint files into networks: opened safely, recognised by shape, loaded strictly."""
+"""Load AlphaPose checkpoints: opened safely, recognised by their shapes, loaded strictly."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,21 +26,21 @@ from choreai.pose.weights import load_strictly, read_state, read_weights
 
 @dataclass(frozen=True, eq=False)
 class PoseNetwork:
-    """A network with its weights loaded, and what to know of it."""
+    """A network with its weights loaded, and what is needed to run it."""
 
     module: nn.Module
     """Evaluation mode, float32, on the CPU, no gradients; see `choreai.pose.alphapose.inference.prepare`."""
     architecture: PoseArchitecture
     loss: Loss
-    """Decides how heatmaps are decoded."""
+    """Determines how heatmaps are decoded."""
     sha256: str
-    """Of the checkpoint's bytes, for the pose fingerprint."""
+    """Hash of the checkpoint file, for the pose fingerprint."""
 
 
 def build_network(architecture: PoseArchitecture) -> nn.Module:
-    """The network with random weights, on the default device.
+    """Return the network with random weights, on the default device.
 
-    It answers heatmaps (N, K, 64, 48) of crops (N, 3, 256, 192).
+    It maps crops (N, 3, 256, 192) to heatmaps (N, K, 64, 48).
     """
     num_keypoints = architecture.num_keypoints
     if architecture.type == "PoseHighResolutionNet":
@@ -62,7 +62,7 @@ def build_network(architecture: PoseArchitecture) -> nn.Module:
 
 
 def load_pose_network(checkpoint: bytes | Path | BinaryIO, *, config: PoseNetworkConfig | None = None) -> PoseNetwork:
-    """The network that a checkpoint's shapes describe, with the checkpoint's weights.
+    """Return the network that a checkpoint's shapes describe, with the checkpoint's weights.
 
     A config is checked against the checkpoint; without one, the loss is that of the public checkpoints with
     as many keypoints. Raises WeightsError for a file that is cut, holds code or is no pose checkpoint, for
@@ -89,7 +89,7 @@ def _usual_loss(architecture: PoseArchitecture) -> Loss:
     if loss is None:
         fitting = " or ".join(fitting_configs(architecture)) or "its training config"
         raise WeightsError(
-            f"a checkpoint with {architecture.num_keypoints} keypoints does not say how its heatmaps are "
-            f"read; give its config too: {fitting}"
+            f"a checkpoint with {architecture.num_keypoints} keypoints does not determine how its heatmaps are "
+            f"decoded; give its config too: {fitting}"
         )
     return loss

@@ -1,6 +1,6 @@
-"""What an AlphaPose YAML config says about the pose network and how its heatmaps are read.
+"""Read the pose network and the decoding of its heatmaps from an AlphaPose YAML config.
 
-The rest of the file (data sets, training, the DETECTOR block) means nothing at inference and is ignored.
+The rest of the file (data sets, training, the DETECTOR block) is irrelevant at inference and ignored.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from choreai.pose.alphapose.architecture import Loss, NetworkType, PoseArchitect
 CROP_HW = (256, 192)
 HEATMAP_HW = (64, 48)
 
-# YAML values have no type before they are checked.
+# YAML values have no known type until they are checked.
 Section = Mapping[str, Any]
 
 
@@ -25,18 +25,18 @@ class PoseNetworkConfig:
 
     architecture: PoseArchitecture
     loss: Loss
-    """Decides how heatmaps become keypoints, and the constants of pose NMS."""
+    """Determines how heatmaps are decoded, and the constants of pose NMS."""
 
 
 def read_pose_config(text: str | bytes) -> PoseNetworkConfig:
-    """The pose network that an AlphaPose YAML file describes, from the file's text.
+    """Return the pose network that the text of an AlphaPose YAML file describes.
 
-    Raises ConfigError for what is no such file, or for a network or decoding that choreai does not have.
+    Raises ConfigError if it is not such a file, or for a network or decoding that is not supported.
     """
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"the pose config is no YAML: {exc}") from exc
+        raise ConfigError(f"the pose config is not valid YAML: {exc}") from exc
     if not isinstance(raw, Mapping):
         raise ConfigError("the pose config must be a YAML mapping with MODEL, DATA_PRESET and LOSS")
     model, preset, loss = (_section(raw, name) for name in ("MODEL", "DATA_PRESET", "LOSS"))

@@ -1,8 +1,7 @@
-"""Convolutions in float32 on CPUs, faster than PyTorch's own: the same sums, fewer multiplications or fewer copies.
+"""Faster float32 convolutions on CPUs than PyTorch's own: the same sums with fewer multiplications or copies.
 
-Of a network's time on a CPU nearly all goes into 3x3 convolutions, which PyTorch computes directly, and into 1x1
-convolutions, which are matrix products once channels come last. Legend: N images, C channels in, O channels out,
-T tiles.
+On a CPU nearly all of a network's time is spent on 3x3 convolutions, which PyTorch computes directly, and on 1x1
+convolutions, which are matrix products if channels come last. Legend: N images, C channels in, O channels out, T tiles.
 """
 
 import numpy as np
@@ -13,17 +12,17 @@ from torch.nn import functional
 from choreai.arrays import Float64Array
 
 OUTPUTS = 4
-"""Winograd's F(4x4, 3x3): a tile gives 4 x 4 outputs with 36 multiplications a channel where 144 are in the sum."""
+"""Winograd's F(4x4, 3x3): a tile gives 4 x 4 outputs with 36 multiplications per channel instead of 144."""
 
 MIN_CHANNELS = 128
-"""With fewer, moving the tiles takes as long as the multiplications that they save."""
+"""With fewer channels, moving tiles takes as long as the multiplications that it saves."""
 
 _POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
-"""Where the polynomials are evaluated, besides infinity. Whole numbers, as in Lavin and Gray, lose a digit more."""
+"""Where the polynomials are evaluated, besides infinity. The integers of Lavin and Gray lose one more digit."""
 
 
 def speed_up(network: nn.Module) -> None:
-    """Replaces the convolutions of a network that can be faster, in place; channels must come last in its inputs."""
+    """Replace convolutions of a network by faster ones, in place; its inputs must be channels-last."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Conv2d and (replacement := _replacement(child)) is not None:
@@ -56,14 +55,14 @@ class PointwiseConv2d(nn.Module):
 class WinogradConv2d(nn.Module):
     """A 3x3 convolution with padding 1 by Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308).
 
-    In float32 its answers stay within 1e-4 of the direct sum's standard deviation.
+    In float32 the output is within 1e-4 of the standard deviation of the direct convolution's.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         to_outputs, of_weights, of_inputs = _transforms()
         transform = torch.from_numpy(np.kron(of_weights, of_weights))
-        # In float64, so that the weights' sums add no rounding error.
+        # In float64, so that transforming the weights adds no rounding error.
         weights = transform @ conv.weight.detach().double().permute(2, 3, 1, 0).reshape(9, -1)
         self.weight = _constant(weights.view(-1, conv.in_channels, conv.out_channels))
         self.bias = conv.bias
@@ -94,14 +93,14 @@ class WinogradConv2d(nn.Module):
 
 
 def _transforms() -> tuple[Float64Array, ...]:
-    """Matrices to outputs (4, 6), of weights (6, 3) and of inputs (6, 6): Toom and Cook's product of polynomials,
+    """Return the transforms of outputs (4, 6), weights (6, 3) and inputs (6, 6): Toom and Cook's polynomial product,
     transposed."""
     to_outputs, of_weights, products = (_powers(number) for number in (OUTPUTS, 3, OUTPUTS + 2))
     return to_outputs.T, of_weights, np.linalg.inv(products).T
 
 
 def _powers(number: int) -> Float64Array:
-    """(6, number) of each point; at infinity the highest power alone counts."""
+    """Return (6, number) powers of each point; at infinity only the highest power counts."""
     at_infinity = np.eye(number)[-1:]
     return np.concatenate((np.vander(_POINTS, number, increasing=True), at_infinity))
 

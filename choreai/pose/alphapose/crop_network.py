@@ -1,5 +1,5 @@
-"""An AlphaPose network as the top-down estimator runs it: crops in a few batch sizes, compiled or in lower precision
-where that was asked for and does not move keypoints."""
+"""Run an AlphaPose network for the top-down estimator: in a few batch sizes and, on request, compiled or in lower
+precision, provided that keypoints do not move."""
 
 import logging
 from typing import Literal
@@ -24,16 +24,17 @@ Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 MAX_MEAN_DISTANCE = 0.5
-"""In crop pixels (one of a heatmap is 4, a standing person about 200 high): what a faster network may differ."""
+"""How far a faster network's keypoints may be off, in crop pixels (a heatmap pixel is 4, a standing person about 200
+high)."""
 MIN_COMPARED = 200
-"""Keypoints to compare before a faster network is trusted."""
+"""Number of keypoints to compare before a faster network is trusted."""
 
 
 class AlphaPoseNetwork:
     """A `CropPoseNetwork` of an AlphaPose checkpoint.
 
-    With `precision` other than fp32, or `compiled`, the first real crops also go through the plain network:
-    ConfigError if keypoints that it is sure of lie further apart than `MAX_MEAN_DISTANCE` in the mean.
+    With `precision` other than fp32, or `compiled`, the first crops also go through the plain network: raises
+    ConfigError if the mean distance of its confident keypoints exceeds `MAX_MEAN_DISTANCE`.
     """
 
     crop_settings = ALPHAPOSE_CROPS
@@ -48,8 +49,8 @@ class AlphaPoseNetwork:
         compiled: bool = False,
         flip: bool = False,
     ) -> None:
-        """`largest_batch`: what larger batches than a power of two are padded to. `flip`: the flip test, which
-        averages with the mirrored crop's answer and takes twice the time."""
+        """Prepare the network. Batches are padded to powers of two, up to `largest_batch`. `flip` turns on the flip
+        test, which averages the heatmaps of each crop and its mirror image and takes twice the time."""
         self._decoding = decoding_for(network.architecture.num_keypoints, network.loss)
         self.num_keypoints = self._decoding.num_keypoints
         if network.architecture.num_keypoints == 21 or self.num_keypoints < NUM_KEYPOINTS:
@@ -103,7 +104,7 @@ class AlphaPoseNetwork:
 
 
 def bucket_for(num_people: int, *, largest: int) -> int:
-    """The batch size that crops are padded to: the next power of two, but no more than `largest` if they fit."""
+    """Return the batch size that crops are padded to: the next power of two, at most `largest` if they fit."""
     if num_people < 1:
         return num_people
     return max(num_people, min(1 << (num_people - 1).bit_length(), largest))
@@ -116,12 +117,12 @@ def _pad(crops: torch.Tensor, bucket: int) -> torch.Tensor:
 
 
 class _Compiled(nn.Module):
-    """A network compiled anew for each batch size, when it first sees it."""
+    """A network that is compiled for each batch size when it first occurs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        # Freezing makes the weights constants, which oneDNN then lays out beforehand.
+        # Freezing makes the weights constants, whose layout oneDNN then optimises beforehand.
         self._compiled = torch.compile(network, dynamic=False, options={"freezing": True})
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
@@ -135,7 +136,7 @@ class _Compiled(nn.Module):
 
 
 class _Comparison:
-    """How far a faster network's keypoints are from the exact one's, until enough were seen."""
+    """Compares a faster network's keypoints with the exact one's, until enough were seen."""
 
     def __init__(self, exact: nn.Module, *, sure_score: float) -> None:
         self.exact = exact
@@ -143,10 +144,10 @@ class _Comparison:
         self._distances = torch.zeros(0)
 
     def add(self, found: CropKeypoints, exact: CropKeypoints) -> bool:
-        """Whether enough keypoints were compared now, and found close enough.
+        """Compare a batch; return whether enough keypoints have been compared by now, and were close enough.
 
-        Raises ConfigError where they are not close enough. Keypoints that the exact network scores below
-        `sure_score` do not count: their peaks are noise.
+        Raises ConfigError if they are not close enough. Keypoints that the exact network scores below `sure_score` are
+        left out, because their peaks are noise.
         """
         distances = (found.xy - exact.xy).norm(dim=-1)[exact.scores >= self._sure_score]
         self._distances = torch.cat((self._distances, distances.cpu()))
@@ -154,10 +155,10 @@ class _Comparison:
             return False
         mean, share_moved = float(self._distances.mean()), float((self._distances > 4).float().mean())
         figures = (
-            f"{len(self._distances)} keypoints lie {mean:.3f} crop pixels from the exact network's in the mean "
+            f"{len(self._distances)} keypoints lie {mean:.3f} crop pixels from the exact network's on average "
             f"(allowed: {MAX_MEAN_DISTANCE:g}), {100 * share_moved:.1f} % of them more than 4"
         )
         if not mean <= MAX_MEAN_DISTANCE:
             raise ConfigError(f'precision or compile: {figures}; set precision = "fp32" and compile = false')
-        logger.info("the faster pose network is good: %s", figures)
+        logger.info("the faster pose network passed the check: %s", figures)
         return True

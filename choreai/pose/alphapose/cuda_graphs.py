@@ -1,4 +1,4 @@
-"""CUDA graphs: a network's hundreds of kernel launches recorded once per batch size, then launched as one."""
+"""CUDA graphs: record a network's hundreds of kernel launches once per batch size, then launch them as one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 NUM_WARM_UPS = 3
-"""Before recording: cuDNN chooses its algorithms and a compiler compiles, which must not be recorded."""
+"""Runs before recording, in which cuDNN chooses its algorithms and a compiler compiles: neither may be recorded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +17,14 @@ class _Recording:
 
 
 class CudaGraphs:
-    """One recording of `work` for each size of input that comes."""
+    """One recording of `work` for each batch size that occurs."""
 
     def __init__(self, work: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self._work = work
         self._recordings: dict[int, _Recording] = {}
 
     def run(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What `work` answers; the next call with inputs as many overwrites it."""
+        """Return the output of `work`; the next call with the same batch size overwrites it."""
         recording = self._recordings.get(len(inputs))
         if recording is None:
             recording = self._recordings[len(inputs)] = self._record(inputs)

@@ -10,14 +10,14 @@ from choreai.pose.sampling import sample_bilinear
 
 NUM_TAPS = 9
 SAMPLES_BYTES = 64 * 2**20
-"""Bound on the sampled taps held at once; the batch is worked through in pieces of this size."""
+"""Bound on the memory of sampled taps; the batch is processed in pieces of this size."""
 
 
 class DeformableConv2d(nn.Module):
-    """3x3 convolution, padding 1, whose taps are moved by per-position offsets (Dai et al. 2017, one group).
+    """3x3 convolution, padding 1, whose taps are displaced by per-position offsets (Dai et al. 2017, one group).
 
-    Offset channels 2t and 2t + 1 are the dy and dx of tap t, taps in row-major order. Samples are taken in
-    float32 whatever the weights' dtype: half precision could not hold the positions.
+    Offset channels 2t and 2t + 1 are dy and dx of tap t, taps in row-major order. Sampling is done in float32 whatever
+    the weights' dtype, because half precision cannot represent the positions.
     """
 
     bias: nn.Parameter | None
@@ -30,7 +30,7 @@ class DeformableConv2d(nn.Module):
         nn.init.kaiming_normal_(self.weight)
 
     def forward(self, images: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """(N, O, H, W) from (N, C, H * stride, W * stride) and offsets (N, 18, H, W)."""
+        """Return (N, O, H, W) from (N, C, H * stride, W * stride) and offsets (N, 18, H, W)."""
         bytes_per_image = images.shape[1] * NUM_TAPS * offsets.shape[2] * offsets.shape[3] * 4
         piece = max(1, SAMPLES_BYTES // bytes_per_image)
         outputs = [self._convolve(*part) for part in zip(images.split(piece), offsets.split(piece), strict=True)]

@@ -1,4 +1,4 @@
-"""FastPose and FastPose_DUC: ResNet features made four times finer by pixel-shuffles, then heatmaps."""
+"""FastPose and FastPose_DUC: ResNet features, upsampled by pixel-shuffles, then heatmaps."""
 
 import torch
 from torch import nn
@@ -7,11 +7,11 @@ from choreai.pose.alphapose.architecture import NumLayers
 from choreai.pose.alphapose.backbones import OUT_CHANNELS, Backbone, ResNet
 
 DUC_NUM_CONV = (4, 2, 1)
-"""Convolutions in the three stages of FastPose_DUC, in every published config."""
+"""Number of convolutions in the three stages of FastPose_DUC, in every published config."""
 
 
 class DenseUpsampling(nn.Module):
-    """Twice the resolution: a 3x3 convolution to four times the channels, then a pixel-shuffle."""
+    """Doubles the resolution: a 3x3 convolution to four times the channels, then a pixel-shuffle."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class DenseUpsampling(nn.Module):
 
 
 class FastPose(nn.Module):
-    """Heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W)."""
+    """Computes heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W)."""
 
     def __init__(self, *, num_keypoints: int, num_layers: NumLayers, conv_dim: int, deformable: bool) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class FastPose(nn.Module):
 
 
 class FastPoseDuc(nn.Module):
-    """Heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W), with several convolutions at each resolution."""
+    """Computes heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W), with several convolutions at each resolution."""
 
     def __init__(self, *, num_keypoints: int, num_layers: NumLayers, backbone: Backbone) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ NUM_MODULES = {"stage2": 1, "stage3": 4, "stage4": 3}
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a residual."""
+    """Two 3x3 convolutions with a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class BasicBlock(nn.Module):
 
 
 class ExchangeModule(nn.Module):
-    """One round: each branch on its own, then every output branch the sum of all, brought to its size."""
+    """Runs each branch on its own; then every output branch is the sum of all branches, resized to it."""
 
     def __init__(self, num_branches: int, *, num_outputs: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ExchangeModule(nn.Module):
 
 
 class PoseHighResolutionNet(nn.Module):
-    """Heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W)."""
+    """Computes heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W)."""
 
     def __init__(self, *, num_keypoints: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ def _stage(num_branches: int, *, num_modules: int, last_keeps: int | None = None
 
 
 def _new_branch(num_branches: int) -> nn.ModuleList:
-    """The transition that adds a branch: its key counts the branches that pass unchanged before it."""
+    """Return the transition that adds a branch; its key is the number of branches before it that pass unchanged."""
     passed = [nn.Identity() for _ in range(num_branches)]
     added = _conv_bn(WIDTHS[num_branches - 1], WIDTHS[num_branches], stride=2, relu=True)
     return nn.ModuleList([*passed, nn.Sequential(added)])

@@ -1,4 +1,4 @@
-"""A loaded network made ready for a device, and run on crops."""
+"""Prepare a loaded network for a device, and run it on crops."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ def prepare(
     device: torch.device | str,
     dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
-    """A copy of the network in evaluation mode on `device`, channels last, its batch norms folded into the
-    convolutions, and on CPUs these replaced by faster ones.
+    """Return a copy of the network in evaluation mode on `device`, channels-last, with batch norms folded into the
+    convolutions and, on CPUs, convolutions replaced by faster ones.
 
-    Float32 answers stay within 2e-5 of the heatmaps' standard deviation.
+    In float32 the heatmaps change by at most 2e-5 of their standard deviation.
     """
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
     _fold_batch_norms(prepared)
@@ -39,11 +39,11 @@ def prepare(
 def predict_heatmaps(
     network: nn.Module, crops_P3HW: torch.Tensor, *, mirror: Sequence[int] | None = None
 ) -> torch.Tensor:
-    """(P, K, H / 4, W / 4) float32 heatmaps on the network's device.
+    """Return (P, K, H / 4, W / 4) float32 heatmaps on the network's device.
 
-    With `mirror` (`choreai.pose.alphapose.keypoints.mirror_order`) the flip test: each crop and its mirror
-    image are answered in one pass of 2P, and the raw heatmaps averaged. Float32 networks run in full float32
-    on GPUs too, not in TF32.
+    `mirror` (`choreai.pose.alphapose.keypoints.mirror_order`) turns on the flip test: crops and their mirror images go
+    through the network in one batch of 2P, and the raw heatmaps are averaged. Float32 networks run in full float32 on
+    GPUs too, not in TF32.
     """
     weights = next(network.parameters())
     if mirror is not None:
@@ -60,8 +60,8 @@ def predict_heatmaps(
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Full float32 on GPUs: cuDNN's default keeps 10 bits of the mantissa, which moves keypoints. For speed there is
-    bfloat16."""
+    """Use full float32 on GPUs: cuDNN's default keeps 10 bits of the mantissa, which moves keypoints. For speed, use
+    bfloat16 instead."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -79,7 +79,7 @@ def _fold_batch_norms(network: nn.Module) -> None:
 
 
 def _convolution_before(parent: nn.Module, name: str) -> Convolution:
-    """The convolution that a batch norm follows: the one before it in a sequence, else `convX` for `bnX`."""
+    """Return the convolution that a batch norm follows: the previous one in a sequence, else `convX` for `bnX`."""
     children = dict(parent.named_children())
     before = str(int(name) - 1) if isinstance(parent, nn.Sequential) else name.replace("bn", "conv")
     conv = children.get(before)

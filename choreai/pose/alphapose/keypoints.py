@@ -1,4 +1,4 @@
-"""Which keypoint is which one's mirror image, for every keypoint set that AlphaPose's networks answer in.
+"""The mirror image of each keypoint, for every keypoint set of AlphaPose's networks.
 
 All sets of 17 keypoints and more begin with the COCO-17 ones. Halpe (https://github.com/Fang-Haoshu/Halpe-FullBody)
 adds the body's 26, 68 of the face (the 300-W order) and 21 of each hand; COCO-WholeBody adds six of the feet.
@@ -19,7 +19,7 @@ FACE_PAIRS: Pairs = (
     (48, 54), (49, 53), (50, 52), (55, 59), (56, 58),  # outer lips
     (60, 64), (61, 63), (65, 67),  # inner lips
 )  # fmt: skip
-"""Counted from the face's first keypoint."""
+"""Relative to the face's first keypoint."""
 NUM_HAND_KEYPOINTS = 21
 
 
@@ -43,7 +43,7 @@ MIRROR_PAIRS: dict[int, Pairs] = {
 
 
 def mirror_order(num_keypoints: int) -> tuple[int, ...]:
-    """`keypoints[mirror_order(K)]` swaps left and right; raises ValueError for a set nobody has named."""
+    """Return the order by which `keypoints[mirror_order(K)]` swaps left and right. Raises ValueError for unknown K."""
     if num_keypoints not in MIRROR_PAIRS:
         known = ", ".join(map(str, MIRROR_PAIRS))
         raise ValueError(f"no mirror pairs known for {num_keypoints} keypoints, only for {known}")

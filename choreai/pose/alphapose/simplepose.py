@@ -10,7 +10,7 @@ DECONV_FILTERS = (256, 256, 256)
 
 
 class SimplePose(nn.Module):
-    """Heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W)."""
+    """Computes heatmaps (N, K, H / 4, W / 4) of crops (N, 3, H, W)."""
 
     def __init__(self, *, num_keypoints: int, num_layers: NumLayers) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The detector contract: images in, people's boxes out."""
+"""The interface of person detectors: images in, people's boxes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from choreai.arrays import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The people found in one image, P of them (P may be 0), the surest first."""
+    """The P people found in one image (P may be 0), by decreasing score."""
 
     box_xyxy: FloatArray
     """(P, 4) pixels of the original image, x right, y down."""
     scores: FloatArray
-    """(P,). What a score says is the detector's to tell; the YOLO networks give objectness."""
+    """(P,). Their meaning depends on the detector; for YOLO networks they are the objectness."""
 
     def __post_init__(self) -> None:
         num_people = len(self.box_xyxy)
@@ -31,20 +31,20 @@ class Boxes:
 
     @classmethod
     def empty(cls) -> "Boxes":
-        """An image without people."""
+        """Return the boxes of an image without people."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 class PersonDetector(Protocol):
-    """Finds people in images. Built once per worker, where the weights load."""
+    """Finds people in images. Built once per worker, which loads the weights."""
 
     batch_size: int
-    """How many images go through the network at once."""
+    """Images per batch."""
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """All that changes this detector's boxes (name, weights sha256, thresholds), for the pose fingerprint."""
+        """Return everything that affects the boxes (name, SHA-256 of the weights, thresholds), to be fingerprinted."""
         ...
 
     def detect(self, images: Sequence[torch.Tensor]) -> list[Boxes]:
-        """One `Boxes` per image, in order. Images are (H, W, 3) uint8 RGB on any device; sizes may differ."""
+        """Return one `Boxes` per image, in order; images are (H, W, 3) uint8 RGB on any device, of any sizes."""
         ...

@@ -1,4 +1,4 @@
-"""Boxes that another program found, from a JSON file, in the place of a detector (AlphaPose's `--detfile`)."""
+"""Read another program's detections from a JSON file, in place of a detector (AlphaPose's `--detfile`)."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from choreai.errors import TableError
 from choreai.pose.detectors.detector import Boxes
 
 PERSON_CATEGORY = 1
-"""COCO's category_id; 0 in a network's class scores."""
+"""COCO's category_id of people; their index in a network's class scores is 0."""
 ImageId = str | int
 LARGEST = 1e9
-"""Of a box's numbers; float32, in which boxes are kept, could not tell their neighbours apart far below."""
+"""Largest absolute value in a box; the precision of float32, in which boxes are held, ends far below it."""
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,25 @@ class Detection:
     """One entry of the file."""
 
     number: int
-    """From 1, for messages."""
+    """Position in the file, starting at 1, for error messages."""
     box_xyxy: tuple[float, float, float, float]
     score: float
 
 
 @dataclass(frozen=True)
 class Detections:
-    """The people of every image that the file names."""
+    """The people in every image that the file mentions."""
 
     by_image: dict[ImageId, list[Detection]]
-    """In the order in which images first appear."""
+    """Images in order of first appearance."""
     source: str
     sha256: str
 
     def find(self, image_id: ImageId, *, size_wh: tuple[int, int]) -> Boxes:
-        """The people of an image of this size, the surest first; nobody in an image the file does not name.
+        """Return the people in an image of this size by decreasing score; none if the file does not mention it.
 
-        Boxes are as the file has them and may stick out of the image. Raises TableError for one that lies
-        wholly outside: the file was then made for other images, or for another size.
+        Boxes are unchanged and may extend beyond the image. Raises TableError for one that lies completely outside,
+        in which case the file was made for other images, or for another size.
         """
         width, height = size_wh
         found = sorted(self.by_image.get(image_id, []), key=lambda detection: -detection.score)
@@ -61,16 +61,16 @@ class Detections:
 
 
 def read_detfile(file: bytes | Path | BinaryIO, *, source: str = "the detection file") -> Detections:
-    """The detections of a JSON list of {image_id, bbox: [x, y, width, height], score}; the list may be empty.
+    """Read a JSON list of {image_id, bbox: [x, y, width, height], score}, which may be empty.
 
-    Entries with a `category_id` other than COCO's person are left out; `idx` is ignored, since tracks are
-    found anew. Raises TableError, naming the entry from 1, for anything else.
+    Entries with a `category_id` other than COCO's person are left out; `idx` is ignored, because people are tracked
+    anew. Raises TableError for anything else, with the entry's number, starting at 1.
     """
     data = _read_bytes(file, source)
     try:
         entries: object = json.loads(data)
     except (ValueError, RecursionError) as exc:
-        raise TableError(f"{source}: not valid JSON ({exc}); it may be cut off: make it again") from exc
+        raise TableError(f"{source}: not valid JSON ({exc}); it may be truncated: make it again") from exc
     if not isinstance(entries, list):
         raise TableError(f"{source}: a list of detections was expected, got {type(entries).__name__}")
     by_image: dict[ImageId, list[Detection]] = {}
@@ -87,10 +87,10 @@ def read_detfile(file: bytes | Path | BinaryIO, *, source: str = "the detection 
 
 
 class DetfileDetector:
-    """A `PersonDetector` of one run over known images: `image_ids` are those of the images to come, in order."""
+    """A `PersonDetector` for one run over known images; `image_ids` are the ids of the images to come, in order."""
 
     batch_size = 64
-    """Nothing but memory speaks against more."""
+    """Limited by memory only."""
 
     def __init__(self, detections: Detections, *, image_ids: Iterable[ImageId]) -> None:
         self._detections = detections
@@ -100,7 +100,7 @@ class DetfileDetector:
         return {"detector": "detfile", "detector_sha256": self._detections.sha256}
 
     def detect(self, images: Sequence[torch.Tensor]) -> list[Boxes]:
-        """Raises TableError for boxes outside their image, ValueError for more images than ids."""
+        """Return the file's boxes. Raises TableError for boxes outside their image, ValueError if ids run out."""
         people = []
         for image in images:
             image_id = next(self._image_ids, None)

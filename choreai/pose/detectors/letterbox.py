@@ -1,4 +1,4 @@
-"""Images of any size onto a detector's canvas, and boxes on the canvas back into image pixels."""
+"""Fit images of any size into a detector's canvas, and map boxes on the canvas back to image pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,37 +13,37 @@ from choreai.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Letterbox:
-    """How an image is fitted into a canvas: scaled as a whole, the rest filled with one grey."""
+    """How an image is fitted into a canvas: scaled with its aspect ratio kept, the rest filled with grey."""
 
     size_hw: tuple[int, int]
     centred: bool
-    """In the canvas's middle, or else at its top left."""
+    """Whether the image is placed in the middle of the canvas, or else at its top left."""
     pad: int
-    """The grey, in [0, 255]."""
+    """Grey level of the padding, in [0, 255]."""
     interpolation: Literal["linear", "cubic"]
     channel_order: Literal["RGB", "BGR"]
-    """Of the canvas; images are RGB."""
+    """Channel order of the canvas; images are RGB."""
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1 or not 0 <= self.pad <= 255:
             raise ValueError(f"the canvas needs a size and a grey in [0, 255], got {self}")
 
     def scale_for(self, size_wh: tuple[int, int]) -> float:
-        """Canvas pixels per image pixel, for an image of this size."""
+        """Return the canvas pixels per image pixel for an image of this size."""
         width, height = size_wh
         return min(self.size_hw[0] / height, self.size_hw[1] / width)
 
     def inner_size_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
-        """The scaled image's width and height: cut to whole pixels, as the detectors' authors do, but at least 1."""
+        """Return the size of the scaled image, truncated to integers as the detectors' authors do; at least 1."""
         scale = self.scale_for(size_wh)
         return max(1, int(size_wh[0] * scale)), max(1, int(size_wh[1] * scale))
 
 
 def letterbox_images(images: Sequence[torch.Tensor], letterbox: Letterbox) -> torch.Tensor:
-    """(N, 3, height, width) uint8 canvases of N images (H, W, 3) uint8 RGB, which share a device.
+    """Return (N, 3, height, width) uint8 canvases of N images (H, W, 3) uint8 RGB on one device.
 
-    On the CPU OpenCV scales, as it did when the public weights were trained; elsewhere `resize_on_device`, which
-    answers the same.
+    Images on the CPU are resized by OpenCV, as when the public weights were trained; others by `resize_on_device`,
+    with the same result.
     """
     height, width = letterbox.size_hw
     canvases = torch.full((len(images), 3, height, width), letterbox.pad, dtype=torch.uint8, device=images[0].device)
@@ -61,10 +61,10 @@ def letterbox_images(images: Sequence[torch.Tensor], letterbox: Letterbox) -> to
 
 
 def undo_letterbox(canvas_xyxy: FloatArray, size_wh: tuple[int, int], letterbox: Letterbox) -> FloatArray:
-    """(P, 4) boxes in pixels of an image of this size, clipped to [0, width] x [0, height].
+    """Return (P, 4) boxes in pixels of an image of this size, clipped to [0, width] x [0, height].
 
-    A centred image's margin is taken as half of what its unrounded size leaves, up to half a canvas pixel off
-    the drawn one: that is how AlphaPose answers.
+    The margin of a centred image is computed from its unrounded size, up to half a canvas pixel off the actual one, as
+    AlphaPose does.
     """
     width, height = size_wh
     scale = letterbox.scale_for(size_wh)
@@ -79,16 +79,16 @@ def undo_letterbox(canvas_xyxy: FloatArray, size_wh: tuple[int, int], letterbox:
 def resize_on_device(
     image: torch.Tensor, size_wh: tuple[int, int], interpolation: Literal["linear", "cubic"]
 ) -> torch.Tensor:
-    """(height, width, 3) uint8, where the image is.
+    """Return the resized image (height, width, 3) uint8, on the same device.
 
-    Linear: exactly what OpenCV 4 answers. Cubic: at most one level from it, at a few pixels of 10,000.
+    Linear: exactly the result of OpenCV 4. Cubic: at most one level from it, at a few pixels in 10,000.
     """
     return _resize_linear(image, size_wh) if interpolation == "linear" else _resize_cubic(image, size_wh)
 
 
 def _resize_linear(image: torch.Tensor, size_wh: tuple[int, int]) -> torch.Tensor:
-    """OpenCV's arithmetic in whole numbers: it cuts bits off on the way, which is one level below true interpolation
-    at a tenth of all pixels, and moved the boxes of a small detector by 13 pixels and more in crowds."""
+    """Resize with OpenCV's integer arithmetic. Its truncation puts a tenth of all pixels one level below the exact
+    interpolation; the exact one moved a small detector's boxes by 13 pixels and more in crowds."""
     columns, column_weights = _linear_taps(image.shape[1], size_wh[0], image.device)
     rows, row_weights = _linear_taps(image.shape[0], size_wh[1], image.device)
     scaled = torch.zeros((size_wh[1], size_wh[0], 3), dtype=torch.int32, device=image.device)
@@ -100,7 +100,7 @@ def _resize_linear(image: torch.Tensor, size_wh: tuple[int, int]) -> torch.Tenso
 
 
 def _linear_taps(source: int, target: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(2, target) the two source pixels of each target pixel, and their weights in 1/2048."""
+    """Return (2, target) the two source pixels of each target pixel, and their weights in units of 1/2048."""
     places = ((np.arange(target) + 0.5) * (1 / (target / source)) - 0.5).astype(np.float32)
     first = np.floor(places)
     share = places - first

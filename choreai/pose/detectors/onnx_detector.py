@@ -1,4 +1,4 @@
-"""Person detectors in .onnx files: YOLOX, and detectors with the non-maximum suppression inside (MMDeploy's)."""
+"""Load person detectors from .onnx files: YOLOX, and detectors that include NMS (MMDeploy's)."""
 
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -28,12 +28,12 @@ def load_onnx_detector(
     max_iou: float = YOLOX_MAX_IOU,
     batch_size: int = 8,
 ) -> PersonDetector:
-    """Return the detector of an export, told by its outputs.
+    """Return the detector of an export, recognised by its outputs.
 
     One output (N, A, 5 + C) is YOLOX, raw (Megvii's default) or already decoded; boxes (N, D, 5) and labels (N, D) are
-    a detector with the suppression inside (`NmsInsideDetector`), on which `max_iou` has no influence. The canvas is the
-    file's input size, or FREE_SIZE_HW where the file leaves it free. Raises WeightsError for other networks,
-    ConfigError where onnxruntime cannot run here.
+    a detector that includes NMS (`NmsInsideDetector`), on which `max_iou` has no effect. The canvas is the
+    file's input size, or FREE_SIZE_HW if the file leaves it open. Raises WeightsError for other networks,
+    ConfigError if onnxruntime cannot run here.
     """
     network = OnnxNetwork(model, num_threads=num_threads, device=device, free_size_hw=FREE_SIZE_HW)
     if has_nms_inside(network):
@@ -73,8 +73,8 @@ def _letterbox_for(network: OnnxNetwork) -> Letterbox:
 
 
 def _is_decoded(network: OnnxNetwork, letterbox: Letterbox) -> bool:
-    """Whether centres are canvas pixels, told by the answer to an empty canvas: centres then span the canvas,
-    while raw ones are offsets of a few cells."""
+    """Return whether the output's centres are in canvas pixels, as an empty canvas shows: they then span the canvas,
+    whereas raw ones are offsets of a few cells."""
     empty = np.full((1, 3, *letterbox.size_hw), letterbox.pad, np.float32)
     centres = network.run(empty)[0][0, :, :2]
     return bool(centres.max() > min(letterbox.size_hw) / 2)

@@ -1,4 +1,4 @@
-"""The detector that all YOLO networks share: letterbox, network, selection, back to image pixels."""
+"""The detector shared by all YOLO networks: letterbox, network, selection, back to image pixels."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,14 +9,14 @@ from choreai.pose.detectors.letterbox import Letterbox, letterbox_images, undo_l
 from choreai.pose.detectors.selection import SelectionRule, select_people
 
 Predict = Callable[[torch.Tensor], torch.Tensor]
-"""(N, 3, H, W) uint8 canvases to (N, A, 5 + C) float32 predictions, as `select_people` takes them."""
+"""Maps (N, 3, H, W) uint8 canvases to (N, A, 5 + C) float32 predictions, the input of `select_people`."""
 
 
 class YoloDetector:
-    """A `PersonDetector`; see `load_yolox`, `load_yolov3` and `load_onnx_detector`.
+    """A `PersonDetector`, loaded by `load_yolox`, `load_yolov3` or `load_onnx_detector`.
 
-    Images are letterboxed on the device they are on, and only their canvases go to the network's. Scores are
-    the objectness alone. Boxes are clipped to the image, and those without area dropped.
+    Images are letterboxed on their own device, and only the canvases are moved to the network's. Scores are the
+    objectness alone. Boxes are clipped to the image, and those without area discarded.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Darknet's YOLOv3-SPP weights file into a person detector."""
+"""Load Darknet's YOLOv3-SPP weights file as a person detector."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from choreai.pose.detectors.yolov3_network import Yolov3Spp, darknet_layers
 from choreai.pose.weights import load_strictly, read_weights
 
 HEADER_BYTES = 20
-"""Five int32: the format's version and how many images were seen in training."""
+"""Five int32: the format's version and the number of images seen in training."""
 INPUT_SIZE = 608
 
 
@@ -28,11 +28,11 @@ def load_yolov3(
     min_score: float = 0.1,
     batch_size: int = 4,
 ) -> YoloDetector:
-    """The detector of a YOLOv3-SPP `.weights` file.
+    """Return the detector of a YOLOv3-SPP `.weights` file.
 
-    Predictions whose objectness is below `min_score` are dropped (AlphaPose: 0.1, and 0.3 when it tracks), and
-    boxes that overlap a better one by 0.6. Raises WeightsError for a file of another length or with numbers that
-    are none, ValueError for an input size that is no multiple of 32.
+    Predictions whose objectness is below `min_score` are discarded (AlphaPose: 0.1, and 0.3 when it tracks), and boxes
+    that overlap a better one by 0.6 or more. Raises WeightsError for a file of the wrong length or with values that are
+    not finite, ValueError for an input size that is not a multiple of 32.
     """
     if input_size < 32 or input_size % 32:
         raise ValueError(f"YOLOv3's input must be a multiple of 32, got {input_size}")
@@ -65,14 +65,15 @@ def load_yolov3(
 
 
 def read_darknet_state(data: bytes) -> dict[str, torch.Tensor]:
-    """The state dict in a `.weights` file's bytes. Raises WeightsError for a file of another length."""
+    """Return the state dict in a `.weights` file's bytes. Raises WeightsError for a file of the wrong length."""
     entries = _file_entries()
     expected = sum(int(np.prod(shape)) for _, shape in entries)
     found, rest = divmod(len(data) - HEADER_BYTES, 4)
     if found != expected or rest:
         raise WeightsError(
-            f"a YOLOv3-SPP weights file holds {expected} floats after its header of {HEADER_BYTES} bytes, this one of "
-            f"{len(data)} bytes {max(found, 0)}{' and a part' if rest else ''}: it is cut off or another network's"
+            f"a YOLOv3-SPP weights file has {expected} floats after its header of {HEADER_BYTES} bytes, but this one "
+            f"of {len(data)} bytes has {max(found, 0)}{' and a fraction' if rest else ''}: it is truncated or of "
+            "another network"
         )
     floats = torch.from_numpy(np.frombuffer(data, "<f4", offset=HEADER_BYTES).copy())
     state, position = {}, 0
@@ -84,7 +85,7 @@ def read_darknet_state(data: bytes) -> dict[str, torch.Tensor]:
 
 
 def _file_entries() -> list[tuple[str, tuple[int, ...]]]:
-    """State-dict keys and shapes in file order."""
+    """Return state-dict keys and shapes in file order."""
     entries: list[tuple[str, tuple[int, ...]]] = []
     for layer in darknet_layers():
         prefix, channels = f"module_list.{layer.index}", (layer.out_channels,)

@@ -28,7 +28,7 @@ STRIDE8_LAYER, STRIDE16_LAYER, STRIDE32_LAYER = 36, 61, 74
 
 @dataclass(frozen=True)
 class DarknetLayer:
-    """A convolution of the configuration file."""
+    """A convolution in Darknet's configuration file."""
 
     index: int
     in_channels: int
@@ -36,11 +36,11 @@ class DarknetLayer:
     kernel: int
     stride: int = 1
     predicts: bool = False
-    """The last before a YOLO layer: a bias, no batch norm, no activation."""
+    """Whether it is the last before a YOLO layer: with a bias, without batch norm and activation."""
 
 
 def darknet_layers() -> list[DarknetLayer]:
-    """All 76 convolutions, in file order."""
+    """Return all 76 convolutions, in file order."""
     return [*_backbone_layers(), *_neck_layers()]
 
 
@@ -58,7 +58,7 @@ def _backbone_layers() -> Iterator[DarknetLayer]:
 
 def _neck_layers() -> Iterator[DarknetLayer]:
     def pairs(index: int, channels: int, num_layers: int) -> Iterator[DarknetLayer]:
-        """3x3 up to 2 x channels and 1x1 back, in turn."""
+        """Alternate 3x3 convolutions to 2 x channels and 1x1 convolutions back."""
         for step in range(num_layers):
             if step % 2 == 0:
                 yield DarknetLayer(index + step, channels, 2 * channels, 3)
@@ -141,12 +141,12 @@ class Yolov3Spp(nn.Module):
         return torch.cat([decode_yolov3(level, anchors, stride) for level, anchors, stride in levels], dim=1)
 
     def fold_batch_norms(self) -> None:
-        """Put the batch norms into the convolutions: the same answers, faster. Evaluation mode only."""
+        """Fold the batch norms into the convolutions: the same output, faster. Evaluation mode only."""
         for layer in self.module_list.values():
             cast(DarknetConv, layer).fold_batch_norm()  # a ModuleDict does not say of what
 
     def _backbone(self, canvases: torch.Tensor) -> list[torch.Tensor]:
-        """Features at strides 8, 16 and 32."""
+        """Return features at strides 8, 16 and 32."""
         features, index = self._run(canvases, 0), 1
         kept = []
         for num_blocks in STAGE_BLOCKS:
@@ -164,7 +164,7 @@ class Yolov3Spp(nn.Module):
 
 
 def decode_yolov3(raw: torch.Tensor, anchors: tuple[tuple[int, int], ...], stride: int) -> torch.Tensor:
-    """(N, h x w x 3, 85) predictions in canvas pixels, of one level's raw answer (N, 3 x 85, h, w); float32."""
+    """Return (N, h x w x 3, 85) predictions in canvas pixels from one level's raw output (N, 3 x 85, h, w); float32."""
     batch, _, height, width = raw.shape
     cells = raw.float().view(batch, len(anchors), NUM_OUTPUTS, height, width).permute(0, 3, 4, 1, 2)
     columns = torch.arange(width, device=raw.device)[None, :, None]
@@ -177,7 +177,7 @@ def decode_yolov3(raw: torch.Tensor, anchors: tuple[tuple[int, int], ...], strid
 
 
 def _max_over(features: torch.Tensor, size: int) -> torch.Tensor:
-    # Zeros count at the border, and the features may be negative: the public weights' boxes expect it so.
+    # Zeros at the border take part in the maximum although features may be negative; the public weights expect that.
     return functional.max_pool2d(functional.pad(features, [size // 2] * 4), size, stride=1)
 
 

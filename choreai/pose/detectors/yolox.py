@@ -1,4 +1,4 @@
-"""Megvii's YOLOX checkpoints into person detectors."""
+"""Load Megvii's YOLOX checkpoints as person detectors."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ from choreai.pose.weights import load_strictly, read_state, read_weights
 
 INPUT_SIZE, NANO_INPUT_SIZE = 640, 416
 YOLOX_MAX_IOU = 0.6
-"""AlphaPose's."""
+"""AlphaPose's value."""
 
 
 def load_yolox(
@@ -26,12 +26,12 @@ def load_yolox(
     min_score: float = 0.1,
     batch_size: int = 8,
 ) -> YoloDetector:
-    """The detector of a YOLOX checkpoint (nano, tiny, s, m, l or x, told by its shapes).
+    """Return the detector of a YOLOX checkpoint (nano, tiny, s, m, l or x, recognised by its shapes).
 
-    Canvases are `input_size` square: 640 for all but nano's 416, unless given, as AlphaPose has it (Megvii's
-    own default for tiny is 416). Predictions below `min_score` (objectness x class score) and boxes that overlap
-    a better one by more than 0.6 are dropped. Raises WeightsError for a file that is cut, holds code or is no
-    YOLOX, ValueError for a size that is no multiple of 32.
+    Canvases are squares of `input_size`; the default is 416 for nano and 640 for all others, as in AlphaPose (Megvii's
+    own default for tiny is 416). Predictions below `min_score` (objectness x class score) and boxes that overlap a
+    better one by more than 0.6 are discarded. Raises WeightsError for a file that is truncated, contains code or is not
+    YOLOX, ValueError for a size that is not a multiple of 32.
     """
     data = read_weights(checkpoint)
     state = read_state(data)
@@ -64,12 +64,12 @@ def load_yolox(
 
 
 def yolox_letterbox(size_hw: tuple[int, int]) -> Letterbox:
-    """How YOLOX wants its canvases. Raises ValueError for sizes it cannot divide."""
+    """Return the letterbox of YOLOX's input. Raises ValueError for sizes that are not multiples of its stride."""
     if any(side < 1 or side % STRIDES[-1] for side in size_hw):
         raise ValueError(f"YOLOX's input must be a multiple of {STRIDES[-1]} high and wide, got {size_hw}")
     return Letterbox(size_hw, centred=False, pad=114, interpolation="linear", channel_order="BGR")
 
 
 def yolox_rule(min_score: float, *, max_iou: float = YOLOX_MAX_IOU) -> SelectionRule:
-    """Which of YOLOX's predictions are people."""
+    """Return the rule that selects the people among YOLOX's predictions."""
     return SelectionRule(min_score=min_score, max_iou=max_iou, ranking="objectness x class")

@@ -22,11 +22,11 @@ STRIDES = (8, 16, 32)
 
 @dataclass(frozen=True)
 class YoloxArchitecture:
-    """All that decides YOLOX's layers."""
+    """Parameters that determine YOLOX's layers."""
 
     stem_channels: int
     depth: int
-    """How often the smallest blocks repeat."""
+    """Number of bottlenecks in the smallest layers."""
     depthwise: bool
     num_classes: int = 80
 
@@ -42,12 +42,12 @@ SIZES: dict[YoloxName, YoloxArchitecture] = {
 
 
 def infer_yolox(shapes: Shapes) -> tuple[YoloxName, YoloxArchitecture]:
-    """The size whose state dict has these keys and shapes, and its layers. Raises WeightsError for none of ours."""
+    """Return the size and architecture whose state dict has these keys and shapes. Raises WeightsError if unknown."""
     stem = shapes.get("backbone.backbone.stem.conv.conv.weight", ())
     classes = shapes.get("head.cls_preds.0.weight", ())
     if len(stem) != 4 or len(classes) != 4:
         first = ", ".join(list(shapes)[:3]) or "(there are none)"
-        raise WeightsError(f"this is no YOLOX checkpoint: its keys start with {first}; give one of Megvii's YOLOX")
+        raise WeightsError(f"this is not a YOLOX checkpoint: its keys start with {first}; give one of Megvii's YOLOX")
     prefix = "backbone.backbone.dark2.1.m."
     blocks = {key.removeprefix(prefix).split(".")[0] for key in shapes if key.startswith(prefix)}
     depthwise = "backbone.backbone.dark2.0.dconv.conv.weight" in shapes
@@ -55,7 +55,7 @@ def infer_yolox(shapes: Shapes) -> tuple[YoloxName, YoloxArchitecture]:
     for name, size in SIZES.items():
         if (size.stem_channels, size.depth, size.depthwise) == (found.stem_channels, found.depth, found.depthwise):
             return name, found
-    raise WeightsError(f"the checkpoint is a YOLOX of no known size: {found}; known are {', '.join(SIZES)}")
+    raise WeightsError(f"the checkpoint is a YOLOX of unknown size: {found}; the known sizes are {', '.join(SIZES)}")
 
 
 class ConvBlock(nn.Module):
@@ -73,7 +73,7 @@ class ConvBlock(nn.Module):
 
 
 class DepthwiseBlock(nn.Module):
-    """A 3x3 block of its own for every channel, then a 1x1 block over all."""
+    """A depthwise 3x3 block followed by a pointwise one."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -85,14 +85,14 @@ class DepthwiseBlock(nn.Module):
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1, *, depthwise: bool) -> nn.Module:
-    """The 3x3 block of the small or of the other sizes."""
+    """Return a 3x3 block, depthwise for the small sizes."""
     if depthwise:
         return DepthwiseBlock(in_channels, out_channels, stride)
     return ConvBlock(in_channels, out_channels, 3, stride)
 
 
 class Bottleneck(nn.Module):
-    """1x1 and 3x3 blocks of equal width, around them a residual or none."""
+    """1x1 and 3x3 blocks of equal width, with or without a residual connection."""
 
     def __init__(self, channels: int, *, residual: bool, depthwise: bool) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Bottleneck(nn.Module):
 
 
 class CspLayer(nn.Module):
-    """Half of the channels through bottlenecks, half past them (Wang et al. 2020)."""
+    """Half of the channels go through bottlenecks, the other half around them (Wang et al. 2020)."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int, *, residual: bool, depthwise: bool) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class CspLayer(nn.Module):
 
 
 class SpatialPyramid(nn.Module):
-    """Maxima over 5, 9 and 13 pixels beside the features themselves."""
+    """Spatial pyramid pooling: maxima over 5, 9 and 13 pixels, concatenated with the features."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class SpatialPyramid(nn.Module):
 
 
 class Focus(nn.Module):
-    """Each 2x2 pixels into channels (left column first), then a 3x3 block."""
+    """Space to depth: each 2x2 pixels become channels (left column first), then a 3x3 block."""
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class FeaturePyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """Classes, boxes and objectness of every cell, by branches of their own at each stride."""
+    """Predicts classes, boxes and objectness of every cell, with separate branches at each stride."""
 
     def __init__(self, architecture: YoloxArchitecture) -> None:
         super().__init__()
@@ -225,14 +225,14 @@ class Head(nn.Module):
         self.obj_preds = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in STRIDES)
 
     def forward(self, *features: torch.Tensor) -> torch.Tensor:
-        answers = []
+        outputs = []
         for level, stem in enumerate(self.stems):
             hidden = stem(features[level])
             classes = self.cls_preds[level](self.cls_convs[level](hidden))
             places = self.reg_convs[level](hidden)
             boxes, objectness = self.reg_preds[level](places), self.obj_preds[level](places)
-            answers.append(torch.cat((boxes, objectness.sigmoid(), classes.sigmoid()), dim=1).flatten(2))
-        return torch.cat(answers, dim=2).transpose(1, 2)
+            outputs.append(torch.cat((boxes, objectness.sigmoid(), classes.sigmoid()), dim=1).flatten(2))
+        return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
 class Yolox(nn.Module):
@@ -251,7 +251,7 @@ class Yolox(nn.Module):
         return self.head(*self.backbone(canvases))
 
     def fold_batch_norms(self) -> None:
-        """Put the batch norms into the convolutions: the same answers, faster. Evaluation mode only."""
+        """Fold the batch norms into the convolutions: the same output, faster. Evaluation mode only."""
         for module in self.modules():
             if isinstance(module, ConvBlock) and isinstance(module.bn, nn.BatchNorm2d):
                 module.conv = fuse_conv_bn_eval(module.conv, module.bn)
@@ -259,7 +259,7 @@ class Yolox(nn.Module):
 
 
 def cell_grid(size_hw: tuple[int, int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(A, 2) each cell's column and row, and (A, 1) its stride, for a canvas of this size; float32."""
+    """Return each cell's column and row (A, 2) and its stride (A, 1) for a canvas of this size; float32."""
     height, width = size_hw
     cells, strides = [], []
     for stride in STRIDES:
@@ -272,7 +272,7 @@ def cell_grid(size_hw: tuple[int, int], device: torch.device) -> tuple[torch.Ten
 
 
 def decode_yolox(raw_NAC: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
-    """Predictions with centres and sizes in canvas pixels: (offset + cell) x stride, exp(size) x stride."""
+    """Return predictions with centres and sizes in canvas pixels: (offset + cell) x stride, exp(size) x stride."""
     cells, strides = cell_grid(size_hw, raw_NAC.device)
     centres = (raw_NAC[..., :2] + cells) * strides
     return torch.cat((centres, raw_NAC[..., 2:4].exp() * strides, raw_NAC[..., 4:]), dim=2)
