@@ -186,7 +186,7 @@ def cut(dancers: Sequence[Dancer], case: Case) -> Judged:
         clip = case.disturb(film(dancer, case.take, rng), rng)
         rows = sequence_from(clip.pts_seconds, clip.keypoints_xy, scores=clip.keypoint_scores)
         windows = cut_windows(rows, SETTINGS.windows)
-        parts.append(Inputs.of(windows))
+        parts.append(Inputs.from_windows(windows))
     return Judged(Inputs.concat(parts), np.repeat(np.arange(len(parts)), [len(p) for p in parts]), tuple(dancers))
 
 

@@ -409,7 +409,7 @@ CALM = Kinematics(**dict.fromkeys([field.name for field in fields(Kinematics)], 
 
 
 def references(**videos: list[Kinematics]) -> dict[str, StyleReference]:
-    return {style: StyleReference.of(measured) for style, measured in videos.items()}
+    return {style: StyleReference.from_videos(measured) for style, measured in videos.items()}
 
 
 def varied(center: Kinematics, *, num: int = 7, spread: float = 0.1) -> list[Kinematics]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keypoint_sequences import sequence_from
 
 from choreai.motion.sequence import FramePeople, KeypointSequence
 
@@ -140,3 +141,12 @@ def test_after_an_hour_times_still_fall_on_their_samples() -> None:
     frames = [frame(index, [0], rate=15.0) for index in (54_000, 54_001, 54_020, 54_021)]
     again = KeypointSequence.from_frames(frames).resampled(15)
     assert again.frame_index.tolist() == [54_000, 54_001, 54_020, 54_021]
+
+
+def test_a_moment_has_each_person_once_and_nobody_from_further_away() -> None:
+    seconds, tracks = np.array([0.0, 0.1, 0.2, 0.1, 0.9]), np.array([0, 0, 0, 1, 1])
+    sequence = sequence_from(seconds, np.zeros((5, 17, 2)), track_id=tracks)
+    people = sequence.at(0.15, tolerance_seconds=0.06)
+    assert people.track_ids == [0, 1]
+    assert people.pts_seconds.tolist() == pytest.approx([0.1, 0.1])
+    assert len(sequence.at(0.5, tolerance_seconds=0.06)) == 0

@@ -52,7 +52,7 @@ def trial(loss: float, **changes: float) -> Trial:
 def examples() -> Examples:
     videos = videos_of(8)
     folds = divide_folds(videos, STYLES, seed=0, num_folds=4, when_one_group="error")
-    return Dataset.of(videos, STYLES, windows_of(videos, SETTINGS.windows), folds).examples
+    return Dataset.from_windows(videos, STYLES, windows_of(videos, SETTINGS.windows), folds).examples
 
 
 def task_of(examples: Examples, folder: Path) -> SweepTask:

@@ -59,7 +59,7 @@ def test_a_video_is_tagged_with_its_style_and_a_calibrated_score(style: str) -> 
     for temperature in (1.0, 3.0):
         model = arms_model(temperature=temperature, unknown_below=0.0)
         tag = tag_of(rows, model)
-        log_scores = model.window_log_scores(Inputs.of(cut_windows(rows, WINDOWS))).mean(axis=0)
+        log_scores = model.window_log_scores(Inputs.from_windows(cut_windows(rows, WINDOWS))).mean(axis=0)
         expected = np.exp(log_scores / temperature) / np.exp(log_scores / temperature).sum()
         np.testing.assert_allclose(list(tag.distribution.values()), expected, rtol=1e-5)
         assert list(tag.distribution) == list(STYLES)

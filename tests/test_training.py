@@ -67,7 +67,7 @@ def examples(dataset: Dataset) -> Examples:
 
 def dataset_of(videos: list[Video], settings: TrainSettings) -> Dataset:
     folds = divide_folds(videos, STYLES, seed=settings.seed, num_folds=settings.num_folds, when_one_group="error")
-    return Dataset.of(videos, STYLES, windows_of(videos, settings.windows), folds)
+    return Dataset.from_windows(videos, STYLES, windows_of(videos, settings.windows), folds)
 
 
 def fitted(settings: TrainSettings, examples: Examples, *, num_members: int | None = 1) -> FitState:

@@ -18,8 +18,8 @@ from websockets.sync.client import connect
 from choreai.errors import MediaError
 from choreai.pose.estimator import Poses
 from choreai.web.errors import WebProblem
-from choreai.web.judging import judge_all
 from choreai.web.pose_sessions import MAX_PICTURE_SIDE, PoseSessions, decode_picture
+from choreai.web.tag_json import tags_json
 from choreai.web.viewer import HORIZON_SECONDS, Viewer
 
 
@@ -219,9 +219,9 @@ def test_viewers_judged_together_hear_what_each_would_hear_alone_from_one_pass_o
     model = Counted(plain.networks, plain.config)
     viewers = [rows_of(dancer_xy(style, seed=number)) for number, style in enumerate(("clockwise", "seesaw"))]
     viewers.insert(1, rows_of(dancer_xy("counter", seed=9)[:3]))  # too short to say anything
-    together = judge_all(viewers, model)
+    together = tags_json(viewers, model)
     assert len(calls) == 1
-    assert together == [judge_all([rows], model)[0] for rows in viewers]
+    assert together == [tags_json([rows], model)[0] for rows in viewers]
     assert [tag and tag["style"] for tag in together] == ["clockwise", None, "seesaw"]
 
 

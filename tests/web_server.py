@@ -30,10 +30,10 @@ from choreai.video.frame import Frame
 from choreai.web.app import make_app
 from choreai.web.catalog import CatalogBrowser
 from choreai.web.errors import WebProblem
-from choreai.web.judging import judge_all
 from choreai.web.pose_sessions import LivePoses, PoseSessions
 from choreai.web.server import make_server
 from choreai.web.settings import WebSettings
+from choreai.web.tag_json import tags_json
 from choreai.web.upload_worker import UploadLimits, UploadWorker
 
 
@@ -104,7 +104,7 @@ class LocalBackend:
         return await asyncio.get_running_loop().run_in_executor(self._pose_thread, work)
 
     async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None:
-        return (await asyncio.to_thread(judge_all, [rows], self._model))[0]
+        return (await asyncio.to_thread(tags_json, [rows], self._model))[0]
 
     async def describe(self) -> dict[str, Any]:
         return {"model_version": "arms", "styles": list(self._model.config.labels)}

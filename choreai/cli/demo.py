@@ -76,7 +76,7 @@ def baselines_on_unseen(
     model = trained.model
     folds = Folds({v.video_id: fold for fold, part in enumerate((unseen, train)) for v in part}, 2, "unseen dancers")
     windows = read_windows(output, pose_id, [*train, *unseen], model.config.windows).windows
-    dataset = Dataset.of([*train, *unseen], model.config.labels, windows, folds)
+    dataset = Dataset.from_windows([*train, *unseen], model.config.labels, windows, folds)
     inputs = dataset.examples.inputs
     ours = predictions_of(dataset, model.window_log_scores(inputs))
     predictions = {

@@ -39,7 +39,7 @@ def measure_course(track: KeypointSequence) -> Course:
     """Return the course of one track's movement. Raises ValueError for a sequence of more than one track."""
     samples = Samples.from_track(track)
     body = samples.smooth_in_picture()
-    parts = Parts.of(body)
+    parts = Parts.from_trajectory(body)
     ground = np.nanmedian(parts.hips[:, 1]) if np.isfinite(parts.hips[:, 1]).any() else np.nan
     shoulders = body.at(LEFT_SHOULDER, RIGHT_SHOULDER)[:, 1]
     middles = _tempo_middles(samples.seconds)

@@ -163,7 +163,7 @@ def measure_kinematics(track: KeypointSequence) -> Kinematics:
     body = samples.smooth_in_picture()
     in_space = samples.smooth_in_space()
     shape = body if in_space is None else in_space
-    parts = movement.Parts.of(body)
+    parts = movement.Parts.from_trajectory(body)
     return Kinematics(
         seconds=float(np.ptp(samples.seconds)) if len(samples.seconds) else 0.0,
         seen_share=float(samples.seen.mean()) if samples.seen.size else 0.0,

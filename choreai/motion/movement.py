@@ -43,7 +43,7 @@ class Parts:
     whole: Float64Array  # (T, 13, 2) from the hip centre
 
     @classmethod
-    def of(cls, body: Trajectory) -> Self:
+    def from_trajectory(cls, body: Trajectory) -> Self:
         """Return the parts of a trajectory in the picture."""
         shoulders, hips = body.at(LEFT_SHOULDER, RIGHT_SHOULDER), body.at(LEFT_HIP, RIGHT_HIP)
         return cls(

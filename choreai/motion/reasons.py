@@ -42,7 +42,7 @@ class StyleReference:
             raise ValueError(f"unknown features {sorted(unknown)}; measure the reference again with this release")
 
     @classmethod
-    def of(cls, videos: Iterable[Kinematics]) -> "StyleReference":
+    def from_videos(cls, videos: Iterable[Kinematics]) -> "StyleReference":
         """Return the reference of a style's videos."""
         measured = list(videos)
         median, spread = {}, {}

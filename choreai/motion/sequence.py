@@ -127,6 +127,12 @@ class KeypointSequence:
         """Return the rows with presentation times in [start_seconds, stop_seconds)."""
         return self.take((self.pts_seconds >= start_seconds) & (self.pts_seconds < stop_seconds))
 
+    def at(self, seconds: float, *, tolerance_seconds: float) -> "KeypointSequence":
+        """Return everybody at `seconds`: of each track the first row that is no further away than the tolerance."""
+        near = np.flatnonzero(np.abs(self.pts_seconds - seconds) <= tolerance_seconds)
+        _, first = np.unique(self.track_id[near], return_index=True)
+        return self.take(near[first])
+
     def resampled(self, frames_per_second: float, *, max_gap_seconds: float = 0.5) -> "KeypointSequence":
         """Return every track at a steady rate: linear between neighbouring samples, nothing across longer gaps.
 

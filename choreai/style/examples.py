@@ -50,7 +50,7 @@ class Inputs:
         return len(self.steps)
 
     @classmethod
-    def of(cls, windows: Windows) -> Self:
+    def from_windows(cls, windows: Windows) -> Self:
         """Return the inputs of one video's windows."""
         return cls(windows.steps, windows.xyz, windows.kinematic_features)
 
@@ -167,7 +167,7 @@ def make_examples(
     label_index = np.array([labels.index(label_of[name]) for name in video_ids], np.int64)
     fold = np.array([fold_of[name] for name in video_ids], np.int64)
     return Examples(
-        inputs=Inputs.concat([Inputs.of(w) for w in windows.values()]),
+        inputs=Inputs.concat([Inputs.from_windows(w) for w in windows.values()]),
         label_index=np.repeat(label_index, counts),
         video_index=np.repeat(np.arange(len(video_ids)), counts),
         fold=np.repeat(fold, counts),

@@ -105,7 +105,7 @@ class StyleLSTM(nn.Module):
         batches = zip(
             *(torch.from_numpy(array).split(STANDARDISE_BATCH) for array in (inputs.steps, inputs.xyz)), strict=True
         )
-        motions = [_Motion.of(*batch) for batch in batches]
+        motions = [_Motion.from_windows(*batch) for batch in batches]
         streams_SF = torch.cat([motion.streams_WTF.flatten(0, 1) for motion in motions]).double()
         self.stream_scale.copy_(streams_SF.square().mean(dim=0).sqrt().clamp(min=MIN_FEATURE_SCALE))
         statistics_WK = torch.cat([motion.statistics_WK for motion in motions]).double()
@@ -121,7 +121,7 @@ class StyleLSTM(nn.Module):
 
     def forward(self, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor, context_WK: torch.Tensor) -> torch.Tensor:
         """Return (W, labels) logits."""
-        motion = _Motion.of(steps_WTF, xyz_WTF)
+        motion = _Motion.from_windows(steps_WTF, xyz_WTF)
         statistics_WK = _standardise(motion.statistics_WK, self.statistics_mean, self.statistics_scale)
         kinematics_WK = _standardise(context_WK, self.context_mean, self.context_scale)
         evidence_WK = self.dropout(torch.cat([statistics_WK, kinematics_WK], dim=1))
@@ -152,7 +152,7 @@ class _Motion:
     seen_WT: torch.Tensor
 
     @classmethod
-    def of(cls, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor) -> "_Motion":
+    def from_windows(cls, steps_WTF: torch.Tensor, xyz_WTF: torch.Tensor) -> "_Motion":
         """Return the movement of W windows."""
         seen_WT = steps_WTF[:, :, 2::3].sum(dim=2) > 0
         picture_WTKC = _smooth(steps_WTF.unflatten(2, (-1, 3))[..., :2])

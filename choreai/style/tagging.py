@@ -137,7 +137,7 @@ def tag_sequences(
     if model is None or not sequences:
         return [TaggedVideo(people, None, "no style model") for people in measured]
     windows = [cut_windows(sequence, model.config.windows) for sequence in sequences]
-    log_scores = model.window_log_scores(Inputs.concat([Inputs.of(each) for each in windows]))
+    log_scores = model.window_log_scores(Inputs.concat([Inputs.from_windows(each) for each in windows]))
     parts = np.split(log_scores, np.cumsum([len(each) for each in windows])[:-1])
     tags = [tag_windows(model, *each) for each in zip(windows, parts, measured, strict=True)]
     why_not = f"nobody in view for {model.config.windows.min_seconds:g} s on end"

@@ -40,14 +40,13 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
 
 def _draw_people_at(image: ImageArray, rows: KeypointSequence, seconds: float) -> ImageArray:
     """Return a copy with everybody who was seen within half a sample of `seconds`."""
-    near = np.flatnonzero(np.abs(rows.pts_seconds - seconds) <= 0.5 / SAMPLES_PER_SECOND)
-    track_ids, first = np.unique(rows.track_id[near], return_index=True)
+    people = rows.at(seconds, tolerance_seconds=0.5 / SAMPLES_PER_SECOND)
     drawn = image.copy()
     draw_people(
         drawn,
-        keypoints_xy=rows.keypoints_xy[near[first]],
-        keypoint_scores=rows.keypoint_scores[near[first]],
-        track_ids=[int(track) for track in track_ids],
+        keypoints_xy=people.keypoints_xy,
+        keypoint_scores=people.keypoint_scores,
+        track_ids=people.track_ids,
     )
     return drawn
 

@@ -34,6 +34,7 @@ from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
 from choreai.video.decode import VideoReader
 from choreai.visualize.draw import draw_people
+from choreai.web.json_values import json_value
 
 REFRESH_SECONDS = 60.0
 """How often the tags are read again; twenty times the time that reading takes, if that is longer."""
@@ -97,7 +98,7 @@ class CatalogBrowser:
                 "SELECT DISTINCT style FROM (SELECT best_style AS style FROM tags "
                 "UNION ALL SELECT style FROM corrections) WHERE style <> 'unknown' ORDER BY style"
             )
-        return Page(int(count["n"]), [_json(row) for row in rows], [str(row["style"]) for row in styles])
+        return Page(int(count["n"]), [json_value(row) for row in rows], [str(row["style"]) for row in styles])
 
     def video(self, key: str) -> dict[str, Any] | None:
         """Return all that is known about a video; None if no video has this key."""
@@ -113,7 +114,7 @@ class CatalogBrowser:
         if row is None:
             return None
         place = {name: row.pop(name) for name in ("part", "row_in_part")}
-        return _json({"key": key, **row, **_details(**place)})
+        return json_value({"key": key, **row, **_details(**place)})
 
     def media_uri(self, key: str) -> str | None:
         """Return the URI of the video file; None if no video has this key."""
@@ -234,29 +235,15 @@ def _draw_still(uri: str, rows: KeypointSequence) -> bytes:
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
         chosen = next(frame for frame in reader.frames() if frame.pts_seconds >= wanted - 1e-3)
     image = chosen.image.copy()
-    now = np.flatnonzero(np.abs(rows.pts_seconds - chosen.pts_seconds) < 0.05)
-    track_ids, first = np.unique(rows.track_id[now], return_index=True)
+    people = rows.at(chosen.pts_seconds, tolerance_seconds=0.05)
     draw_people(
         image,
-        keypoints_xy=rows.keypoints_xy[now[first]],
-        keypoint_scores=rows.keypoint_scores[now[first]],
-        track_ids=track_ids.tolist(),
+        keypoints_xy=people.keypoints_xy,
+        keypoint_scores=people.keypoint_scores,
+        track_ids=people.track_ids,
     )
     picture = Image.fromarray(image)
     picture.thumbnail((STILL_WIDTH, 2 * STILL_WIDTH))
     target = io.BytesIO()
     picture.save(target, "JPEG", quality=82)
     return target.getvalue()
-
-
-def _json(value: Any) -> Any:  # JSON values of any shape
-    """Return the value with NaN as None and times as text, which JSON lacks."""
-    if isinstance(value, dict):
-        return {name: _json(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC).isoformat()
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value

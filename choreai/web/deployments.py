@@ -81,9 +81,9 @@ class StyleDeployment:
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0.02)
     async def judge(self, rows: list[KeypointSequence]) -> list[dict[str, Any] | None]:
-        from choreai.web.judging import judge_all
+        from choreai.web.tag_json import tags_json
 
-        return await asyncio.to_thread(judge_all, rows, self._model)
+        return await asyncio.to_thread(tags_json, rows, self._model)
 
     async def describe(self) -> dict[str, Any]:
         """Return the model's version and styles."""

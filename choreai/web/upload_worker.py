@@ -22,7 +22,7 @@ from choreai.tables.keypoints import sequence_of
 from choreai.tables.pose_parts import VideoRows
 from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo
-from choreai.web.judging import tag_json
+from choreai.web.tag_json import tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
 POSE_SHARE = 0.6

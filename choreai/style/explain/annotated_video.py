@@ -102,7 +102,7 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotat
         next_still = next(still_times, None)
         with VideoWriter(target.video) as writer:
             for frame in reader.frames():
-                image = drawing.of(frame)
+                image = drawing.draw(frame)
                 writer.write(drawing.with_timeline(image, frame), pts_seconds=frame.pts_seconds)
                 if next_still is not None and frame.pts_seconds >= next_still:
                     stills.append(image)
@@ -121,7 +121,7 @@ class _Drawing:
         self._segments = tagged.tag.segments if tagged.tag is not None else ()
         self._timeline = _timeline(tagged.tag, info) if tagged.tag is not None else None
 
-    def of(self, frame: Frame) -> ImageArray:
+    def draw(self, frame: Frame) -> ImageArray:
         """Return a new image: skeletons, the video's tag, and each dancer's where there are several."""
         image = frame.image.copy()
         xy, scores, track_ids = self._skeletons.at(frame.pts_seconds)

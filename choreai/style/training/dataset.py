@@ -52,7 +52,7 @@ class Dataset:
     examples: Examples
 
     @classmethod
-    def of(
+    def from_windows(
         cls, videos: Sequence[Video], labels: Sequence[str], windows: Mapping[str, Windows], folds: Folds
     ) -> "Dataset":
         """Return the data set of the videos that have windows."""
@@ -87,7 +87,7 @@ def read_dataset(
         num_folds=settings.num_folds,
         when_one_group=settings.when_one_group,
     )
-    dataset = Dataset.of(usable, classes, found.windows, folds)
+    dataset = Dataset.from_windows(usable, classes, found.windows, folds)
     summary = DataSummary(
         split=folds.description,
         num_folds=folds.num_folds,
@@ -103,7 +103,7 @@ def read_dataset(
 def read_recut(dataset: Dataset, source: TableSource, settings: WindowSettings) -> Dataset:
     """Return the same videos in the same folds, cut by other settings; videos that then have no window are left out."""
     found = read_windows(source.tables_uri, source.pose_fingerprint, dataset.videos, settings)
-    return Dataset.of(dataset.videos, dataset.labels, found.windows, dataset.folds)
+    return Dataset.from_windows(dataset.videos, dataset.labels, found.windows, dataset.folds)
 
 
 def _log_missing(found: VideoExamples, num_videos: int, source: TableSource) -> None:

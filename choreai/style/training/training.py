@@ -212,6 +212,6 @@ def _references(predictions: Predictions) -> dict[str, StyleReference]:
         for index, label in enumerate(predictions.labels)
     }
     return {
-        label: StyleReference.of(mean_kinematics(of_video[None]) for of_video in features)
+        label: StyleReference.from_videos(mean_kinematics(of_video[None]) for of_video in features)
         for label, features in by_label.items()
     }

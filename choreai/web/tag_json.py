@@ -1,15 +1,15 @@
 """Tags as JSON values, from the code that the batch job runs."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.model import StyleModel
 from choreai.style.tagging import TaggedVideo, tag_row, tag_sequences, untagged_row
+from choreai.web.json_values import json_value
 
 
-def judge_all(sequences: Sequence[KeypointSequence], model: StyleModel | None) -> list[dict[str, Any] | None]:
+def tags_json(sequences: Sequence[KeypointSequence], model: StyleModel | None) -> list[dict[str, Any] | None]:
     """Return the tag of each video's or viewer's keypoints as JSON; the networks process all windows in one pass."""
     return [tag_json(tagged, model) for tagged in tag_sequences(sequences, model)]
 
@@ -26,14 +26,3 @@ def tag_json(tagged: TaggedVideo, model: StyleModel | None) -> dict[str, Any] | 
     else:
         return None
     return {name: json_value(value) for name, value in row.items() if name != "windows"}
-
-
-def json_value(value: Any) -> Any:  # JSON values of any shape
-    """Return the value with numbers rounded to four digits; JSON has no NaN and no infinity, so these become None."""
-    if isinstance(value, dict):
-        return {name: json_value(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [json_value(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value
