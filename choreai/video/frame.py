@@ -17,6 +17,8 @@ class Frame:
     """0-based index of this frame among all frames of the video, in presentation order."""
     pts_seconds: float
     """Presentation time in seconds since the video's first frame."""
+    shot_index: int = 0
+    """0-based index of the frame's shot (`choreai.video.shots`); 0 for all where no shots are looked for."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
