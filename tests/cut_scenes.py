@@ -125,7 +125,7 @@ def crash_zoom(first: Piece, second: Piece, rng: np.random.Generator) -> Scene:
     half, num = len(first) // 2, int(rng.integers(6, 16))
     nearest = rng.uniform(1.5, 2.0)
     scales = np.concatenate([np.ones(half), np.linspace(1, nearest, num), np.full(len(first), nearest)])
-    frames = [_warp(image[None], scale=float(s), shift_xy=(0.0, 0.0))[0] for image, s in zip(first, scales)]
+    frames = [_warp(image[None], scale=float(s), shift_xy=(0.0, 0.0))[0] for image, s in zip(first, scales[: len(first)], strict=True)]
     return Scene("crash zoom", np.stack(frames), ())
 
 
@@ -197,7 +197,7 @@ def _warp(piece: Piece, *, scale: float, shift_xy: npt.ArrayLike, turn: float = 
 
 def _turn(image: npt.NDArray[np.uint8], offset: float, speed: float) -> npt.NDArray[np.uint8]:
     """What a camera sees that has turned by `offset` pictures to the right, beyond the border a mirrored scene."""
-    height, width = image.shape[:2]
+    width = image.shape[1]
     wide = np.concatenate([image[:, ::-1], image, image[:, ::-1]], axis=1)
     length = max(1, round(speed * width / 2))  # the shutter is open for half of the time
     if length > 1:

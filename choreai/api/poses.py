@@ -94,10 +94,16 @@ def estimate_poses(path_or_uri: str, *, settings: PoseSettings | None = None) ->
 
 def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseSettings) -> VideoPoses:
     """Return the people of a video as `estimator`, which `settings` describe, finds them."""
-    rate = settings.frames_per_second
     with (
         objects.open_object(path_or_uri) as file,
-        open_tracked(file, estimator, uri=path_or_uri, frames_per_second=rate, num_threads=NUM_THREADS) as (_, tracked),
+        open_tracked(
+            file,
+            estimator,
+            uri=path_or_uri,
+            frames_per_second=settings.frames_per_second,
+            num_threads=NUM_THREADS,
+            split_shots=settings.split_shots,
+        ) as (_, tracked),
     ):
         sequence = to_sequence(tracked)
     name = PurePosixPath(path_or_uri).stem

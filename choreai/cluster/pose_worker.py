@@ -176,12 +176,15 @@ class PoseWorker:
                 uri=video.uri,
                 frames_per_second=self._settings.frames_per_second,
                 num_threads=self._num_threads,
+                split_shots=self._settings.split_shots,
             ) as (reader, tracked),
         ):
             seen.describe(reader.info)
             try:
                 for people in tracked:
                     _add_rows(rows, people)
+                    if self._settings.split_shots:
+                        _add_shot(rows, people, sample_seconds=1 / self._settings.frames_per_second)
                     seen.num_frames_sampled += 1
             finally:
                 self._num_bytes += file.seek(
@@ -201,6 +204,15 @@ def _add_rows(rows: VideoRows, people: TrackedPoses) -> None:
         keypoints_xy=people.poses.keypoints_xy,
         keypoint_scores=people.poses.keypoint_scores,
         keypoints_xyz=people.poses.keypoints_xyz,
+    )
+
+
+def _add_shot(rows: VideoRows, people: TrackedPoses, *, sample_seconds: float) -> None:
+    rows.shots.add(
+        frame_index=people.frame_index,
+        pts_seconds=people.pts_seconds,
+        shot_index=people.shot_index,
+        sample_seconds=sample_seconds,
     )
 
 

@@ -42,11 +42,14 @@ def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> di
     """Return everything that affects the keypoints, ready to be hashed, including tracker and table versions."""
     from choreai.pose.reid import REID_TRACKER_VERSION, ReidSettings
     from choreai.pose.tracking import TRACKER_VERSION
+    from choreai.video.shots import DETECTOR_VERSION
 
     tracking: dict[str, str | int | float | bool] = {"tracker_version": TRACKER_VERSION}
     if settings.reid_checkpoint:
         tracking = {f"reid.{name}": value for name, value in asdict(ReidSettings()).items()}
         tracking["reid.tracker_version"] = REID_TRACKER_VERSION
+    if settings.split_shots:
+        tracking["shot_detector_version"] = DETECTOR_VERSION
 
     return {
         **{f"estimator.{name}": value for name, value in estimator.settings().items()},

@@ -81,7 +81,7 @@ class PoseEstimator(Protocol):
         ...
 
     def start_video(self) -> None:
-        """Forget the previous video; called before the first frame of each video."""
+        """Forget all previous frames; called before the first frame of each video, and of each shot if it is split."""
         ...
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:

@@ -3,7 +3,10 @@
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import BinaryIO
+
+import numpy as np
 
 from choreai.arrays import Int32Array
 from choreai.motion.sequence import FramePeople, KeypointSequence
@@ -13,6 +16,7 @@ from choreai.pose.tracking import Tracker
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 from choreai.video.prefetch import prefetch
+from choreai.video.shots import mark_shots
 
 MAX_BATCH_BYTES = 256 * 2**20
 """Upper bound on the pixels in one batch: two frames at 8K, whatever the estimator's batch size."""
@@ -27,19 +31,28 @@ class TrackedPoses:
     poses: Poses
     track_ids: Int32Array
     """(P,), the same for one person in every frame of the video, starting at 0."""
+    shot_index: int = 0
+    """0-based index of the frame's shot; always 0 if the video is not split into shots."""
 
 
 @contextmanager
 def open_tracked(
-    file: BinaryIO, estimator: PoseEstimator, *, uri: str, frames_per_second: float, num_threads: int
+    file: BinaryIO,
+    estimator: PoseEstimator,
+    *,
+    uri: str,
+    frames_per_second: float,
+    num_threads: int,
+    split_shots: bool = False,
 ) -> Iterator[tuple[VideoReader, Generator[TrackedPoses, None, None]]]:
     """Open a video and yield its reader, together with the tracked people of its sampled frames.
 
-    No frame is decoded before the first one is asked for. Raises MediaError, with `uri`, if the file cannot be used.
+    With `split_shots` no track crosses a cut. No frame is decoded before the first one is asked for.
+    Raises MediaError, with `uri`, if the file cannot be used.
     """
     with VideoReader(file, uri=uri, num_threads=num_threads) as reader:
         frames = reader.sample(frames_per_second=frames_per_second)
-        with closing(estimate_and_track(frames, estimator)) as tracked:
+        with closing(estimate_and_track(mark_shots(frames) if split_shots else frames, estimator)) as tracked:
             yield reader, tracked
 
 
@@ -55,27 +68,49 @@ def estimate_and_track(frames: Iterable[Frame], estimator: PoseEstimator) -> Gen
 
 
 def track(posed: Iterable[tuple[Frame, Poses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
-    """Yield each frame of one video with its people and their track ids; `posed` comes from `estimate`."""
+    """Yield each frame of one video with its people and their track ids; `posed` comes from `estimate`.
+
+    Every shot has a tracker of its own, whose ids start where those of the shot before ended.
+    """
+    next_id = 0
+    for _, shot in groupby(posed, key=_shot_index):
+        first_id = next_id
+        for frame, people in _track_shot(shot, first_id=first_id):
+            next_id = max([next_id, *(people.track_ids + 1).tolist()])
+            yield frame, people
+
+
+def _shot_index(posed: tuple[Frame, Poses]) -> int:
+    return posed[0].shot_index
+
+
+def _track_shot(posed: Iterable[tuple[Frame, Poses]], *, first_id: int) -> Iterator[tuple[Frame, TrackedPoses]]:
     tracker: Tracker | ReidTracker | None = None
     for frame, poses in posed:
         if tracker is None:
             tracker = Tracker() if poses.features is None else ReidTracker()
-        track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds)
-        yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids)
+        track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds) + np.int32(first_id)
+        yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids, frame.shot_index)
 
 
 def estimate(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[tuple[Frame, Poses], None, None]:
     """Yield each frame of one video with its people, without tracking them; prefetches as `estimate_and_track`."""
-    estimator.start_video()
+    shot_index = None
     with closing(prefetch(frames)) as prefetched:
         for batch in _batches(prefetched, max_frames=estimator.batch_size):
+            if batch[0].shot_index != shot_index:
+                estimator.start_video()
+                shot_index = batch[0].shot_index
             yield from zip(batch, estimator.estimate(batch), strict=True)
 
 
 def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame]]:
-    """Yield up to `max_frames` frames at a time, fewer if they are large."""
+    """Yield up to `max_frames` frames of one shot at a time, fewer if they are large."""
     batch: list[Frame] = []
     for frame in frames:
+        if batch and batch[-1].shot_index != frame.shot_index:
+            yield batch
+            batch = []
         batch.append(frame)
         if len(batch) == max_frames or (len(batch) + 1) * frame.image.nbytes > MAX_BATCH_BYTES:
             yield batch

@@ -1,12 +1,15 @@
 """Write one shard's poses: a keypoints part and its videos part, committed by one conditional PUT.
 
 The keypoints part is the commit. It carries its videos rows in its own footer, so that the videos part, put
-right after it, can be recovered by whoever finds it missing (`recover_videos_parts`).
+right after it, can be recovered by whoever finds it missing (`recover_videos_parts`). Where videos are split into
+shots it carries those rows too, and the shots part is put between the two: where there is a videos part, there is the
+shots part.
 """
 
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,8 +23,10 @@ from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.parts import current_parts, list_parts, open_part, part_id_of, part_uri, write_part
+from choreai.tables.shots import ShotRows
 
 VIDEOS_FOOTER = b"choreai.videos"
+SHOTS_FOOTER = b"choreai.shots"
 CHUNK_ROWS = 16_384
 """Rows of one video held in memory before they are spooled to disk: about 7 MB. The rows of a longer video are
 sorted within such chunks, not across them."""
@@ -33,6 +38,7 @@ class VideoRows:
     def __init__(self, scratch: Path, *, video_id: str, content_id: str) -> None:
         self._scratch = scratch
         self._video_id, self._content_id = video_id, content_id
+        self.shots = ShotRows(video_id=video_id, content_id=content_id)
         self._frames: list[dict[str, Any]] = []  # one entry per frame: scalars and (P, ...) arrays
         self._num_held = 0
         self._spool: pa.ipc.RecordBatchStreamWriter | None = None
@@ -129,6 +135,7 @@ class PosePartWriter:
             {"choreai.pose_fingerprint": pose_fingerprint, "choreai.trace": json.dumps(trace, sort_keys=True)}
         )
         self._videos: list[dict[str, object]] = []
+        self._shots: list[Mapping[str, object]] = []
 
     def __enter__(self) -> "PosePartWriter":
         return self
@@ -142,39 +149,54 @@ class PosePartWriter:
         for chunk in rows.chunks() if rows is not None else ():
             self._writer.write_table(chunk)
         self._videos.append({**record, "shard_id": self._shard_id})
+        self._shots += rows.shots.rows if rows is not None else ()
 
     def commit(self) -> bool:
         """Commit the shard; return False if it was committed already, in which case nothing changes."""
         self._writer.add_key_value_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
+        if self._shots:
+            self._writer.add_key_value_metadata({SHOTS_FOOTER.decode(): json.dumps(self._shots)})
         self._writer.close()
         uri = part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
         written = objects.put_if_absent(uri, self._path)
         if written:
-            _put_videos_part(self._root, self._fingerprint, self._shard_id, self._videos, self.scratch)
+            described = _Described(self._videos, self._shots)
+            described.put_parts(self._root, self._fingerprint, self._shard_id, self.scratch)
         else:
             recover_videos_part(self._root, self._fingerprint, self._shard_id)
         return written
 
 
-def _put_videos_part(
-    root: str, pose_fingerprint: str, shard_id: str, rows: list[dict[str, object]], scratch: Path
-) -> None:
-    table = pa.Table.from_pylist(rows, schema=schemas.VIDEOS)
-    uri = part_uri(root, "videos", pose_fingerprint, shard_id)
-    write_part(uri, table, scratch / "videos.parquet")
+@dataclass(frozen=True, eq=False)
+class _Described:
+    """What a keypoints part's footer says of its videos."""
+
+    videos: list[dict[str, object]]
+    shots: list[Mapping[str, object]]
+    """Empty if the videos were not split into shots."""
+
+    def put_parts(self, root: str, pose_fingerprint: str, shard_id: str, scratch: Path) -> None:
+        """Write the shots part, if there is to be one, and then the videos part."""
+        tables = (("shots", self.shots, schemas.SHOTS), ("videos", self.videos, schemas.VIDEOS))
+        for name, rows, schema in tables:
+            if rows:
+                uri = part_uri(root, name, pose_fingerprint, shard_id)
+                write_part(uri, pa.Table.from_pylist(rows, schema=schema), scratch / f"{name}.parquet")
 
 
 def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None:
-    """Write the videos part of a committed shard from the footer of its keypoints part, if it is missing."""
+    """Write the videos part of a committed shard, and its shots part before, from the footer of its keypoints part, if
+    it is missing."""
     if objects.stat_object(part_uri(root, "videos", pose_fingerprint, shard_id)) is not None:
         return
     uri = part_uri(root, "keypoints", pose_fingerprint, shard_id)
     with open_part(uri, schemas.KEYPOINTS) as part:
-        footer = (part.metadata.metadata or {}).get(VIDEOS_FOOTER)
-    if footer is None:
+        footer = part.metadata.metadata or {}
+    if VIDEOS_FOOTER not in footer:
         raise TableError(f"{uri}: no videos rows in its footer; delete this part and run again")
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        _put_videos_part(root, pose_fingerprint, shard_id, json.loads(footer), Path(folder))
+        described = _Described(json.loads(footer[VIDEOS_FOOTER]), json.loads(footer.get(SHOTS_FOOTER, b"[]")))
+        described.put_parts(root, pose_fingerprint, shard_id, Path(folder))
 
 
 def recover_videos_parts(root: str, pose_fingerprint: str) -> int:

@@ -18,6 +18,7 @@ SCHEMA_VERSION = KEYPOINTS_VERSION
 """Of the keypoints and videos tables, and part of the pose fingerprint: a new one starts new tables beside the old."""
 TAGS_VERSION = 2
 KINEMATICS_VERSION = 1
+SHOTS_VERSION = 1
 
 
 def _schema(name: str, version: int, fields: list[pa.Field]) -> pa.Schema:
@@ -156,6 +157,21 @@ KINEMATICS = _schema(
     ],
 )
 """One row per track. Features as documented in `choreai.motion.kinematics.Kinematics`, null where missing."""
+
+
+SHOTS = _schema(
+    "shots",
+    SHOTS_VERSION,
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("shot_index", pa.int32(), nullable=False),
+        pa.field("start_seconds", pa.float32(), nullable=False),
+        pa.field("stop_seconds", pa.float32(), nullable=False),
+        pa.field("first_frame_index", pa.int32(), nullable=False),
+    ],
+)
+"""One row per shot of each video that was split into shots (`split_shots`)."""
 
 
 def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:

@@ -20,7 +20,7 @@ from choreai.video.frame import Frame
 
 LumaArray = npt.NDArray[np.float32]
 
-SHOTS_VERSION = 1
+DETECTOR_VERSION = 1
 """Part of the pose fingerprint where shots are split: raise it with any change below that moves a cut."""
 
 SIZE_WH = (64, 36)
@@ -61,8 +61,8 @@ MAX_PAST = 32
 """Samples remembered: two seconds at 15 a second."""
 MAX_AHEAD = 16
 """Samples looked ahead at most: `RETURN_SECONDS` at 110 a second."""
-MAX_HELD_BYTES = 256 * 2**20
-"""Of pixels that `mark_shots` holds back while it looks ahead: 40 frames at 1080p, two at 8K."""
+MAX_HELD_BYTES = 128 * 2**20
+"""Of pixels that `mark_shots` holds back while it looks ahead: 20 frames at 1080p, one at 8K."""
 MIN_INSET_CHANGE = 0.04
 MIN_INSET_SAMPLES = 4
 STILL_PIXEL = 2.0

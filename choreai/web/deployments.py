@@ -104,6 +104,7 @@ class UploadDeployment:
             estimator,
             _load_model(settings),
             frames_per_second=settings.pose.frames_per_second,
+            split_shots=settings.pose.split_shots,
             pose_fingerprint=pose_fingerprint(settings.pose, estimator),
             limits=UploadLimits(
                 max_seconds=settings.max_upload_seconds,

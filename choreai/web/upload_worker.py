@@ -56,9 +56,11 @@ class UploadWorker:
         frames_per_second: float,
         pose_fingerprint: str,
         limits: UploadLimits,
+        split_shots: bool = False,
     ) -> None:
         self._estimator, self._model, self._limits = estimator, model, limits
         self._frames_per_second, self._fingerprint = frames_per_second, pose_fingerprint
+        self._split_shots = split_shots
 
     def process(self, folder: Path, name: str) -> None:
         """Write the result of the upload to `folder`, whose name is the upload's id.
@@ -99,10 +101,16 @@ class UploadWorker:
     def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo]:
         """Return the keypoint table, sampled as the batch job does, and the properties of the video."""
         rows = VideoRows(folder, video_id=folder.name, content_id="upload")
-        rate = self._frames_per_second
         with (
             (folder / UPLOAD_NAME).open("rb") as file,
-            open_tracked(file, self._estimator, uri=name, frames_per_second=rate, num_threads=2) as (reader, tracked),
+            open_tracked(
+                file,
+                self._estimator,
+                uri=name,
+                frames_per_second=self._frames_per_second,
+                num_threads=2,
+                split_shots=self._split_shots,
+            ) as (reader, tracked),
         ):
             info = reader.info
             self._limits.check(info, name)
