@@ -11,10 +11,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from choreai.demo.dancers import Dancer
+from choreai.demo.mesh import build_mesh
+from choreai.demo.render import render_frames
 from choreai.video.frame import Frame
 
 Piece = npt.NDArray[np.uint8]
 FRAMES_PER_SECOND = 30.0
+
+
+def dancing(style: str, *, seed: int, num_frames: int = 60, size_wh: tuple[int, int] = (160, 90)) -> Piece:
+    """A generated dancer in a studio of their own, filmed by a camera that stands still."""
+    dancer = Dancer(style, seed)
+    skeleton = dancer.skeleton(np.arange(num_frames) / FRAMES_PER_SECOND)
+    return np.stack(list(render_frames(build_mesh(dancer.body, dancer.look), skeleton, dancer.scene(size_wh))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +135,10 @@ def crash_zoom(first: Piece, second: Piece, rng: np.random.Generator) -> Scene:
     half, num = len(first) // 2, int(rng.integers(6, 16))
     nearest = rng.uniform(1.5, 2.0)
     scales = np.concatenate([np.ones(half), np.linspace(1, nearest, num), np.full(len(first), nearest)])
-    frames = [_warp(image[None], scale=float(s), shift_xy=(0.0, 0.0))[0] for image, s in zip(first, scales[: len(first)], strict=True)]
+    frames = [
+        _warp(image[None], scale=float(s), shift_xy=(0.0, 0.0))[0]
+        for image, s in zip(first, scales[: len(first)], strict=True)
+    ]
     return Scene("crash zoom", np.stack(frames), ())
 
 

@@ -35,7 +35,7 @@ it, and the next picture is compared with the one before it."""
 FULL_WEIGHT_CONTRAST = 20.0
 """A block counts by its contrast, up to this one: the sky says little about who filmed it."""
 
-MIN_CHANGE = 0.24
+MIN_CHANGE = 0.22
 MIN_LEAP = 0.17
 """A cut changes the picture by `MIN_CHANGE` or more, and by `MIN_LEAP` more than the samples around it were changed
 (`docs/experiments.md`)."""
@@ -71,8 +71,9 @@ LIVE_LINE_SHARE = 0.25
 """A video within a still picture: where the rest has not moved by `STILL_PIXEL` of 255 since the shot began, the part
 that moves is looked at alone. It fills `MIN_LIVE_SHARE` to `MAX_LIVE_SHARE` of the picture; a row or column belongs to
 it that has `LIVE_LINE_SHARE` as many moving pixels as the one with most."""
-FADE_SHARE = 0.6
-"""A picture whose contrast is less than this share of what it will be in `RETURN_SECONDS` is fading in."""
+FADE_SHARE, FADE_SHARE_AFTER_BLANK = 0.6, 0.9
+"""A picture whose contrast is less than this share of what it will be in `RETURN_SECONDS` is fading in. What follows
+a black picture is suspected sooner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +133,10 @@ class ShotDetector:
 
     def __init__(self) -> None:
         self._past: deque[_Picture] = deque(maxlen=MAX_PAST)
-        """Decided, oldest first, without the blank ones."""
+        """Decided, oldest first, without the blank ones; a blank one only while the video has shown no other."""
         self._waiting: deque[_Picture] = deque()
         self._shot_start_seconds = -np.inf
+        self._after_blank = False
 
     def add(self, image: npt.NDArray[np.uint8], *, pts_seconds: float) -> list[bool]:
         """Take the video's next frame, (H, W, 3) RGB; return what is now known, of as many frames as it says."""
@@ -155,8 +157,11 @@ class ShotDetector:
             picture = self._waiting.popleft()
             if begins:
                 self._shot_start_seconds = picture.pts_seconds
+            if self._past and self._past[-1].is_blank:
+                self._past.clear()
             if not picture.is_blank or not self._past:
                 self._past.append(picture)
+            self._after_blank = picture.is_blank
         return decided
 
     def _begins_shot(self, ended: bool) -> bool | None:
@@ -164,14 +169,14 @@ class ShotDetector:
         picture = self._waiting[0]
         if not self._past:
             return True
-        if picture.is_blank or _differ_little(self._past[-1], picture):
+        if picture.is_blank or self._past[-1].is_blank or _differ_little(self._past[-1], picture):
             return False
         change = _change(self._past[-1], picture)
         if change < MIN_CHANGE:
             return self._begins_inset_shot(ended) if change >= MIN_INSET_CHANGE else False
         if not (ended or self._sees_far_enough()):
             return None
-        around = _Around(list(self._past), list(self._waiting))
+        around = _Around(list(self._past), list(self._waiting), self._after_blank)
         return around.is_cut(change) and not _same_view_moved(self._past[-1], picture)
 
     def _begins_inset_shot(self, ended: bool) -> bool | None:
@@ -186,7 +191,7 @@ class ShotDetector:
             return False
         if not (ended or self._sees_far_enough()):
             return None
-        return _Around(past, waiting).is_cut(change)
+        return _Around(past, waiting, self._after_blank).is_cut(change)
 
     def _sees_far_enough(self) -> bool:
         num_ahead = len(self._waiting) - 1
@@ -200,6 +205,7 @@ class _Around:
 
     past: list[_Picture]
     ahead: list[_Picture]
+    after_blank: bool
 
     def is_cut(self, change: float) -> bool:
         return self._stands_out(change) and not self._comes_back(change) and not self._fades_in()
@@ -221,9 +227,8 @@ class _Around:
         return any(_change(before, p) < limit for p in soon) or any(_change(p, picture) < limit for p in recent)
 
     def _fades_in(self) -> bool:
-        picture = self.ahead[0]
-        later = [p for p in self.ahead if p.pts_seconds - picture.pts_seconds <= RETURN_SECONDS + 1e-3]
-        return picture.contrast < FADE_SHARE * max(p.contrast for p in later)
+        share = FADE_SHARE_AFTER_BLANK if self.after_blank else FADE_SHARE
+        return self.ahead[0].contrast < share * max(p.contrast for p in self.ahead)
 
 
 def measure_change(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> float:
