@@ -2,8 +2,8 @@
 
     python tests/bench_shots.py [--scenes 20]
 
-Wants the street-dance clips of ../shared. The constants of `choreai.video.shots` were chosen on the clips of `CHOSEN_ON`
-sources; the others judge them. `golden/street_cuts.json` has the cuts that were seen by eye on contact sheets of all
+Needs the street-dance clips of ../shared. The constants of `choreai.video.shots` were chosen on the sources in
+`CHOSEN_ON`; the other clips judge them. `golden/street_cuts.json` has the cuts seen by eye on contact sheets of all
 clips, as the sample (of 15 a second) with which the new shot begins; a clip that is not in it has none.
 """
 
@@ -12,6 +12,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -69,7 +70,7 @@ def cut_pieces(paths: list[Path], rng: np.random.Generator) -> list[tuple[str, P
 def stretches(clip: str) -> Iterator[tuple[float, float]]:
     """The seconds between cuts, longer than a piece."""
     edges = [0.0, *(cut / 15 for cut in CUTS.get(clip, [])), 9.8]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if stop - start > 2.6 + 2 * MARGIN_SECONDS:
             yield start + MARGIN_SECONDS, stop - MARGIN_SECONDS
 

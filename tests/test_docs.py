@@ -64,6 +64,7 @@ def code(text: str) -> list[str]:
 TABLES = {
     "keypoints": schemas.KEYPOINTS,
     "videos": schemas.VIDEOS,
+    "shots": schemas.SHOTS,
     "tags": schemas.TAGS,
     "kinematics": schemas.KINEMATICS,
     "corrections": CORRECTIONS,

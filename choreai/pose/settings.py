@@ -23,11 +23,10 @@ class PoseSettings:
     """Sampling rate; every frame is used of a video with a lower frame rate. On real street dance `choreai train`
     classifies 0.92 of the clips correctly at 15 and 0.90 at 8 (contiguous blocks): hits and stops last a tenth of a
     second."""
-    split_shots: bool = False
-    """Find the cuts: tracks, windows and features never cross one, and the shots table lists the shots."""
-
     max_people: int = 4
     """Most people per frame whose pose the crowd estimator reads, the most salient first."""
+    split_shots: bool = False
+    """Find the cuts: tracks, windows and features never cross one, and the shots table lists the shots."""
 
     # The settings below apply to alphapose and crowd only. Files are paths or s3:// URIs.
     checkpoint: str = ""

@@ -1,7 +1,7 @@
 """Compaction: merge many small parts of a table into few, while readers see each row exactly once at any moment.
 
-For the videos, tags and kinematics tables, whose parts hold a few rows each. Keypoint parts stay as they are: they
-are large already, tagging reads them one by one, and each is the record that its shard was committed.
+For the videos, shots, tags and kinematics tables, whose parts hold a few rows each. Keypoint parts stay as they are:
+they are large already, tagging reads them one by one, and each is the record that its shard was committed.
 
 A merged part is numbered, and committed by a conditional write under the next free number. So of two compactions
 that saw the same parts one wins, and the other finds the number taken and changes nothing; no two merged parts
@@ -35,7 +35,12 @@ from choreai.tables.parts import (
 
 logger = logging.getLogger(__name__)
 
-COMPACTED_TABLES = {"videos": schemas.VIDEOS, "tags": schemas.TAGS, "kinematics": schemas.KINEMATICS}
+COMPACTED_TABLES = {
+    "videos": schemas.VIDEOS,
+    "shots": schemas.SHOTS,
+    "tags": schemas.TAGS,
+    "kinematics": schemas.KINEMATICS,
+}
 TARGET_BYTES = 256 << 20
 """A merged part stops growing at this size: one GET of a few seconds."""
 MAX_MEMBERS = 50_000
