@@ -212,7 +212,8 @@ def test_the_setting_changes_the_fingerprint_only_where_it_is_on():
 
 
 class CountingWorker(PoseWorker):
-    def _build(self) -> PoseEstimator:
+    @classmethod
+    def build_estimator(cls, settings: PoseSettings, *, num_threads: int = 1) -> PoseEstimator:
         return CountingEstimator()
 
 
