@@ -38,7 +38,7 @@ def test_a_converted_part_is_read_by_pyarrow_alone(tmp_path: Path) -> None:
     assert pq.read_table(part).drop_columns("content_id") == random_table().drop_columns("content_id")
 
 
-def test_report_text_to_parquet_and_back(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
+def test_keypoint_text_to_parquet_and_back(tmp_path: Path, samples: np.ndarray[Any, Any]) -> None:
     x, y = write_text_files(tmp_path, samples, [2, 1, 2])
     part, labels, x2, y2 = (str(tmp_path / name) for name in ("a.parquet", "labels.csv", "X2.txt", "Y2.txt"))
     names = ("salsa", "afro")

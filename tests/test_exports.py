@@ -25,7 +25,7 @@ def exported(found: list[pa.Table], to, **settings: str) -> str:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_formula_is_neutralised_and_comes_back_whole(text):
+def test_a_formula_is_escaped_and_comes_back_whole(text):
     assert escape_formula(text).startswith("'")
     assert escape_formula(text) != text
     assert unescape_formula(escape_formula(text)) == text
