@@ -28,6 +28,7 @@ from choreai.pose.crowd import CrowdEstimator
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.estimator import Poses
 from choreai.pose.onnx_pose import OnnxPose
+from choreai.pose.onnx_reid import OnnxReid
 from choreai.pose.onnx_session import OnnxNetwork
 from choreai.pose.pipeline import estimate_and_track
 from choreai.pose.saliency import MEMORY_SECONDS, SaliencyFilter
@@ -74,13 +75,13 @@ def picture(*people: tuple[int, int, int, int], number: int = 0) -> Frame:
     return Frame(image, number, number / 15)
 
 
-def painted_crowd(*, max_people: int = 2) -> CrowdEstimator:
+def painted_crowd(*, max_people: int = 2, reid: OnnxReid | None = None) -> CrowdEstimator:
     """Bodies come from a SimCC network that always answers the middle of the crop."""
     bins = np.zeros((1, NUM_KEYPOINTS, 128), np.float32)
     bins[:, :, 64] = 0.5
     network = tiny_onnx.constant_network(bins, bins, size_hw=(64, 64))
     pose = OnnxPose(network, preprocessing="unit", num_threads=1)
-    return CrowdEstimator(PaintedPeople(), CropBodyReader(pose), max_people=max_people)
+    return CrowdEstimator(PaintedPeople(), CropBodyReader(pose), max_people=max_people, reid=reid)
 
 
 def estimates(estimator: CrowdEstimator, frames: Sequence[Frame], *, at_once: int = 1) -> list[Poses]:
@@ -200,6 +201,38 @@ def test_a_network_of_three_keypoints_is_refused() -> None:
         CropBodyReader(OnnxPose(tiny_onnx.simcc_network(), preprocessing="unit", num_threads=1))
 
 
+# Looks
+
+
+def mean_colour_network() -> bytes:
+    """Features of a crop: the mean of each colour."""
+    node = tiny_onnx.helper.make_node("ReduceMean", ["images"], ["features"], axes=[2, 3], keepdims=0)
+    return tiny_onnx.serialize([node], {"images": ["N", 3, 16, 8]}, {"features": ["N", 3]}, {})
+
+
+def test_features_are_of_each_persons_box_and_the_tracker_gets_them() -> None:
+    reid = OnnxReid(OnnxNetwork(mean_colour_network(), num_threads=1))
+    frames = [picture((200, 70, 30, 30), (150, 5, 30, 30), number=0), picture(number=1)]
+    people, nobody = estimates(painted_crowd(reid=reid), frames)
+    assert people.features is not None
+    grey = np.float32([[200], [150]]) / 255
+    np.testing.assert_allclose(people.features, (grey - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], atol=1e-5)
+    assert nobody.features is not None
+    assert nobody.features.shape == (0, 3)
+    assert painted_crowd(reid=reid).settings().keys() - painted_crowd().settings().keys() == {"reid_sha256"}
+
+
+def test_a_box_at_the_frames_edge_has_features_too() -> None:
+    reid = OnnxReid(OnnxNetwork(mean_colour_network(), num_threads=1))
+    boxes = np.array([[159.9, 89.9, 160, 90], [0, 0, 0.1, 0.1]], np.float32)
+    assert np.isfinite(reid.compute_features(IMAGE, boxes)).all()
+
+
+def test_a_network_of_heatmaps_is_no_reid_network() -> None:
+    with pytest.raises(WeightsError, match="features"):
+        OnnxReid(OnnxNetwork(tiny_onnx.heatmap_network(), num_threads=1))
+
+
 # BlazePose
 
 
@@ -300,7 +333,8 @@ def real_settings(**changes: object) -> PoseSettings:
         ({"checkpoint": "fastpose.pth"}, "takes pose networks as .onnx files"),
         ({"max_people": 0}, "max_people"),
         ({"min_box_area": 10.0}, "min_box_area"),
-        ({"reid_checkpoint": "osnet.pth"}, "reid_checkpoint"),
+        ({"reid_checkpoint": "osnet.pth"}, "re-ID networks as .onnx"),
+        ({"estimator": "auto", "reid_checkpoint": "osnet.onnx"}, "reid_checkpoint"),
         ({"flip": True}, "flip"),
     ],
 )
@@ -394,6 +428,19 @@ def test_another_detector_and_another_pose_network_find_the_same_people() -> Non
         estimator.start_video()
         (poses,) = estimator.estimate([Frame(picture_.image.numpy(), 0, 0.0)])
         assert people_pictures.best_ious(picture_.box_xyxy, poses.box_xyxy).min() > 0.5
+
+
+@needs_weights
+@pytest.mark.shared
+def test_a_small_osnet_tells_real_people_apart() -> None:
+    reid = OnnxReid(OnnxNetwork(WEIGHTS / "osnet_x0_25_msmt17.onnx", num_threads=1))
+    picture_ = next(each for each in people_pictures.read_pictures() if len(each.box_xyxy) > 1)
+    boxes = picture_.box_xyxy[:2]
+    nudged = boxes + np.float32([2, 2, 2, 2])
+    features = np.concatenate([reid.compute_features(picture_.image.numpy(), each) for each in (boxes, nudged)])
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    alike = unit @ unit.T
+    assert min(alike[0, 2], alike[1, 3]) > alike[0, 1]
 
 
 @needs_weights

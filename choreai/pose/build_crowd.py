@@ -17,6 +17,7 @@ from choreai.pose.build_topdown import (
 )
 from choreai.pose.crowd import CrowdEstimator
 from choreai.pose.onnx_pose import OnnxPose
+from choreai.pose.onnx_reid import OnnxReid
 from choreai.pose.onnx_session import OnnxNetwork
 from choreai.pose.settings import PoseSettings, ReadFile
 
@@ -35,7 +36,8 @@ def build_crowd(settings: PoseSettings, *, read_file: ReadFile, num_threads: int
     batch = settings.detect_batch or (1 if machine.device.type == "cpu" else DETECT_BATCH[machine.device.type])
     detection = replace(settings, min_box_score=settings.min_box_score or MIN_SCORE, detect_batch=batch)
     detector = load_detector(detection, machine, max_iou=MAX_IOU)
-    return CrowdEstimator(detector, _load_reader(settings, machine), max_people=settings.max_people)
+    reader, reid = _load_reader(settings, machine), _load_reid(settings, machine)
+    return CrowdEstimator(detector, reader, max_people=settings.max_people, reid=reid)
 
 
 def _load_reader(settings: PoseSettings, machine: Machine) -> BodyReader:
@@ -50,3 +52,14 @@ def _load_reader(settings: PoseSettings, machine: Machine) -> BodyReader:
         return CropBodyReader(onnx)
     except WeightsError as exc:
         raise WeightsError(f"{settings.checkpoint}: {exc}") from exc
+
+
+def _load_reid(settings: PoseSettings, machine: Machine) -> OnnxReid | None:
+    if not settings.reid_checkpoint:
+        return None
+    data = read_checkpoint("reid_checkpoint", settings.reid_checkpoint, machine.read_file)
+    device = onnx_device(settings.device, machine.device)
+    try:
+        return OnnxReid(OnnxNetwork(data, num_threads=machine.num_threads, device=device))
+    except WeightsError as exc:
+        raise WeightsError(f"{settings.reid_checkpoint}: {exc}") from exc

@@ -5,6 +5,7 @@ boxes. It looks at one frame after the other, so no result depends on batches or
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from choreai.errors import WeightsError
 from choreai.pose.bodies import Bodies, BodyReader
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.estimator import Poses
+from choreai.pose.onnx_reid import OnnxReid
 from choreai.pose.saliency import CENTRE_SPREAD, MEMORY_SECONDS, STILL_MOTION, Salience, SaliencyFilter
 from choreai.video.frame import Frame
 from choreai.video.pixel_motion import PixelMotion
@@ -37,10 +39,14 @@ class CrowdEstimator:
     batch_size = 8
     """Detection is batched over frames; the rest goes frame by frame, as it looks back at the one before."""
 
-    def __init__(self, detector: PersonDetector, reader: BodyReader, *, max_people: int) -> None:
+    def __init__(
+        self, detector: PersonDetector, reader: BodyReader, *, max_people: int, reid: OnnxReid | None = None
+    ) -> None:
+        """With a `reid` network poses have features, of the detector's boxes."""
         if max_people < 1:
             raise ValueError(f"max_people must be positive, got {max_people}")
         self._detector, self._reader, self._max_people = detector, reader, max_people
+        self._reid = reid
         self.start_video()
 
     def settings(self) -> dict[str, str | int | float | bool]:
@@ -52,6 +58,7 @@ class CrowdEstimator:
             "memory_seconds": MEMORY_SECONDS,
             **self._detector.settings(),
             **self._reader.settings(),
+            **(self._reid.settings() if self._reid else {}),
         }
 
     def start_video(self) -> None:
@@ -75,15 +82,17 @@ class CrowdEstimator:
         )
         chosen = np.argsort(-salience.saliency, kind="stable")[: self._max_people]
         bodies = self._reader.read(image, people.box_xyxy[chosen])
-        _check_finite(bodies)
+        features = self._reid.compute_features(image, people.box_xyxy[chosen]) if self._reid else None
+        _check_finite(bodies, features)
         if not len(chosen):
-            return Poses.empty(with_xyz=self._reader.has_xyz)
+            return replace(Poses.empty(with_xyz=self._reader.has_xyz), features=features)
         return Poses(
             box_xyxy=people.box_xyxy[chosen],
             box_scores=dancer_scores(people.scores[chosen], bodies.presence, salience.take(chosen)),
             keypoints_xy=bodies.keypoints_xy,
             keypoint_scores=bodies.keypoint_scores,
             keypoints_xyz=bodies.keypoints_xyz,
+            features=features,
         )
 
 
@@ -97,7 +106,8 @@ def dancer_scores(detector_scores: FloatArray, presence: FloatArray, salience: S
     return (certainty * salience.centrality * motion).astype(np.float32)
 
 
-def _check_finite(bodies: Bodies) -> None:
-    for answer in (bodies.keypoints_xy, bodies.keypoint_scores, bodies.presence, bodies.keypoints_xyz):
+def _check_finite(bodies: Bodies, features: FloatArray | None) -> None:
+    for answer in (bodies.keypoints_xy, bodies.keypoint_scores, bodies.presence, bodies.keypoints_xyz, features):
         if answer is not None and not np.isfinite(answer).all():
-            raise WeightsError("the pose network answers NaN or infinity: its weights are broken")
+            network = "re-ID" if answer is features else "pose"
+            raise WeightsError(f"the {network} network answers NaN or infinity: its weights are broken")

@@ -38,8 +38,8 @@ class PoseSettings:
     detector_checkpoint: str = ""
     """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or a YOLOX checkpoint."""
     reid_checkpoint: str = ""
-    """OSNet-AIN x1.0: tracks are matched by appearance as well as by movement. As in AlphaPose, pose NMS is then
-    skipped, because the tracker expects to see duplicate poses."""
+    """OSNet-AIN x1.0, or for crowd any .onnx: tracks are matched by appearance as well as by movement. As in AlphaPose,
+    pose NMS is then skipped, because the tracker expects to see duplicate poses."""
     min_box_score: float = 0.0
     """Detections below this score are discarded. 0: AlphaPose's value, which is 0.1, or 0.3 for YOLOv3 with a
     `reid_checkpoint`; 0.05 for crowd."""
@@ -97,8 +97,10 @@ class PoseSettings:
                 f'estimator = "{self.estimator}" takes pose networks as .onnx files, and {self.checkpoint} is none; '
                 'give one, or set estimator = "alphapose"'
             )
-        if self.reid_checkpoint:
-            raise ValueError(f'reid_checkpoint does not apply to estimator = "{self.estimator}"; leave it out')
+        if self.reid_checkpoint and self.estimator == "auto":
+            raise ValueError('reid_checkpoint does not apply to estimator = "auto"; leave it out, or set "crowd"')
+        if self.reid_checkpoint and not self.reid_checkpoint.lower().endswith(".onnx"):
+            raise ValueError(f'estimator = "crowd" takes re-ID networks as .onnx files, not {self.reid_checkpoint}')
         if self.min_box_area:
             raise ValueError(f'min_box_area does not apply to estimator = "{self.estimator}"; leave it out')
         self._refuse_for_onnx()
