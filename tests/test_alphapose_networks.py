@@ -282,7 +282,7 @@ def test_a_cut_checkpoint_is_refused_wherever_it_is_cut(legacy: bool) -> None:
         (pickle.dumps([1, 2, 3]), "cannot be read"),
         (saved([torch.zeros(1)]), "contains a list"),
         (saved({}), "contains a dict"),
-        (saved({"epoch": 3}), "'epoch' is no tensor"),
+        (saved({"epoch": 3}), "'epoch' is not a tensor"),
         (saved({"backbone.dark2.0.conv.weight": torch.zeros(1)}), "backbone.dark2.0.conv.weight"),
         (saved({"duc1.conv.weight": torch.zeros(1)}), "no convolution conv_out.weight"),
     ],
