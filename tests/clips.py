@@ -1,6 +1,7 @@
 """Writes small real video files of many kinds for tests. Every frame carries its own number, readable after
 decoding, so a test can say which frame it got."""
 
+import io
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+import pytest
 from av.stream import Disposition
+
+from choreai.errors import MediaError
+from choreai.video.decode import VideoReader
+from choreai.video.frame import Frame
 
 Image = npt.NDArray[np.uint8]
 
@@ -119,3 +125,20 @@ def _silence(num_samples: int) -> av.AudioFrame:
     frame.sample_rate = 16_000
     frame.pts = 0
     return frame
+
+
+def sampled(path: Path, *, frames_per_second: float) -> list[Frame]:
+    with path.open("rb") as file, VideoReader(file, uri=str(path)) as reader:
+        return list(reader.sample(frames_per_second=frames_per_second))
+
+
+def all_frames(path: Path) -> list[Frame]:
+    with path.open("rb") as file, VideoReader(file, uri=str(path)) as reader:
+        return list(reader.frames())
+
+
+def reason(data: bytes) -> str:
+    with pytest.raises(MediaError) as caught:
+        VideoReader(io.BytesIO(data), uri="clip.mp4")
+    assert caught.value.uri == "clip.mp4"
+    return caught.value.reason
