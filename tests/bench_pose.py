@@ -22,6 +22,7 @@ import numpy as np
 import people_pictures
 import psutil
 import torch
+from opencv_crops import crop_people_with_opencv
 from torch import nn
 
 from choreai.cluster.pool import WORKER_ENVIRONMENT
@@ -32,7 +33,7 @@ from choreai.pose.alphapose.architecture import PoseArchitecture
 from choreai.pose.alphapose.checkpoint import PoseNetwork, build_network
 from choreai.pose.alphapose.crop_network import AlphaPoseNetwork, Precision
 from choreai.pose.crop_keypoints import CropPoseNetwork
-from choreai.pose.crops import ALPHAPOSE_CROPS, crop_people_with_opencv, pad_boxes
+from choreai.pose.crops import ALPHAPOSE_CROPS, pad_boxes
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for

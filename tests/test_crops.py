@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from opencv_crops import crop_people_with_opencv
 
 from choreai.pose.crops import (
     ALPHAPOSE_CROPS,
     CropSettings,
     crop_people,
-    crop_people_with_opencv,
     pad_boxes,
 )
 from choreai.pose.heatmaps import Decoding, decode_heatmaps

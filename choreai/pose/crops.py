@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from choreai.arrays import Float64Array, FloatArray, ImageArray, IntArray
+from choreai.arrays import Float64Array, FloatArray, IntArray
 from choreai.pose.sampling import sample_bilinear
 
 
@@ -73,35 +73,14 @@ def crop_people(
     if device.type == "cpu":
         for person, index in enumerate(frame_of_person):
             pixels[person] = _sample_around(frames[int(index)], padded_boxes_xyxy[person], settings)
-        return _normalise(pixels, settings)
+        return normalise(pixels, settings)
     # One frame at a time: float copies of all frames would take many times the memory of the crops.
     for index in np.unique(frame_of_person):
         people = np.flatnonzero(frame_of_person == index)
         pixels[torch.from_numpy(people).to(device)] = _sample_frame(
             frames[int(index)], padded_boxes_xyxy[people].astype(np.float64), settings
         )
-    return _normalise(pixels, settings)
-
-
-def crop_people_with_opencv(frame: ImageArray, padded_boxes_xyxy: FloatArray, settings: CropSettings) -> torch.Tensor:
-    """(P, 3, height, width) float32 crops of one RGB frame on the CPU, by the installed OpenCV's warpAffine.
-
-    OpenCV 4 interpolates in steps of 1/32 pixel, which is up to 6 of 255 levels away from `crop_people`;
-    OpenCV 5 is within one level of it.
-    """
-    import cv2
-
-    _check_people(padded_boxes_xyxy, np.zeros(len(padded_boxes_xyxy), np.int64), num_frames=1)
-    height, width = settings.size_hw
-    pixels = np.zeros((len(padded_boxes_xyxy), height, width, 3), np.uint8)
-    for crop, (left, top, right, bottom) in zip(pixels, padded_boxes_xyxy.astype(np.float64), strict=True):
-        scale = (right - left) / width
-        x_origin = (left + right - width * scale) / 2
-        y_origin = (top + bottom - height * scale) / 2
-        to_frame = np.array([[scale, 0, x_origin], [0, scale, y_origin]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        crop[:] = cv2.warpAffine(frame, to_frame, (width, height), flags=flags, borderValue=0)
-    return _normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), settings)
+    return normalise(pixels, settings)
 
 
 def _sample_around(frame: torch.Tensor, padded_box: FloatArray, settings: CropSettings) -> torch.Tensor:
@@ -135,7 +114,8 @@ def _sample_frame(frame: torch.Tensor, boxes: Float64Array, settings: CropSettin
     return samples[0].view(3, people, height, width).transpose(0, 1).round()
 
 
-def _normalise(pixels_P3HW: torch.Tensor, settings: CropSettings) -> torch.Tensor:
+def normalise(pixels_P3HW: torch.Tensor, settings: CropSettings) -> torch.Tensor:
+    """Return RGB crops with values in [0, 255] normalised, and in the channel order, that the network expects."""
     if settings.keep_dark_crops:
         brightest = pixels_P3HW.amax((1, 2, 3), keepdim=True)
         pixels_P3HW = torch.where(brightest > 1, pixels_P3HW / 255, pixels_P3HW)
