@@ -59,7 +59,7 @@ def test_low_precision_that_keeps_keypoints_is_used_after_its_check(caplog):
     with caplog.at_level("INFO"):
         for _ in range(4):
             network.find_keypoints(bright_crops(8))
-    assert "the faster pose network is good: 272 keypoints lie 0.000 crop pixels" in caplog.text
+    assert "the faster pose network passed the check: 272 keypoints lie 0.000 crop pixels" in caplog.text
     # 2 x 8 crops with the exact network beside it make 272 keypoints; after that it is alone.
     assert len(module.batches) == 6
 

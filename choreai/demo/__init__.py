@@ -1,1 +1,1 @@
-"""Generated dancers, so that the demo has videos without shipping any."""
+"""Generated dancers: videos for the demo, since none may be shipped with it."""

@@ -1,4 +1,4 @@
-"""A dancer's body: its proportions, a pose of it, and the skeleton that a pose gives.
+"""A dancer's body: its proportions, its poses, and the skeleton that follows from them.
 
 World coordinates in metres: x to the right of the screen, y up, z towards the camera, the floor at y = 0. A dancer
 with yaw 0 faces +z, so the left hand is on the +x side. Everything is computed for all F frames at once.
@@ -15,11 +15,11 @@ from choreai.arrays import Float64Array
 LEFT, RIGHT = 0, 1
 SIDES = ("left", "right")
 OUTWARD = np.array([1.0, -1.0])
-"""Sign of x that leads away from the body, on the left and on the right."""
+"""Sign of x away from the body, on the left and on the right."""
 YAW, PITCH, ROLL = 0, 1, 2
 
 SPINE_LEVELS = np.linspace(-0.20, 1.09, 14)
-"""Where the rings of the torso lie: 0 is the hip line, 1 the shoulder line."""
+"""Heights of the torso's rings: 0 is the hip line, 1 the shoulder line."""
 WAIST_LEVEL = 0.42
 FACE_KEYPOINTS = np.array(
     [(0, -0.10, 1.16), (0.34, 0.10, 0.90), (-0.34, 0.10, 0.90), (0.98, -0.05, -0.08), (-0.98, -0.05, -0.08)]
@@ -51,7 +51,7 @@ class Body:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """A random adult."""
+        """Return a random adult."""
         height = rng.uniform(1.55, 1.88)
         leg = rng.uniform(0.465, 0.505) * height
         return cls(
@@ -73,12 +73,12 @@ class Body:
 
     @property
     def leg(self) -> float:
-        """Hip to ankle."""
+        """Length from hip to ankle."""
         return self.thigh + self.shank
 
     @property
     def arm(self) -> float:
-        """Shoulder to wrist."""
+        """Length from shoulder to wrist."""
         return self.upper_arm + self.forearm
 
     @property
@@ -89,11 +89,11 @@ class Body:
 
 @dataclass(eq=False)
 class Pose:
-    """What the F frames of a move ask of the body; a move fills in its own, fresh one.
+    """The pose of the body in the F frames of a move; each move fills in a new one.
 
-    Angles in radians. Limbs are mirrored: index 0 is left, 1 right, and their first coordinate leads outward,
-    so a symmetric pose has equal rows. Hands in arm lengths from the shoulder (chest axes), feet in body heights
-    from the point under the dancer.
+    Angles in radians. Limbs are mirrored: index 0 is left, 1 right, and their first coordinate points outward, so that
+    a symmetric pose has equal rows. Hands in arm lengths from the shoulder (chest axes), feet in body heights from the
+    point under the dancer.
     """
 
     travel: Float64Array
@@ -115,7 +115,7 @@ class Pose:
     hands: Float64Array
     """(F, 2, 3) outward, up, forward."""
     elbows: Float64Array
-    """(F, 2, 3) the direction to which the elbow points."""
+    """(F, 2, 3) direction of the elbow."""
     feet: Float64Array
     """(F, 2, 3) outward, up, forward."""
     toes_out: Float64Array
@@ -127,7 +127,7 @@ class Pose:
 
     @classmethod
     def standing(cls, num_frames: int) -> Self:
-        """At ease, arms hanging."""
+        """Return a relaxed standing pose, arms hanging."""
         both = np.ones((num_frames, 2, 1))
         return cls(
             travel=np.zeros((num_frames, 2)),
@@ -146,8 +146,8 @@ class Pose:
             knees_out=np.zeros((num_frames, 2)),
         )
 
-    def blended(self, other: "Pose", weight: Float64Array) -> "Pose":
-        """This pose where `weight` (F,) is 0, `other` where it is 1."""
+    def blend(self, other: "Pose", weight: Float64Array) -> "Pose":
+        """Return this pose where `weight` (F,) is 0, `other` where it is 1, and a mixture in between."""
         mixed: dict[str, Float64Array] = {}
         for field in fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
@@ -155,14 +155,14 @@ class Pose:
         return Pose(**mixed)
 
     @staticmethod
-    def joined(poses: "list[Pose]") -> "Pose":
-        """The poses one after the other in time."""
+    def concatenate(poses: "list[Pose]") -> "Pose":
+        """Return the poses one after the other in time."""
         return Pose(**{f.name: np.concatenate([getattr(pose, f.name) for pose in poses]) for f in fields(Pose)})
 
 
 @dataclass(frozen=True, eq=False)
 class Bone:
-    """A rigid set of axes in every frame; mesh vertices hang on it."""
+    """A rigid set of axes in every frame, to which mesh vertices are attached."""
 
     origin: Float64Array
     """(F, 3)."""
@@ -170,7 +170,7 @@ class Bone:
     """(F, 3, 3), columns are the bone's x, y (along the limb) and z in world coordinates."""
 
     def point(self, xyz: npt.ArrayLike) -> Float64Array:
-        """(F, 3): a point given in the bone's own axes."""
+        """Return the world position (F, 3) of a point given in the bone's own axes."""
         return self.origin + self.axes @ np.asarray(xyz, np.float64)
 
 
@@ -186,7 +186,7 @@ class Skeleton:
 
 
 def rotation(angles: npt.ArrayLike) -> Float64Array:
-    """(..., 3, 3): about y by the yaw, after x by the pitch, after z by the roll, of `angles` (..., 3)."""
+    """Return rotations (..., 3, 3) by `angles` (..., 3): first roll about z, then pitch about x, then yaw about y."""
     cy, cp, cr = np.moveaxis(np.cos(angles), -1, 0)
     sy, sp, sr = np.moveaxis(np.sin(angles), -1, 0)
     rows = [
@@ -198,7 +198,7 @@ def rotation(angles: npt.ArrayLike) -> Float64Array:
 
 
 def pose_skeleton(body: Body, pose: Pose) -> Skeleton:
-    """The skeleton of `body` in every frame of `pose`."""
+    """Return the skeleton of `body` in every frame of `pose`."""
     whole = rotation(_yaw(pose.facing))
     pelvis = Bone(_pelvis_position(body, pose, whole), whole @ rotation(pose.pelvis))
     half_bent = pelvis.axes @ rotation(pose.chest / 2)
@@ -228,36 +228,36 @@ def _dot(a: Float64Array, b: Float64Array) -> Float64Array:
     return np.sum(a * b, axis=-1, keepdims=True)
 
 
-def _turned(axes: Float64Array, xyz: Float64Array) -> Float64Array:
+def _rotate(axes: Float64Array, xyz: Float64Array) -> Float64Array:
     return (axes @ xyz[..., None])[..., 0]
 
 
-def _mirrored(xyz: Float64Array, side: int) -> Float64Array:
+def _mirror(xyz: Float64Array, side: int) -> Float64Array:
     return xyz * np.array([OUTWARD[side], 1.0, 1.0])
 
 
-def _aimed(origin: Float64Array, direction: Float64Array, forward: Float64Array) -> Bone:
-    """A bone whose y runs along `direction` and whose z lies as near to `forward` as it can."""
+def _aim_bone(origin: Float64Array, direction: Float64Array, forward: Float64Array) -> Bone:
+    """Return a bone whose y runs along `direction` and whose z is as close to `forward` as possible."""
     y = _unit(direction)
     z = _unit(forward - y * _dot(y, forward))
     return Bone(origin, np.stack([np.cross(y, z), y, z], -1))
 
 
 def _ankle_position(body: Body, pose: Pose, whole: Float64Array, side: int) -> Float64Array:
-    """Where the pose wants the ankle: over the sole, or higher while only the ball of the foot is down."""
+    """Return the ankle's position: over the sole, or higher while only the ball of the foot is down."""
     down = pose.toes_down[:, side]
     above_floor = body.ankle_height * np.cos(down) + BALL_OF_FOOT * body.height * np.maximum(np.sin(down), 0)
-    feet = _mirrored(pose.feet[:, side], side) * body.height
-    ankle = _turned(whole, feet)
+    feet = _mirror(pose.feet[:, side], side) * body.height
+    ankle = _rotate(whole, feet)
     ankle[:, [0, 2]] += pose.travel
     ankle[:, 1] += above_floor
     return ankle
 
 
 def _pelvis_position(body: Body, pose: Pose, whole: Float64Array) -> Float64Array:
-    """Over the feet at the height the pose asks for, or lower if the standing leg could not reach the floor."""
+    """Return the pelvis over the feet at the pose's height, or lower if the standing leg could not reach the floor."""
     sway = np.stack([pose.sway[:, 0], np.zeros(len(whole)), pose.sway[:, 1]], -1) * body.leg
-    position = _turned(whole, sway)
+    position = _rotate(whole, sway)
     position[:, [0, 2]] += pose.travel
     reach = []
     for side in (LEFT, RIGHT):
@@ -265,7 +265,7 @@ def _pelvis_position(body: Body, pose: Pose, whole: Float64Array) -> Float64Arra
         hip = position + whole[..., 0] * OUTWARD[side] * body.half_hips
         aside = np.minimum(np.hypot(*(ankle - hip)[:, [0, 2]].T), 0.8 * body.leg)
         reach.append(ankle[:, 1] + np.sqrt((0.995 * body.leg) ** 2 - aside**2))
-    # The lower foot bears the weight; a soft choice, so that the pelvis never jumps when it changes.
+    # The lower foot bears the weight; the choice is soft, so that the pelvis does not jump when it changes.
     on_left = 1 / (1 + np.exp(np.clip(150 * (pose.feet[:, LEFT, 1] - pose.feet[:, RIGHT, 1]), -50, 50)))
     highest = on_left * reach[LEFT] + (1 - on_left) * reach[RIGHT]
     wanted = body.ankle_height + (0.995 - pose.drop) * body.leg
@@ -274,7 +274,7 @@ def _pelvis_position(body: Body, pose: Pose, whole: Float64Array) -> Float64Arra
 
 
 def _spine(body: Body, pelvis: Bone, waist: Float64Array, half_bent: Float64Array, chest: Bone) -> dict[str, Bone]:
-    """One bone a ring of the torso, bending from pelvis over waist to chest."""
+    """Return one bone per ring of the torso, bending from pelvis to waist to chest."""
     bones = {}
     for index, level in enumerate(SPINE_LEVELS):
         if level < WAIST_LEVEL:
@@ -293,7 +293,7 @@ def _neck_and_head(body: Body, pose: Pose, chest: Bone) -> dict[str, Bone]:
     base = chest.point([0, 0.030 * body.height, -0.008 * body.height])
     top = base + (chest.axes + head_axes) @ np.array([0, 0.5, 0.08]) * body.neck
     centre = top + head_axes @ np.array([0, 0.052 * body.head, 0.014]) * body.height
-    return {"neck": _aimed(base, top - base, chest.axes[..., 2]), "head": Bone(centre, head_axes)}
+    return {"neck": _aim_bone(base, top - base, chest.axes[..., 2]), "head": Bone(centre, head_axes)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +307,7 @@ class _Limb:
 
 @dataclass(frozen=True, eq=False)
 class _Reach:
-    """Two bones from a fixed start towards a target; (F, 3) each."""
+    """Two bones that reach from a fixed start towards a target; (F, 3) each."""
 
     middle: Float64Array
     end: Float64Array
@@ -316,7 +316,7 @@ class _Reach:
 
 
 def _reach(start: Float64Array, target: Float64Array, towards: Float64Array, *, upper: float, lower: float) -> _Reach:
-    """Closed-form inverse kinematics (law of cosines); a target out of reach is approached as far as it goes."""
+    """Solve the inverse kinematics in closed form (law of cosines); a target out of reach is approached."""
     line = target - start
     direction = _unit(line)
     span = np.clip(np.linalg.norm(line, axis=-1), abs(upper - lower) + 0.02 * upper, 0.998 * (upper + lower))
@@ -330,13 +330,13 @@ def _reach(start: Float64Array, target: Float64Array, towards: Float64Array, *, 
 def _arm(body: Body, pose: Pose, chest: Bone, side: int) -> _Limb:
     shoulder = chest.origin + chest.axes[..., 0] * OUTWARD[side] * body.half_shoulders
     shoulder += chest.axes[..., 1] * ((0.05 * pose.shoulders[:, side] - 0.005) * body.height)[:, None]
-    hand = _turned(chest.axes, _mirrored(pose.hands[:, side], side)) * body.arm
-    pole = _turned(chest.axes, _mirrored(pose.elbows[:, side], side))
+    hand = _rotate(chest.axes, _mirror(pose.hands[:, side], side)) * body.arm
+    pole = _rotate(chest.axes, _mirror(pose.elbows[:, side], side))
     arm = _reach(shoulder, shoulder + hand, pole, upper=body.upper_arm, lower=body.forearm)
     bones = {
-        "shoulder": _aimed(shoulder, shoulder - chest.origin, chest.axes[..., 2]),
-        "upper_arm": _aimed(shoulder, arm.middle - shoulder, arm.bend),
-        "forearm": _aimed(arm.middle, arm.end - arm.middle, arm.bend),
+        "shoulder": _aim_bone(shoulder, shoulder - chest.origin, chest.axes[..., 2]),
+        "upper_arm": _aim_bone(shoulder, arm.middle - shoulder, arm.bend),
+        "forearm": _aim_bone(arm.middle, arm.end - arm.middle, arm.bend),
     }
     return _Limb((shoulder, arm.middle, arm.end), bones)
 
@@ -350,8 +350,8 @@ def _leg(body: Body, pose: Pose, whole: Float64Array, pelvis: Bone, side: int) -
     target = _ankle_position(body, pose, whole, side)
     leg = _reach(hip, target, knee_axes[..., 2], upper=body.thigh, lower=body.shank)
     bones = {
-        "thigh": _aimed(hip, leg.middle - hip, foot_axes[..., 2]),
-        "shank": _aimed(leg.middle, leg.end - leg.middle, foot_axes[..., 2]),
+        "thigh": _aim_bone(hip, leg.middle - hip, foot_axes[..., 2]),
+        "shank": _aim_bone(leg.middle, leg.end - leg.middle, foot_axes[..., 2]),
         "foot": Bone(leg.end, foot_axes),
     }
     return _Limb((hip, leg.middle, leg.end), bones)

@@ -1,4 +1,4 @@
-"""A dance: moves of one style in a random order, at a random tempo, as lively as the dancer is."""
+"""A dance: moves of one style in random order, at a random tempo, with the dancer's own liveliness."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -8,10 +8,10 @@ import numpy as np
 from choreai.arrays import Float64Array
 from choreai.demo.body import Body, Pose, Skeleton, pose_skeleton
 from choreai.demo.manner import Manner
-from choreai.demo.moves import COMMON_MOVES, STYLES_BY_NAME, Move, eased
+from choreai.demo.moves import COMMON_MOVES, STYLES_BY_NAME, Move, ease
 
 COMMON_CHANCE = 0.20
-"""That a move is one of those that all styles have, if neither of the last two was: 15 % of all moves, which keeps
+"""Probability that a move is one that all styles share, if neither of the last two was: 15 % of all moves, which keeps
 the task from being trivial."""
 BEATS_PER_MINUTE = (88.0, 116.0)
 """The same for every style."""
@@ -19,22 +19,22 @@ MOVE_BEATS = 3
 COMMON_MOVE_BEATS = 2
 
 LEVELLING_ROUNDS = 3
-"""Limbs hang on the trunk and the trunk on the hips, so one round does not reach the wanted speeds."""
+"""Limbs depend on the trunk and the trunk on the hips, so one round does not reach the target speeds."""
 SCALE_LIMITS = (0.25, 3.5)
 MAX_HEAD_ANGLE = 0.4
-"""Radians: a face turned farther away is not recognised."""
+"""Radians; a face turned further away is not recognised."""
 MAX_TRUNK_ANGLE = 0.4
-"""Radians: of a trunk bent farther towards the camera little is seen."""
+"""Radians; little is seen of a trunk bent further towards the camera."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choreography:
-    """What is danced when."""
+    """The moves of a dance and their timing."""
 
     style: str
     manner: Manner
     moves: tuple[Move, ...]
-    """Danced in turn, from the first again after the last."""
+    """Danced in turn, starting over after the last."""
     beats_per_minute: float
     first_beat: float
     wander: Float64Array
@@ -42,7 +42,7 @@ class Choreography:
 
     @classmethod
     def draw(cls, style: str, manner: Manner, rng: np.random.Generator) -> Self:
-        """A random dance of `style`."""
+        """Return a random dance of `style`."""
         return cls(
             style=style,
             manner=manner,
@@ -53,58 +53,58 @@ class Choreography:
         )
 
     def pose(self, seconds: Float64Array, body: Body) -> Pose:
-        """The pose of `body` at each of the times `seconds` (F,), which must rise."""
+        """Return the pose of `body` at the times `seconds` (F,), which must increase."""
         beat = self.first_beat + seconds * self.beats_per_minute / 60
         starts = self._starts(until=beat[-1])
         number = np.searchsorted(starts, beat, side="right") - 1
-        pose = Pose.joined([self._move(int(n), beat[number == n], starts) for n in np.unique(number)])
+        pose = Pose.concatenate([self._move(int(n), beat[number == n], starts) for n in np.unique(number)])
         amplitude, frequency, phase = self.wander.T
         pose.travel[:, 0] += np.sin(2 * np.pi * frequency * seconds[:, None] + phase) @ amplitude
-        return _levelled(pose, seconds, body, self.manner)
+        return _level_speeds(pose, seconds, body, self.manner)
 
     def _starts(self, *, until: float) -> Float64Array:
-        """The beats at which the moves begin, from 0 to the first one after `until`."""
+        """Return the beats at which moves begin, from 0 to the first one after `until`."""
         lengths = [COMMON_MOVE_BEATS if move in COMMON_MOVES else MOVE_BEATS for move in self.moves]
         num_rounds = int(until // sum(lengths)) + 1
         return np.concatenate([[0.0], np.cumsum(lengths * num_rounds)])
 
     def _move(self, number: int, beat: Float64Array, starts: Float64Array) -> Pose:
-        """The `number`-th move of the dance, blended in from the one before."""
+        """Return the `number`-th move of the dance, blended in from the previous one."""
         before = max(number - 1, 0)
         current = self.moves[number % len(self.moves)](self.manner, beat, beat - starts[number])
         previous = self.moves[before % len(self.moves)](self.manner, beat, beat - starts[before])
         blend = (beat - starts[number]) / STYLES_BY_NAME[self.style].blend_beats
-        return previous.blended(current, eased(blend))
+        return previous.blend(current, ease(blend))
 
 
 def _draw_moves(own: tuple[Move, ...], rng: np.random.Generator) -> tuple[Move, ...]:
-    """A style's own moves in a random order, some replaced by common ones."""
+    """Return a style's own moves in random order, some replaced by common ones."""
     moves = [own[i] for i in rng.permutation(len(own))]
     for index in range(len(moves)):
-        # At most one in three: every few seconds the style can be seen.
+        # At most one in three, so that the style can be seen every few seconds.
         recent = moves[max(index - 2, 0) : index]
         if not any(move in COMMON_MOVES for move in recent) and rng.random() < COMMON_CHANCE:
             moves[index] = COMMON_MOVES[rng.integers(len(COMMON_MOVES))]
     return tuple(moves)
 
 
-def _levelled(pose: Pose, seconds: Float64Array, body: Body, manner: Manner) -> Pose:
-    """The pose with every part of the body as lively as the manner wants it, whatever the style.
+def _level_speeds(pose: Pose, seconds: Float64Array, body: Body, manner: Manner) -> Pose:
+    """Return the pose with every part of the body moving at the manner's speed, whatever the style.
 
-    As loudness is levelled between songs: what is left to tell styles apart is the shape of the movement.
+    Like normalising the loudness of songs: only the shape of the movement then distinguishes the styles.
     """
     scale = dict.fromkeys(manner.liveliness, 1.0)
     for _ in range(LEVELLING_ROUNDS):
-        speed = _part_speeds(pose_skeleton(body, _scaled(pose, manner, scale)), seconds, body.height)
+        speed = _part_speeds(pose_skeleton(body, _scale_parts(pose, manner, scale)), seconds, body.height)
         scale = {
             part: float(np.clip(scale[part] * wanted / speed[part], *SCALE_LIMITS))
             for part, wanted in manner.liveliness.items()
         }
-    return _scaled(pose, manner, scale)
+    return _scale_parts(pose, manner, scale)
 
 
 def _part_speeds(skeleton: Skeleton, seconds: Float64Array, height: float) -> dict[str, float]:
-    """Mean speed of each part in the picture plane, in body heights a second."""
+    """Return the mean speed of each part in the image plane, in body heights per second."""
     xy = skeleton.keypoints_xyz[..., :2] / height
     hips, shoulders = xy[:, 11:13].mean(1, keepdims=True), xy[:, 5:7].mean(1, keepdims=True)
     tracks = {
@@ -119,9 +119,9 @@ def _part_speeds(skeleton: Skeleton, seconds: Float64Array, height: float) -> di
     return {part: max(float(np.mean(step / spacing)), 1e-6) for part, step in steps.items()}
 
 
-def _scaled(pose: Pose, manner: Manner, scale: dict[str, float]) -> Pose:
-    """The pose with each part's movement made larger or smaller around its mean; for the hands around their home,
-    for the feet around the stance."""
+def _scale_parts(pose: Pose, manner: Manner, scale: dict[str, float]) -> Pose:
+    """Return the pose with each part's movement scaled around its mean; the hands' around their home, the feet's around
+    the stance."""
 
     def around_mean(channel: Float64Array, part: str) -> Float64Array:
         return channel.mean(0) + (channel - channel.mean(0)) * scale[part]

@@ -1,7 +1,7 @@
-"""Generated dance videos: the demo's input, since no video may be shipped with it.
+"""Generate dance videos as input of the demo, since no video may be shipped with it.
 
-Everything about a clip follows from its style and seed. Clips of one seed show one dancer in one studio, whatever
-the style, so that only the dance can tell the styles apart.
+A clip is fully determined by its style and seed. Clips of one seed show the same dancer in the same studio in every
+style, so that only the dance distinguishes the styles.
 """
 
 import csv
@@ -31,7 +31,7 @@ from choreai.storage.files import write_atomically
 STYLES: tuple[str, ...] = tuple(STYLES_BY_NAME)
 
 _BODY, _LOOK, _MANNER, _CAMERA, _SCENE, _DANCE = range(6)
-"""Each aspect has its own random numbers: to change how one is drawn leaves the others as they were."""
+"""Each aspect has its own random numbers, so that changing how one is drawn leaves the others unchanged."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Dancer:
 
     @property
     def name(self) -> str:
-        """The person: the same in every style."""
+        """Name of the person, who is the same in every style."""
         return f"dancer-{self.seed:04d}"
 
     @property
@@ -78,15 +78,15 @@ class Dancer:
         return self.choreography.beats_per_minute
 
     def camera(self, size_wh: tuple[int, int]) -> Camera:
-        """The camera for frames of this size."""
+        """Return the camera for frames of this size."""
         return Camera.draw(np.random.default_rng([self.seed, _CAMERA]), size_wh, self.body.height)
 
     def scene(self, size_wh: tuple[int, int]) -> Scene:
-        """The studio, seen by that camera."""
+        """Return the studio as seen by that camera."""
         return Scene.draw(np.random.default_rng([self.seed, _SCENE]), self.camera(size_wh), self.look)
 
     def skeleton(self, seconds: Float64Array) -> Skeleton:
-        """The dance at each of the times `seconds` (F,), which must rise."""
+        """Return the skeleton at the times `seconds` (F,), which must increase."""
         return pose_skeleton(self.body, self.choreography.pose(seconds, self.body))
 
 
@@ -98,7 +98,7 @@ def clip_keypoints(
     frames_per_second: int = 16,
     size_wh: tuple[int, int] = (640, 360),
 ) -> FloatArray:
-    """The true keypoints, (F, 17, 2) pixels in COCO-17 order, of the clip that `write_clip` would write."""
+    """Return the ground-truth keypoints of the clip that `write_clip` would write: (F, 17, 2) pixels, COCO-17."""
     dancer = Dancer(style, seed)
     skeleton = dancer.skeleton(_frame_times(duration_seconds, frames_per_second))
     return _in_pixels(skeleton, dancer.camera(size_wh))
@@ -113,9 +113,9 @@ def write_clip(
     frames_per_second: int = 16,
     size_wh: tuple[int, int] = (640, 360),
 ) -> FloatArray:
-    """The true keypoints, (F, 17, 2) pixels in COCO-17 order, of the clip written to `path` as H.264 mp4.
+    """Write a clip to `path` as H.264 mp4; return its ground-truth keypoints, (F, 17, 2) pixels in COCO-17 order.
 
-    The file appears when it is complete. Raises ValueError for an odd size, StorageError if it cannot be written.
+    The file appears once it is complete. Raises ValueError for an odd size, StorageError if it cannot be written.
     """
     if size_wh[0] % 2 or size_wh[1] % 2:
         raise ValueError(f"size_wh must be even, as H.264 stores colour for 2 x 2 pixels, got {size_wh}")
@@ -142,7 +142,7 @@ def write_catalog(
     frames_per_second: int = 16,
     size_wh: tuple[int, int] = (640, 360),
 ) -> Path:
-    """The path of `catalog.csv` in `folder`, after writing `num_per_style` clips of each style.
+    """Write `num_per_style` clips of each style and their `catalog.csv` into `folder`; return the catalog's path.
 
     Columns: `video_id`, `uri` (relative, `videos/<video_id>.mp4`), `label` (the style) and `group` (the dancer,
     who dances every style). Clips that exist already are kept; `on_clip` is called once per clip, also for those.
@@ -157,7 +157,7 @@ def write_catalog(
         _ClipJob(videos / f"{dancer.video_id}.mp4", dancer, duration_seconds, frames_per_second, size_wh)
         for dancer in dancers
     ]
-    for _ in _written(jobs, num_processes=num_processes):
+    for _ in _run_jobs(jobs, num_processes=num_processes):
         if on_clip is not None:
             on_clip()
     return _write_table(folder / "catalog.csv", dancers)
@@ -165,7 +165,7 @@ def write_catalog(
 
 @dataclass(frozen=True)
 class _ClipJob:
-    """One clip to be written, small enough to travel to another process."""
+    """One clip to write, small enough to be sent to another process."""
 
     path: Path
     dancer: Dancer
@@ -186,14 +186,14 @@ class _ClipJob:
         )
 
 
-def _written(jobs: list[_ClipJob], *, num_processes: int) -> Iterator[None]:
-    """One item for each job that is done, as it is done."""
+def _run_jobs(jobs: list[_ClipJob], *, num_processes: int) -> Iterator[None]:
+    """Run the jobs; yield once for each, as it completes."""
     if num_processes == 1:
         for job in jobs:
             job.run()
             yield
         return
-    # Spawned, not forked: the caller may run threads (Ray, OpenCV), whose locks a fork copies as they stand.
+    # Spawned, not forked: the caller may run threads (Ray, OpenCV), whose locks a fork would copy in locked state.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(num_processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     try:
@@ -217,7 +217,7 @@ def _write_table(path: Path, dancers: list[Dancer]) -> Path:
 
 
 def _frame_times(duration_seconds: float, frames_per_second: int) -> Float64Array:
-    """(F,) seconds. Raises ValueError for a clip of fewer than two frames."""
+    """Return the frames' times (F,) in seconds. Raises ValueError for a clip of fewer than two frames."""
     num_frames = round(duration_seconds * frames_per_second)
     if num_frames < 2:
         raise ValueError(
@@ -232,7 +232,7 @@ def _in_pixels(skeleton: Skeleton, camera: Camera) -> FloatArray:
 
 def _encode(path: Path, frames: Iterable[ImageArray], *, frames_per_second: int, size_wh: tuple[int, int]) -> None:
     with av.open(str(path), "w", format="mp4") as container:
-        # One thread: the bytes must not depend on the machine, and processes share the cores already.
+        # One thread: the file must not depend on the machine, and the processes already share the cores.
         stream = container.add_stream("libx264", rate=frames_per_second)
         stream.width, stream.height = size_wh
         stream.pix_fmt = "yuv420p"

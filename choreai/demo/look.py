@@ -1,4 +1,4 @@
-"""What a dancer looks like: skin, hair and clothes."""
+"""A dancer's appearance: skin, hair and clothes."""
 
 import colorsys
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ SKIN_TONES = ((241, 194, 160), (224, 172, 130), (198, 134, 95), (150, 95, 65), (
 HAIR_COLOURS = ((25, 20, 18), (60, 38, 24), (120, 85, 50), (100, 36, 22), (205, 165, 105), (185, 182, 178))
 HAIR_STYLES = ("short", "long", "bun", "afro")
 SLEEVES = {"none": 0.0, "short": 0.5, "elbow": 1.1, "long": 1.95}
-"""How far they reach: 0 = shoulder, 1 = elbow, 2 = wrist."""
+"""Where they end: 0 = shoulder, 1 = elbow, 2 = wrist."""
 TROUSERS = {"short": 0.5, "knee": 1.1, "long": 1.93}
-"""How far they reach: 0 = hip, 1 = knee, 2 = ankle."""
+"""Where they end: 0 = hip, 1 = knee, 2 = ankle."""
 MIN_CLOTHES_CONTRAST = 90.0
 MIN_HAIR_CONTRAST = 60.0
-"""RGB distances from the skin. Where face or limbs do not stand out, MediaPipe swaps left and right: of one clip with
-hair of the skin's colour only 64 % of the keypoints were right, of the others 99 %."""
+"""RGB distances from the skin. If face or limbs do not stand out, MediaPipe swaps left and right: in a clip with hair
+of the skin's colour only 64 % of the keypoints were correct, in others 99 %."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Look:
     trouser_length: str
     top: tuple[float, float, float]
     trim: tuple[float, float, float]
-    """Stripes, or the sleeves."""
+    """Colour of the stripes, or of the sleeves."""
     trousers: tuple[float, float, float]
     shoes: tuple[float, float, float]
     pattern: str
@@ -45,6 +45,7 @@ class Look:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
+        """Return a random appearance."""
         tone = int(rng.integers(len(SKIN_TONES)))
         skin = np.array(SKIN_TONES[tone], np.float64)
         hairs = [colour for colour in HAIR_COLOURS if np.linalg.norm(colour - skin) > MIN_HAIR_CONTRAST]
@@ -71,7 +72,7 @@ class Look:
 
 
 def _draw_cloth(rng: np.random.Generator, *, avoid: tuple[Float64Array, ...]) -> tuple[float, float, float]:
-    """A fabric colour that stands out from all of `avoid`."""
+    """Return a random fabric colour that stands out from all of `avoid`."""
     while True:
         red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.10, 0.75), rng.uniform(0.25, 0.95))
         colour = (255 * red, 255 * green, 255 * blue)

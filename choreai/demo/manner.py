@@ -1,6 +1,6 @@
-"""How one dancer dances, whatever the style: stance, habits, energy.
+"""A dancer's personal manner, independent of the style: stance, habits, energy.
 
-It is drawn alike for every style, so that none of it tells the styles apart.
+It is drawn in the same way for every style, so that it does not distinguish them.
 """
 
 from dataclasses import dataclass
@@ -17,38 +17,38 @@ SPEEDS = {
     "arms": (0.33, 0.50),
     "legs": (0.08, 0.19),
 }
-"""From the calmest to the liveliest dancer: mean speed of a part of the body in the picture plane, in body heights
-a second."""
+"""Mean speeds of the parts of the body in the image plane, from the calmest to the liveliest dancer, in body heights
+per second."""
 
 
 @dataclass(frozen=True, eq=False)
 class Manner:
-    """How one dancer dances, whatever the style."""
+    """A dancer's personal manner, independent of the style."""
 
     depth: float
-    """Bend of the knees, in leg lengths of the pelvis."""
+    """Bend of the knees: how far the pelvis is lowered, in leg lengths."""
     lean: float
-    """Forward, radians."""
+    """Forward lean, radians."""
     turnout: float
-    """Of the feet, radians."""
+    """Turnout of the feet, radians."""
     stance: float
     """Half the distance between the feet, in body heights."""
     facing: float
     """Yaw from the camera, radians."""
     home: Float64Array
-    """(3,) where the hands are on average: outward, up, forward."""
+    """(3,) mean position of the hands: outward, up, forward."""
     elbows: Float64Array
-    """(3,) where the elbows point."""
+    """(3,) direction of the elbows."""
     lead: int
     """The side that starts, LEFT or RIGHT."""
     taste: Float64Array
-    """(8,) uniform numbers in [0, 1): the moves' small choices."""
+    """(8,) uniform numbers in [0, 1), by which moves vary in detail."""
     liveliness: dict[str, float]
-    """By part of the body, see SPEEDS."""
+    """Mean speed by part of the body, see SPEEDS."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """A random dancer's."""
+        """Return a random manner."""
         return cls(
             depth=rng.uniform(0.02, 0.12),
             lean=rng.uniform(0.0, 0.15),

@@ -1,7 +1,7 @@
-"""A dancer's surface: quads that hang on the bones of a skeleton.
+"""A dancer's surface: quads attached to the bones of a skeleton.
 
-MediaPipe wants a human shape (it finds stick figures in 7 % and flat capsules in 57 % of frames) and a face, by
-which it tells left from right. So limbs taper, the head has a jaw, eyes, brows, nose, mouth, ears and hair.
+MediaPipe needs a human shape (it finds stick figures in 7 % and flat capsules in 57 % of frames) and a face, by which
+it distinguishes left and right. So limbs taper, and the head has a jaw, eyes, brows, nose, mouth, ears and hair.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ class Part:
     colours: Float64Array
     """(R - 1, 3) RGB of the strips between rings."""
     layer: float = 0.0
-    """Metres by which it counts as nearer when painted: what lies on a surface must cover it."""
+    """Metres by which it counts as closer when painted, so that it covers the surface it lies on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,35 +37,35 @@ class Mesh:
     """All parts of one dancer: V vertices, Q quads."""
 
     vertices: dict[str, Float64Array]
-    """(n, 3) by bone, in the bone's axes; V in all, in this order."""
+    """(n, 3) by bone, in the bone's axes; V in total, in this order."""
     quads: Int32Array
-    """(Q, 4) vertex numbers, counterclockwise seen from outside."""
+    """(Q, 4) vertex indices, counterclockwise as seen from outside."""
     colours: FloatArray
     """(Q, 3) RGB."""
     layers: FloatArray
-    """(Q,) metres by which the quad counts as nearer than it is."""
+    """(Q,) metres by which the quad counts as closer than it is."""
 
-    def posed(self, skeleton: Skeleton) -> FloatArray:
-        """(F, V, 3) world coordinates."""
+    def pose(self, skeleton: Skeleton) -> FloatArray:
+        """Return the vertices in world coordinates (F, V, 3)."""
         pieces = []
         for name, xyz in self.vertices.items():
             bone = skeleton.bones[name]
-            # Not `@`: BLAS would start threads, which cost more than they give on so little.
+            # Not `@`: BLAS would start threads, which cost more than they save on so little data.
             turned = np.einsum("fij,vj->fvi", bone.axes, xyz)
             pieces.append((bone.origin[:, None] + turned).astype(np.float32))
         return np.concatenate(pieces, 1)
 
 
 def build_mesh(body: Body, look: Look) -> Mesh:
-    """The surface of `body` in the skin, hair and clothes of `look`."""
+    """Return the surface of `body` with the skin, hair and clothes of `look`."""
     parts = [_torso(body, look), _neck(body, look), *_head(body, look), *_hair(body, look)]
     for name, outward in zip(SIDES, OUTWARD, strict=True):
         parts += _arm(body, look, name, outward) + _leg(body, look, name)
-    return _joined(parts)
+    return _join_parts(parts)
 
 
-def _joined(parts: Iterable[Part]) -> Mesh:
-    """One mesh; vertices are sorted by bone, so that each bone moves its own in one go."""
+def _join_parts(parts: Iterable[Part]) -> Mesh:
+    """Join the parts into one mesh with vertices sorted by bone, so that each bone moves all of its own at once."""
     bones, points, quads, colours, layers, start = [], [], [], [], [], 0
     for part in parts:
         num_rings, num_sides, _ = part.rings.shape
@@ -100,7 +100,7 @@ def _tube(
     num_sides: int,
     squareness: float = 2.0,
 ) -> Part:
-    """Elliptic rings, one over the other; `squareness` above 2 makes them boxier (superellipse exponent)."""
+    """Return elliptic rings, one above the other; `squareness` above 2 makes them boxier (superellipse exponent)."""
     angle = np.linspace(0, 2 * np.pi, num_sides, endpoint=False)
     x, z = (np.sign(c) * np.abs(c) ** (2 / squareness) for c in (np.cos(angle), np.sin(angle)))
     num_rings = len(centres)
@@ -119,7 +119,7 @@ def _limb(
     num_sides: int,
     flatness: float = 1.0,
 ) -> Part:
-    """A tube along the bone's y with rounded ends; `flatness` is its depth over its width."""
+    """Return a tube along the bone's y with rounded ends; `flatness` is its depth over its width."""
     beyond = np.sqrt(1 - _DOME**2)
     all_y = np.concatenate([y[0] - radii[0] * beyond, y, y[-1] + radii[-1] * beyond[::-1]])
     all_radii = np.concatenate([radii[0] * _DOME, radii, radii[-1] * _DOME[::-1]])
@@ -141,7 +141,7 @@ def _ellipsoid(
     lowest: float = -np.pi / 2,
     layer: float = 0.0,
 ) -> Part:
-    """An ellipsoid from latitude `lowest` up, turned in the bone's axes by `turn` (3, 3)."""
+    """Return an ellipsoid from latitude `lowest` up, rotated in the bone's axes by `turn` (3, 3)."""
     latitude = np.linspace(lowest, np.pi / 2 - 0.05, num_rings)
     if lowest < -1.5:
         latitude[0] += 0.05
@@ -152,14 +152,14 @@ def _ellipsoid(
     return Part(part.bones, rings + np.asarray(centre, np.float64), part.colours, layer)
 
 
-def _mixed(a: npt.ArrayLike, b: npt.ArrayLike, share_of_b: float) -> Float64Array:
-    """Between two colours."""
+def _mix(a: npt.ArrayLike, b: npt.ArrayLike, share_of_b: float) -> Float64Array:
+    """Return a mixture of two colours."""
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     return first + (second - first) * share_of_b
 
 
 def _torso(body: Body, look: Look) -> Part:
-    """From crotch to collar, in the top and the upper trousers."""
+    """Return the torso from crotch to collar, wearing the top and the upper part of the trousers."""
     level = SPINE_LEVELS
     known = [-0.20, -0.16, -0.07, 0.0, 0.10, 0.21, 0.31, 0.42, 0.52, 0.63, 0.73, 0.83, 0.91, 0.97, 1.02, 1.09]
     width = [20, 62, 88, 94, 93, 86, 78, 76, 81, 88, 94, 98, 96, 86, 68, 34]
@@ -198,7 +198,7 @@ def _head(body: Body, look: Look) -> list[Part]:
 
     def bump(centre: tuple[float, float, float], size: tuple[float, float, float], colour: npt.ArrayLike,
              turn: tuple[float, float, float] = (0, 0, 0), num_sides: int = 8) -> Part:  # fmt: skip
-        """An ellipsoid on the head, all lengths in head radii."""
+        """Return an ellipsoid on the head, all lengths in head radii."""
         at, extent = np.array(centre) * radii, np.array(size) * radii
         return _ellipsoid("head", at, extent, colour, turn=rotation(turn), num_sides=num_sides, layer=0.01)
 
@@ -209,20 +209,20 @@ def _head(body: Body, look: Look) -> list[Part]:
             bump((sign * 0.35, 0.12, 0.80), (0.30, 0.17, 0.12), 0.80 * skin, (sign * 0.38, 0, 0)),  # socket
             bump((sign * 0.35, 0.10, 0.845), (0.22, 0.12, 0.10), (238, 236, 232), (sign * 0.38, 0, 0)),
             bump((sign * 0.35, 0.10, 0.90), (0.095, 0.10, 0.07), (35, 22, 15), (sign * 0.38, 0, 0), 6),
-            bump((sign * 0.36, 0.30, 0.87), (0.24, 0.055, 0.08), _mixed(look.hair, 0.4 * skin, 0.7),
+            bump((sign * 0.36, 0.30, 0.87), (0.24, 0.055, 0.08), _mix(look.hair, 0.4 * skin, 0.7),
                  (sign * 0.38, 0, -sign * 0.1), 6),  # brow
             bump((sign * 0.12, -0.22, 0.99), (0.10, 0.07, 0.09), 0.85 * skin, num_sides=6),  # nostril
         ]  # fmt: skip
     parts += [
         bump((0, -0.04, 1.00), (0.10, 0.20, 0.16), 1.04 * skin, (0, -0.55, 0)),  # nose
-        bump((0, -0.47, 0.90), (0.30, 0.085, 0.10), _mixed(skin, (190, 70, 75), 0.6)),  # lips
+        bump((0, -0.47, 0.90), (0.30, 0.085, 0.10), _mix(skin, (190, 70, 75), 0.6)),  # lips
         bump((0, -0.465, 0.97), (0.25, 0.015, 0.05), (60, 20, 20), num_sides=6),
     ]
     return parts
 
 
 def _hair(body: Body, look: Look) -> list[Part]:
-    """A cap tilted back, so that the face stays free, and what the style adds."""
+    """Return a cap, tilted back so that the face stays free, and what the hair style adds."""
     radii, hair = body.head_radii, np.array(look.hair)
     size = (1.38 if look.hair_style == "afro" else 1.09) * radii
     back = np.array([0, 0, -0.06 * radii[2]])
@@ -239,8 +239,9 @@ def _hair(body: Body, look: Look) -> list[Part]:
     return parts
 
 
-def _clothed(reach: float, y: Float64Array, cloth: npt.ArrayLike, skin: Float64Array) -> Float64Array:
-    """(n - 1, 3): cloth on the strips between the shares `y` (n,) of the limb up to `reach`, skin beyond."""
+def _cloth_colours(reach: float, y: Float64Array, cloth: npt.ArrayLike, skin: Float64Array) -> Float64Array:
+    """Return (n - 1, 3) colours of the strips between the positions `y` (n,) along a limb: cloth up to `reach`, then
+    skin."""
     middle = (y[:-1] + y[1:]) / 2
     return np.where((middle < reach)[:, None], np.asarray(cloth, np.float64), skin)
 
@@ -261,9 +262,9 @@ def _arm(body: Body, look: Look, name: str, outward: float) -> list[Part]:
     return [
         _limb(f"{name}_shoulder", cap_y, cap, cloth if reach > 0 else skin, num_sides=10),
         _limb(f"{name}_upper_arm", share * body.upper_arm, upper * thick,
-              _clothed(reach, share, cloth, skin), num_sides=10),
+              _cloth_colours(reach, share, cloth, skin), num_sides=10),
         _limb(f"{name}_forearm", share * body.forearm, lower * thick,
-              _clothed(reach, share + 1, cloth, skin), num_sides=10),
+              _cloth_colours(reach, share + 1, cloth, skin), num_sides=10),
         _limb(f"{name}_forearm", fingers, hand, skin, num_sides=8, flatness=0.5),
         _ellipsoid(f"{name}_forearm", thumb, np.array([0.008, 0.026, 0.008]) * height, 0.97 * skin,
                    turn=rotation((0, 0, outward * 0.6)), num_sides=6),
@@ -281,15 +282,15 @@ def _leg(body: Body, look: Look, name: str) -> list[Part]:
     thick = body.height * body.girth
     return [
         _limb(f"{name}_thigh", share * body.thigh, upper * thick,
-              _clothed(reach, share, look.trousers, skin), num_sides=12),
+              _cloth_colours(reach, share, look.trousers, skin), num_sides=12),
         _limb(f"{name}_shank", share * body.shank, lower * thick,
-              _clothed(reach, share + 1, look.trousers, skin), num_sides=12),
+              _cloth_colours(reach, share + 1, look.trousers, skin), num_sides=12),
         *_shoe(body, look, name),
     ]  # fmt: skip
 
 
 def _shoe(body: Body, look: Look, name: str) -> list[Part]:
-    """Rings from heel to toe, a pale sole under them, and an ankle. The foot's z points to the toes."""
+    """Return rings from heel to toe, a pale sole below them, and an ankle. The foot's z points to the toes."""
     bone, height = f"{name}_foot", body.height
     along = np.array([-0.045, -0.040, -0.020, 0.020, 0.060, 0.090, 0.105, 0.110]) * height
     half_width = np.array([0.008, 0.022, 0.026, 0.026, 0.030, 0.028, 0.018, 0.004]) * height
@@ -297,7 +298,7 @@ def _shoe(body: Body, look: Look, name: str) -> list[Part]:
     sole_height = np.full_like(along, 0.006 * height)
     lying = rotation((0, np.pi / 2, 0))  # y of the tube to z of the foot, its z down
 
-    def lofted(width: Float64Array, thickness: Float64Array, colour: npt.ArrayLike) -> Part:
+    def loft(width: Float64Array, thickness: Float64Array, colour: npt.ArrayLike) -> Part:
         centres = np.stack([0 * along, along, body.ankle_height - thickness], -1)
         part = _tube(bone, centres, width, thickness, colour, num_sides=10, squareness=2.6)
         return Part(part.bones, np.einsum("ij,rmj->rmi", lying, part.rings), part.colours)
@@ -305,7 +306,7 @@ def _shoe(body: Body, look: Look, name: str) -> list[Part]:
     ankle = np.array([0.023, 0.028, 0.027]) * height
     colour = look.shoes if look.trouser_length == "long" else look.skin
     return [
-        lofted(half_width, half_height, look.shoes),
-        lofted(1.06 * half_width, sole_height, _mixed(look.shoes, (240, 240, 240), 0.75)),
+        loft(half_width, half_height, look.shoes),
+        loft(1.06 * half_width, sole_height, _mix(look.shoes, (240, 240, 240), 0.75)),
         _ellipsoid(bone, (0, -0.008 * height, 0), ankle, colour),
     ]

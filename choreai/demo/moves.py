@@ -1,10 +1,10 @@
 """The moves of the three styles, and the few that all styles share.
 
-A move is a function of the dancer's manner, of the music (`beat`, counted from somewhere in the song) and of the
-beats `since` the move began, all for F frames at once; it returns a fresh `Pose`. A style's moves start from its
-groove, the pulse that goes on underneath. Stance and habits come from the `Manner`, and how large a movement is in
-the end is levelled by the choreography, alike for every style, so that neither tells the styles apart. What does is
-how the limbs go together: in turns (afrobeat), both arms up and down over slow legs (classical), both arms and feet
+A move is a function of the dancer's manner, of the music (`beat`, counted from an arbitrary point in the song) and of
+the beats `since` the move began, all for F frames at once; it returns a new `Pose`. A style's moves start from its
+groove, the pulse that continues underneath. Stance and habits come from the `Manner`, and the choreography levels the
+size of movements in the same way for every style, so that neither distinguishes the styles. What does is the
+coordination of the limbs: alternating (afrobeat), both arms up and down over slow legs (classical), both arms and feet
 apart and together (hip-hop).
 """
 
@@ -22,34 +22,34 @@ Move = Callable[[Manner, Float64Array, Float64Array], Pose]
 
 @dataclass(frozen=True)
 class Style:
-    """A style is its moves and the way from one to the next."""
+    """A style: its moves and how they are joined."""
 
     moves: tuple[Move, ...]
     blend_beats: float
-    """How long a change of move takes."""
+    """Duration of the transition between two moves."""
 
 
-def eased(x: Float64Array) -> Float64Array:
-    """0 up to x = 0, 1 from x = 1, an even ease between (smoothstep)."""
+def ease(x: Float64Array) -> Float64Array:
+    """Return 0 up to x = 0, 1 from x = 1, and a smooth transition in between (smoothstep)."""
     inside = np.clip(x, 0, 1)
     return inside * inside * (3 - 2 * inside)
 
 
-def _keyed(beat: Float64Array, values: Float64Array, *, hold: float, attack: float) -> Float64Array:
-    """(F, ...): the `values` (K, ...) in turn, each for `hold` beats and reached within `attack` beats."""
+def _keyframes(beat: Float64Array, values: Float64Array, *, hold: float, attack: float) -> Float64Array:
+    """Return (F, ...): the `values` (K, ...) in turn, each for `hold` beats and reached within `attack` beats."""
     index = np.floor(beat / hold).astype(int)
-    weight = eased((beat - index * hold) / attack).reshape(-1, *[1] * (values.ndim - 1))
+    weight = ease((beat - index * hold) / attack).reshape(-1, *[1] * (values.ndim - 1))
     previous, current = values[(index - 1) % len(values)], values[index % len(values)]
     return previous + (current - previous) * weight
 
 
 def _vector(*parts: Float64Array | float) -> Float64Array:
-    """(F, 3) from three numbers or (F,) arrays."""
+    """Return (F, 3) from three numbers or (F,) arrays."""
     return np.stack(np.broadcast_arrays(*parts), -1).astype(np.float64)
 
 
 def _step(beat: Float64Array, side: int) -> Float64Array:
-    """0 to 1 and back in the beats that belong to `side`, 0 in the others."""
+    """Return a curve from 0 to 1 and back in the beats that belong to `side`, 0 in the others."""
     return np.maximum(np.sin(np.pi * (beat + side)), 0)
 
 
@@ -177,7 +177,7 @@ def low_hips(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """The pelvis draws circles low over wide feet, the arms tip like scales."""
     pose = _afrobeat_groove(m, beat)
     swing, circle = np.sin(np.pi * beat), np.cos(np.pi * beat)
-    pose.drop += 0.07 * eased(since)
+    pose.drop += 0.07 * ease(since)
     pose.sway += 0.11 * np.stack([swing, circle], -1)
     pose.pelvis[:, PITCH] += 0.15 * circle
     for side in (LEFT, RIGHT):
@@ -189,7 +189,7 @@ def swirl(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """One arm swings a cloth overhead for two beats, then the other."""
     pose = _afrobeat_groove(m, beat)
     turn = 2 * np.pi * beat
-    aloft = _keyed(beat, np.array([1.0, 0.0]), hold=2.0, attack=0.8)
+    aloft = _keyframes(beat, np.array([1.0, 0.0]), hold=2.0, attack=0.8)
     for side, up in ((LEFT, aloft), (RIGHT, 1 - aloft)):
         pose.hands[:, side] = _vector(
             0.25 + 0.16 * up * np.cos(turn), -0.60 + 1.25 * up, 0.20 + 0.16 * up * np.sin(turn)
@@ -216,7 +216,7 @@ def _classical_groove(m: Manner, beat: Float64Array) -> Pose:
     pose.head[:, PITCH] += 0.10 * np.sin(2 * slow + 2)
     pose.elbows += (1.0, -0.4, 0.3)
     pose.toes_out += 0.2
-    pose.hands[:] = _keyed(beat + int(4 * m.taste[3]), _PORT_DE_BRAS, hold=1.0, attack=1.0)[:, None]
+    pose.hands[:] = _keyframes(beat + int(4 * m.taste[3]), _PORT_DE_BRAS, hold=1.0, attack=1.0)[:, None]
     return pose
 
 
@@ -299,7 +299,7 @@ def _hit_hands(m: Manner, beat: Float64Array, *, hold: float) -> Float64Array:
     """(F, 1, 3): hands that snap from hit to hit, wide and close in turn."""
     wide, close = np.roll(_WIDE, int(3 * m.taste[1]), axis=0), np.roll(_CLOSE, int(3 * m.taste[2]), axis=0)
     turns = np.stack([wide, close], 1).reshape(-1, 3)
-    return _keyed(beat, turns, hold=hold, attack=0.25)[:, None]
+    return _keyframes(beat, turns, hold=hold, attack=0.25)[:, None]
 
 
 def _hiphop_groove(m: Manner, beat: Float64Array) -> Pose:
@@ -323,7 +323,7 @@ def hits(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """An arm picture on every beat, snapped into and held, wide and close in turn."""
     pose = _hiphop_groove(m, beat)
     punch = np.exp(-5 * (beat % 1))
-    twist = _keyed(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
+    twist = _keyframes(beat, np.array([0.3, -0.3, 0.0]), hold=1.0, attack=0.25)
     pose.hands[:] = _hit_hands(m, beat, hold=1.0)
     pose.chest[:, PITCH] -= 0.06 * punch
     pose.chest[:, YAW] += twist
@@ -334,7 +334,7 @@ def hits(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
 def two_step(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """A quick step to one side, a hold, a quick step back; the arms open with every step."""
     pose = _hiphop_groove(m, beat)
-    there = _keyed(beat, np.array([1.0, -1.0]), hold=1.0, attack=0.55)
+    there = _keyframes(beat, np.array([1.0, -1.0]), hold=1.0, attack=0.55)
     pose.travel[:, 0] += 0.10 * there
     pose.pelvis += _vector(0.2 * there, 0, -0.08 * there)
     hop = np.sin(np.pi * np.minimum(1, (beat % 1) / 0.55))
@@ -348,7 +348,7 @@ def two_step(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
 def criss_cross(m: Manner, beat: Float64Array, since: Float64Array) -> Pose:
     """The feet jump apart and together, the arms with them."""
     pose = _hiphop_groove(m, beat)
-    apart = _keyed(beat, np.array([1.0, 0.0]), hold=1.0, attack=0.4)
+    apart = _keyframes(beat, np.array([1.0, 0.0]), hold=1.0, attack=0.4)
     hop = np.sin(np.pi * np.minimum(1, (beat % 1) / 0.4))
     pose.drop -= 0.06 * hop
     pose.feet += _vector(0.09 * apart - 0.03, 0.03 * hop, 0)[:, None]

@@ -1,4 +1,4 @@
-"""Frames of a dancer in a scene: shaded quads, painted from far to near."""
+"""Render the frames of a dancer in a scene: shaded quads, painted from far to near."""
 
 from collections.abc import Iterator
 
@@ -12,15 +12,15 @@ from choreai.demo.scene import Scene
 from choreai.motion.skeleton import EDGES
 
 OVERSAMPLING = 2
-"""Dancers are drawn this much larger and averaged down: smooth edges without the seams of anti-aliased quads."""
+"""Dancers are drawn this much larger and downsampled: smooth edges without the seams of anti-aliased quads."""
 SUBPIXEL_BITS = 4
 SHADOW_SCALE = 4
-"""Shadows are drawn this much smaller: they are soft anyway."""
+"""Shadows are drawn this much smaller, since they are soft anyway."""
 
 
 def render_frames(mesh: Mesh, skeleton: Skeleton, scene: Scene) -> Iterator[ImageArray]:
-    """The F frames, (H, W, 3) RGB each."""
-    vertices_xyz = mesh.posed(skeleton)
+    """Yield the F frames, (H, W, 3) RGB each."""
+    vertices_xyz = mesh.pose(skeleton)
     vertices_view = scene.camera.view(vertices_xyz).astype(np.float32)
     for xyz, view, keypoints in zip(vertices_xyz, vertices_view, skeleton.keypoints_xyz, strict=True):
         image = scene.background.copy()
@@ -30,7 +30,7 @@ def render_frames(mesh: Mesh, skeleton: Skeleton, scene: Scene) -> Iterator[Imag
 
 
 def _cast_shadow(image: ImageArray, keypoints_xyz: Float64Array, scene: Scene) -> None:
-    """Darken the floor of `image` where the body's segments keep the light away."""
+    """Darken the floor of `image` where the body's segments block the light."""
     height, width = image.shape[:2]
     on_floor = keypoints_xyz - scene.light * (keypoints_xyz[:, 1:2] / scene.light[1])
     spots = scene.camera.view(on_floor)[:, :2] / SHADOW_SCALE
@@ -51,7 +51,7 @@ def _cast_shadow(image: ImageArray, keypoints_xyz: Float64Array, scene: Scene) -
 
 
 def _paint(image: ImageArray, mesh: Mesh, xyz: FloatArray, view: FloatArray, scene: Scene) -> None:
-    """Draw the dancer into `image`, within the box that the dancer fills."""
+    """Draw the dancer into `image`, within the dancer's bounding box."""
     height, width = image.shape[:2]
     left, top = np.maximum(np.floor(view[:, :2].min(0)).astype(int) - 1, 0)
     right, bottom = np.minimum(np.ceil(view[:, :2].max(0)).astype(int) + 2, (width, height))
@@ -64,7 +64,7 @@ def _paint(image: ImageArray, mesh: Mesh, xyz: FloatArray, view: FloatArray, sce
     corners = view[mesh.quads]
     faces_camera = _signed_area(corners) < 0
     quads, corners = mesh.quads[faces_camera], corners[faces_camera]
-    colours = _shaded(mesh.colours[faces_camera], xyz[quads], scene)
+    colours = _shade(mesh.colours[faces_camera], xyz[quads], scene)
     # Pixel centres at integers, before and after: u = 0 is the middle of the canvas pixels 0 and 1.
     inside = (corners[..., :2] - (left, top) + 0.5) * OVERSAMPLING - 0.5
     points = np.round(inside * 2**SUBPIXEL_BITS).astype(np.int32)
@@ -75,13 +75,13 @@ def _paint(image: ImageArray, mesh: Mesh, xyz: FloatArray, view: FloatArray, sce
 
 
 def _signed_area(corners: FloatArray) -> FloatArray:
-    """(Q,) twice the area in the image, negative for quads that turn their outside to the camera."""
+    """Return (Q,) twice the area in the image, negative for quads whose outside faces the camera."""
     across, other = corners[:, 2, :2] - corners[:, 0, :2], corners[:, 3, :2] - corners[:, 1, :2]
     return across[:, 0] * other[:, 1] - across[:, 1] * other[:, 0]
 
 
-def _shaded(colours: FloatArray, corners_xyz: FloatArray, scene: Scene) -> Float64Array:
-    """(Q, 3) RGB in [0, 255]: sky light, key light, a fill from the other side, and darker rims."""
+def _shade(colours: FloatArray, corners_xyz: FloatArray, scene: Scene) -> Float64Array:
+    """Return (Q, 3) RGB in [0, 255] under sky light, key light and a fill from the other side, with darker rims."""
     normals = np.cross(corners_xyz[:, 2] - corners_xyz[:, 0], corners_xyz[:, 3] - corners_xyz[:, 1])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     fill = np.array([-scene.light[0], 0.2, 0.9])

@@ -1,4 +1,4 @@
-"""Where a dancer is filmed: camera, light, and a studio with a floor and a wall."""
+"""The scene in which a dancer is filmed: camera, light, and a studio with a floor and a wall."""
 
 import colorsys
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from choreai.demo.look import Look
 FLOORS = ((172, 128, 88), (150, 152, 158), (188, 176, 158), (112, 104, 104), (138, 96, 66))
 """RGB of boards, concrete, stone, dark vinyl, walnut."""
 MIN_WALL_CONTRAST = 60.0
-"""RGB distance of the wall from clothes and skin."""
+"""Least RGB distance of the wall from clothes and skin."""
 WALL_KINDS = ("plain", "bricks", "panels", "windows")
 
 
@@ -32,9 +32,9 @@ class Camera:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, size_wh: tuple[int, int], body_height: float) -> Self:
-        """In front of the origin; a dancer of `body_height` metres fills 50 to 60 % of the frame's height.
+        """Return a camera in front of the origin; a dancer of `body_height` metres fills 50 to 60 % of its height.
 
-        MediaPipe wants 40 % or more, and raised arms and jumps need the rest.
+        MediaPipe needs 40 % or more, and the rest leaves room for raised arms and jumps.
         """
         position = np.array([rng.uniform(-0.5, 0.5), rng.uniform(0.8, 1.6), rng.uniform(3.7, 4.8)])
         target = np.array([rng.uniform(-0.12, 0.12), rng.uniform(0.58, 0.64) * body_height, 0.0])
@@ -46,13 +46,13 @@ class Camera:
         return cls(position, np.stack([right, np.cross(forward, right), forward]), focal, size_wh)
 
     def view(self, xyz: npt.NDArray[Any]) -> Float64Array:
-        """(..., 3): pixel x, pixel y and depth in metres of the world points `xyz` (..., 3)."""
+        """Return (..., 3) pixel x, pixel y and depth in metres of the world points `xyz` (..., 3)."""
         seen = np.einsum("ij,...j->...i", self.axes, xyz - self.position)
         centre = (np.array(self.size_wh) - 1) / 2
         return np.concatenate([seen[..., :2] / seen[..., 2:] * self.focal + centre, seen[..., 2:]], -1)
 
     def rays(self) -> Float64Array:
-        """(H, W, 3) world direction through each pixel's centre."""
+        """Return the (H, W, 3) world directions through the pixels' centres."""
         width, height = self.size_wh
         x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
         return np.einsum("ij,hwi->hwj", self.axes, np.stack([x, y, np.full_like(x, self.focal)], -1))
@@ -66,13 +66,13 @@ class Scene:
     background: ImageArray
     """(H, W, 3) RGB, without the dancer."""
     light: Float64Array
-    """(3,) unit vector towards the light, always before the dancer: an unlit face is not recognised."""
+    """(3,) unit vector towards the light, which is always in front of the dancer: an unlit face is not recognised."""
     ambient: float
     """Light from all sides, 1 = full."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator, camera: Camera, look: Look) -> Self:
-        """A studio seen by `camera`, whose wall stands out from the clothes and skin of `look`."""
+        """Return a studio seen by `camera`, whose wall contrasts with the clothes and skin of `look`."""
         light = np.array([rng.uniform(-0.7, 0.7), rng.uniform(0.7, 1.1), rng.uniform(0.6, 1.1)])
         ambient = rng.uniform(0.46, 0.58)
         background = _draw_background(rng, camera, look)
@@ -80,7 +80,7 @@ class Scene:
 
 
 def _draw_background(rng: np.random.Generator, camera: Camera, look: Look) -> ImageArray:
-    """(H, W, 3): every pixel's ray meets the floor y = 0 or the wall z = -depth, whichever comes first."""
+    """Return (H, W, 3): each pixel's ray meets the floor y = 0 or the wall z = -depth, whichever comes first."""
     rays, (_, eye_y, eye_z) = camera.rays(), camera.position
     wall_z = -rng.uniform(1.2, 3.0)
     to_floor = np.where(rays[..., 1] < -1e-4, -eye_y / np.minimum(rays[..., 1], -1e-4), np.inf)
@@ -104,12 +104,12 @@ def _draw_wall_colour(rng: np.random.Generator, look: Look) -> Float64Array:
 
 
 def _speckle(cell: Float64Array) -> Float64Array:
-    """A number in [0, 1) for each cell that looks random and needs no table."""
+    """Return a random-looking number in [0, 1) for each cell, computed without a table."""
     return (np.sin(cell * 12.9898) * 43758.5453) % 1
 
 
 def _floor(rng: np.random.Generator, points: Float64Array, colour: Float64Array) -> Float64Array:
-    """Boards or tiles."""
+    """Return the colours of a floor of boards or tiles."""
     x, z = points[..., 0], points[..., 2]
     boards = rng.random() < 0.6
     cell = np.floor(x / 0.16) if boards else np.floor(x / 0.5) + 17 * np.floor(z / 0.5)
@@ -135,7 +135,7 @@ def _wall(rng: np.random.Generator, points: Float64Array, colour: Float64Array) 
 
 
 def _lighting(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float64Array:
-    """(H, W) brightness: cloudy unevenness, and a soft spot that falls off to the sides."""
+    """Return the (H, W) brightness: cloudy unevenness, and a soft spot that falls off to the sides."""
     width, height = size_wh
     clouds = np.zeros((height, width), np.float32)
     for octave in range(3):
