@@ -2,7 +2,7 @@
 
     make robustness      (or: python tests/robustness.py --output FOLDER)
 
-Trains on as many dancers as the demo, from their true keypoints with a pixel of noise, and judges dancers of other
+Trains on as many dancers as the demo, from their true keypoints with a pixel of noise, and tests dancers of other
 seeds whose clips are disturbed more and more. Nothing here is a test: it prints tables and writes robustness.png.
 """
 
@@ -164,7 +164,7 @@ def curves() -> dict[str, list[Case]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Labelled:
     """The windows of some clips."""
 
     inputs: Inputs
@@ -178,7 +178,7 @@ class Judged:
         return np.array([STYLES.index(dancer.style) for dancer in self.dancers], np.int64)
 
 
-def cut(dancers: Sequence[Dancer], case: Case) -> Judged:
+def cut(dancers: Sequence[Dancer], case: Case) -> Labelled:
     """The windows of all the dancers' clips in one case."""
     parts = []
     for dancer in dancers:
@@ -187,24 +187,24 @@ def cut(dancers: Sequence[Dancer], case: Case) -> Judged:
         rows = sequence_from(clip.pts_seconds, clip.keypoints_xy, scores=clip.keypoint_scores)
         windows = cut_windows(rows, SETTINGS.windows)
         parts.append(Inputs.from_windows(windows))
-    return Judged(Inputs.concat(parts), np.repeat(np.arange(len(parts)), [len(p) for p in parts]), tuple(dancers))
+    return Labelled(Inputs.concat(parts), np.repeat(np.arange(len(parts)), [len(p) for p in parts]), tuple(dancers))
 
 
 def dancers_from(first_seed: int, num_per_style: int) -> list[Dancer]:
     return [Dancer(style, seed) for seed in range(first_seed, first_seed + num_per_style) for style in STYLES]
 
 
-def train(judged: Judged) -> list[torch.nn.Module]:
+def train(labelled: Labelled) -> list[torch.nn.Module]:
     """The networks of one style model, each without one fold of the dancers."""
-    of_window = judged.clip_of_window
-    seeds = np.array([dancer.seed for dancer in judged.dancers])
+    of_window = labelled.clip_of_window
+    seeds = np.array([dancer.seed for dancer in labelled.dancers])
     examples = Examples(
-        inputs=judged.inputs,
-        label_index=judged.label_index[of_window],
+        inputs=labelled.inputs,
+        label_index=labelled.label_index[of_window],
         video_index=of_window,
         fold=seeds[of_window] % NUM_FOLDS,
-        video_ids=tuple(dancer.video_id for dancer in judged.dancers),
-        groups=tuple(dancer.name for dancer in judged.dancers),
+        video_ids=tuple(dancer.video_id for dancer in labelled.dancers),
+        groups=tuple(dancer.name for dancer in labelled.dancers),
     )
     state = FitState()
     fit(state, examples, SETTINGS, num_labels=len(STYLES), share=WorkerShare(), on_epoch=lambda _: None)
@@ -216,12 +216,12 @@ def train(judged: Judged) -> list[torch.nn.Module]:
     return networks
 
 
-def accuracy(networks: Sequence[torch.nn.Module], judged: Judged) -> float:
+def accuracy(networks: Sequence[torch.nn.Module], labelled: Labelled) -> float:
     """The share of clips whose best style is right; a clip without a window is not."""
-    log_scores = log_scores_of(networks, judged.inputs, num_labels=len(STYLES))
-    by_clip = mean_by_video(log_scores, judged.clip_of_window, num_videos=len(judged.dancers))
+    log_scores = log_scores_of(networks, labelled.inputs, num_labels=len(STYLES))
+    by_clip = mean_by_video(log_scores, labelled.clip_of_window, num_videos=len(labelled.dancers))
     told = np.isfinite(by_clip).all(axis=1)
-    return float(((np.nan_to_num(by_clip).argmax(axis=1) == judged.label_index) & told).mean())
+    return float(((np.nan_to_num(by_clip).argmax(axis=1) == labelled.label_index) & told).mean())
 
 
 def draw(found: Mapping[str, Mapping[float, float]]) -> Figure:

@@ -148,7 +148,7 @@ def test_some_windows_are_much_noisier_than_the_rest(plain):
         assert 40 < (spread > 0.025).sum() < 75
 
 
-def test_kinematics_untold_stay_untold():
+def test_missing_kinematics_stay_missing():
     inputs = windows()
     inputs.kinematic_features[:, 3] = np.nan
     assert np.isnan(varied(inputs).kinematic_features[:, 3]).all()

@@ -88,7 +88,7 @@ def test_reliability_bins_hold_equally_many_and_equal_scores_stay_together() -> 
 # ---- cross-fitting ----
 
 
-def test_what_a_fold_gets_does_not_hang_on_its_own_labels() -> None:
+def test_what_a_fold_gets_does_not_depend_on_its_own_labels() -> None:
     predictions = calibrated_predictions(100, seed=3, sharpness=2.0)
     own = predictions.fold == 2
     flipped = np.where(own, (predictions.label_index + 1) % 3, predictions.label_index)

@@ -293,7 +293,7 @@ def test_each_regression_finds_what_it_can_see_and_nothing_else(told_by: str) ->
         assert found[name].is_right.mean() < 0.6
 
 
-def test_a_regression_never_sees_the_fold_that_it_judges() -> None:
+def test_a_regression_never_sees_the_fold_that_it_predicts() -> None:
     like = windowed(60)
     marks = np.eye(60, dtype=np.float32)[like.window_video]  # only a look at the video itself tells its label
     assert kinematic_regression(like, marks).is_right.mean() < 0.5
@@ -301,7 +301,7 @@ def test_a_regression_never_sees_the_fold_that_it_judges() -> None:
     assert leaky_regression(like, marks, seed=0).is_right.mean() > 0.9
 
 
-def test_a_class_that_only_the_judged_fold_has_gets_a_low_score() -> None:
+def test_a_class_that_only_the_tested_fold_has_gets_a_low_score() -> None:
     like = predictions_of(said("abc" * 4), [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 2])
     baseline = kinematic_regression(like, np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32))
     assert np.isfinite(baseline.window_log_scores).all()

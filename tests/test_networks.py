@@ -52,7 +52,7 @@ def test_every_window_gets_a_logit_per_label(kind, num_steps):
 
 
 @pytest.mark.parametrize("kind", ["style", "report"])
-def test_a_window_is_judged_alike_alone_and_among_others(kind):
+def test_a_window_gets_the_same_scores_alone_and_among_others(kind):
     inputs = inputs_of(5)
     network = network_for(inputs, kind)
     alone = np.concatenate([logits_of(network, inputs.take(slice(i, i + 1))) for i in range(5)])
@@ -104,7 +104,7 @@ def test_place_in_the_picture_does_not_matter_to_the_default():
     np.testing.assert_allclose(logits_of(network, changed(inputs, steps=steps)), logits_of(network, inputs), atol=1e-3)
 
 
-def test_untold_kinematics_count_as_average():
+def test_missing_kinematics_count_as_average():
     inputs = inputs_of(50)
     network = network_for(inputs)
     features = inputs.kinematic_features.copy()

@@ -114,7 +114,7 @@ def test_windows_out_of_order_or_of_other_lengths_are_refused() -> None:
         style_runs(scores, start_seconds=starts[:2], stop_seconds=starts + 3)
 
 
-# ---- generated dancers, judged by a small model that learnt from others ----
+# ---- generated dancers, classified by a small model trained on others ----
 
 
 def window_statistics(keypoints_xy: np.ndarray) -> np.ndarray:
@@ -135,30 +135,30 @@ def dance(style: str, *, seed: int, seconds: float) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def judge() -> LogisticRegression:
+def classifier() -> LogisticRegression:
     clips = [(style, window_statistics(dance(style, seed=seed, seconds=8))) for seed in range(24) for style in STYLES]
     labels = np.repeat([style for style, _ in clips], [len(rows) for _, rows in clips])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     return model.fit(np.concatenate([rows for _, rows in clips]), labels)
 
 
-def test_two_dances_after_one_another_are_cut_within_about_a_stride(judge: LogisticRegression) -> None:
+def test_two_dances_after_one_another_are_cut_within_about_a_stride(classifier: LogisticRegression) -> None:
     rng = np.random.default_rng(0)
     errors = []
     for seed in range(500, 512):
         first, second = rng.permutation(STYLES)[:2]
         parts = [dance(str(s), seed=seed, seconds=float(rng.uniform(8, 14))) for s in (first, second)]
-        scores = judge.predict_proba(window_statistics(np.concatenate(parts)))
+        scores = classifier.predict_proba(window_statistics(np.concatenate(parts)))
         runs = runs_of(scores)
         assert len(runs) == 2
-        said = [judge.classes_[scores[run.first : run.stop].mean(axis=0).argmax()] for run in runs]
+        said = [classifier.classes_[scores[run.first : run.stop].mean(axis=0).argmax()] for run in runs]
         assert said == [first, second]
         errors.append(abs(runs[0].stop_seconds - len(parts[0]) / RATE))
     assert np.median(errors) <= STRIDE_SECONDS
     assert max(errors) <= 2 * STRIDE_SECONDS
 
 
-def test_one_dance_is_one_segment(judge: LogisticRegression) -> None:
+def test_one_dance_is_one_segment(classifier: LogisticRegression) -> None:
     for seed in range(500, 512):
-        scores = judge.predict_proba(window_statistics(dance(STYLES[seed % 3], seed=seed, seconds=14)))
+        scores = classifier.predict_proba(window_statistics(dance(STYLES[seed % 3], seed=seed, seconds=14)))
         assert len(runs_of(scores)) == 1

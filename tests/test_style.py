@@ -455,7 +455,7 @@ def test_a_model_comes_back_with_the_same_scores_and_name(
     assert (back.created_at, back.training) == (model.created_at, model.training)
 
 
-def test_a_models_name_hangs_on_weights_and_config_alone(model: StyleModel) -> None:
+def test_a_models_name_depends_on_weights_and_config_alone(model: StyleModel) -> None:
     assert replace(model, created_at="some other day", training={}).model_version == model.model_version
     others = [
         make_model(seed=1),

@@ -1,4 +1,4 @@
-"""The sweep: trials that are judged by validation alone, and whole sweeps on Ray Tune."""
+"""The sweep: trials that are scored by validation alone, and whole sweeps on Ray Tune."""
 
 import io
 import json

@@ -10,25 +10,25 @@ MIN_KNOWN_SECONDS = 0.5
 
 def mean_of(values: Float64Array) -> float:
     """Return the mean."""
-    known = _known(values)
+    known = _drop_missing(values)
     return float(known.mean()) if len(known) else float("nan")
 
 
 def high_of(values: Float64Array) -> float:
     """Return the 95th percentile."""
-    known = _known(values)
+    known = _drop_missing(values)
     return float(np.percentile(known, 95)) if len(known) else float("nan")
 
 
 def range_of(values: Float64Array) -> float:
     """Return the distance from the 5th to the 95th percentile."""
-    known = _known(values)
+    known = _drop_missing(values)
     return float(np.subtract(*np.percentile(known, [95, 5]))) if len(known) else float("nan")
 
 
 def share_of(values: Float64Array, *, below: float) -> float:
     """Return the share of the known values that are below the limit."""
-    known = _known(values)
+    known = _drop_missing(values)
     return float((known < below).mean()) if len(known) else float("nan")
 
 
@@ -48,6 +48,6 @@ def ratio_of(first: float, second: float) -> float:
     return min(first, second) / largest if largest > 0 else float("nan")
 
 
-def _known(values: Float64Array) -> Float64Array:
+def _drop_missing(values: Float64Array) -> Float64Array:
     known = values[np.isfinite(values)]
     return known if len(known) * STEP_SECONDS >= MIN_KNOWN_SECONDS else known[:0]

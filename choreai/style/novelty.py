@@ -161,10 +161,10 @@ def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:
     centers = np.nanmedian(values, axis=0)
     missing = (len(features) - num_known + 0.5) / (len(features) + 1)
     novelty = Novelty(
-        centers=_rounded(centers),
-        weights=_rounded(np.where(is_used, 1 / _spread(values), 0.0)),
+        centers=_round_values(centers),
+        weights=_round_values(np.where(is_used, 1 / _spread(values), 0.0)),
         is_log=tuple(bool(b) for b in is_log),
-        missing_costs=_rounded(np.where(is_used, -2 * np.log(missing), 0.0)),
+        missing_costs=_round_values(np.where(is_used, -2 * np.log(missing), 0.0)),
         mean=(),
         precision=(),
         limit=limit,
@@ -173,8 +173,8 @@ def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:
     shrunk = LedoitWolf().fit(standard)
     return replace(
         novelty,
-        mean=_rounded(shrunk.location_),
-        precision=tuple(_rounded(row) for row in shrunk.precision_),
+        mean=_round_values(shrunk.location_),
+        precision=tuple(_round_values(row) for row in shrunk.precision_),
     )
 
 
@@ -196,5 +196,5 @@ def _spread(values: AnyFloatArray) -> Float64Array:
     return np.where(spread > 1e-9, spread, 1.0)
 
 
-def _rounded(values: AnyFloatArray) -> tuple[float, ...]:
+def _round_values(values: AnyFloatArray) -> tuple[float, ...]:
     return tuple(round(float(v), DIGITS) for v in values)

@@ -230,19 +230,19 @@ def mean_kinematics(kinematic_features: FloatArray) -> Kinematics:
 
 
 def _mean_features(kinematic_features: FloatArray) -> FloatArray:
-    """(1, K), NaN where missing in every window."""
+    """Return (1, K) means; NaN where missing in every window."""
     return mean_by_video(kinematic_features, np.zeros(len(kinematic_features), np.int64), num_videos=1)
 
 
 def _probabilities(model: StyleModel, log_scores: FloatArray) -> FloatArray:
-    """(labels,) from windows together: the mean log score, calibrated."""
+    """Return (labels,) from windows together: the mean log score, calibrated."""
     return model.calibrated(log_scores.mean(axis=0, keepdims=True))[0]
 
 
 def _segments(
     model: StyleModel, runs: list[Run], log_scores: FloatArray, kinematic_features: FloatArray, track_id: int
 ) -> list[TaggedSpan]:
-    """One track's runs as segments; neighbours with the same tag, which can only be "unknown", are merged."""
+    """Return one track's runs as segments; neighbours with the same tag, which can only be "unknown", are merged."""
     segments: list[TaggedSpan] = []
     first = 0
     for run in runs:
@@ -269,7 +269,7 @@ def _window_spans(model: StyleModel, windows: Windows, log_scores: FloatArray) -
 
 
 def _reasons(model: StyleModel, style: str, kinematic_features: FloatArray) -> list[Reason]:
-    """The strongest reasons for the style; none where the model has no references to compare with."""
+    """Return the strongest reasons for the style; none where the model has no references to compare with."""
     references = model.config.references
     if style not in references or len(references) < 2:
         return []

@@ -154,7 +154,7 @@ def _render(template: str, page: _Page) -> str:
 
     environment = page_environment(PackageLoader("choreai.style.evaluation"))
     environment.autoescape = template.endswith(".html.j2")
-    filters = {"figure": _figure, "span": _span, "name": display_name, "markdown": _markdown, "listed": _listed}
+    filters = {"figure": _figure, "span": _span, "name": display_name, "markdown": _markdown, "listed": _join_names}
     environment.filters.update(filters)
     return environment.get_template(template).render(page=page)
 
@@ -167,7 +167,7 @@ def _span(estimate: Estimate) -> str:
     return f"{estimate.low:.3f} to {estimate.high:.3f}"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 

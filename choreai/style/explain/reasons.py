@@ -71,17 +71,17 @@ def _draw_reason(axes: "Axes", row: int, reason: Reason) -> None:
     value = min((reason.value - reason.others_median) / distance, _RIGHT - 0.2)
     axes.barh(row, 2 * half, left=1 - half, height=0.42, color=_STYLE, label="the style, two thirds of its videos")
     axes.plot(value, row, "o", color=_VIDEO, markersize=9, label="this video")
-    axes.annotate(_measured(reason), (value, row), (0, 11), textcoords="offset points", ha="center", fontsize=8)
+    axes.annotate(_describe_value(reason), (value, row), (0, 11), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _line(reason: Reason, style: str) -> str:
     """Return a reason as a sentence, with the measured value where its unit means something to a person."""
     usual, others = (_number(reason.feature, value) for value in (reason.style_median, reason.others_median))
-    measured = _measured(reason)
+    measured = _describe_value(reason)
     return f"{reason.sentence} ({measured}; {style} {usual}, others {others})" if measured else reason.sentence
 
 
-def _measured(reason: Reason) -> str:
+def _describe_value(reason: Reason) -> str:
     """Return the measured value with its name, such as "bent knees 75%"; empty where there is no plain unit."""
     number = _number(reason.feature, reason.value)
     if not number or reason.feature == "beats_per_minute":

@@ -94,6 +94,7 @@ class _Windows:
         return len(self.labels)
 
     def batch(self, rows: IntArray) -> Tensors:
+        """Return the inputs of these windows."""
         at = torch.from_numpy(rows).to(self._device)
         steps, xyz, features = (tensor[at] for tensor in self._tensors)
         return steps, xyz, features

@@ -39,7 +39,7 @@ def labelled_videos(
     none. Raises CatalogError where no video has a label, or for a table that cannot be read.
     """
     if labels_file is not None:
-        videos = _labelled_by_table(catalog, labels_file)
+        videos = _label_by_table(catalog, labels_file)
     elif labels_from == "folders":
         videos = [replace(video, label=_folder_label(video, catalog)) for video in catalog.videos()]
     else:
@@ -80,12 +80,12 @@ def read_labels(uri: str) -> dict[str, Label]:
     return found
 
 
-def _labelled_by_table(catalog: Catalog, labels_file: str) -> list[Video]:
+def _label_by_table(catalog: Catalog, labels_file: str) -> list[Video]:
     try:
         labels = read_labels(labels_file)
     except StorageError as exc:
         raise CatalogError(f"{labels_file}: cannot be read ({exc.reason}); check labels_file") from exc
-    videos = [_labelled(video, labels) for video in catalog.videos()]
+    videos = [_apply_label(video, labels) for video in catalog.videos()]
     if unknown := sorted(labels.keys() - {video.video_id for video in videos}):
         warnings.warn(
             f"{labels_file}: {some_names(unknown)} not in the catalog {catalog.uri}, left out",
@@ -95,7 +95,7 @@ def _labelled_by_table(catalog: Catalog, labels_file: str) -> list[Video]:
     return videos
 
 
-def _labelled(video: Video, labels: Mapping[str, Label]) -> Video:
+def _apply_label(video: Video, labels: Mapping[str, Label]) -> Video:
     if (found := labels.get(video.video_id)) is None:
         return replace(video, label=None)
     return replace(video, label=found.label, group=found.group or video.group)

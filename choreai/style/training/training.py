@@ -186,7 +186,7 @@ def _seed_lstm(ours: Predictions, dataset: Dataset, settings: TrainSettings, fit
     """Return the student report's network trained on the same folds, if all videos are long enough for its windows."""
     if dataset.examples.video_ids != ours.video_ids:
         num_lost = len(ours) - len(dataset.videos)
-        logger.warning("no comparison with the report's LSTM: %d videos have no window of its length", num_lost)
+        logger.warning("no comparison with the student report's LSTM: %d videos have no window of its length", num_lost)
         return {}
     theirs = seed_settings(settings)
     networks = networks_of(fit(dataset, theirs).members, theirs, dataset.labels)
