@@ -7,7 +7,7 @@ BLUE, ORANGE, GREY = "#3f83c8", "#d9822b", "#8a8f98"
 """Distinct on white and on black, and with red-green colour blindness."""
 INK = "#010203"
 """Stands for the page's own text colour in SVG, and is as good as black in PNG."""
-STYLE: dict[str, Any] = {  # matplotlib's own settings: numbers, names, switches
+STYLE: dict[Any, Any] = {  # keys are a literal of every name in matplotlib's types, values numbers, names, switches
     "text.parse_math": False,  # a label may hold a dollar sign
     "svg.fonttype": "none",
     "font.size": 9,
