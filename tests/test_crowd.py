@@ -128,6 +128,14 @@ def test_a_box_outside_the_frame_has_the_motion_of_its_edge() -> None:
     assert (found > 0).all()
 
 
+@pytest.mark.parametrize("size_hw", [(1, 1), (2, 640), (640, 2), (3, 3), (40, 640)])
+def test_slivers_have_pixel_motion_too(size_hw: tuple[int, int]) -> None:
+    motion = PixelMotion()
+    motion.update(np.zeros((*size_hw, 3), np.uint8))
+    changed = motion.update(np.full((*size_hw, 3), 200, np.uint8))
+    assert changed.in_boxes(np.float32([[0, 0, 1, 1]]))[0] == pytest.approx(200 / 200.3)
+
+
 def test_the_larger_the_more_central_and_the_moving_are_more_salient() -> None:
     still = PixelMotion().update(np.zeros((*SIZE_HW, 3), np.uint8))
     boxes = np.array([[70, 20, 90, 80], [70, 20, 90, 50], [0, 20, 20, 80]], np.float32)

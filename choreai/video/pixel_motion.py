@@ -13,6 +13,8 @@ from choreai.arrays import FloatArray, ImageArray
 LONGER_SIDE = 160
 """Frames are compared at this many pixels: limbs still show, compression noise is gone."""
 BLUR_PIXELS = 5
+MIN_SIDE = 8
+"""Pixels of the smaller frame's shorter side; OpenCV finds no shift between slivers."""
 NOISE_LEVEL = 0.3
 """Grey levels of change that a still picture shows: what a frame without movement is divided by."""
 
@@ -63,6 +65,8 @@ def _small_grey(image: ImageArray, scale: float) -> FloatArray:
 
 def _shift_onto(before: FloatArray, now: FloatArray) -> FloatArray:
     """`before` moved as a whole to where it fits `now` best (phase correlation)."""
+    if min(now.shape) < MIN_SIDE:
+        return before
     (x, y), _ = cv2.phaseCorrelate(before, now)
     shift = np.array([[1, 0, x], [0, 1, y]], np.float64)
     moved = cv2.warpAffine(before, shift, before.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
