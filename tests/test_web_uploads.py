@@ -122,8 +122,8 @@ def test_what_is_no_upload_is_refused_before_anything_is_kept(server, data, head
         (lambda clip: clip[: len(clip) // 3], "moov"),
         (lambda clip: b"\x89PNG" + clip, "still image"),
         (lambda clip: b"<html>not found</html>", "text"),
-        (lambda clip: os.urandom(5000), "not a video"),
-        (lambda clip: b"PK\x03\x04" + bytes(100_000), "not a video"),
+        (lambda clip: os.urandom(5000), "not a supported video container"),
+        (lambda clip: b"PK\x03\x04" + bytes(100_000), "not a supported video container"),
     ],
     ids=["cut short", "picture", "text", "noise", "zip"],
 )
