@@ -207,7 +207,7 @@ def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_p
                    paint=lambda number: painted(dance(number)))  # fmt: skip
     catalog = tmp_path / "catalog.csv"
     catalog.write_text("\n".join(["video_id,uri", *(f"{name},{tmp_path / name}.mp4" for name in names)]))
-    monkeypatch.setattr(topdown_build, "_load_detector", lambda *_: ColorDetector())
+    monkeypatch.setattr(topdown_build, "load_detector", lambda *_: ColorDetector())
     pending = pending_videos(
         with_content_ids(read_catalog(str(catalog))), schemas.VIDEOS.empty_table(), retry_quarantined=False
     )
@@ -298,7 +298,7 @@ def run(weights: Path, *flags: object) -> int:
 
 @pytest.mark.usefixtures("one_thread")
 def test_the_pose_command_tracks_by_looks_where_weights_are_given(weights: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(topdown_build, "_load_detector", lambda *_: ColorDetector())
+    monkeypatch.setattr(topdown_build, "load_detector", lambda *_: ColorDetector())
     clip = tmp_path / "clip.mp4"
     write_clip(
         clip,
