@@ -2,13 +2,16 @@
 
 import numpy as np
 import numpy.typing as npt
-from moving_skeletons import FINGERPRINT, STYLES
+from moving_skeletons import FINGERPRINT, STYLES, dancer_xy
 from torch import nn
 
+from choreai.motion.kinematics import FEATURES
+from choreai.motion.reasons import StyleReference
 from choreai.motion.sequence import KeypointSequence
-from choreai.motion.windows import WindowSettings
+from choreai.motion.windows import WindowSettings, cut_windows
 from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel, StyleModelConfig
+from choreai.style.tagging import mean_kinematics
 
 FloatArray = npt.NDArray[np.float32]
 WINDOWS = WindowSettings(num_steps=24, window_seconds=2.0, stride_seconds=1.0, min_seconds=1.5, context_seconds=4.0)
@@ -60,3 +63,23 @@ def rows_of(*tracks: FloatArray, starts: tuple[float, ...] = ()) -> KeypointSequ
         keypoint_scores=np.full((sum(counts), 17), 0.9, np.float32),
         keypoints_xyz=None,
     )
+
+
+def still_xy(num_frames: int = 60) -> np.ndarray:
+    """Someone whose arms hang: what the model has no opinion of."""
+    return np.repeat(dancer_xy("clockwise", seed=1)[:1], num_frames, axis=0)
+
+
+def references(**offsets: float) -> dict[str, StyleReference]:
+    """What the styles measure: this dancer's features, those of the hands' speed further on by style."""
+    rows = rows_of(dancer_xy("clockwise", seed=3))
+    own = mean_kinematics(cut_windows(rows, WINDOWS).kinematic_features)
+    known = {name: value for name in FEATURES if np.isfinite(value := getattr(own, name))}
+    return {
+        style: StyleReference(
+            median={n: v + (offset if n == "hands_speed_mean" else 0) for n, v in known.items()},
+            spread={n: 0.2 for n in known},
+            num_videos=9,
+        )
+        for style, offset in offsets.items()
+    }

@@ -1,120 +1,27 @@
 """Kinematics: known movements give their known numbers, whatever the camera, the frame rate and the noise."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
-from functools import cache
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from keypoint_sequences import sequence_from
+from measured_dancers import CLIPS, TORSO, Array, clip, measure, numbers, plain, standing, times
 
-from choreai.demo.dancers import STYLES, Dancer, clip_keypoints
-from choreai.motion.kinematics import FEATURES, Kinematics, measure_kinematics
-from choreai.motion.reasons import WORDINGS, StyleReference, describe
+from choreai.demo.dancers import STYLES, Dancer
+from choreai.motion.kinematics import Kinematics, measure_kinematics
 from choreai.motion.skeleton import MIRROR
-from choreai.motion.smoothness import log_dimensionless_jerk, spectral_arc_length
 
-Array = npt.NDArray[np.float64]
-TORSO = 100.0  # pixels
 LEFT_WRIST, RIGHT_WRIST = 9, 10
+HIPS_AND_ABOVE = slice(0, 13)
 FLOAT32 = 1e-4
 """Sequences hold float32 pixels: what rounding at another place in the picture does to a feature."""
-HIPS_AND_ABOVE = slice(0, 13)
 
 
-def times(seconds: float, frames_per_second: float) -> Array:
-    return np.arange(round(seconds * frames_per_second)) / frames_per_second
-
-
-def standing(num_rows: int) -> Array:
-    """(N, 17, 2) upright and still, facing the camera, arms half down; hips 1.6 torso lengths above the ankles."""
-    pose = np.zeros((17, 2))
-    pose[:5] = (0, -1.35)
-    pose[5:11] = (0.3, -1), (-0.3, -1), (0.6, -0.7), (-0.6, -0.7), (0.9, -0.4), (-0.9, -0.4)
-    pose[11:] = (0.15, 0), (-0.15, 0), (0.15, 0.8), (-0.15, 0.8), (0.15, 1.6), (-0.15, 1.6)
-    return np.tile(pose * TORSO + (320, 180), (num_rows, 1, 1))
-
-
-def measure(
-    xy: Array, frames_per_second: float, *, scores: Array | None = None, xyz: Array | None = None
-) -> Kinematics:
-    seconds = np.arange(len(xy)) / frames_per_second
-    return measure_kinematics(sequence_from(seconds, xy, scores=0.9 if scores is None else scores, xyz=xyz))
-
-
-def numbers(kinematics: Kinematics) -> Array:
-    return np.array([getattr(kinematics, feature) for feature in FEATURES])
-
-
-@cache
-def clip(style: str, seed: int, frames_per_second: int) -> Array:
-    xy = clip_keypoints(style=style, seed=seed, duration_seconds=10, frames_per_second=frames_per_second)
-    return xy.astype(np.float64)
-
-
-# --- smoothness -----------------------------------------------------------------------------------------------
-
-STEP = 0.005
-
-
-def minimum_jerk(seconds: Array, *, start: float = 0.0, duration: float = 1.0) -> Array:
-    """Speed of a minimum-jerk movement of length 1 (Flash & Hogan 1985)."""
-    t = np.clip((seconds - start) / duration, 0, 1)
-    return 30 * t**2 * (1 - t) ** 2 / duration
-
-
-def smoothness(speed: Array) -> Array:
-    return np.array([spectral_arc_length(speed, step_seconds=STEP), log_dimensionless_jerk(speed, step_seconds=STEP)])
-
-
-def test_both_measures_give_the_values_their_authors_print_for_a_bell_of_speed() -> None:
-    t = np.arange(-1, 1, 0.01)
-    speed = np.exp(-5 * t**2)
-    assert spectral_arc_length(speed, step_seconds=0.01) == pytest.approx(-1.41403, abs=1e-5)
-    assert log_dimensionless_jerk(speed, step_seconds=0.01) == pytest.approx(-5.81636, abs=1e-5)
-
-
-def test_a_minimum_jerk_movement_has_the_dimensionless_jerk_of_theory() -> None:
-    # Integral of squared jerk 720 A^2 / T^5, peak speed 1.875 A / T.
-    found = log_dimensionless_jerk(minimum_jerk(np.arange(0, 1, 0.0005)), step_seconds=0.0005)
-    assert found == pytest.approx(-np.log(720 / 1.875**2), abs=0.01)
-
-
-@pytest.mark.parametrize("duration", [0.5, 1.0, 3.0])
-def test_smoothness_knows_neither_the_size_nor_the_duration_of_a_movement(duration: float) -> None:
-    speed = minimum_jerk(np.arange(0, duration, STEP), duration=duration)
-    np.testing.assert_allclose(smoothness(speed), smoothness(minimum_jerk(np.arange(0, 1, STEP))), rtol=0.03)
-    np.testing.assert_allclose(smoothness(7 * speed), smoothness(speed), rtol=1e-9)
-
-
-def test_more_tremor_is_less_smooth() -> None:
-    t = np.arange(0, 1, STEP)
-    found = [smoothness(minimum_jerk(t) * (1 + a * np.sin(2 * np.pi * 6 * t))) for a in (0, 0.1, 0.2, 0.4, 0.8)]
-    assert (np.diff(found, axis=0) < 0).all(), found
-
-
-def test_more_submovements_are_less_smooth() -> None:
-    found = []
-    for num in (1, 2, 3, 4, 6):
-        t = np.arange(0, 0.6 * (num - 1) + 1, STEP)
-        found.append(smoothness(sum(minimum_jerk(t, start=0.6 * i) for i in range(num))))
-    assert (np.diff(found, axis=0) < 0).all(), found
-
-
-def test_what_does_not_move_has_no_smoothness() -> None:
-    assert np.isnan(smoothness(np.zeros(100))).all()
-    with pytest.raises(ValueError, match="three values"):
-        log_dimensionless_jerk(np.zeros(2), step_seconds=1)
-    with pytest.raises(ValueError, match="two values"):
-        spectral_arc_length(np.zeros(1), step_seconds=1)
-
-
-# --- known movements ------------------------------------------------------------------------------------------
+# --- known movements ---
 
 
 @pytest.mark.parametrize("frames_per_second", [8, 12.5, 29.97])
@@ -246,7 +153,7 @@ def test_travel_and_turns_are_counted() -> None:
     assert measure(spin, 15).back_turned_share == pytest.approx(0.5, abs=0.05)
 
 
-# --- what must not matter -------------------------------------------------------------------------------------
+# --- what must not matter ---
 
 
 def test_size_and_place_in_the_picture_change_nothing() -> None:
@@ -288,7 +195,6 @@ RELATIVE = (
 """Headline features whose change is given as a fraction of the value."""
 ABSOLUTE = ("hands_mirror_correlation", "hands_still_share", "hands_up_share", "bent_knees_share", "feet_contact_share")
 """And those, in [0, 1] or [-1, 1], whose change is given as it is."""
-CLIPS = [(style, seed) for style in STYLES for seed in range(300, 308)]
 
 
 def assert_stable(
@@ -302,11 +208,6 @@ def assert_stable(
         change[np.isnan(found) & np.isnan(expected)] = 0  # no beat in either
         change[np.isnan(found) != np.isnan(expected)] = np.inf
         assert np.quantile(change, 0.9) < limit, (feature, change)
-
-
-@cache
-def plain(style: str, seed: int, frames_per_second: int) -> Kinematics:
-    return measure(clip(style, seed, frames_per_second), frames_per_second)
 
 
 def test_8_frames_a_second_tell_what_30_do_within_18_percent() -> None:
@@ -367,7 +268,7 @@ def test_nobody_moves_while_out_of_sight() -> None:
     assert found.seconds == pytest.approx(10.9)
 
 
-# --- what cannot be told --------------------------------------------------------------------------------------
+# --- what cannot be told ---
 
 
 @pytest.mark.filterwarnings("error")
@@ -401,91 +302,3 @@ def test_a_row_goes_through_a_parquet_table(tmp_path: Path) -> None:
     back = pq.read_table(tmp_path / "kinematics.parquet").to_pylist()
     assert back[0] == pytest.approx(found[0].row())
     assert back[1]["reach_mean"] is None
-
-
-# --- reasons --------------------------------------------------------------------------------------------------
-
-CALM = Kinematics(**dict.fromkeys([field.name for field in fields(Kinematics)], 1.0))
-
-
-def references(**videos: list[Kinematics]) -> dict[str, StyleReference]:
-    return {style: StyleReference.from_videos(measured) for style, measured in videos.items()}
-
-
-def varied(center: Kinematics, *, num: int = 7, spread: float = 0.1) -> list[Kinematics]:
-    rng = np.random.default_rng(3)
-    return [replace(center, **{f: getattr(center, f) + rng.normal(0, spread) for f in FEATURES}) for _ in range(num)]
-
-
-def test_the_features_that_set_a_style_apart_are_its_reasons_strongest_first() -> None:
-    low = replace(CALM, hips_height_mean=0.2, hands_speed_mean=1.5)
-    styles = references(low=varied(low), calm=varied(CALM), upright=varied(CALM))
-    reasons = describe(low, styles, style="low")
-    assert [r.sentence for r in reasons] == ["low, grounded hips", "hands are busy and fast"]
-    assert reasons[0].strength > reasons[1].strength
-    assert reasons[0].value == 0.2
-    assert reasons[0].others_median == pytest.approx(1, abs=0.1)
-    assert [r.sentence for r in describe(low, styles, style="low", max_reasons=1)] == ["low, grounded hips"]
-
-
-def test_what_speaks_against_a_style_is_no_reason_for_it() -> None:
-    low, high = replace(CALM, hips_height_mean=0.2), replace(CALM, hips_height_mean=1.8)
-    styles = references(low=varied(low), calm=varied(CALM))
-    assert describe(high, styles, style="low") == []
-    assert describe(low, styles, style="calm") == []
-
-
-def test_features_that_say_the_same_are_given_once() -> None:
-    low = replace(CALM, hips_height_mean=0.2, low_hips_share=1.9, head_height_mean=0.1)
-    reasons = describe(low, references(low=varied(low), calm=varied(CALM)), style="low")
-    assert len({WORDINGS[r.feature].theme for r in reasons}) == len(reasons) == 1
-
-
-def test_a_tempo_without_a_clear_beat_is_no_reason() -> None:
-    fast = replace(CALM, beats_per_minute=1.8)
-    styles = references(fast=varied(fast), calm=varied(CALM))
-    assert [r.feature for r in describe(fast, styles, style="fast")] == ["beats_per_minute"]
-    assert describe(replace(fast, beat_strength=0.14), styles, style="fast") == []
-
-
-def test_what_is_not_known_gives_no_reason() -> None:
-    low = replace(CALM, hips_height_mean=0.2)
-    hidden = replace(low, hips_height_mean=float("nan"))
-    assert describe(hidden, references(low=varied(low), calm=varied(CALM)), style="low") == []
-    assert describe(low, references(low=[low, low], calm=varied(CALM)), style="low") == []
-
-
-def test_every_wording_is_of_a_feature_that_knows_no_side() -> None:
-    assert set(WORDINGS) <= set(FEATURES)
-    assert not [name for name in WORDINGS if name.startswith(("left_", "right_"))]
-    sentences = [s for wording in WORDINGS.values() for s in (wording.high, wording.low)]
-    assert len(set(sentences)) == len(sentences)
-
-
-def test_a_reference_survives_json_and_gives_the_same_reasons() -> None:
-    low = replace(CALM, hips_height_mean=0.2)
-    styles = references(low=varied(low), calm=varied(CALM))
-    back = {name: StyleReference(**json.loads(json.dumps(asdict(r)))) for name, r in styles.items()}
-    assert back == styles
-    assert describe(low, dict(reversed(back.items())), style="low") == describe(low, styles, style="low")
-
-
-def test_wrong_references_are_refused() -> None:
-    styles = references(calm=varied(CALM))
-    with pytest.raises(ValueError, match="style must be one of calm, got 'low'"):
-        describe(CALM, styles, style="low")
-    with pytest.raises(ValueError, match="two styles or more"):
-        describe(CALM, styles, style="calm")
-    with pytest.raises(ValueError, match="unknown features"):
-        StyleReference(median={"elegance": 1.0}, spread={"elegance": 1.0}, num_videos=3)
-    with pytest.raises(ValueError, match="same features"):
-        StyleReference(median={"reach_mean": 1.0}, spread={}, num_videos=3)
-
-
-def test_reasons_for_the_right_style_are_the_stronger_ones() -> None:
-    styles = references(**{s: [measure(clip(s, seed, 8), 8) for seed in range(200, 212)] for s in STYLES})
-    right = []
-    for style, seed in CLIPS:
-        strengths = {s: sum(r.strength for r in describe(plain(style, seed, 8), styles, style=s)) for s in STYLES}
-        right.append(max(strengths, key=lambda s: strengths[s]) == style)
-    assert np.mean(right) > 0.8, right

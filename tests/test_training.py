@@ -1,49 +1,28 @@
 """Training: the loop by itself, and whole runs on Ray Train."""
 
 import copy
-import itertools
-import json
 import pickle
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import psutil
 import pytest
 import torch
-from moving_skeletons import FINGERPRINT, STYLES, videos_of, windows_of, write_videos
+from fitted import CPU, SETTINGS, dataset_of, fit_all, fitted, fitted_by, weights_equal
+from moving_skeletons import FINGERPRINT, STYLES, videos_of
 
-from choreai.catalog.catalog import Video
 from choreai.errors import TableError
-from choreai.motion.windows import WindowSettings
 from choreai.style.evaluation.baselines import mean_pose_regression, mean_speed_regression
 from choreai.style.examples import Examples
-from choreai.style.model import load_model, log_scores_of
-from choreai.style.predictions import read_predictions
+from choreai.style.model import log_scores_of
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import Dataset
 from choreai.style.training.distributed import Progress, TrainResources
 from choreai.style.training.fit_state import FitState, dump_state, load_state
-from choreai.style.training.fitting import DivergedError, WorkerShare, fit
-from choreai.style.training.split import divide_folds
-from choreai.style.training.training import TrainedStyle, networks_of, predict_out_of_fold, train_style
-
-CPU = torch.device("cpu")
-SETTINGS = TrainSettings(  # two of the styles here are mirror images: no variations
-    augment=False,
-    network="report",
-    hidden_size=24,
-    num_epochs=20,
-    patience_epochs=20,
-    batch_size=8,
-    num_folds=3,
-    learning_rate=0.01,
-    checkpoint_every_epochs=5,
-    windows=WindowSettings(num_steps=40, window_seconds=4.0, stride_seconds=1.0),
-)
+from choreai.style.training.fitting import DivergedError
+from choreai.style.training.training import networks_of, predict_out_of_fold, train_style
 
 
 @pytest.fixture(autouse=True)
@@ -63,83 +42,6 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="module")
 def examples(dataset: Dataset) -> Examples:
     return dataset.examples
-
-
-def dataset_of(videos: list[Video], settings: TrainSettings) -> Dataset:
-    folds = divide_folds(videos, STYLES, seed=settings.seed, num_folds=settings.num_folds, when_one_group="error")
-    return Dataset.from_windows(videos, STYLES, windows_of(videos, settings.windows), folds)
-
-
-def fitted(settings: TrainSettings, examples: Examples, *, num_members: int | None = 1) -> FitState:
-    """One network unless told otherwise."""
-    state = FitState()
-    fit_all(state, examples, settings, num_members=num_members)
-    return state
-
-
-def fit_all(
-    state: FitState,
-    examples: Examples,
-    settings: TrainSettings,
-    *,
-    num_members: int | None = None,
-    on_epoch: Callable[[FitState], None] = lambda state: None,
-    share: WorkerShare = WorkerShare(),  # noqa: B008, a frozen dataclass
-) -> None:
-    fit(
-        state,
-        examples,
-        settings,
-        num_labels=len(STYLES),
-        num_members=num_members,
-        share=share,
-        on_epoch=on_epoch,
-    )
-
-
-def fitted_by(
-    num_workers: int, settings: TrainSettings, examples: Examples, *, num_members: int | None = 1
-) -> FitState:
-    """What this many workers end with, each a thread; sums are in the order of ranks."""
-    tensors: list[torch.Tensor] = [torch.zeros(0)] * num_workers
-    barrier = threading.Barrier(num_workers)
-
-    def reduce_as(rank: int) -> Callable[[torch.Tensor], None]:
-        def reduce(tensor: torch.Tensor) -> None:
-            tensors[rank] = tensor.clone()
-            barrier.wait()
-            total = tensors[0].clone()
-            for other in tensors[1:]:
-                total += other
-            barrier.wait()
-            tensor.copy_(total)
-
-        return reduce
-
-    states = [FitState() for _ in range(num_workers)]
-    threads = [
-        threading.Thread(
-            target=fit_all,
-            args=(states[rank], examples, settings),
-            kwargs={"share": WorkerShare(rank, num_workers, reduce_as(rank)), "num_members": num_members},
-        )
-        for rank in range(num_workers)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(weights_equal(state, states[0]) for state in states)
-    return states[0]
-
-
-def weights_equal(a: FitState, b: FitState, *, tolerance: float = 0.0) -> bool:
-    assert len(a.done) == len(b.done) > 0
-    return all(
-        torch.allclose(own[name], other[name], rtol=0, atol=tolerance)
-        for own, other in zip(a.done, b.done, strict=True)
-        for name in own
-    )
 
 
 def test_motion_is_learnt_that_neither_mean_pose_nor_mean_speed_shows(dataset: Dataset) -> None:
@@ -331,87 +233,3 @@ def test_videos_without_keypoints_are_named_before_anything_starts(tmp_path: Pat
             resources=TrainResources(),
             on_progress=nothing,
         )
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=80_000_000,
-        logging_level="ERROR",
-    )
-    yield
-    ray.shutdown()
-
-
-def training_workers() -> list[psutil.Process]:
-    """The Ray Train workers of this process's own Ray."""
-    workers = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if any("RayTrainWorker" in part for part in process.cmdline()):
-                workers.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return workers
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
-def test_a_killed_worker_or_a_second_run_changes_nothing(tmp_path: Path) -> None:
-    videos = videos_of(10)
-    write_videos(tmp_path, videos)
-    epochs: list[int] = []
-    killed: list[int] = []
-
-    def kill_one_in_mid_run(progress: Progress) -> None:
-        epochs.append(progress.num_done)
-        if progress.result.member == 1 and progress.result.epoch >= 7 and not killed:
-            victim = training_workers()[-1]
-            killed.append(victim.pid)
-            victim.kill()
-
-    def train() -> TrainedStyle:
-        return train_style(
-            videos,
-            tables_uri=str(tmp_path),
-            pose_fingerprint=FINGERPRINT,
-            output_uri=str(tmp_path / "out"),
-            settings=SETTINGS,
-            parents={"clockwise": "circles", "counter": "circles"},
-            resources=TrainResources(num_workers=2),
-            on_progress=kill_one_in_mid_run,
-        )
-
-    trained = train()
-    assert killed
-    again_from = [b for a, b in itertools.pairwise(epochs) if b <= a]
-    assert len(again_from) == 1  # it went back once
-    assert again_from[0] > SETTINGS.num_epochs  # to a checkpoint in or after the first network, not to the start
-    undisturbed = fitted_by(2, SETTINGS, dataset_of(videos, SETTINGS).examples, num_members=None)
-    back = load_model(trained.model_uri)
-    assert back.model_version == trained.model.model_version
-    assert len(trained.history) == len(undisturbed.history)
-    for network, expected in zip(back.networks, networks_of(undisturbed.done, SETTINGS, STYLES), strict=True):
-        inputs = dataset_of(videos, SETTINGS).examples.inputs
-        scores = [log_scores_of([n], inputs, num_labels=len(STYLES)) for n in (network, expected)]
-        np.testing.assert_allclose(*scores, atol=1e-3)
-    folder = Path(trained.model_uri)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["videos"]["accuracy"]["value"] == trained.metrics.videos.accuracy.value >= 0.7
-    assert metrics["data"]["num_videos"] == len(videos)
-    assert back.config.parents == {"clockwise": "circles", "counter": "circles"}
-    assert back.config.references.keys() == set(STYLES)
-    assert len(read_predictions(str(folder / "predictions.parquet"))) == len(videos)
-    assert (folder / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
-    assert back.model_version in (folder / "report.html").read_text()
-
-    epochs.clear()
-    again = train()
-    assert epochs == []  # it was done
-    assert again.model.model_version == trained.model.model_version
