@@ -125,7 +125,8 @@ class _Images:
                 self._images.unreadable.append(self._images.image_id(index))
                 continue
             self._indices_read.append(index)
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, index / IMAGES_PER_SECOND)
+            rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+            yield Frame(rgb, index, index / IMAGES_PER_SECOND)
 
     def indices_read(self) -> Iterator[int]:
         """Yield the index of each image that was read, each only after it was read."""

@@ -39,10 +39,11 @@ def _cast_shadow(image: ImageArray, keypoints_xyz: Float64Array, scene: Scene) -
     shade = np.zeros((height // SHADOW_SCALE, width // SHADOW_SCALE), np.uint8)
     thick = max(1, round(0.11 * scene.camera.focal / scene.camera.position[2] / SHADOW_SCALE))
     for start, stop in EDGES:
-        cv2.line(shade, points[start].tolist(), points[stop].tolist(), 90, thick, cv2.LINE_8, SUBPIXEL_BITS)
+        cv2.line(shade, points[start].tolist(), points[stop].tolist(), (90,), thick, cv2.LINE_8, SUBPIXEL_BITS)
     torso = points[[5, 6, 12, 11]]
-    cv2.fillConvexPoly(shade, torso, 90, cv2.LINE_8, SUBPIXEL_BITS)
-    shade = cv2.resize(cv2.GaussianBlur(shade, (0, 0), 1.6), (width, height), interpolation=cv2.INTER_LINEAR)
+    cv2.fillConvexPoly(shade, torso, (90,), cv2.LINE_8, SUBPIXEL_BITS)
+    soft = cv2.resize(cv2.GaussianBlur(shade, (0, 0), 1.6), (width, height), interpolation=cv2.INTER_LINEAR)
+    shade = np.asarray(soft, np.uint8)
     rows = np.flatnonzero(shade.any(axis=1))
     if len(rows):
         area = slice(rows[0], rows[-1] + 1)

@@ -86,6 +86,7 @@ def open_container(source: FileSource, *, uri: str) -> InputContainer:
     try:
         container = av.open(
             source,
+            mode="r",
             options={"max_pixels": str(MAX_PIXELS)},
             container_options={"format_whitelist": _FORMATS, "protocol_whitelist": _NO_PROTOCOL},
             metadata_errors="replace",

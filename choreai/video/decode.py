@@ -71,9 +71,9 @@ class _Turn:
 
     def apply(self, image: ImageArray) -> ImageArray:
         if self.transpose:
-            image = cv2.transpose(image)
+            image = np.asarray(cv2.transpose(image), np.uint8)
         if self.flip_x or self.flip_y:
-            image = cv2.flip(image, -1 if self.flip_x and self.flip_y else int(self.flip_x))
+            image = np.asarray(cv2.flip(image, -1 if self.flip_x and self.flip_y else int(self.flip_x)), np.uint8)
         return image
 
 
@@ -235,7 +235,7 @@ class VideoReader:
                 self.num_decode_errors += picture.is_corrupt
                 yield picture
 
-    def _demux(self) -> Iterator[av.Packet]:
+    def _demux(self) -> "Iterator[av.Packet[av.VideoStream]]":
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -317,7 +317,9 @@ def _read_turn(picture: av.VideoFrame) -> _Turn:
     matrix = picture.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return _Turn(transpose=False, flip_x=False, flip_y=False)
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    # PyAV's stubs do not know that side data is a buffer.
+    numbers = np.frombuffer(bytes(matrix), np.int32)  # type: ignore[call-overload]
+    a, b, _, c, d = numbers[:5].tolist()
     if abs(a) >= abs(c):
         return _Turn(transpose=False, flip_x=a < 0, flip_y=d < 0)
     return _Turn(transpose=True, flip_x=c < 0, flip_y=b < 0)

@@ -111,7 +111,7 @@ class VideoWriter:
     def _to_yuv(self, image: ImageArray, pts: int) -> av.VideoFrame:
         height, width = image.shape[:2]
         if height % 2 or width % 2:
-            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+            image = np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)
         rgb = av.VideoFrame.from_ndarray(image, "rgb24")
         frame = self._reformatter.reformat(
             rgb,

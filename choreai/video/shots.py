@@ -101,7 +101,8 @@ class _Picture:
     def blocks(self) -> list[tuple[LumaArray, LumaArray, float]]:
         """Of each block its pixels, the larger area in which it is looked for, and its weight."""
         (width, height), (reach_x, reach_y) = BLOCK_WH, REACH_WH
-        padded = cv2.copyMakeBorder(self.luma, reach_y, reach_y, reach_x, reach_x, cv2.BORDER_REFLECT_101)
+        border = cv2.BORDER_REFLECT_101
+        padded = np.asarray(cv2.copyMakeBorder(self.luma, reach_y, reach_y, reach_x, reach_x, border), np.float32)
         found = []
         for y in range(0, SIZE_WH[1], height):
             for x in range(0, SIZE_WH[0], width):
@@ -112,15 +113,15 @@ class _Picture:
 
     def within(self, area: tuple[slice, slice]) -> "_Picture":
         """The same frame, of which `area` of `wide` fills the picture."""
-        whole: LumaArray = cv2.resize(self.wide[area], (2 * SIZE_WH[0], 2 * SIZE_WH[1]))
-        return _Picture(self.pts_seconds, whole)
+        whole = cv2.resize(self.wide[area], (2 * SIZE_WH[0], 2 * SIZE_WH[1]))
+        return _Picture(self.pts_seconds, np.asarray(whole, np.float32))
 
 
 def shrink(image: npt.NDArray[np.uint8]) -> LumaArray:
     """(72, 128) luma of an (H, W, 3) RGB image. Of a large one every second, third, ... pixel is used."""
     step = max(1, min(image.shape[0] // 216, image.shape[1] // 384))
     size = (2 * SIZE_WH[0], 2 * SIZE_WH[1])
-    small: npt.NDArray[np.uint8] = cv2.resize(image[::step, ::step], size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image[::step, ::step], size, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
