@@ -221,8 +221,10 @@ def _attack(server: RunningServer, clip: bytes, *, seed: int) -> None:
 
 
 def _num_working(server: RunningServer) -> int:
-    root = server.settings.uploads_folder
-    states = [json.loads(path.read_text())["state"] for path in root.glob("*/status.json")]
+    states = []
+    for path in server.settings.uploads_folder.glob("*/status.json"):
+        with suppress(FileNotFoundError):  # the server may remove an upload meanwhile
+            states.append(json.loads(path.read_text())["state"])
     return sum(state in ("waiting", "working") for state in states)
 
 
