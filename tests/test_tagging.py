@@ -1,13 +1,14 @@
 """Tags of videos, dancers and moments, and the tables the tag worker leaves."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 from arms_model import WINDOWS, ArmsModel, arms_model, references, rows_of, still_xy
-from moving_skeletons import STYLES, dancer_xy
+from moving_skeletons import STYLES, dancer_xy, keypoint_rows
 
 from choreai.demo.dancers import write_clip
 from choreai.motion.sequence import KeypointSequence
@@ -17,7 +18,8 @@ from choreai.style.examples import Inputs
 from choreai.style.explain.annotated_video import annotate
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.novelty import Novelty
-from choreai.style.tagging import TaggedVideo, VideoTag, tag_sequence
+from choreai.style.tagging import TaggedVideo, VideoTag, tag_row, tag_sequence
+from choreai.tables.keypoints import sequence_of
 from choreai.tables.posed_video import PosedVideo
 from choreai.tables.schemas import UNKNOWN
 from choreai.visualize.timeline import style_color
@@ -51,6 +53,29 @@ def test_a_score_below_the_threshold_is_unknown_and_says_so() -> None:
     assert tag.prediction.doubt == f"score {tag.prediction.score:.2f} below 0.60"
     assert {moment.prediction.style for moment in (*tag.tracks, *tag.segments)} == {UNKNOWN}
     assert {window.prediction.style for window in tag.windows} <= set(STYLES)
+
+
+def test_a_tag_that_may_be_somebody_elses_says_so_beside_its_style() -> None:
+    sure = tag_of(rows_of(dancer_xy("clockwise", seed=1)))
+    assert sure.reason is None
+    unsure = replace(sure, dancer_confidence=0.7)
+    assert unsure.reason == "several people, dancer uncertain"
+    assert unsure.prediction == sure.prediction
+    assert tag_row(unsure)["reason"] == unsure.reason
+    assert not tag_row(unsure)["unknown"]
+    assert TaggedVideo((), unsure).text.endswith("(several people, dancer uncertain)")
+    both = replace(tag_of(rows_of(still_xy())), dancer_confidence=0.7)
+    assert both.reason == f"{both.prediction.doubt}; several people, dancer uncertain"
+
+
+def test_boxes_and_their_scores_come_out_of_the_table_in_the_rows_order() -> None:
+    table = keypoint_rows("v", "c", still_xy(3))
+    scores = pa.array([0.1, 0.2, 0.3], pa.float32())
+    place = table.schema.get_field_index("box_score")
+    shuffled = table.set_column(place, table.schema.field(place), scores).take([2, 0, 1])
+    sequence = sequence_of(shuffled)
+    np.testing.assert_allclose(sequence.box_scores, [0.1, 0.2, 0.3])
+    assert sequence.box_xyxy.shape == (3, 4)
 
 
 def novelty_around(kinematic_features: np.ndarray, *, limit: float) -> dict[str, object]:
