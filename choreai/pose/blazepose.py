@@ -74,7 +74,7 @@ class Squares:
         )
 
     def to_crop(self, person: int, size: int) -> Float64Array:
-        """(2, 3) frame pixels to pixels of a `size` x `size` crop, pixel centres at integers in both."""
+        """Return the affine map (2, 3) from frame pixels to crop pixels (`size` x `size`), centres at integers."""
         scale = size / self.side[person]
         cos, sin = np.cos(self.angle[person]) * scale, np.sin(self.angle[person]) * scale
         turn = np.array([[cos, sin], [-sin, cos]])
@@ -96,7 +96,7 @@ class Landmarks:
     """(P, 17, 3) metres from between the hips, COCO keypoints, x right and y down as in the frame."""
 
     def next_squares(self, box_xyxy: FloatArray) -> Squares:
-        """Where to look in the next frame; around the boxes where nobody is sure to be."""
+        """Return where to look in the next frame; around the boxes where nobody is sure to be."""
         centre, top = self.xy[:, -2].astype(np.float64), self.xy[:, -1].astype(np.float64)
         axis = top - centre
         side = 2 * SQUARE_SCALE * np.linalg.norm(axis, axis=1)
@@ -123,7 +123,7 @@ class BlazePoseNetwork:
         return self._network.sha256
 
     def read(self, image: ImageArray, squares: Squares) -> Landmarks:
-        """The landmarks of everybody in the squares of one frame."""
+        """Return the landmarks of everybody in the squares of one frame."""
         to_crop = [squares.to_crop(person, self._size) for person in range(len(squares))]
         crops = np.zeros((len(squares), self._size, self._size, 3), np.float32)
         for crop, matrix in zip(crops, to_crop, strict=True):
@@ -186,7 +186,7 @@ class BlazePoseReader:
 
 
 def is_blazepose(network: OnnxNetwork) -> bool:
-    """Whether the network's outputs are those of BlazePose's landmark networks."""
+    """Return whether the network's outputs are those of BlazePose's landmark networks."""
     shapes = [shape for shape in network.output_shapes.values() if shape[-1] in (195, 117, 1, NUM_LANDMARKS)]
     kinds = sorted(len(shape) * 1000 + shape[-1] for shape in shapes)
     height, width = network.size_hw
@@ -194,7 +194,7 @@ def is_blazepose(network: OnnxNetwork) -> bool:
 
 
 def refine_by_heatmaps(points: FloatArray, heatmaps_PHWL: FloatArray) -> FloatArray:
-    """(P, L, 2) points in [0, 1] of the crop moved to the centre of mass of their heatmap around them.
+    """Return (P, L, 2) points in [0, 1] of the crop moved to the centre of mass of their heatmap around them.
 
     Where the heatmap is low there, or the point outside, it stays.
     """

@@ -33,15 +33,15 @@ class BodyReader(Protocol):
     has_xyz: bool
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """All that changes the keypoints, for the pose fingerprint."""
+        """Return all that changes the keypoints, for the pose fingerprint."""
         ...
 
     def start_video(self) -> None:
-        """Forget everything about the previous video."""
+        """Do nothing: a frame's keypoints do not depend on the frames before."""
         ...
 
     def read(self, image: ImageArray, box_xyxy: FloatArray) -> Bodies:
-        """The bodies in (P, 4) boxes of the video's next frame, (H, W, 3) RGB; P may be 0."""
+        """Return the bodies in (P, 4) boxes of the video's next frame, (H, W, 3) RGB; P may be 0."""
         ...
 
 

@@ -29,7 +29,7 @@ MAX_IOU = 0.45
 
 
 def build_crowd(settings: PoseSettings, *, read_file: ReadFile, num_threads: int) -> CrowdEstimator:
-    """The estimator. Sets PyTorch's threads in this process. Raises ConfigError and WeightsError."""
+    """Return the estimator. Sets PyTorch's threads in this process. Raises ConfigError and WeightsError."""
     torch.set_num_threads(num_threads)
     machine = Machine(choose_device(settings.device), num_threads, read_file)
     # Batches gain nothing on a CPU; one by one, who is chosen cannot hang on a sum's last bit.

@@ -59,7 +59,7 @@ def build_topdown(
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Where networks compute. Raises ConfigError for a GPU that is not there."""
+    """Return where networks compute. Raises ConfigError for a GPU that is not there."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             'device = "cuda", but this process sees no GPU; give each worker one (num_gpus), check that PyTorch is '
@@ -95,7 +95,7 @@ def _load_network(settings: PoseSettings, machine: Machine) -> tuple[CropPoseNet
 
 
 def load_detector(settings: PoseSettings, machine: Machine, *, max_iou: float = YOLOX_MAX_IOU) -> PersonDetector:
-    """The detector that the settings name; `max_iou` of two people's boxes is that of .onnx files."""
+    """Return the detector that the settings name; `max_iou` of two people's boxes is that of .onnx files."""
     uri = settings.detector_checkpoint
     if not uri:
         raise ConfigError("a person detector is needed; give detector_checkpoint, the path or s3:// URI of the file")
@@ -148,7 +148,7 @@ def onnx_device(wanted: str, device: torch.device) -> Literal["cpu", "cuda"]:
 
 
 def read_checkpoint(name: str, uri: str, read_file: ReadFile) -> bytes:
-    """The file of the setting `name`. Raises WeightsError where it is missing."""
+    """Return the file of the setting `name`. Raises WeightsError where it is missing."""
     try:
         return read_file(uri)
     except (ObjectMissingError, ObjectUnusableError) as exc:

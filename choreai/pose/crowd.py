@@ -97,7 +97,7 @@ class CrowdEstimator:
 
 
 def dancer_scores(detector_scores: FloatArray, presence: FloatArray, salience: Salience) -> FloatArray:
-    """(P,) in [0, 1] of P people: how likely each is the one who dances, as far as one frame tells.
+    """Return (P,) in [0, 1] of P people: how likely each is the one who dances, as far as one frame tells.
 
     The geometric mean of what detector and pose network believe in, times centrality, times pixel motion.
     """

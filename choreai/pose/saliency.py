@@ -36,7 +36,7 @@ class Salience:
     """(P,) any positive unit; the larger, the likelier a dancer. Smoothed over time."""
 
     def take(self, rows: IntArray) -> "Salience":
-        """The people at these places."""
+        """Return the people at these places."""
         return Salience(self.motion[rows], self.centrality[rows], self.saliency[rows])
 
 
@@ -49,7 +49,7 @@ class SaliencyFilter:
         self._seconds = 0.0
 
     def update(self, people: Boxes, motion: MotionMap, *, size_hw: tuple[int, int], pts_seconds: float) -> Salience:
-        """The saliency of the next frame's people."""
+        """Return the saliency of the next frame's people."""
         moved = motion.in_boxes(people.box_xyxy)
         centrality = measure_centrality(people.box_xyxy, width=size_hw[1])
         size = (people.box_xyxy[:, 2:] - people.box_xyxy[:, :2]).max(axis=1) / size_hw[0]
@@ -69,13 +69,13 @@ class SaliencyFilter:
 
 
 def measure_centrality(box_xyxy: FloatArray, *, width: int) -> FloatArray:
-    """(P,) how near the boxes are to the middle of a frame `width` wide, from left to right."""
+    """Return (P,) how near the boxes are to the middle of a frame `width` wide, from left to right."""
     off_centre = (box_xyxy[:, 0] + box_xyxy[:, 2] - width) / 2
     return np.exp(-((off_centre / (CENTRE_SPREAD * width)) ** 2)).astype(np.float32)
 
 
 def iou_matrix(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """(P, Q) intersection over union of (P, 4) and (Q, 4) boxes; 0 where both are without area."""
+    """Return (P, Q) intersection over union of (P, 4) and (Q, 4) boxes; 0 where both are without area."""
     starts = np.maximum(boxes[:, None, :2], others[None, :, :2])
     ends = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     overlap = (ends - starts).clip(0).prod(axis=2)

@@ -53,7 +53,7 @@ class BoxTracks:
         return len(self.frame)
 
     def where(self, keep: BoolArray) -> "BoxTracks":
-        """The boxes for which `keep` (N,) is true."""
+        """Return the boxes for which `keep` (N,) is true."""
         return BoxTracks(self.frame[keep], self.track_id[keep], self.box_xyxy[keep])
 
 
@@ -104,7 +104,7 @@ class TrackingScores:
         return (self.clear_matches - false - self.switches) / max(1, self.num_true)
 
     def summary(self) -> dict[str, float | int]:
-        """The scores as plain numbers, for tables and JSON."""
+        """Return the scores as plain numbers, for tables and JSON."""
         return {
             "hota": self.hota,
             "det_a": self.det_a,
@@ -142,7 +142,7 @@ def score_tracks(truth: BoxTracks, result: BoxTracks) -> TrackingScores:
 
 
 def combine_scores(scores: Sequence[TrackingScores]) -> TrackingScores:
-    """The scores of all sequences together, each box counting the same, as TrackEval's COMBINED row has them."""
+    """Return the scores of all sequences together, each box counting the same, as TrackEval's COMBINED row has them."""
     if not scores:
         raise ValueError("there must be one sequence or more to combine")
     return TrackingScores(
@@ -151,7 +151,7 @@ def combine_scores(scores: Sequence[TrackingScores]) -> TrackingScores:
 
 
 def overlaps(boxes_T4: Float64Array, boxes_R4: Float64Array) -> Float64Array:
-    """(T, R) IoU of boxes x0, y0, x1, y1; 0 with a box that has no area."""
+    """Return (T, R) IoU of boxes x0, y0, x1, y1; 0 with a box that has no area."""
     low = np.maximum(boxes_T4[:, None, :2], boxes_R4[None, :, :2])
     high = np.minimum(boxes_T4[:, None, 2:], boxes_R4[None, :, 2:])
     shared = (high - low).clip(0, None).prod(axis=-1)

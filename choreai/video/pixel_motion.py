@@ -29,7 +29,7 @@ class MotionMap:
     """Pixels of the map per pixel of the frame."""
 
     def in_boxes(self, box_xyxy: FloatArray) -> FloatArray:
-        """(P,) mean change in each of (P, 4) boxes over that of the whole frame: 1 is as everywhere."""
+        """Return (P,) mean change in each of (P, 4) boxes over that of the whole frame: 1 is as everywhere."""
         everywhere = float(self.levels.mean()) + NOISE_LEVEL
         return np.array([self._mean_in(box) for box in box_xyxy], np.float32) / np.float32(everywhere)
 
@@ -47,7 +47,7 @@ class PixelMotion:
         self._before: FloatArray | None = None
 
     def update(self, image: ImageArray) -> MotionMap:
-        """The change from the previous frame to this one, (H, W, 3) RGB."""
+        """Return the change from the previous frame to this one, (H, W, 3) RGB."""
         scale = LONGER_SIDE / max(image.shape[:2])
         now = _small_grey(image, scale)
         before, self._before = self._before, now

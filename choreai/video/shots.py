@@ -112,13 +112,13 @@ class _Picture:
         return found
 
     def within(self, area: tuple[slice, slice]) -> "_Picture":
-        """The same frame, of which `area` of `wide` fills the picture."""
+        """Return the same frame, of which `area` of `wide` fills the picture."""
         whole = cv2.resize(self.wide[area], (2 * SIZE_WH[0], 2 * SIZE_WH[1]))
         return _Picture(self.pts_seconds, np.asarray(whole, np.float32))
 
 
 def shrink(image: npt.NDArray[np.uint8]) -> LumaArray:
-    """(72, 128) luma of an (H, W, 3) RGB image. Of a large one every second, third, ... pixel is used."""
+    """Return (72, 128) luma of an (H, W, 3) RGB image. Of a large one every second, third, ... pixel is used."""
     step = max(1, min(image.shape[0] // 216, image.shape[1] // 384))
     size = (2 * SIZE_WH[0], 2 * SIZE_WH[1])
     small = cv2.resize(image[::step, ::step], size, interpolation=cv2.INTER_AREA)
@@ -233,7 +233,7 @@ class _Around:
 
 
 def measure_change(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> float:
-    """How much of an RGB image is not found again in the other, in [0, 1]: 0 for the same view, 0.3 to 0.7 for another.
+    """Return how much of an RGB image is not found again in the other, in [0, 1]: 0 for one view, 0.3 to 0.7 for two.
 
     Brightness and contrast do not matter, nor do movements of an eighth of the picture.
     """
@@ -286,7 +286,7 @@ def _find_live_area(pictures: list[_Picture]) -> tuple[slice, slice] | None:
 
 
 def mark_shots(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The same frames, each with the index of its shot. Holds back a few of them where a cut is likely."""
+    """Return the same frames, each with the index of its shot. Holds back a few of them where a cut is likely."""
     detector, held, shot_index = ShotDetector(), deque[Frame](), -1
     for frame in frames:
         held.append(frame)

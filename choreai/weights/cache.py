@@ -27,7 +27,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """`$CHOREAI_WEIGHTS`, else `choreai/weights` in the user's cache folder. Raises ConfigError without a home."""
+    """Return `$CHOREAI_WEIGHTS`, else `choreai/weights` in the user's cache folder. ConfigError without a home."""
     if given := environment.get(CACHE_VARIABLE):
         return Path(given).expanduser().absolute()
     if (base := Path(environment.get("XDG_CACHE_HOME", ""))).is_absolute():
@@ -39,7 +39,7 @@ def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file's bytes, as 64 hexadecimal digits."""
+    """Return the hash of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -51,11 +51,11 @@ class Cache:
     folder: Path
 
     def path_of(self, entry: WeightsFile) -> Path:
-        """Where the file is, or will be."""
+        """Return where the file is, or will be."""
         return self.folder / entry.file_name
 
     def find(self, entry: WeightsFile) -> Path | None:
-        """The file if it is there with the right size; its hash was checked before it got its name."""
+        """Return the file if it is there with the right size; its hash was checked before it got its name."""
         path = self.path_of(entry)
         with os_errors(path):
             if not path.is_file() or path.stat().st_size != (entry.num_bytes or path.stat().st_size):
@@ -74,7 +74,7 @@ class Cache:
             os.close(descriptor)
 
     def part_of(self, entry: WeightsFile, *, suffix: str, shared: bool) -> Path:
-        """Where a download grows: the same place every time, so that it resumes, unless others may write there."""
+        """Return where a download grows: always the same place, so that it resumes, unless others may write there."""
         word = "" if shared else f".{uuid.uuid4().hex}"
         return self.folder / f".{entry.sha256}{suffix}{word}.part"
 
@@ -92,7 +92,7 @@ class Cache:
         return path
 
     def confirmed_from(self, entry: WeightsFile) -> str | None:
-        """The official address, if a fetch from there has confirmed the catalogue's hash on this machine."""
+        """Return the official address, if a fetch from there has confirmed the catalogue's hash on this machine."""
         try:
             record = json.loads(self._confirmation_of(entry).read_text())
         except (OSError, ValueError):

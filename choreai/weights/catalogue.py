@@ -124,14 +124,14 @@ class Catalogue:
                 raise ValueError(f"the set {set_name!r} names {unknown[0]!r}, which is not in the catalogue")
 
     def find(self, name: str) -> WeightsFile:
-        """The weights of this name; '-' and '_' count as the same. Raises ConfigError for an unknown name."""
+        """Return the weights of this name; '-' and '_' count as the same. Raises ConfigError for an unknown name."""
         for known, entry in self.weights.items():
             if _plain(known) == _plain(name):
                 return entry
         raise ConfigError(f"no weights are called {name!r}; {self._suggestion(name, self.weights)}")
 
     def expand(self, names: Iterable[str]) -> tuple[WeightsFile, ...]:
-        """The weights that names and names of sets stand for, each once, in this order. Raises ConfigError."""
+        """Return the weights that names and names of sets stand for, each once, in this order. Raises ConfigError."""
         sets = {_plain(name): members for name, members in self.sets.items()}
         found: dict[str, WeightsFile] = {}
         for name in names:
@@ -149,7 +149,7 @@ class Catalogue:
 
 
 def read_catalogue(path: str | Path | None = None) -> Catalogue:
-    """The catalogue in a TOML file; the one that comes with choreai by default. Raises ConfigError."""
+    """Return the catalogue in a TOML file; the one that comes with choreai by default. Raises ConfigError."""
     source = Path(path) if path else resources.files("choreai.weights") / "catalogue.toml"
     try:
         content = tomllib.loads(source.read_text(encoding="utf-8"))

@@ -43,7 +43,7 @@ class Source:
 
 
 def default_mirror(environment: Mapping[str, str] = os.environ) -> str:
-    """`$CHOREAI_WEIGHTS_MIRROR`; empty for none."""
+    """Return `$CHOREAI_WEIGHTS_MIRROR`; empty for none."""
     return environment.get(MIRROR_VARIABLE, "")
 
 

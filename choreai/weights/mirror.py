@@ -29,7 +29,7 @@ class Mirrored:
 
 
 def resolve_mirror(target: str) -> str:
-    """The folder or prefix, absolute. Raises ConfigError for what cannot be written to."""
+    """Return the folder or prefix, absolute. Raises ConfigError for what cannot be written to."""
     if is_http(target):
         raise ConfigError(f"{target}: a mirror is written to a folder or an s3:// prefix; http:// can only be read")
     return objects.resolve_uri(target, against=".")
@@ -67,7 +67,7 @@ def write_index(catalogue: Catalogue, target: str) -> str:
 
 
 def hash_in_mirror(entry: WeightsFile, target: str) -> str | None:
-    """The sha256 of the mirror's file, read whole; None where there is none."""
+    """Return the sha256 of the mirror's file, read whole; None where there is none."""
     uri = objects.join_uri(target, entry.file_name)
     if objects.stat_object(uri) is None:
         return None

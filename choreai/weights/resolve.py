@@ -15,12 +15,12 @@ PREFIX = "weights:"
 
 @functools.cache
 def shipped_catalogue() -> Catalogue:
-    """The catalogue that comes with choreai, read once."""
+    """Return the catalogue that comes with choreai, read once."""
     return read_catalogue()
 
 
 def weights_path(name: str, *, cache: Cache | None = None, catalogue: Catalogue | None = None) -> Path | None:
-    """The cached file of these weights, None where it was never fetched; never touches the network.
+    """Return the cached file of these weights, None where it was never fetched; never touches the network.
 
     Raises ConfigError for a name that is not in the catalogue.
     """
@@ -30,7 +30,7 @@ def weights_path(name: str, *, cache: Cache | None = None, catalogue: Catalogue 
 def missing_weights(
     names: Iterable[str], *, cache: Cache | None = None, catalogue: Catalogue | None = None
 ) -> tuple[WeightsFile, ...]:
-    """Those of `names`, which may be sets such as "crowd-cpu", that the cache does not have."""
+    """Return those of `names`, which may be sets such as "crowd-cpu", that the cache does not have."""
     cache = cache or Cache(default_folder())
     entries = (catalogue or shipped_catalogue()).expand(names)
     return tuple(entry for entry in entries if cache.find(entry) is None)
@@ -45,7 +45,7 @@ def resolve(
     catalogue: Catalogue | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Path:
-    """The file of these weights, fetched first where it is missing and `auto_fetch` allows it.
+    """Return the file of these weights, fetched first where it is missing and `auto_fetch` allows it.
 
     `mirror` None means that of the environment. Raises WeightsError, with the command to run, where the file is
     missing and may not be fetched; what `fetch` raises where it may; ConfigError for an unknown name.
@@ -72,7 +72,7 @@ def resolve_setting(
     cache: Cache | None = None,
     catalogue: Catalogue | None = None,
 ) -> str:
-    """A setting that names a file: `weights:NAME` as that file's path, anything else as it is."""
+    """Return a setting that names a file: `weights:NAME` as that file's path, anything else as it is."""
     if not value.startswith(PREFIX):
         return value
     name = value.removeprefix(PREFIX)

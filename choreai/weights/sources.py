@@ -45,18 +45,18 @@ class Reply:
 
 
 def is_http(uri: str) -> bool:
-    """Whether `uri` is fetched over HTTP rather than read through storage."""
+    """Return whether `uri` is fetched over HTTP rather than read through storage."""
     return urlsplit(uri).scheme.lower() in ("http", "https")
 
 
 def join(base: str, name: str) -> str:
-    """The address of a file in a folder, a prefix or an HTTP directory."""
+    """Return the address of a file in a folder, a prefix or an HTTP directory."""
     return f"{base.rstrip('/')}/{quote(name)}" if is_http(base) else objects.join_uri(base, name)
 
 
 @contextlib.contextmanager
 def open_reply(uri: str, *, start: int, timeout_seconds: float) -> Iterator[Reply]:
-    """The file's bytes from `start` on, or from 0 where they cannot begin there.
+    """Return the file's bytes from `start` on, or from 0 where they cannot begin there.
 
     Raises `ConnectionBrokenError` for what another attempt may not meet, here and while the caller reads;
     `ObjectMissingError`, `ObjectUnusableError` and `StorageError` for what will not change by itself.

@@ -59,7 +59,7 @@ class NmsInsideDetector:
 
 
 def has_nms_inside(network: OnnxNetwork) -> bool:
-    """Whether the network answers boxes with scores (N, D, 5) and labels (N, D)."""
+    """Return whether the network answers boxes with scores (N, D, 5) and labels (N, D)."""
     shapes = sorted(network.output_shapes.values(), key=len)
     return len(shapes) == 2 and len(shapes[0]) == 1 and len(shapes[1]) == 2 and shapes[1][1] == 5
 
