@@ -113,6 +113,7 @@ def test_a_cut_checkpoint_is_refused_wherever_it_is_cut(legacy: bool) -> None:
             load_pose_network(data[:length])
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch, of the pickle that is refused
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -4,8 +4,8 @@ import argparse
 
 COMPACT = """\
 Merge the many small Parquet parts of the videos, shots, tags and kinematics
-tables into few. Rows stay as they are; jobs and searches may run meanwhile. Kill
-it anywhere and run it again: it resumes."""
+tables into few. Rows stay as they are; jobs and searches may run meanwhile.
+Kill it anywhere and run it again: it resumes."""
 
 
 def compact_parser(prog: str | None) -> argparse.ArgumentParser:
