@@ -10,7 +10,7 @@ from choreai.style.training import augment
 
 
 @pytest.fixture
-def plain(monkeypatch):
+def plain(monkeypatch: pytest.MonkeyPatch):
     """No variation at all; a test turns on the one it is about."""
     for name in ("MAX_STRETCH", "MAX_SCALE"):
         monkeypatch.setattr(augment, name, 1.0)
@@ -44,13 +44,13 @@ def as_keypoints(array: np.ndarray) -> np.ndarray:
     return array.reshape(*array.shape[:2], NUM_KEYPOINTS, 3)
 
 
-def test_without_variations_windows_come_back_as_they_were(plain):
+def test_without_variations_windows_come_back_as_they_were(plain) -> None:
     out, before = varied(windows()), windows()
     for name in ("steps", "xyz", "kinematic_features"):
         np.testing.assert_allclose(getattr(out, name), getattr(before, name), rtol=1e-6)
 
 
-def test_mirroring_swaps_left_and_right_and_turns_x(plain):
+def test_mirroring_swaps_left_and_right_and_turns_x(plain) -> None:
     plain.setattr(augment, "MIRROR_SHARE", 1.0)
     out, before = varied(windows()), windows()
     for name in ("steps", "xyz"):
@@ -63,13 +63,13 @@ def test_mirroring_swaps_left_and_right_and_turns_x(plain):
     np.testing.assert_array_equal(out.kinematic_features[:, unsided], before.kinematic_features[:, unsided])
 
 
-def test_some_windows_are_mirrored_and_others_not():
+def test_some_windows_are_mirrored_and_others_not() -> None:
     hands = [FEATURES.index("left_hand_range"), FEATURES.index("right_hand_range")]
     found = varied(windows(num=200)).kinematic_features[:, hands]
     assert 70 < (found[:, 0] > found[:, 1]).sum() < 130
 
 
-def test_a_stretch_changes_the_speed_within_its_bounds_and_keeps_the_end(plain):
+def test_a_stretch_changes_the_speed_within_its_bounds_and_keeps_the_end(plain) -> None:
     plain.setattr(augment, "MAX_STRETCH", 1.25)
     out, before = varied(windows(num=50)), windows(num=50)
     for name in ("steps", "xyz"):
@@ -80,7 +80,7 @@ def test_a_stretch_changes_the_speed_within_its_bounds_and_keeps_the_end(plain):
         np.testing.assert_allclose(getattr(out, name)[:, -1], getattr(before, name)[:, -1], rtol=1e-6)
 
 
-def test_a_pose_held_before_a_faster_window_counts_as_unseen(plain):
+def test_a_pose_held_before_a_faster_window_counts_as_unseen(plain) -> None:
     plain.setattr(augment, "MAX_STRETCH", 1.25)
     steps = as_keypoints(varied(windows(num=50)).steps)
     unseen = ~steps[..., 2].any(axis=2)
@@ -90,7 +90,7 @@ def test_a_pose_held_before_a_faster_window_counts_as_unseen(plain):
     assert (first_pose & ~unseen).sum(axis=1).max() == 1
 
 
-def test_a_roll_keeps_distances(plain):
+def test_a_roll_keeps_distances(plain) -> None:
     plain.setattr(augment, "MAX_ROLL_DEGREES", 10.0)
     out, before = (as_keypoints(inputs.steps)[..., :2] for inputs in (varied(windows()), windows()))
     np.testing.assert_allclose(np.linalg.norm(out, axis=-1), np.linalg.norm(before, axis=-1), rtol=1e-5)
@@ -98,7 +98,7 @@ def test_a_roll_keeps_distances(plain):
 
 
 @pytest.mark.parametrize("name", ["MAX_TILT_DEGREES", "MAX_TURN_DEGREES"])
-def test_turns_in_space_keep_distances_and_leave_the_picture(plain, name):
+def test_turns_in_space_keep_distances_and_leave_the_picture(plain, name) -> None:
     plain.setattr(augment, name, 20.0)
     out, before = varied(windows()), windows()
     lengths = [np.linalg.norm(as_keypoints(inputs.xyz), axis=-1) for inputs in (out, before)]
@@ -107,12 +107,12 @@ def test_turns_in_space_keep_distances_and_leave_the_picture(plain, name):
     np.testing.assert_allclose(out.steps, before.steps, rtol=1e-6)
 
 
-def test_an_estimator_without_a_third_dimension_gets_none():
+def test_an_estimator_without_a_third_dimension_gets_none() -> None:
     inputs = Inputs(windows().steps, np.zeros_like(windows().steps), windows().kinematic_features)
     assert not varied(inputs).xyz.any()
 
 
-def test_scores_of_what_is_shown_are_never_changed():
+def test_scores_of_what_is_shown_are_never_changed() -> None:
     scores = as_keypoints(varied(windows()).steps)[..., 2]
     assert set(np.unique(scores)) <= {0.0, 0.5}
     end = scores[:, 20:]  # a pose held in front is over by then
@@ -120,7 +120,7 @@ def test_scores_of_what_is_shown_are_never_changed():
     assert (end > 0).mean() > 0.8
 
 
-def test_a_hidden_limb_lies_at_the_origin_unseen_all_the_time_in_the_share_of_windows(plain):
+def test_a_hidden_limb_lies_at_the_origin_unseen_all_the_time_in_the_share_of_windows(plain) -> None:
     plain.setattr(augment, "HIDDEN_SHARE", 0.2)
     out, before = varied(windows(num=1000)), windows(num=1000)
     hidden = as_keypoints(out.steps)[:, 0, :, 2] == 0
@@ -136,7 +136,7 @@ def test_a_hidden_limb_lies_at_the_origin_unseen_all_the_time_in_the_share_of_wi
         assert (hidden[:, limb].all(axis=1) == hidden[:, limb].any(axis=1)).all()
 
 
-def test_some_windows_are_much_noisier_than_the_rest(plain):
+def test_some_windows_are_much_noisier_than_the_rest(plain) -> None:
     plain.setattr(augment, "NOISE", 0.02)
     plain.setattr(augment, "NOISY_SHARE", 0.3)
     out, before = varied(windows(num=200)), windows(num=200)
@@ -148,13 +148,13 @@ def test_some_windows_are_much_noisier_than_the_rest(plain):
         assert 40 < (spread > 0.025).sum() < 75
 
 
-def test_missing_kinematics_stay_missing():
+def test_missing_kinematics_stay_missing() -> None:
     inputs = windows()
     inputs.kinematic_features[:, 3] = np.nan
     assert np.isnan(varied(inputs).kinematic_features[:, 3]).all()
 
 
-def test_the_same_seed_varies_alike_and_the_input_stays():
+def test_the_same_seed_varies_alike_and_the_input_stays() -> None:
     inputs = windows()
     first, again, other = varied(inputs), varied(inputs), varied(inputs, seed=1)
     for name in ("steps", "xyz", "kinematic_features"):
@@ -164,6 +164,6 @@ def test_the_same_seed_varies_alike_and_the_input_stays():
     assert not np.array_equal(first.xyz, other.xyz)
 
 
-def test_types_stay_single_precision():
+def test_types_stay_single_precision() -> None:
     out = varied(windows())
     assert {out.steps.dtype, out.xyz.dtype, out.kinematic_features.dtype} == {np.dtype(np.float32)}

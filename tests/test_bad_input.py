@@ -30,7 +30,7 @@ def process_folder(uri: str, output: str) -> dict[str, dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory) -> dict[str, dict[str, object]]:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     """What became of every kind of bad video, all in one shard between two good ones."""
     folder = tmp_path_factory.mktemp("bad")
     good = folder / "good.mp4"
@@ -96,7 +96,7 @@ def with_zero_size(whole: bytes) -> bytes:
         ("long", "long"),
     ],
 )
-def test_a_bad_video_is_quarantined_with_its_reason(outcome, video_id, words):
+def test_a_bad_video_is_quarantined_with_its_reason(outcome, video_id, words) -> None:
     row = outcome[video_id]
     assert row["status"] == "quarantined"
     assert words in row["reason"].lower()
@@ -106,30 +106,30 @@ def test_a_bad_video_is_quarantined_with_its_reason(outcome, video_id, words):
 
 
 @pytest.mark.parametrize("video_id", ["single", "nobody", "ünïcode 名前 #1?"])
-def test_a_video_without_a_person_is_a_result_not_a_failure(outcome, video_id):
+def test_a_video_without_a_person_is_a_result_not_a_failure(outcome, video_id) -> None:
     assert (outcome[video_id]["status"], outcome[video_id]["num_rows"]) == ("nobody", 0)
     assert outcome[video_id]["num_frames_sampled"] >= 1
 
 
-def test_a_corrupt_middle_costs_only_the_frames_it_hit(outcome):
+def test_a_corrupt_middle_costs_only_the_frames_it_hit(outcome) -> None:
     row = outcome["corrupt-middle"]
     assert row["status"] == "ok"
     assert row["num_rows"] > 0
 
 
-def test_a_zero_size_in_the_header_gives_way_to_the_pictures_own_size(outcome):
+def test_a_zero_size_in_the_header_gives_way_to_the_pictures_own_size(outcome) -> None:
     row = outcome["zero-size"]
     assert (row["status"], row["width"], row["height"]) == ("ok", 640, 360)
 
 
 @pytest.mark.parametrize("video_id", ["a-good", "z-good"])
-def test_the_good_videos_before_and_after_are_whole(outcome, video_id):
+def test_the_good_videos_before_and_after_are_whole(outcome, video_id) -> None:
     assert outcome[video_id]["status"] == "ok"
     assert outcome[video_id]["num_frames_sampled"] == 16
     assert outcome[video_id]["num_rows"] >= 15
 
 
-def test_a_quarantined_video_is_tried_again_only_when_asked(tmp_path):
+def test_a_quarantined_video_is_tried_again_only_when_asked(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     output = str(tmp_path / "out")
     process_folder(str(tmp_path), output)

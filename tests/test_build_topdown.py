@@ -1,5 +1,7 @@
 """A top-down estimator from the files that the settings name."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -23,18 +25,18 @@ from choreai.storage import objects
         ({"pose_batch": -1}, "pose_batch"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(wrong, message):
+def test_settings_that_do_not_go_together_are_refused(wrong, message) -> None:
     with pytest.raises(ValueError, match=message):
         PoseSettings(**wrong)
 
 
-def test_missing_weights_are_named(tmp_path):
+def test_missing_weights_are_named(tmp_path: Path) -> None:
     settings = PoseSettings(estimator="alphapose", checkpoint=str(tmp_path / "gone.pth"), device="cpu")
     with pytest.raises(WeightsError, match=r"checkpoint: .*gone\.pth: there is nothing here"):
         build_estimator(settings, read_file=objects.read_object)
 
 
-def test_a_broken_checkpoint_is_named(tmp_path):
+def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
     settings = PoseSettings(estimator="alphapose", checkpoint=str(tmp_path / "cut.pth"), device="cpu")
     with pytest.raises(WeightsError, match=r"cut\.pth: the checkpoint of"):
@@ -42,7 +44,7 @@ def test_a_broken_checkpoint_is_named(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
-def test_a_gpu_that_is_not_there_is_said_to_be_missing(tmp_path):
+def test_a_gpu_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     settings = PoseSettings(estimator="alphapose", checkpoint="a.pth", device="cuda")
     with pytest.raises(ConfigError, match="sees no GPU"):
         build_estimator(settings, read_file=objects.read_object)

@@ -25,13 +25,13 @@ def choreai(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command):
+def test_every_command_explains_itself(command) -> None:
     done = choreai(command, "--help")
     assert done.returncode == 0
     assert f"usage: choreai {command}" in done.stdout
 
 
-def test_help_loads_none_of_the_heavy_libraries():
+def test_help_loads_none_of_the_heavy_libraries() -> None:
     code = (
         "import sys; sys.argv = ['choreai', 'extract', '--help']\n"
         "from choreai.cli.main import run\n"
@@ -57,7 +57,9 @@ def test_help_loads_none_of_the_heavy_libraries():
         (("convert", "a.json", "b.parquet"), "video_id"),
     ],
 )
-def test_a_mistake_exits_with_2_and_says_what_to_do(arguments, words, tmp_path, monkeypatch):
+def test_a_mistake_exits_with_2_and_says_what_to_do(
+    arguments, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = choreai(*arguments)
     assert done.returncode == 2, done.stderr
@@ -81,7 +83,7 @@ def test_a_mistake_exits_with_2_and_says_what_to_do(arguments, words, tmp_path, 
         ("catalog = 2026-01-01\noutput = 'b'", "date"),
     ],
 )
-def test_a_wrong_job_file_is_refused_by_name(text, words, tmp_path):
+def test_a_wrong_job_file_is_refused_by_name(text, words, tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"job\.toml") as caught:
@@ -89,7 +91,7 @@ def test_a_wrong_job_file_is_refused_by_name(text, words, tmp_path):
     assert words in str(caught.value)
 
 
-def test_flags_win_over_the_file(tmp_path):
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text("catalog = 'a'\noutput = 'b'\n[pose]\nframes_per_second = 4.0\n[workers]\nnum_gpus = 1.0")
     overrides = {"output": "c", "workers.num_workers": 3, "pose.frames_per_second": None}
@@ -101,13 +103,13 @@ def test_flags_win_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "deploy").glob("*.toml")), ids=lambda path: path.name)
-def test_every_shipped_job_file_loads(path):
+def test_every_shipped_job_file_loads(path) -> None:
     configs = {"extract": ExtractConfig, "train": TrainConfig, "tag": TagConfig}
     load_config(configs[path.stem.split("-")[0]], str(path), {})
     assert tomllib.loads(path.read_text())
 
 
-def test_show_draws_the_dancer_it_finds(tmp_path):
+def test_show_draws_the_dancer_it_finds(tmp_path: Path) -> None:
     clip = tmp_path / "dance.mp4"
     write_clip(clip, style="hiphop", seed=5, duration_seconds=2.0, frames_per_second=8)
     done = choreai("show", str(clip), "--to", str(tmp_path / "pictures"))
@@ -130,12 +132,12 @@ def parsers_of(command: str) -> list[argparse.ArgumentParser]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_a_terminal_of_80_columns(command, monkeypatch):
+def test_help_fits_a_terminal_of_80_columns(command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for parser in parsers_of(command):
         assert [line for line in parser.format_help().splitlines() if len(line) > 80] == []
 
 
-def test_the_overview_has_every_command_and_fits_80_columns():
+def test_the_overview_has_every_command_and_fits_80_columns() -> None:
     assert re.findall(r"^  choreai ([\w-]+)", DESCRIPTION, flags=re.MULTILINE) == list(COMMANDS)
     assert max(len(line) for line in DESCRIPTION.splitlines()) <= 80

@@ -1,6 +1,7 @@
 """Compaction: few parts instead of many, and at every moment each row once."""
 
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -43,7 +44,7 @@ class KilledError(Exception):
 
 
 @pytest.fixture
-def killed_at(monkeypatch):
+def killed_at(monkeypatch: pytest.MonkeyPatch):
     """A function that lets the n-th change to the store, and all after it, fail as a killed process would."""
 
     def arm(step: int | None, *, before: bool = True) -> None:
@@ -68,7 +69,7 @@ def killed_at(monkeypatch):
     return arm
 
 
-def test_many_parts_become_one_with_the_same_rows_and_a_second_time_does_nothing(store_uri):
+def test_many_parts_become_one_with_the_same_rows_and_a_second_time_does_nothing(store_uri: str) -> None:
     write_parts(store_uri, range(12))
     write_rows(store_uri, "videos", "fp1", "0", [video_row("v0")])
     write_rows(store_uri, "videos", "fp1", "1", [video_row("v1")])
@@ -85,7 +86,7 @@ def test_many_parts_become_one_with_the_same_rows_and_a_second_time_does_nothing
     assert names(store_uri) == ["part-merged-000001.parquet"]
 
 
-def test_a_merged_part_has_the_tables_own_schema_and_values(tmp_path):
+def test_a_merged_part_has_the_tables_own_schema_and_values(tmp_path: Path) -> None:
     rows = [tag_row(f"v{n}", tempo=90.0 + n, kinematics={"hands_speed_mean": None}) for n in range(5)]
     for n, row in enumerate(rows):
         write_rows(str(tmp_path), *PLACE, str(n), [row])
@@ -96,7 +97,7 @@ def test_a_merged_part_has_the_tables_own_schema_and_values(tmp_path):
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("step", range(8))
-def test_killed_at_any_step_no_row_is_lost_and_none_is_there_twice(tmp_path, killed_at, step, before):
+def test_killed_at_any_step_no_row_is_lost_and_none_is_there_twice(tmp_path: Path, killed_at, step, before) -> None:
     root = str(tmp_path)
     write_parts(root, range(4))
     compact.compact_table(root, *PLACE)
@@ -117,7 +118,7 @@ def test_killed_at_any_step_no_row_is_lost_and_none_is_there_twice(tmp_path, kil
     assert len(names(root)) == 1
 
 
-def test_a_slow_worker_that_writes_its_part_again_adds_no_row(tmp_path):
+def test_a_slow_worker_that_writes_its_part_again_adds_no_row(tmp_path: Path) -> None:
     root = str(tmp_path)
     write_parts(root, range(3))
     compact.compact_table(root, *PLACE)
@@ -130,7 +131,9 @@ def test_a_slow_worker_that_writes_its_part_again_adds_no_row(tmp_path):
     assert names(root) == ["part-merged-000002.parquet"]
 
 
-def test_of_two_compactions_at_once_one_wins_and_the_other_changes_nothing(store_uri, monkeypatch):
+def test_of_two_compactions_at_once_one_wins_and_the_other_changes_nothing(
+    store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_parts(store_uri, range(4))
     write = compact._write_merged
 
@@ -152,7 +155,9 @@ def test_of_two_compactions_at_once_one_wins_and_the_other_changes_nothing(store
     assert names(store_uri) == ["part-merged-000001.parquet"]
 
 
-def test_a_compaction_that_slept_while_its_number_was_used_and_freed_deletes_no_row(tmp_path, monkeypatch):
+def test_a_compaction_that_slept_while_its_number_was_used_and_freed_deletes_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = str(tmp_path)
     write_parts(root, range(3))
     write = compact._write_merged
@@ -175,7 +180,7 @@ def test_a_compaction_that_slept_while_its_number_was_used_and_freed_deletes_no_
     assert rows_of(root) == once(range(4))
 
 
-def test_a_reader_between_listing_and_reading_finds_the_rows_in_their_new_place(tmp_path):
+def test_a_reader_between_listing_and_reading_finds_the_rows_in_their_new_place(tmp_path: Path) -> None:
     root = str(tmp_path)
     write_parts(root, range(3))
     attempts = []
@@ -192,7 +197,9 @@ def test_a_reader_between_listing_and_reading_finds_the_rows_in_their_new_place(
 
 
 @pytest.mark.parametrize("merge_after", range(1, 5))
-def test_a_listing_that_a_compaction_runs_through_misses_no_row(tmp_path, monkeypatch, merge_after):
+def test_a_listing_that_a_compaction_runs_through_misses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merge_after
+) -> None:
     """A listing shows some names before and some after: here merged parts come first, and too early to be seen."""
     root = str(tmp_path)
     write_parts(root, range(4))
@@ -214,7 +221,9 @@ def test_a_listing_that_a_compaction_runs_through_misses_no_row(tmp_path, monkey
     assert rows_of(root) == once(range(4))
 
 
-def test_large_parts_are_left_alone_and_small_ones_do_not_copy_them_again(tmp_path, monkeypatch):
+def test_large_parts_are_left_alone_and_small_ones_do_not_copy_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = str(tmp_path)
     write_rows(root, *PLACE, "large", [tag_row(f"large{n}", reason=str(hash((n, "x")))) for n in range(4000)])
     write_parts(root, range(3))
@@ -225,7 +234,7 @@ def test_large_parts_are_left_alone_and_small_ones_do_not_copy_them_again(tmp_pa
     assert names(root) == ["part-large.parquet", "part-merged-000001.parquet"]
 
 
-def test_no_merged_part_outgrows_its_target(tmp_path, monkeypatch):
+def test_no_merged_part_outgrows_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = str(tmp_path)
     uris = write_parts(root, range(9))
     size = max(current_parts(root, *PLACE).num_bytes[uri] for uri in uris)
@@ -235,7 +244,7 @@ def test_no_merged_part_outgrows_its_target(tmp_path, monkeypatch):
     assert rows_of(root) == once(range(9))
 
 
-def test_keypoint_parts_are_never_touched(tmp_path):
+def test_keypoint_parts_are_never_touched(tmp_path: Path) -> None:
     uri = part_uri(str(tmp_path), "keypoints", "fp1", "0")
     for part_id in "01":
         target = part_uri(str(tmp_path), "keypoints", "fp1", part_id)

@@ -15,7 +15,7 @@ from choreai.tables.pose_parts import PosePartWriter, recover_videos_parts
 
 
 @pytest.fixture
-def compacted(store_uri) -> str:
+def compacted(store_uri: str) -> str:
     """An output of four shards of a video each, tagged, compacted, with one videos part back from a slow worker."""
     root = f"{store_uri}/out"
     for number in range(4):
@@ -39,18 +39,18 @@ def catalog_of(num: int) -> Catalog:
     return Catalog("catalog.csv", pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA))
 
 
-def test_every_row_is_read_once(compacted):
+def test_every_row_is_read_once(compacted) -> None:
     for table, version, schema in (("videos", "fp1", schemas.VIDEOS), ("tags", "lstm-a", schemas.TAGS)):
         rows = read_table(compacted, table, version, schema, columns=["video_id"])
         assert sorted(rows["video_id"].to_pylist()) == ["v0", "v1", "v2", "v3"]
 
 
-def test_nothing_that_was_done_is_pending_again(compacted):
+def test_nothing_that_was_done_is_pending_again(compacted) -> None:
     pending = pending_videos(catalog_of(5), known_videos(compacted, "fp1"), retry_quarantined=False)
     assert pending.videos["video_id"].to_pylist() == ["v4"]
     untagged = untagged_videos(catalog_of(5), output=compacted, pose_id="fp1", model_version="lstm-a")
     assert untagged.num_rows == 0
 
 
-def test_compacted_videos_parts_are_not_taken_for_missing_ones(compacted):
+def test_compacted_videos_parts_are_not_taken_for_missing_ones(compacted) -> None:
     assert recover_videos_parts(compacted, "fp1") == 0

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -18,7 +19,7 @@ from choreai.video.decode import VideoReader
 # Damage
 
 
-def test_corrupt_packets_are_counted_and_the_frames_around_them_yielded(tmp_path):
+def test_corrupt_packets_are_counted_and_the_frames_around_them_yielded(tmp_path: Path) -> None:
     data = bytearray(
         write_clip(tmp_path / "a.mp4", num_frames=60, size_wh=(160, 120), options={"g": "10"}).read_bytes()
     )
@@ -35,7 +36,7 @@ def test_corrupt_packets_are_counted_and_the_frames_around_them_yielded(tmp_path
     assert frames[-1].pts_seconds == pytest.approx(59 / 30, abs=1e-3)
 
 
-def test_frames_decoded_only_in_part_are_yielded_and_counted(tmp_path):
+def test_frames_decoded_only_in_part_are_yielded_and_counted(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.avi", codec="mpeg4", num_frames=60, size_wh=(160, 120))
     data = bytearray(path.read_bytes())
     middle = data.index(b"movi") + (data.index(b"idx1") - data.index(b"movi")) // 2
@@ -46,7 +47,7 @@ def test_frames_decoded_only_in_part_are_yielded_and_counted(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "options"), [("a.mkv", {}), ("a.mp4", {"movflags": "faststart"})])
-def test_a_truncated_file_yields_the_frames_it_has(tmp_path, name, options):
+def test_a_truncated_file_yields_the_frames_it_has(tmp_path: Path, name, options) -> None:
     path = write_clip(tmp_path / name, num_frames=60, size_wh=(160, 120), container_options=options)
     data = path.read_bytes()
     with VideoReader(io.BytesIO(data[: len(data) * 6 // 10]), uri="a") as reader:
@@ -56,14 +57,14 @@ def test_a_truncated_file_yields_the_frames_it_has(tmp_path, name, options):
     assert [number_of(f.image) for f in frames[:-1]] == list(range(len(frames) - 1))
 
 
-def test_a_file_whose_every_packet_is_garbage_is_a_media_error(tmp_path):
+def test_a_file_whose_every_packet_is_garbage_is_a_media_error(tmp_path: Path) -> None:
     data = bytearray(write_clip(tmp_path / "a.mp4", num_frames=30).read_bytes())
     start, stop = data.index(b"mdat") + 4, data.index(b"moov") - 4
     data[start:stop] = np.random.default_rng(1).bytes(stop - start)
     assert "no frame could be decoded" in reason(bytes(data))
 
 
-def test_decoding_damage_prints_nothing(tmp_path):
+def test_decoding_damage_prints_nothing(tmp_path: Path) -> None:
     data = bytearray(write_clip(tmp_path / "a.mp4", num_frames=30, size_wh=(160, 120)).read_bytes())
     data[len(data) // 3 : len(data) // 2] = np.random.default_rng(2).bytes(len(data) // 2 - len(data) // 3)
     (tmp_path / "bad.mp4").write_bytes(data)
@@ -92,7 +93,9 @@ class FailingFile(io.BytesIO):
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
-def test_a_read_error_comes_out_as_the_storage_error_it_was(tmp_path, name, share, capfd):
+def test_a_read_error_comes_out_as_the_storage_error_it_was(
+    tmp_path: Path, name, share, capfd: pytest.CaptureFixture[str]
+) -> None:
     noise = np.random.default_rng(5).integers(0, 255, (240, 320, 3), np.uint8)
     path = write_clip(
         tmp_path / name,
@@ -113,22 +116,22 @@ def test_a_read_error_comes_out_as_the_storage_error_it_was(tmp_path, name, shar
 # Files that are no videos
 
 
-def test_an_empty_file_is_named_so():
+def test_an_empty_file_is_named_so() -> None:
     assert reason(b"") == "the file is empty"
 
 
-def test_a_header_cut_off_is_named_so(tmp_path):
+def test_a_header_cut_off_is_named_so(tmp_path: Path) -> None:
     data = write_clip(tmp_path / "a.mp4").read_bytes()
     assert "moov" in reason(data[: data.index(b"moov") - 8])
 
 
 @pytest.mark.parametrize("text", ["<!DOCTYPE html><html>Not found</html>", "ça n'existe pas\n" * 100])
-def test_text_is_named_so(text):
+def test_text_is_named_so(text) -> None:
     assert "text" in reason(text.encode())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
-def test_a_still_image_is_named_so(suffix):
+def test_a_still_image_is_named_so(suffix) -> None:
     assert reason(cv2.imencode(suffix, numbered(1))[1].tobytes()) == "the file is a still image, not a video"
 
 
@@ -143,7 +146,7 @@ def test_a_still_image_is_named_so(suffix):
         ("a.flac", "flac", False),
     ],
 )
-def test_sound_alone_is_named_so_cover_or_not(tmp_path, name, codec, with_cover):
+def test_sound_alone_is_named_so_cover_or_not(tmp_path: Path, name, codec, with_cover) -> None:
     path = write_audio(tmp_path / name, codec=codec, with_cover=with_cover)
     if with_cover:
         with av.open(str(path)) as container:
@@ -151,27 +154,27 @@ def test_sound_alone_is_named_so_cover_or_not(tmp_path, name, codec, with_cover)
     assert "no video stream" in reason(path.read_bytes())
 
 
-def test_random_bytes_are_no_container():
+def test_random_bytes_are_no_container() -> None:
     assert "not a supported video container" in reason(np.random.default_rng(0).bytes(5000))
 
 
-def test_an_unknown_codec_is_named_so(tmp_path):
+def test_an_unknown_codec_is_named_so(tmp_path: Path) -> None:
     data = write_clip(tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzz1").replace(b"avcC", b"zzzC")
     assert "codec is not supported" in reason(data)
 
 
-def test_a_picture_without_size_is_named_so(tmp_path):
+def test_a_picture_without_size_is_named_so(tmp_path: Path) -> None:
     data = write_clip(tmp_path / "a.avi", codec="rawvideo", pixel_format="bgr24").read_bytes()
     assert "no usable size (0x0)" in reason(with_avi_size(data, width=0, height=0))
 
 
 @pytest.mark.parametrize(("width", "height"), [(20_000, 16), (16, 20_000), (12_000, 12_000), (16_000, 16_000)])
-def test_a_picture_too_large_to_be_honest_is_refused(tmp_path, width, height):
+def test_a_picture_too_large_to_be_honest_is_refused(tmp_path: Path, width, height) -> None:
     data = write_clip(tmp_path / "a.avi", codec="rawvideo", pixel_format="bgr24").read_bytes()
     assert "megapixels" in reason(with_avi_size(data, width=width, height=height))
 
 
-def test_a_later_picture_too_large_to_be_honest_is_refused(tmp_path):
+def test_a_later_picture_too_large_to_be_honest_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=10)
@@ -188,7 +191,7 @@ def test_a_later_picture_too_large_to_be_honest_is_refused(tmp_path):
             next(frames)
 
 
-def test_a_container_that_is_not_on_the_list_is_refused(tmp_path):
+def test_a_container_that_is_not_on_the_list_is_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.nut")
     with av.open(str(path)) as unguarded:
         assert number_of(next(unguarded.decode(video=0)).to_ndarray(format="rgb24")) == 0
@@ -206,7 +209,9 @@ def test_a_container_that_is_not_on_the_list_is_refused(tmp_path):
     ],
 )
 @pytest.mark.parametrize("note", ["# seen as text", "# not seen as text: \x01"])
-def test_a_playlist_never_opens_what_it_names(tmp_path, name, text, note, monkeypatch):
+def test_a_playlist_never_opens_what_it_names(
+    tmp_path: Path, name, text, note, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_clip(tmp_path / "secret.ts")
     monkeypatch.chdir(tmp_path)
     playlist = tmp_path / name

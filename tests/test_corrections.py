@@ -1,5 +1,7 @@
 """Reviews: imported once, the last one wins, and training learns from them."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +14,7 @@ from choreai.search.corrections import CORRECTIONS, correct_labels, import_corre
 HEADER = "video_id,style,reviewer,reviewed_at,note"
 
 
-def test_the_same_reviews_imported_twice_are_there_once(store_uri, tmp_path):
+def test_the_same_reviews_imported_twice_are_there_once(store_uri: str, tmp_path: Path) -> None:
     first = write_lines(tmp_path / "a.csv", HEADER, "v1,house,kim,2026-11-02T10:00:00Z,")
     same = write_lines(
         tmp_path / "b.jsonl",
@@ -25,7 +27,7 @@ def test_the_same_reviews_imported_twice_are_there_once(store_uri, tmp_path):
     assert [row["style"] for row in read_corrections(store_uri).to_pylist()] == ["house", "ballet"]
 
 
-def test_csv_jsonl_and_parquet_mean_the_same(tmp_path):
+def test_csv_jsonl_and_parquet_mean_the_same(tmp_path: Path) -> None:
     rows = [{"video_id": "=v1", "style": "house", "reviewer": "kim", "reviewed_at": "2026-11-02T10:00:00", "note": "x"}]
     write_lines(tmp_path / "r.csv", HEADER, "'=v1,house,kim,2026-11-02T10:00:00,x")  # as an export writes this id
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
@@ -51,7 +53,7 @@ def test_csv_jsonl_and_parquet_mean_the_same(tmp_path):
         ("v1,house,kim,2026-11-02,a,b", "line 2: 6 values"),
     ],
 )
-def test_a_wrong_review_is_refused_with_its_line_and_nothing_is_stored(tmp_path, line, problem):
+def test_a_wrong_review_is_refused_with_its_line_and_nothing_is_stored(tmp_path: Path, line, problem) -> None:
     reviews = write_lines(tmp_path / "r.csv", HEADER, line, "v2,house,kim,2026-11-02,")
     with pytest.raises(TableError, match=problem):
         import_corrections(str(tmp_path / "out"), reviews)
@@ -70,14 +72,14 @@ def test_a_wrong_review_is_refused_with_its_line_and_nothing_is_stored(tmp_path,
         ("r.xls", b"x", "unknown extension"),
     ],
 )
-def test_a_file_that_is_no_reviews_is_refused(tmp_path, name, data, problem):
+def test_a_file_that_is_no_reviews_is_refused(tmp_path: Path, name, data, problem) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(TableError, match=problem):
         import_corrections(str(tmp_path / "out"), str(tmp_path / name))
 
 
 @pytest.mark.parametrize("place", ["page", "footer"])
-def test_a_damaged_parquet_file_is_refused(tmp_path, place):
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path, place) -> None:
     pq.write_table(pa.table({"video_id": ["a"] * 50, "style": ["x"] * 50}), tmp_path / "r.parquet")
     data = bytearray((tmp_path / "r.parquet").read_bytes())
     data[slice(4, 60) if place == "page" else slice(-60, -12)] = b"\xff" * (56 if place == "page" else 48)
@@ -86,7 +88,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path, place):
         import_corrections(str(tmp_path / "out"), str(tmp_path / "r.parquet"))
 
 
-def test_training_learns_the_last_review_of_the_same_bytes(tmp_path):
+def test_training_learns_the_last_review_of_the_same_bytes(tmp_path: Path) -> None:
     lines = [
         "video_id,content_id,style,reviewer,reviewed_at",
         "twice,,ballet,kim,2026-11-05",

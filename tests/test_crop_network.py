@@ -26,7 +26,7 @@ def bright_crops(num_people: int) -> torch.Tensor:
     return crops
 
 
-def test_a_network_of_26_keypoints_gives_the_17_of_coco():
+def test_a_network_of_26_keypoints_gives_the_17_of_coco() -> None:
     network = alphapose_network(TinyNetwork(num_keypoints=26))
     boxes = [(0.0, 0.0, 192.0, 256.0)]
     (poses,) = estimator_of(FakeDetector([boxes]), network).estimate([spotted([(90, 90)])])
@@ -34,13 +34,13 @@ def test_a_network_of_26_keypoints_gives_the_17_of_coco():
     assert poses.keypoints_xy.shape == (1, 17, 2)
 
 
-def test_a_hand_network_is_refused():
+def test_a_hand_network_is_refused() -> None:
     with pytest.raises(WeightsError, match="21 keypoints"):
         alphapose_network(TinyNetwork(num_keypoints=21))
 
 
 @pytest.mark.parametrize("num_people", [1, 3, 8])
-def test_crops_are_padded_to_few_sizes_where_each_size_is_compiled(monkeypatch, num_people):
+def test_crops_are_padded_to_few_sizes_where_each_size_is_compiled(monkeypatch: pytest.MonkeyPatch, num_people) -> None:
     monkeypatch.setattr(torch, "compile", lambda module, **_: module)
     module = TinyNetwork()
     found = alphapose_network(module, compiled=True).find_keypoints(bright_crops(num_people))
@@ -49,11 +49,11 @@ def test_crops_are_padded_to_few_sizes_where_each_size_is_compiled(monkeypatch, 
     assert module.batches[0] == {1: 1, 3: 4, 8: 8}[num_people]
 
 
-def test_buckets_are_powers_of_two_up_to_the_largest():
+def test_buckets_are_powers_of_two_up_to_the_largest() -> None:
     assert [bucket_for(n, largest=12) for n in range(13)] == [0, 1, 2, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12]
 
 
-def test_low_precision_that_keeps_keypoints_is_used_after_its_check(caplog):
+def test_low_precision_that_keeps_keypoints_is_used_after_its_check(caplog: pytest.LogCaptureFixture) -> None:
     module = TinyNetwork()
     network = alphapose_network(module, precision="bf16")
     with caplog.at_level("INFO"):
@@ -64,14 +64,14 @@ def test_low_precision_that_keeps_keypoints_is_used_after_its_check(caplog):
     assert len(module.batches) == 6
 
 
-def test_low_precision_that_moves_keypoints_is_refused_with_the_distance():
+def test_low_precision_that_moves_keypoints_is_refused_with_the_distance() -> None:
     network = alphapose_network(TinyNetwork(cells_off=1), precision="bf16")
     network.find_keypoints(bright_crops(8))  # too few to judge by
     with pytest.raises(ConfigError, match=r"lie 4\.\d+ crop pixels .*allowed: 0.5"):
         network.find_keypoints(bright_crops(8))
 
 
-def test_flipping_averages_both_sides():
+def test_flipping_averages_both_sides() -> None:
     crops = bright_crops(2)
     plain = alphapose_network(TinyNetwork()).find_keypoints(crops)
     flipped = alphapose_network(TinyNetwork(), flip=True).find_keypoints(crops)

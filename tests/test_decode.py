@@ -18,7 +18,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # Time
 
 
-def test_all_frames_come_once_in_presentation_order_with_index_and_time(tmp_path):
+def test_all_frames_come_once_in_presentation_order_with_index_and_time(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", num_frames=20, options={"bf": "3"})
     frames = all_frames(path)
     assert [number_of(f.image) for f in frames] == list(range(20))
@@ -27,7 +27,7 @@ def test_all_frames_come_once_in_presentation_order_with_index_and_time(tmp_path
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts", "flv"])
-def test_sampling_takes_the_first_frame_at_or_after_each_grid_point(tmp_path, suffix):
+def test_sampling_takes_the_first_frame_at_or_after_each_grid_point(tmp_path: Path, suffix) -> None:
     path = write_clip(tmp_path / f"a.{suffix}", num_frames=60, options={"bf": "2"})
     frames = sampled(path, frames_per_second=8)
     expected = [-(-k * 30 // 8) for k in range(16)]
@@ -36,17 +36,17 @@ def test_sampling_takes_the_first_frame_at_or_after_each_grid_point(tmp_path, su
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_sampling_at_the_video_s_own_rate_takes_every_frame(tmp_path, suffix):
+def test_sampling_at_the_video_s_own_rate_takes_every_frame(tmp_path: Path, suffix) -> None:
     path = write_clip(tmp_path / f"a.{suffix}", num_frames=60)
     assert [f.frame_index for f in sampled(path, frames_per_second=30)] == list(range(60))
 
 
-def test_a_video_slower_than_the_sampling_rate_yields_every_frame_once(tmp_path):
+def test_a_video_slower_than_the_sampling_rate_yields_every_frame_once(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", num_frames=10, frames_per_second=4)
     assert [f.frame_index for f in sampled(path, frames_per_second=8)] == list(range(10))
 
 
-def test_a_frame_held_for_three_seconds_is_not_repeated(tmp_path):
+def test_a_frame_held_for_three_seconds_is_not_repeated(tmp_path: Path) -> None:
     times = [0, 0.1, 0.2, 3.2, 3.3, 3.4, 3.5]
     path = write_clip(tmp_path / "a.mp4", num_frames=7, pts_seconds=times)
     frames = sampled(path, frames_per_second=8)
@@ -56,7 +56,7 @@ def test_a_frame_held_for_three_seconds_is_not_repeated(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [2.5, 7.3, 12, 24])
-def test_the_average_rate_never_exceeds_the_one_asked_for(tmp_path, rate):
+def test_the_average_rate_never_exceeds_the_one_asked_for(tmp_path: Path, rate) -> None:
     rng = np.random.default_rng(3)
     times = np.cumsum(rng.uniform(0.005, 0.12, 80)).tolist()
     frames = sampled(write_clip(tmp_path / "a.mkv", num_frames=80, pts_seconds=times), frames_per_second=rate)
@@ -64,7 +64,7 @@ def test_the_average_rate_never_exceeds_the_one_asked_for(tmp_path, rate):
     assert len({f.frame_index for f in frames}) == len(frames)
 
 
-def test_a_closed_reader_may_be_closed_again_and_leaves_the_file_open(tmp_path):
+def test_a_closed_reader_may_be_closed_again_and_leaves_the_file_open(tmp_path: Path) -> None:
     with write_clip(tmp_path / "a.mp4").open("rb") as file:
         reader = VideoReader(file, uri="a")
         reader.close()
@@ -72,18 +72,18 @@ def test_a_closed_reader_may_be_closed_again_and_leaves_the_file_open(tmp_path):
         assert not file.closed
 
 
-def test_a_grid_point_met_half_a_tick_early_is_not_served_again(tmp_path):
+def test_a_grid_point_met_half_a_tick_early_is_not_served_again(tmp_path: Path) -> None:
     # Grid points at 33.3 and 66.7 ms; Matroska counts whole milliseconds.
     path = write_clip(tmp_path / "a.mkv", num_frames=5, pts_seconds=[0, 0.033, 0.05, 0.067, 0.08])
     assert [f.frame_index for f in sampled(path, frames_per_second=30)] == [0, 1, 3]
 
 
-def test_time_counts_from_the_first_frame(tmp_path):
+def test_time_counts_from_the_first_frame(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", num_frames=5, pts_seconds=[7 + i / 10 for i in range(5)])
     assert [f.pts_seconds for f in all_frames(path)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=2e-3)
 
 
-def test_avi_without_presentation_times_keeps_order_and_rate(tmp_path):
+def test_avi_without_presentation_times_keeps_order_and_rate(tmp_path: Path) -> None:
     # FFmpeg's generated times for H.264 with B-frames in AVI go backwards; ours must not come from there.
     path = write_clip(tmp_path / "a.avi", num_frames=30, options={"bf": "3"})
     frames = all_frames(path)
@@ -91,7 +91,7 @@ def test_avi_without_presentation_times_keeps_order_and_rate(tmp_path):
     assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(30)], abs=1e-4)
 
 
-def test_frames_that_go_backwards_are_skipped_and_counted(tmp_path):
+def test_frames_that_go_backwards_are_skipped_and_counted(tmp_path: Path) -> None:
     first = write_clip(
         tmp_path / "first.ts", num_frames=30, pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"}
     )
@@ -111,7 +111,7 @@ def test_frames_that_go_backwards_are_skipped_and_counted(tmp_path):
     assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(51)], abs=1e-3)
 
 
-def test_a_recording_appended_to_another_continues_the_clock(tmp_path):
+def test_a_recording_appended_to_another_continues_the_clock(tmp_path: Path) -> None:
     one = write_clip(tmp_path / "a.ts", num_frames=60).read_bytes()
     both = tmp_path / "both.ts"
     both.write_bytes(one + one)
@@ -120,11 +120,11 @@ def test_a_recording_appended_to_another_continues_the_clock(tmp_path):
     assert frames[-1].pts_seconds == pytest.approx(119 / 30, abs=0.05)
 
 
-def test_a_video_of_a_single_frame_yields_it(tmp_path):
+def test_a_video_of_a_single_frame_yields_it(tmp_path: Path) -> None:
     assert [f.pts_seconds for f in sampled(write_clip(tmp_path / "a.mp4", num_frames=1), frames_per_second=8)] == [0]
 
 
-def test_a_reader_is_read_once(tmp_path):
+def test_a_reader_is_read_once(tmp_path: Path) -> None:
     with write_clip(tmp_path / "a.mp4").open("rb") as file, VideoReader(file, uri="a") as reader:
         list(reader.frames())
         with pytest.raises(ValueError, match="read once"):
@@ -132,7 +132,7 @@ def test_a_reader_is_read_once(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_a_sampling_rate_that_is_no_rate_is_refused(tmp_path, rate):
+def test_a_sampling_rate_that_is_no_rate_is_refused(tmp_path: Path, rate) -> None:
     with write_clip(tmp_path / "a.mp4").open("rb") as file, VideoReader(file, uri="a") as reader:
         with pytest.raises(ValueError, match="frames_per_second"):
             reader.sample(frames_per_second=rate)
@@ -160,14 +160,14 @@ def test_a_sampling_rate_that_is_no_rate_is_refused(tmp_path, rate):
         ("a.mkv", "libx264rgb", "rgb24"),
     ],
 )
-def test_many_codecs_and_pixel_formats_decode(tmp_path, name, codec, pixel_format):
+def test_many_codecs_and_pixel_formats_decode(tmp_path: Path, name, codec, pixel_format) -> None:
     path = write_clip(tmp_path / name, codec=codec, pixel_format=pixel_format)
     frames = all_frames(path)
     assert [number_of(f.image) for f in frames] == list(range(12))
     assert all(f.image.flags.writeable and f.image.flags.c_contiguous for f in frames)
 
 
-def test_drawing_on_a_frame_does_not_reach_later_ones(tmp_path):
+def test_drawing_on_a_frame_does_not_reach_later_ones(tmp_path: Path) -> None:
     # QuickTime animation decodes straight to RGB and keeps the last picture to build the next one on.
     path = write_clip(tmp_path / "a.mov", codec="qtrle", pixel_format="rgb24")
     numbers = []
@@ -178,13 +178,13 @@ def test_drawing_on_a_frame_does_not_reach_later_ones(tmp_path):
     assert numbers == list(range(12))
 
 
-def test_interlaced_video_decodes(tmp_path):
+def test_interlaced_video_decodes(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.ts", size_wh=(64, 64), options={"x264-params": "tff=1", "flags": "+ildct+ilme"})
     assert [number_of(f.image) for f in all_frames(path)] == list(range(12))
 
 
 @pytest.mark.parametrize("size_wh", [(63, 47), (2, 2), (1, 1), (65, 48)])
-def test_odd_sizes_come_out_exactly(tmp_path, size_wh):
+def test_odd_sizes_come_out_exactly(tmp_path: Path, size_wh) -> None:
     path = write_clip(tmp_path / "a.mkv", size_wh=size_wh, pixel_format="yuv444p", codec="ffv1")
     assert {f.image.shape for f in all_frames(path)} == {(size_wh[1], size_wh[0], 3)}
 
@@ -201,7 +201,7 @@ def test_odd_sizes_come_out_exactly(tmp_path, size_wh):
         (90, True, 270),
     ],
 )
-def test_rotation_and_mirroring_are_undone(tmp_path, turned, hflip, clockwise):
+def test_rotation_and_mirroring_are_undone(tmp_path: Path, turned, hflip, clockwise) -> None:
     """The file holds the picture so stored that its display matrix makes `corners` of it."""
     upright = corners()
     before_flip = upright[:, ::-1] if hflip else upright
@@ -224,7 +224,7 @@ def test_rotation_and_mirroring_are_undone(tmp_path, turned, hflip, clockwise):
 
 @pytest.mark.parametrize("color", [(1, 1), (1, 2), (6, 1), (6, 2), (9, 1)])
 @pytest.mark.parametrize("size_wh", [(64, 48), (63, 47)])
-def test_colours_come_back_under_every_matrix_and_range(tmp_path, color, size_wh):
+def test_colours_come_back_under_every_matrix_and_range(tmp_path: Path, color, size_wh) -> None:
     wanted = np.array([200, 40, 70], np.uint8)
     painted = np.broadcast_to(wanted, (size_wh[1], size_wh[0], 3)).copy()
     path = write_clip(
@@ -240,12 +240,12 @@ def test_colours_come_back_under_every_matrix_and_range(tmp_path, color, size_wh
     assert np.abs(image.astype(int) - wanted).max() <= 4
 
 
-def test_a_nonsense_colour_tag_does_not_lose_the_video(tmp_path):
+def test_a_nonsense_colour_tag_does_not_lose_the_video(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", options={"colorspace": "ycgco"})
     assert [number_of(f.image) for f in all_frames(path)] == list(range(12))
 
 
-def test_a_resolution_switch_is_scaled_to_the_first_size(tmp_path):
+def test_a_resolution_switch_is_scaled_to_the_first_size(tmp_path: Path) -> None:
     small, large = tmp_path / "small.ts", tmp_path / "large.ts"
     write_clip(small, num_frames=30, size_wh=(64, 48), pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"})
     write_clip(
@@ -262,7 +262,7 @@ def test_a_resolution_switch_is_scaled_to_the_first_size(tmp_path):
     assert [number_of(f.image) for f in frames] == [*range(30), *range(30)]
 
 
-def test_the_info_tells_size_rate_duration_codec_and_sound(tmp_path):
+def test_the_info_tells_size_rate_duration_codec_and_sound(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", num_frames=45, frames_per_second=15, with_audio=True)
     with path.open("rb") as file, VideoReader(file, uri="a") as reader:
         info = reader.info
@@ -271,7 +271,7 @@ def test_the_info_tells_size_rate_duration_codec_and_sound(tmp_path):
     assert info.duration_seconds == pytest.approx(3)
 
 
-def test_a_header_that_lies_about_frames_and_duration_changes_nothing(tmp_path):
+def test_a_header_that_lies_about_frames_and_duration_changes_nothing(tmp_path: Path) -> None:
     data = bytearray(write_clip(tmp_path / "a.avi", codec="mpeg4", num_frames=30).read_bytes())
     at = data.index(b"avih") + 8
     data[at + 16 : at + 20] = struct.pack("<I", 3)
@@ -279,7 +279,7 @@ def test_a_header_that_lies_about_frames_and_duration_changes_nothing(tmp_path):
         assert len(list(reader.frames())) == 30
 
 
-def test_metadata_that_is_no_utf8_does_not_matter(tmp_path):
+def test_metadata_that_is_no_utf8_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "dance-title"
@@ -293,7 +293,7 @@ def test_metadata_that_is_no_utf8_does_not_matter(tmp_path):
     assert [number_of(f.image) for f in all_frames(path)] == [3]
 
 
-def test_the_decoder_gets_exactly_the_threads_asked_for_and_yields_the_same(tmp_path):
+def test_the_decoder_gets_exactly_the_threads_asked_for_and_yields_the_same(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", num_frames=40, options={"bf": "2"})
     decoded = {}
     for num_threads, started in ((1, 0), (2, 2), (5, 5)):
@@ -312,7 +312,7 @@ def test_the_decoder_gets_exactly_the_threads_asked_for_and_yields_the_same(tmp_
 
 @pytest.mark.shared
 @pytest.mark.parametrize("folder", ["videos", "streetdance/clips"])
-def test_real_clips_decode_without_errors(folder):
+def test_real_clips_decode_without_errors(folder) -> None:
     paths = sorted((SHARED_DATA / folder).glob("*.mp4"))
     if not paths:
         pytest.skip(f"no clips in {SHARED_DATA / folder}")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import requires
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def launched(cluster: dict[str, Any], worker: dict[str, float], count: int, moni
     return {launch.instance_type: launch.count for launch in reply.to_launch}
 
 
-def test_ray_accepts_the_cluster_file_and_no_other_spelling(cluster):
+def test_ray_accepts_the_cluster_file_and_no_other_spelling(cluster) -> None:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     validate_config(prepare_config(copy.deepcopy(cluster)))
@@ -72,11 +73,11 @@ def test_ray_accepts_the_cluster_file_and_no_other_spelling(cluster):
         (POSE_WORKER, 1000, {"gpu_spot": 8, "gpu_on_demand": 4}),
     ],
 )
-def test_workers_come_on_spot_first_and_never_on_the_head(cluster, worker, count, nodes):
+def test_workers_come_on_spot_first_and_never_on_the_head(cluster, worker, count, nodes) -> None:
     assert launched(cluster, worker, count) == nodes
 
 
-def test_ray_prefers_on_demand_after_a_slow_spot_start_but_not_after_a_refusal(cluster):
+def test_ray_prefers_on_demand_after_a_slow_spot_start_but_not_after_a_refusal(cluster) -> None:
     """What cluster.yaml and ray-cluster.yaml say of Ray 2.60; should Ray learn more, they can say so."""
     from ray.autoscaler.v2.instance_manager.subscribers.cloud_resource_monitor import CloudResourceMonitor
     from ray.core.generated.instance_manager_pb2 import Instance, InstanceUpdateEvent
@@ -92,7 +93,7 @@ def test_ray_prefers_on_demand_after_a_slow_spot_start_but_not_after_a_refusal(c
     assert after(Instance.ALLOCATION_FAILED) == {"gpu_on_demand": 1}
 
 
-def test_the_cluster_has_roles_a_token_and_a_dashboard_for_itself(cluster):
+def test_the_cluster_has_roles_a_token_and_a_dashboard_for_itself(cluster) -> None:
     profiles = {n: t["node_config"]["IamInstanceProfile"]["Name"] for n, t in cluster["available_node_types"].items()}
     assert {name for name, profile in profiles.items() if profile.endswith("head")} == {"head"}
     assert "--env RAY_AUTH_MODE=token" in cluster["docker"]["run_options"]
@@ -102,7 +103,9 @@ def test_the_cluster_has_roles_a_token_and_a_dashboard_for_itself(cluster):
     assert not words  # no key, and no variable that would hold one
 
 
-def test_ec2_takes_the_nodes_and_the_head_may_do_what_its_autoscaler_calls(cluster, monkeypatch, tmp_path):
+def test_ec2_takes_the_nodes_and_the_head_may_do_what_its_autoscaler_calls(
+    cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)  # moto in this process, whatever other tests talk to
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -153,14 +156,14 @@ def docker_steps() -> list[tuple[str, str]]:
     return [(line.split()[0], line.partition(" ")[2].strip()) for line in lines if line.strip()]
 
 
-def test_everything_the_image_copies_is_there_and_let_through():
+def test_everything_the_image_copies_is_there_and_let_through() -> None:
     sources = [w for step, rest in docker_steps() if step == "COPY" and "--from" not in rest for w in rest.split()[:-1]]
     let_through = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
     assert set(sources) == let_through
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_the_image_is_pinned_and_does_not_run_as_root():
+def test_the_image_is_pinned_and_does_not_run_as_root() -> None:
     steps = docker_steps()
     bases = [rest for step, rest in steps if step == "ARG" and rest.startswith("BASE=")]
     assert len(bases) == 1
@@ -173,7 +176,7 @@ def test_the_image_is_pinned_and_does_not_run_as_root():
     assert steps[-2][0] == "USER"  # and nothing runs after it but the command
 
 
-def test_every_package_of_the_image_is_pinned_and_its_extras_exist():
+def test_every_package_of_the_image_is_pinned_and_its_extras_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = next(rest for step, rest in docker_steps() if step == "ARG" and rest.startswith("EXTRAS="))[7:].split(",")
     assert set(extras) <= set(project["optional-dependencies"])
@@ -199,7 +202,7 @@ def test_every_package_of_the_image_is_pinned_and_its_extras_exist():
                 todo.append(below)
 
 
-def test_the_layer_of_dependencies_builds_without_the_source(tmp_path):
+def test_the_layer_of_dependencies_builds_without_the_source(tmp_path: Path) -> None:
     """The Dockerfile installs the dependencies before it copies the source; here all but the downloads."""
     first = next(rest for step, rest in docker_steps() if step == "COPY")
     for name in first.split()[:-1]:
@@ -225,7 +228,7 @@ def granted(name: str) -> set[str]:
     return {action for statement in statements(name) for action in statement["Action"]}
 
 
-def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
+def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more() -> None:
     needs = {
         "head_object": "s3:GetObject",
         "get_object": "s3:GetObject",
@@ -243,7 +246,7 @@ def test_the_jobs_may_do_in_the_bucket_what_the_code_does_and_no_more():
     assert not any("*" in action for name in DEPLOY.glob("iam-*.json") for action in granted(name.name))
 
 
-def test_nothing_but_training_checkpoints_and_compacted_parts_can_be_deleted_and_only_the_former_expire():
+def test_nothing_but_training_checkpoints_and_compacted_parts_can_be_deleted_and_only_the_former_expire() -> None:
     assert 'join_uri(output_uri, "training")' in (ROOT / "choreai/style/training/training.py").read_text()
     output = tomllib.loads((DEPLOY / "train.toml").read_text())["output"].removeprefix("s3://CHANGE-ME/")
     deletable = {r for s in statements("iam-policy.json") if "s3:DeleteObject" in s["Action"] for r in s["Resource"]}
@@ -252,13 +255,13 @@ def test_nothing_but_training_checkpoints_and_compacted_parts_can_be_deleted_and
     assert [rule["Filter"]["Prefix"] for rule in rules if "Expiration" in rule] == [f"{output}/training/"]
 
 
-def test_what_may_be_said_goes_to_one_topic_only():
+def test_what_may_be_said_goes_to_one_topic_only() -> None:
     (topic,) = [r for s in statements("iam-policy.json") if "sns:Publish" in s["Action"] for r in s["Resource"]]
     assert topic.startswith("arn:aws:sns:")
     assert topic.rpartition(":")[2] not in ("", "*")
 
 
-def test_the_policy_covers_every_place_that_the_job_files_name():
+def test_the_policy_covers_every_place_that_the_job_files_name() -> None:
     readable = [r for s in statements("iam-policy.json") if "s3:GetObject" in s["Action"] for r in s["Resource"]]
     for path in DEPLOY.glob("*.toml"):
         for key in re.findall(r'"s3://CHANGE-ME/([^"]+)"', path.read_text()):
@@ -267,7 +270,7 @@ def test_the_policy_covers_every_place_that_the_job_files_name():
 
 
 @pytest.mark.s3
-def test_s3_takes_the_lifecycle_rules(s3_client, s3_uri):
+def test_s3_takes_the_lifecycle_rules(s3_client: Any, s3_uri: str) -> None:
     rules = json.loads((DEPLOY / "lifecycle.json").read_text())
     bucket = s3_uri.removeprefix("s3://")
     s3_client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=rules)
@@ -275,7 +278,7 @@ def test_s3_takes_the_lifecycle_rules(s3_client, s3_uri):
     assert {rule["ID"] for rule in kept} == {rule["ID"] for rule in rules["Rules"]}
 
 
-def test_the_runbook_names_only_files_and_flags_that_exist():
+def test_the_runbook_names_only_files_and_flags_that_exist() -> None:
     text = (DEPLOY / "RUNBOOK.md").read_text()
     names = set(re.findall(r"\b((?:deploy|jobs)/[\w./-]+\w|(?<!-)cluster\.yaml)", text))
     assert {"cluster.yaml", "deploy/submit.sh", "deploy/iam-policy.json", "deploy/lifecycle.json"} <= names
@@ -290,7 +293,7 @@ def test_the_runbook_names_only_files_and_flags_that_exist():
         assert set(re.findall(r"--[a-z][\w-]+", line)) <= known
 
 
-def test_the_commands_of_the_runbook_are_understood():
+def test_the_commands_of_the_runbook_are_understood() -> None:
     parsers = {"compact": compact_parser, "plan": plan_parser, "report": report_parser, "serve": serve_parser}
     text = (DEPLOY / "RUNBOOK.md").read_text()
     commands = re.findall(rf"\bchoreai ({'|'.join(parsers)}) ([^`\n]*--[^`\n]*)", text)
@@ -300,7 +303,7 @@ def test_the_commands_of_the_runbook_are_understood():
 
 
 @pytest.mark.parametrize(("name", "kind"), [("extract", ExtractConfig), ("tag", TagConfig)])
-def test_what_a_job_file_has_commented_out_is_valid_too(tmp_path, name, kind):
+def test_what_a_job_file_has_commented_out_is_valid_too(tmp_path: Path, name, kind) -> None:
     text = (DEPLOY / f"{name}.toml").read_text()
     uncommented = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
     assert uncommented.count("\n# ") < text.count("\n# ")
@@ -310,7 +313,7 @@ def test_what_a_job_file_has_commented_out_is_valid_too(tmp_path, name, kind):
     assert config.report.sns_topic_arn.startswith("arn:")
 
 
-def test_alphapose_can_be_told_to_know_people_again(tmp_path):
+def test_alphapose_can_be_told_to_know_people_again(tmp_path: Path) -> None:
     text = (DEPLOY / "extract-alphapose.toml").read_text()
     (tmp_path / "job.toml").write_text(text.replace("# reid_checkpoint", "reid_checkpoint"))
     config = load_config(ExtractConfig, str(tmp_path / "job.toml"), {})

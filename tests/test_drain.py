@@ -38,7 +38,7 @@ class SlowWorker:
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster(monkeypatch: pytest.MonkeyPatch):
     """A head that works nothing and two nodes."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the worker class
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -50,12 +50,12 @@ def cluster(monkeypatch):
     started.shutdown()
 
 
-def test_a_cluster_that_loses_no_node_has_none_draining(cluster):
+def test_a_cluster_that_loses_no_node_has_none_draining(cluster) -> None:
     """Fails as soon as Ray renames the private state that `draining_nodes` reads."""
     assert draining_nodes() == set()
 
 
-def test_a_draining_node_finishes_its_shard_and_gets_no_other(cluster):
+def test_a_draining_node_finishes_its_shard_and_gets_no_other(cluster) -> None:
     pool: WorkerPool[SlowShard, tuple[str, str, int]] = WorkerPool(
         SlowWorker, "", {}, num_workers=2, resources=WorkerResources(), narrow=lambda shard: [shard]
     )

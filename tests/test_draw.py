@@ -56,7 +56,7 @@ def color_between(image: np.ndarray, keypoints_xy: np.ndarray, first: int, secon
 
 
 @pytest.mark.parametrize("size_wh", SIZES_WH)
-def test_left_limbs_have_the_track_s_colour_and_right_limbs_a_paler_one(size_wh):
+def test_left_limbs_have_the_track_s_colour_and_right_limbs_a_paler_one(size_wh) -> None:
     image, points = plain(size_wh), stance(size_wh)
     draw_one(image, points, track_id=3)
     left = color_between(image, points, LEFT_ELBOW, LEFT_WRIST)
@@ -65,21 +65,21 @@ def test_left_limbs_have_the_track_s_colour_and_right_limbs_a_paler_one(size_wh)
     assert sum(right) > sum(left) + 100
 
 
-def test_tracks_have_colours_that_differ():
+def test_tracks_have_colours_that_differ() -> None:
     colors = np.array([track_color(i) for i in range(8)], int)
     distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 1000 * np.eye(8)
     assert distances.min() > 60
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_a_skeleton_shows_on_black_and_on_white(level):
+def test_a_skeleton_shows_on_black_and_on_white(level) -> None:
     image = plain((320, 180), level)
     draw_one(image, stance((320, 180)))
     assert (np.abs(image.astype(int) - level).max(axis=2) > 100).sum() > 500
 
 
 @pytest.mark.parametrize("missing", ["nan", "infinite", "low score", "nan score"])
-def test_a_keypoint_not_seen_is_not_drawn_nor_its_edges(missing):
+def test_a_keypoint_not_seen_is_not_drawn_nor_its_edges(missing) -> None:
     image, points = plain((320, 180)), stance((320, 180))
     scores = np.full(17, 0.9, np.float32)
     where = points[LEFT_WRIST].copy()
@@ -95,7 +95,7 @@ def test_a_keypoint_not_seen_is_not_drawn_nor_its_edges(missing):
     assert image.max() > 0
 
 
-def test_nobody_and_nothing_seen_draw_nothing():
+def test_nobody_and_nothing_seen_draw_nothing() -> None:
     image = plain((320, 180), 7)
     draw_people(
         image,
@@ -107,7 +107,7 @@ def test_nobody_and_nothing_seen_draw_nothing():
     assert (image == 7).all()
 
 
-def test_keypoints_far_outside_do_not_wrap_around():
+def test_keypoints_far_outside_do_not_wrap_around() -> None:
     image, points = plain((320, 180)), stance((320, 180))
     points[LEFT_WRIST] = [1e12, points[LEFT_ELBOW, 1]]
     draw_one(image, points)
@@ -117,14 +117,14 @@ def test_keypoints_far_outside_do_not_wrap_around():
 
 
 @pytest.mark.parametrize("size_wh", SIZES_WH)
-def test_lines_thicken_with_the_image(size_wh):
+def test_lines_thicken_with_the_image(size_wh) -> None:
     image, points = plain(size_wh), stance(size_wh)
     draw_one(image, points)
     share = (image.max(axis=2) > 60).mean()
     assert 0.008 < share < 0.06
 
 
-def test_wrong_shapes_are_refused():
+def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="keypoints_xy must be"):
         draw_one(plain((64, 48)), np.zeros((18, 2), np.float32))
     with pytest.raises(ValueError, match="image must be"):
@@ -144,7 +144,7 @@ def luminance(color: np.ndarray) -> float:
 
 @pytest.mark.parametrize("size_wh", SIZES_WH)
 @pytest.mark.parametrize("background", ["black", "white", "busy"])
-def test_a_label_is_readable_on_any_background(size_wh, background):
+def test_a_label_is_readable_on_any_background(size_wh, background) -> None:
     image = plain(size_wh, 255 if background == "white" else 0)
     if background == "busy":
         image[:] = np.random.default_rng(0).integers(0, 256, image.shape, np.uint8)
@@ -159,7 +159,7 @@ def test_a_label_is_readable_on_any_background(size_wh, background):
     assert contrast > 7, "WCAG AAA asks for 7 to 1"
 
 
-def test_a_label_stays_inside_and_touches_nothing_else():
+def test_a_label_stays_inside_and_touches_nothing_else() -> None:
     image = plain((320, 180), 200)
     draw_label(image, "krump 0.93", xy=(1000, 1000))
     rows, columns = np.nonzero((image != 200).any(axis=2))
@@ -170,13 +170,13 @@ def test_a_label_stays_inside_and_touches_nothing_else():
 
 
 @pytest.mark.parametrize("text", ["Привет", "ελληνικά", "Ünïcødé ß", "日本", "a\ud800b", "tab\there\x00", "", "\n\n"])
-def test_any_text_can_be_drawn(text):
+def test_any_text_can_be_drawn(text) -> None:
     image = plain((320, 180), 200)
     draw_label(image, text)
     assert (image != 200).any()
 
 
-def test_scripts_that_opencv_cannot_write_are_drawn_as_themselves():
+def test_scripts_that_opencv_cannot_write_are_drawn_as_themselves() -> None:
     drawn = []
     for text in ["Ж", "Ω", "é", "?", "□"]:
         image = plain((64, 48))
@@ -186,7 +186,7 @@ def test_scripts_that_opencv_cannot_write_are_drawn_as_themselves():
 
 
 @pytest.mark.parametrize("size_wh", [(320, 180), (40, 30), (8, 6), (1, 1)])
-def test_text_too_large_for_the_image_is_cut(size_wh):
+def test_text_too_large_for_the_image_is_cut(size_wh) -> None:
     image = plain(size_wh, 200)
     draw_label(image, "much too long for this image\n" * 20, xy=(5, 5))
     assert image.shape == (size_wh[1], size_wh[0], 3)
@@ -195,7 +195,7 @@ def test_text_too_large_for_the_image_is_cut(size_wh):
 # Sheets
 
 
-def test_a_contact_sheet_places_frames_row_by_row_with_captions():
+def test_a_contact_sheet_places_frames_row_by_row_with_captions() -> None:
     frames = [plain((64, 48), level) for level in (50, 100, 150, 200, 250)]
     sheet = contact_sheet(frames, columns=2, cell_width=64)
     assert sheet.shape == (3 * 48, 2 * 64, 3)
@@ -205,14 +205,14 @@ def test_a_contact_sheet_places_frames_row_by_row_with_captions():
     assert (captioned[24:48, :64] != sheet[24:48, :64]).any()
 
 
-def test_frames_of_other_proportions_fit_their_cell_whole():
+def test_frames_of_other_proportions_fit_their_cell_whole() -> None:
     sheet = contact_sheet([plain((64, 48), 100), plain((48, 64), 200)], columns=2, cell_width=64)
     assert sheet.shape == (48, 128, 3)
     assert sheet[24, 96, 0] == 200
     assert sheet[24, 66, 0] == 32
 
 
-def test_a_sheet_of_nothing_is_refused():
+def test_a_sheet_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         contact_sheet([])
     with pytest.raises(ValueError, match="as many captions"):
@@ -232,7 +232,7 @@ def read_back(path: Path) -> list:
         return list(reader.frames())
 
 
-def test_a_written_video_reads_back_with_its_frames_times_and_colours(tmp_path):
+def test_a_written_video_reads_back_with_its_frames_times_and_colours(tmp_path: Path) -> None:
     times = [0, 0.04, 0.08, 1.5, 1.54, 1.7]
     path = tmp_path / "a.mp4"
     tint = np.array([200, 60, 40], np.uint8)
@@ -248,7 +248,7 @@ def test_a_written_video_reads_back_with_its_frames_times_and_colours(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_a_written_video_plays_anywhere(tmp_path):
+def test_a_written_video_plays_anywhere(tmp_path: Path) -> None:
     """H.264, 4:2:0, index before the data, tagged BT.709 limited range: what browsers and players expect."""
     path = tmp_path / "a.mp4"
     with VideoWriter(path) as writer:
@@ -265,7 +265,7 @@ def test_a_written_video_plays_anywhere(tmp_path):
 
 
 @pytest.mark.parametrize("size_wh", [(63, 47), (64, 47), (1, 1)])
-def test_odd_sizes_are_extended_by_their_edge(tmp_path, size_wh):
+def test_odd_sizes_are_extended_by_their_edge(tmp_path: Path, size_wh) -> None:
     path = tmp_path / "a.mp4"
     with VideoWriter(path) as writer:
         writer.write(plain(size_wh, 200), 0)
@@ -274,7 +274,7 @@ def test_odd_sizes_are_extended_by_their_edge(tmp_path, size_wh):
     assert np.abs(frame.image.astype(int) - 200).max() < 5
 
 
-def test_an_error_leaves_no_file_and_the_old_one_in_place(tmp_path):
+def test_an_error_leaves_no_file_and_the_old_one_in_place(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"old")
     with pytest.raises(ValueError, match="image must be"), VideoWriter(path) as writer:
@@ -282,14 +282,14 @@ def test_an_error_leaves_no_file_and_the_old_one_in_place(tmp_path):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.mp4", b"old")]
 
 
-def test_a_video_without_frames_is_refused(tmp_path):
+def test_a_video_without_frames_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no frame was written"):
         with VideoWriter(tmp_path / "a.mp4"):
             pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_times_that_do_not_increase_and_sizes_that_change_are_refused(tmp_path):
+def test_times_that_do_not_increase_and_sizes_that_change_are_refused(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4") as writer:
         writer.write(numbered(0), 0.5)
         with pytest.raises(ValueError, match="must increase"):
@@ -301,7 +301,7 @@ def test_times_that_do_not_increase_and_sizes_that_change_are_refused(tmp_path):
     assert len(read_back(tmp_path / "a.mp4")) == 1
 
 
-def test_a_folder_that_does_not_exist_is_a_storage_error(tmp_path):
+def test_a_folder_that_does_not_exist_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         with VideoWriter(tmp_path / "no" / "a.mp4") as writer:
             writer.write(numbered(0), 0)
@@ -309,7 +309,7 @@ def test_a_folder_that_does_not_exist_is_a_storage_error(tmp_path):
         write_png(tmp_path / "no" / "a.png", numbered(0))
 
 
-def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path):
+def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, sys, numpy as np\n"
         "from pathlib import Path\n"
@@ -328,7 +328,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_png_reads_back_exactly(tmp_path):
+def test_a_png_reads_back_exactly(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     write_png(tmp_path / "a.png", image)
     assert (cv2.imread(str(tmp_path / "a.png"))[:, :, ::-1] == image).all()

@@ -71,7 +71,7 @@ def run_named(tmp_path: Path, *names: str, **how: object) -> RunManifest:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_reports_are_added_up_and_a_shard_that_is_refused_counts_as_unfinished(tmp_path):
+def test_reports_are_added_up_and_a_shard_that_is_refused_counts_as_unfinished(tmp_path: Path) -> None:
     summary = run_named(tmp_path, "a", "refused", "b")
     assert dict(summary.statuses) == {"ok": 2}
     assert (summary.num_failed, summary.num_frames, summary.num_worker_deaths) == (1, 16, 0)
@@ -80,7 +80,7 @@ def test_reports_are_added_up_and_a_shard_that_is_refused_counts_as_unfinished(t
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_shard_that_kills_its_workers_is_quarantined_where_the_job_can_do_that(tmp_path):
+def test_a_shard_that_kills_its_workers_is_quarantined_where_the_job_can_do_that(tmp_path: Path) -> None:
     failures: list[Failure[NamedShard]] = []
 
     def quarantine(failure: Failure[NamedShard]) -> ShardReport:
@@ -94,11 +94,11 @@ def test_a_shard_that_kills_its_workers_is_quarantined_where_the_job_can_do_that
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_without_a_quarantine_a_deadly_shard_counts_as_unfinished(tmp_path):
+def test_without_a_quarantine_a_deadly_shard_counts_as_unfinished(tmp_path: Path) -> None:
     summary = run_named(tmp_path, "a", "deadly")
     assert (dict(summary.statuses), summary.num_failed) == ({"ok": 1}, 1)
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_when_the_time_is_up_no_shard_is_handed_out(tmp_path):
+def test_when_the_time_is_up_no_shard_is_handed_out(tmp_path: Path) -> None:
     assert run_named(tmp_path, "a", "b", until=0.0).num_videos == 0

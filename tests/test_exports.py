@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -25,19 +26,19 @@ def exported(found: list[pa.Table], to, **settings: str) -> str:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_formula_is_escaped_and_comes_back_whole(text):
+def test_a_formula_is_escaped_and_comes_back_whole(text) -> None:
     assert escape_formula(text).startswith("'")
     assert escape_formula(text) != text
     assert unescape_formula(escape_formula(text)) == text
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_plain_text_stays_as_it_is(text):
+def test_plain_text_stays_as_it_is(text) -> None:
     assert escape_formula(text) == text
     assert unescape_formula(text) == text
 
 
-def test_no_cell_of_a_csv_begins_a_formula_but_numbers_stay_numbers(tmp_path):
+def test_no_cell_of_a_csv_begins_a_formula_but_numbers_stay_numbers(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row(text, text, 0.5) for text in HOSTILE])
     row = tag_row("plain", kinematics={"hands_spectral_arc_length": -1.5})
     write_tags(str(tmp_path), [row], part_id="1")
@@ -55,7 +56,7 @@ def test_no_cell_of_a_csv_begins_a_formula_but_numbers_stay_numbers(tmp_path):
     assert plain["feet_speed_mean"] == ""
 
 
-def test_jsonl_has_a_document_per_video(tmp_path, capsys):
+def test_jsonl_has_a_document_per_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     segments = [{"start_seconds": 0.0, "stop_seconds": 4.5, "track_id": 0, "style": "hiphop", "score": 0.9}]
     write_tags(str(tmp_path), [tag_row("a\u2028b", segments=segments), tag_row("none", None, None, tempo=None)])
     write_rows(str(tmp_path), "videos", "fp1", "0", [video_row("a\u2028b", duration=12.5)])
@@ -67,7 +68,7 @@ def test_jsonl_has_a_document_per_video(tmp_path, capsys):
     assert (second["style"], second["tempo"], second["distribution"]) == (None, None, {})
 
 
-def test_opensearch_gets_an_action_and_a_document_per_video(tmp_path):
+def test_opensearch_gets_an_action_and_a_document_per_video(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a"), tag_row("b", score=0.8)])
     target = str(tmp_path / "bulk.json")
     command = ["search", "--output", str(tmp_path), "--format", "opensearch", "--index", "dances", "--to", target]
@@ -80,19 +81,19 @@ def test_opensearch_gets_an_action_and_a_document_per_video(tmp_path):
 
 
 @pytest.mark.parametrize("index", ["", "Tags", "-tags", "a/b", "a b", "a,b"])
-def test_an_index_that_opensearch_refuses_is_refused_here(index):
+def test_an_index_that_opensearch_refuses_is_refused_here(index) -> None:
     with pytest.raises(ConfigError, match="OpenSearch index"):
         list(export_lines([], to="opensearch", index=index))
 
 
-def test_nothing_found_is_a_csv_with_a_header_only(tmp_path, capsys):
+def test_nothing_found_is_a_csv_with_a_header_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tags(str(tmp_path), [tag_row("a")])
     assert main(["search", "style = none", "--output", str(tmp_path), "--format", "csv"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("video_id,uri,")
 
 
-def test_an_export_goes_to_s3_and_never_over_something_else(store_uri):
+def test_an_export_goes_to_s3_and_never_over_something_else(store_uri: str) -> None:
     write_tags(store_uri, [tag_row("a")])
     command = ["search", "--output", store_uri, "--format", "csv", "--to", f"{store_uri}/found.csv"]
     assert main(command) == 0
@@ -102,12 +103,12 @@ def test_an_export_goes_to_s3_and_never_over_something_else(store_uri):
     assert objects.read_object(f"{store_uri}/found.csv") == before
 
 
-def test_a_table_has_no_file(tmp_path):
+def test_a_table_has_no_file(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a")])
     assert main(["search", "--output", str(tmp_path), "--to", str(tmp_path / "x")]) == 2
 
 
-def test_a_reader_that_has_enough_ends_the_export_quietly(tmp_path):
+def test_a_reader_that_has_enough_ends_the_export_quietly(tmp_path: Path) -> None:
     write_rows(str(tmp_path), "tags", "lstm-a", "0", [tag_row(f"v{n}") for n in range(500)])
     choreai = [sys.executable, "-c", "from choreai.cli.main import run; run()"]
     search = subprocess.Popen(
@@ -124,7 +125,7 @@ def test_a_reader_that_has_enough_ends_the_export_quietly(tmp_path):
 
 
 @pytest.mark.parametrize("to", ["csv", "jsonl", "opensearch"])
-def test_rows_are_written_as_they_come(to):
+def test_rows_are_written_as_they_come(to) -> None:
     """However many are found, a few thousand are held at a time."""
     taken = []
 

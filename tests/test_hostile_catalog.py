@@ -45,7 +45,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return allowed, secret
 
 
-def test_only_videos_under_the_allowed_roots_are_read(folders, tmp_path):
+def test_only_videos_under_the_allowed_roots_are_read(folders, tmp_path: Path) -> None:
     allowed, secret = folders
     (allowed / "link.mp4").symlink_to(secret / "0.mp4")
     (allowed / "linked").symlink_to(secret)
@@ -69,7 +69,9 @@ def test_only_videos_under_the_allowed_roots_are_read(folders, tmp_path):
 
 
 @pytest.mark.s3
-def test_buckets_and_prefixes_are_roots_too_and_a_catalogs_own_content_id_opens_nothing(s3_uri, tmp_path):
+def test_buckets_and_prefixes_are_roots_too_and_a_catalogs_own_content_id_opens_nothing(
+    s3_uri: str, tmp_path: Path
+) -> None:
     objects.put_object(f"{s3_uri}/dance/a.mp4", b"a")
     rows = [
         {"video_id": "in", "uri": f"{s3_uri}/dance/a.mp4"},
@@ -85,7 +87,7 @@ def test_buckets_and_prefixes_are_roots_too_and_a_catalogs_own_content_id_opens_
     assert allowed == ["in", "dots"]  # in a key '..' is a name like any other: nothing climbs
 
 
-def test_roots_come_from_the_job_file_and_are_checked(tmp_path, monkeypatch):
+def test_roots_come_from_the_job_file_and_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     job = tmp_path / "job.toml"
     job.write_text('catalog = "c.csv"\noutput = "out"\nallowed_roots = ["videos", "s3://bucket/dance"]\n')
@@ -97,7 +99,7 @@ def test_roots_come_from_the_job_file_and_are_checked(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("uri", WITH_SECRETS)
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_credentials_in_a_catalog_are_refused_and_not_repeated(tmp_path, uri, kind):
+def test_credentials_in_a_catalog_are_refused_and_not_repeated(tmp_path: Path, uri, kind) -> None:
     path = rows_of(tmp_path, ["fine.mp4", uri])
     if kind == "csv":
         path = tmp_path / "catalog.csv"
@@ -110,7 +112,7 @@ def test_credentials_in_a_catalog_are_refused_and_not_repeated(tmp_path, uri, ki
 
 
 @pytest.mark.parametrize("uri", WITH_SECRETS[:4])
-def test_credentials_in_the_settings_reach_no_manifest(uri):
+def test_credentials_in_the_settings_reach_no_manifest(uri) -> None:
     with pytest.raises(ConfigError) as caught:
         ExtractConfig(catalog="c.csv", output=uri)
     assert SECRET not in str(caught.value)
@@ -119,7 +121,9 @@ def test_credentials_in_the_settings_reach_no_manifest(uri):
     assert SECRET not in str(unread.value)
 
 
-def test_an_endpoint_with_a_password_is_not_repeated_by_a_failing_store(monkeypatch, tmp_path):
+def test_an_endpoint_with_a_password_is_not_repeated_by_a_failing_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import subprocess
     import sys
 
@@ -139,7 +143,7 @@ def test_an_endpoint_with_a_password_is_not_repeated_by_a_failing_store(monkeypa
     assert KEY not in told.stdout
 
 
-def test_what_is_no_secret_is_left_as_it_is():
+def test_what_is_no_secret_is_left_as_it_is() -> None:
     for text in ("s3://bucket/a@b.mp4", "clips/what?.mp4", "mail me@example.com", "s3://b/k?v=1", "100 % & more"):
         assert without_secrets(text) == text
     assert without_secrets("get s3://a:b@c/d?X-Amz-Signature=e&v=1 now") == "get s3://***c/d?***&v=1 now"
@@ -147,7 +151,7 @@ def test_what_is_no_secret_is_left_as_it_is():
 
 @pytest.mark.parametrize(("column", "size"), [("video_id", 2000), ("uri", 10_000), ("label", 5000), ("group", 200_000)])
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_a_giant_field_is_named_and_not_printed(tmp_path, column, size, kind):
+def test_a_giant_field_is_named_and_not_printed(tmp_path: Path, column, size, kind) -> None:
     row = {"video_id": "v", "uri": "a.mp4", "label": "x", "group": "g"} | {column: "x" * size}
     path = tmp_path / f"catalog.{kind}"
     path.write_text(json.dumps(row) if kind == "jsonl" else ",".join(row) + "\n" + ",".join(row.values()) + "\n")
@@ -156,7 +160,7 @@ def test_a_giant_field_is_named_and_not_printed(tmp_path, column, size, kind):
     assert len(str(caught.value)) < 500
 
 
-def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path, caplog):
+def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ids = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>", "[red]x[/red]", "../../etc/passwd", "a\u202egpj.exe"]
     clips = write_clips(tmp_path, range(len(ids))).parent
     path = tmp_path / "hostile.jsonl"

@@ -16,7 +16,7 @@ NUM_VIDEOS = 12
 
 
 @pytest.fixture(scope="module")
-def dances(tmp_path_factory) -> Path:
+def dances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dozen short dances and a catalog of them."""
     folder = tmp_path_factory.mktemp("dances")
     rows = ["video_id,uri,label,group,content_id"]
@@ -30,7 +30,7 @@ def dances(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(dances, tmp_path_factory) -> str:
+def undisturbed(dances, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The output of an extraction in which nothing went wrong."""
     output = str(tmp_path_factory.mktemp("undisturbed"))
     code, _, err = finish(extract(dances, output))
@@ -49,7 +49,7 @@ def assert_same_poses(output: str, undisturbed: str) -> None:
     assert read_whole(output, "videos").select(same).equals(read_whole(undisturbed, "videos").select(same))
 
 
-def test_a_run_leaves_a_page_beside_its_manifest(undisturbed):
+def test_a_run_leaves_a_page_beside_its_manifest(undisturbed) -> None:
     (page,) = [info.uri for info in objects.list_objects(f"{undisturbed}/runs/") if info.uri.endswith("/report.html")]
     assert objects.stat_object(page.replace("report.html", "manifest.json")) is not None
     assert f"{NUM_VIDEOS} ok" in " ".join(objects.read_object(page).decode().split())
@@ -59,7 +59,7 @@ def num_parts(output: str) -> int:
     return sum(len(list(list_parts(output, "keypoints", version))) for version in fingerprints(output))
 
 
-def test_a_second_run_does_nothing_and_says_so(dances, undisturbed):
+def test_a_second_run_does_nothing_and_says_so(dances, undisturbed) -> None:
     before = sorted(info.uri for info in objects.list_objects(undisturbed))
     code, out, _ = finish(extract(dances, undisturbed))
     assert code == 0
@@ -67,7 +67,7 @@ def test_a_second_run_does_nothing_and_says_so(dances, undisturbed):
     assert sorted(info.uri for info in objects.list_objects(undisturbed)) == before
 
 
-def test_a_worker_killed_in_mid_run_costs_no_row(dances, undisturbed, tmp_path):
+def test_a_worker_killed_in_mid_run_costs_no_row(dances, undisturbed, tmp_path: Path) -> None:
     output = str(tmp_path)
     driver = extract(dances, output, "--num-workers", "2")
     wait_until(lambda: num_parts(output) >= 2, what="the first shards")
@@ -82,7 +82,7 @@ def test_a_worker_killed_in_mid_run_costs_no_row(dances, undisturbed, tmp_path):
     assert_same_poses(output, undisturbed)
 
 
-def test_a_driver_killed_in_mid_run_goes_on_where_it_stopped(dances, undisturbed, tmp_path):
+def test_a_driver_killed_in_mid_run_goes_on_where_it_stopped(dances, undisturbed, tmp_path: Path) -> None:
     output = str(tmp_path)
     driver = extract(dances, output)
     wait_until(lambda: num_parts(output) >= 3, what="the first shards")
@@ -95,7 +95,7 @@ def test_a_driver_killed_in_mid_run_goes_on_where_it_stopped(dances, undisturbed
     assert_same_poses(output, undisturbed)
 
 
-def test_a_worker_that_died_between_its_two_puts_is_made_good(dances, undisturbed, tmp_path):
+def test_a_worker_that_died_between_its_two_puts_is_made_good(dances, undisturbed, tmp_path: Path) -> None:
     output = str(tmp_path)
     (version,) = fingerprints(undisturbed)
     for uri in list_parts(undisturbed, "keypoints", version):
@@ -106,7 +106,7 @@ def test_a_worker_that_died_between_its_two_puts_is_made_good(dances, undisturbe
     assert_same_poses(output, undisturbed)
 
 
-def test_two_drivers_racing_on_one_catalog_leave_every_shard_once(dances, undisturbed, store_uri):
+def test_two_drivers_racing_on_one_catalog_leave_every_shard_once(dances, undisturbed, store_uri: str) -> None:
     output = f"{store_uri}/out"
     drivers = [extract(dances, output, "--num-workers", "1") for _ in range(2)]
     results = [finish(driver) for driver in drivers]
@@ -116,7 +116,7 @@ def test_two_drivers_racing_on_one_catalog_leave_every_shard_once(dances, undist
 
 
 @pytest.mark.s3
-def test_extraction_on_s3_equals_that_on_plain_paths(dances, undisturbed, s3_uri):
+def test_extraction_on_s3_equals_that_on_plain_paths(dances, undisturbed, s3_uri: str) -> None:
     for path in dances.iterdir():
         objects.put_object(f"{s3_uri}/in/{path.name}", path.read_bytes())
     output = f"{s3_uri}/out"
@@ -128,7 +128,7 @@ def test_extraction_on_s3_equals_that_on_plain_paths(dances, undisturbed, s3_uri
     assert (code, "nothing to do" in out) == (0, True)
 
 
-def test_wrong_input_exits_with_2_before_any_work(dances, tmp_path):
+def test_wrong_input_exits_with_2_before_any_work(dances, tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.csv"
     catalog.write_text("video_id,uri\nsame,a.mp4\nsame,b.mp4\n")
     code, _, err = finish(start_driver("extract_poses", str(catalog), "--output", str(tmp_path / "out")))
@@ -138,7 +138,7 @@ def test_wrong_input_exits_with_2_before_any_work(dances, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_new_bytes_under_an_old_id_are_processed_again(dances, tmp_path):
+def test_new_bytes_under_an_old_id_are_processed_again(dances, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
     (clips / "a.mp4").write_bytes((dances / "0.mp4").read_bytes())

@@ -85,13 +85,13 @@ def problems(validators: dict[str, Any], documents: list[dict[str, Any]]) -> lis
 
 
 @pytest.mark.shared
-def test_kuberays_schemas_accept_the_manifests(kuberay):
+def test_kuberays_schemas_accept_the_manifests(kuberay) -> None:
     assert {"RayCluster", "RayJob", "RayCronJob"} <= {document["kind"] for document in manifests()}
     assert problems(kuberay, manifests()) == []
 
 
 @pytest.mark.shared
-def test_kuberays_schemas_accept_what_is_applied(kuberay, built):
+def test_kuberays_schemas_accept_what_is_applied(kuberay, built) -> None:
     kinds = sorted(document["kind"] for document in built)
     assert kinds == ["ConfigMap", "RayCronJob", "RayJob", "RayJob", "ServiceAccount", "ServiceAccount"]
     assert problems(kuberay, built) == []
@@ -108,13 +108,13 @@ def test_kuberays_schemas_accept_what_is_applied(kuberay, built):
         (lambda spec: spec["authOptions"].update(mode="tokens"), "is not one of"),
     ],
 )
-def test_a_mistake_in_a_manifest_is_found(kuberay, change, words):
+def test_a_mistake_in_a_manifest_is_found(kuberay, change, words) -> None:
     cluster = next(document for document in manifests() if document["kind"] == "RayCluster")
     change(cluster["spec"])
     assert any(words in problem for problem in problems(kuberay, [cluster]))
 
 
-def test_rays_autoscaler_reads_the_cluster_as_it_is_meant(cluster_resource):
+def test_rays_autoscaler_reads_the_cluster_as_it_is_meant(cluster_resource) -> None:
     from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
     config = _derive_autoscaling_config_from_ray_cr(cluster_resource)
@@ -136,7 +136,7 @@ def job_specs(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return jobs + [d["spec"]["jobTemplate"] for d in documents if d["kind"] == "RayCronJob"]
 
 
-def test_the_jobs_call_what_exists_with_flags_that_exist():
+def test_the_jobs_call_what_exists_with_flags_that_exist() -> None:
     specs = job_specs(manifests())
     assert len(specs) == 3
     for spec in specs:
@@ -149,7 +149,7 @@ def test_the_jobs_call_what_exists_with_flags_that_exist():
         assert spec["shutdownAfterJobFinishes"] is True
 
 
-def test_every_job_brings_its_cluster_and_its_settings(built):
+def test_every_job_brings_its_cluster_and_its_settings(built) -> None:
     settings = next(document for document in built if document["kind"] == "ConfigMap")
     assert settings["data"] == {name: (DEPLOY / name).read_text() for name in ("extract.toml", "tag.toml")}
     cluster = next(document["spec"] for document in manifests() if document["kind"] == "RayCluster")
@@ -159,7 +159,7 @@ def test_every_job_brings_its_cluster_and_its_settings(built):
         assert mounted == settings["metadata"]["name"]
 
 
-def test_every_pod_is_no_root_has_an_account_and_says_what_it_needs(built):
+def test_every_pod_is_no_root_has_an_account_and_says_what_it_needs(built) -> None:
     accounts = {document["metadata"]["name"] for document in built if document["kind"] == "ServiceAccount"}
     for spec in job_specs(built):
         cluster = spec["rayClusterSpec"]
@@ -184,7 +184,7 @@ def web() -> tuple[dict[str, Any], dict[str, Any]]:
     return service["spec"], job["spec"]
 
 
-def test_the_web_service_reaches_the_head_on_which_the_server_runs(web):
+def test_the_web_service_reaches_the_head_on_which_the_server_runs(web) -> None:
     service, job = web
     program, command, *arguments = job["entrypoint"].split()
     assert (program, command) == ("choreai", "serve")
@@ -201,7 +201,7 @@ def test_the_web_service_reaches_the_head_on_which_the_server_runs(web):
     assert set(mounts.values()) == {volume["name"] for volume in head["spec"]["volumes"]}
 
 
-def test_the_web_service_is_not_open_and_its_token_is_a_secret(web):
+def test_the_web_service_is_not_open_and_its_token_is_a_secret(web) -> None:
     _, job = web
     head = job["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
     (token,) = [entry for entry in head["env"] if entry["name"] == TOKEN_VARIABLE]
@@ -210,7 +210,7 @@ def test_the_web_service_is_not_open_and_its_token_is_a_secret(web):
     assert job["rayClusterSpec"]["authOptions"] == {"mode": "token"}
 
 
-def test_the_web_cluster_runs_what_the_jobs_run(web, cluster_resource):
+def test_the_web_cluster_runs_what_the_jobs_run(web, cluster_resource) -> None:
     _, job = web
     spec, ours = job["rayClusterSpec"], cluster_resource["spec"]
     assert spec["rayVersion"] == ours["rayVersion"]

@@ -53,8 +53,8 @@ def local_ray():
     ],
 )
 def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_completes(
-    tmp_path, trouble, minutes, error_class, words
-):
+    tmp_path: Path, trouble, minutes, error_class, words
+) -> None:
     catalog = write_clips(tmp_path, [1, 2, trouble, 4, 5])
     config = ExtractConfig(
         str(catalog), str(tmp_path / "out"), videos_per_shard=5,
@@ -71,21 +71,21 @@ def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_comp
     }  # fmt: skip
 
 
-def test_limits_count_for_each_video_and_not_for_the_shard(tmp_path, monkeypatch):
+def test_limits_count_for_each_video_and_not_for_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINY_POSES_SECONDS", "0.05")  # 0.4 s a video
     catalog = write_clips(tmp_path, range(8))
     report = tiny_worker(tmp_path / "out", max_seconds=3.0).process(one_shard(catalog))
     assert (report.statuses, report.process_seconds > 3.0) == ({"ok": 8}, True)
 
 
-def test_the_error_survives_the_trip_from_the_worker():
+def test_the_error_survives_the_trip_from_the_worker() -> None:
     import pickle
 
     error = pickle.loads(pickle.dumps(VideoLimitError(3, "TimeLimit", "too slow")))
     assert (error.index, error.limit, str(error)) == (3, "TimeLimit", "too slow")
 
 
-def test_code_that_keeps_pythons_lock_ends_its_process_with_a_traceback(tmp_path):
+def test_code_that_keeps_pythons_lock_ends_its_process_with_a_traceback(tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
 import sys
@@ -104,6 +104,6 @@ tiny_worker(folder / "out").process(one_shard(write_clips(folder, [1, KEEPS_THE_
 
 
 @pytest.mark.parametrize("limits", [{"max_seconds": 0}, {"max_bytes": -1}])
-def test_limits_that_no_video_could_keep_are_refused(limits):
+def test_limits_that_no_video_could_keep_are_refused(limits) -> None:
     with pytest.raises(ValueError, match="positive"):
         VideoLimits(**limits)

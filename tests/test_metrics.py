@@ -59,7 +59,7 @@ class Recorded:
 
 
 @pytest.fixture
-def recorded(monkeypatch) -> dict[str, Recorded]:
+def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Recorded]:
     made: dict[str, Recorded] = {}
 
     def make(name: str, **settings) -> Recorded:
@@ -73,7 +73,7 @@ def recorded(monkeypatch) -> dict[str, Recorded]:
     return made
 
 
-def test_a_runs_figures_add_up(recorded):
+def test_a_runs_figures_add_up(recorded) -> None:
     run = RunMetrics("extract_poses", num_videos=10)
     run.shard_done(report(num_bytes=1000))
     run.shard_done(report(worker="host:2", gpu_ids=(), problems=(), statuses={"ok": 4}, num_bytes=500))
@@ -97,7 +97,7 @@ def test_a_runs_figures_add_up(recorded):
     assert recorded["choreai_run_failed"].values == {(step,): 1}
 
 
-def test_however_many_reasons_there_are_the_time_series_stay_few(recorded):
+def test_however_many_reasons_there_are_the_time_series_stay_few(recorded) -> None:
     run = RunMetrics("extract_poses", num_videos=1000)
     for number in range(200):
         run.shard_failed(1, reason=f"reason {chr(97 + number % 26)}{chr(97 + number // 26)} of '{number}.mp4'")
@@ -107,7 +107,7 @@ def test_however_many_reasons_there_are_the_time_series_stay_few(recorded):
     assert values[("extract_poses", "other")] == 200 - MAX_REASONS
 
 
-def test_a_reason_in_any_script_becomes_a_label_that_ray_takes(recorded):
+def test_a_reason_in_any_script_becomes_a_label_that_ray_takes(recorded) -> None:
     run = RunMetrics("extract_poses", num_videos=2)
     run.shard_failed(1, reason="MediaError: 'tänzer.mp4' 不存在")
     assert all(reason.isascii() for _, reason in recorded["choreai_failures"].values)
@@ -121,18 +121,18 @@ def expressions() -> list[str]:
     return queries + [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
 
 
-def test_dashboard_and_alerts_name_only_what_is_exported_and_all_of_it():
+def test_dashboard_and_alerts_name_only_what_is_exported_and_all_of_it() -> None:
     named = {name for expression in expressions() for name in METRIC.findall(expression)}
     assert named - RAYS_OWN - OPERATORS == set(OURS)
 
 
-def test_dashboard_and_alerts_use_only_labels_that_there_are():
+def test_dashboard_and_alerts_use_only_labels_that_there_are() -> None:
     for expression in expressions():
         for name, selector in re.findall(r"\b(ray_choreai_[a-z_]+)\{([^}]*)\}", expression):
             assert set(re.findall(r"(\w+)\s*=", selector)) <= set(OURS[name]), expression
 
 
-def test_the_dashboard_is_one_that_grafana_takes():
+def test_the_dashboard_is_one_that_grafana_takes() -> None:
     dashboard = json.loads((DEPLOY / "grafana.json").read_text())
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
@@ -149,7 +149,7 @@ def test_the_dashboard_is_one_that_grafana_takes():
 
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-kuberay.yml"])
-def test_prometheus_scrapes_ray_and_loads_the_alerts(name):
+def test_prometheus_scrapes_ray_and_loads_the_alerts(name) -> None:
     config = yaml.safe_load((DEPLOY / name).read_text())
     assert config["rule_files"] == ["alerts.yml"]
     assert "ray" in {scrape["job_name"] for scrape in config["scrape_configs"]}
@@ -187,7 +187,9 @@ ray.shutdown()
 
 
 @pytest.mark.ray
-def test_ray_exports_every_metric_under_the_name_and_labels_that_the_dashboard_uses(monkeypatch):
+def test_ray_exports_every_metric_under_the_name_and_labels_that_the_dashboard_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     done = subprocess.run([sys.executable, "-c", RECORD], capture_output=True, text=True, timeout=200)

@@ -44,7 +44,7 @@ def changed(inputs: Inputs, **arrays: np.ndarray) -> Inputs:
 
 @pytest.mark.parametrize("kind", ["style", "report"])
 @pytest.mark.parametrize("num_steps", [45, 8, 100])
-def test_every_window_gets_a_logit_per_label(kind, num_steps):
+def test_every_window_gets_a_logit_per_label(kind, num_steps) -> None:
     inputs = inputs_of(5, num_steps=num_steps)
     logits = logits_of(network_for(inputs, kind), inputs)
     assert logits.shape == (5, NUM_LABELS)
@@ -52,7 +52,7 @@ def test_every_window_gets_a_logit_per_label(kind, num_steps):
 
 
 @pytest.mark.parametrize("kind", ["style", "report"])
-def test_a_window_gets_the_same_scores_alone_and_among_others(kind):
+def test_a_window_gets_the_same_scores_alone_and_among_others(kind) -> None:
     inputs = inputs_of(5)
     network = network_for(inputs, kind)
     alone = np.concatenate([logits_of(network, inputs.take(slice(i, i + 1))) for i in range(5)])
@@ -60,21 +60,21 @@ def test_a_window_gets_the_same_scores_alone_and_among_others(kind):
 
 
 @pytest.mark.parametrize("name", ["steps", "xyz", "kinematic_features"])
-def test_the_default_reads_picture_space_and_kinematics(name):
+def test_the_default_reads_picture_space_and_kinematics(name) -> None:
     inputs, other = inputs_of(4), inputs_of(4, seed=1)
     network = network_for(inputs)
     without = logits_of(network, changed(inputs, **{name: getattr(other, name)}))
     assert np.abs(without - logits_of(network, inputs)).max() > 0.01
 
 
-def test_the_report_s_network_reads_the_picture_alone():
+def test_the_report_s_network_reads_the_picture_alone() -> None:
     inputs, other = inputs_of(4), inputs_of(4, seed=1)
     network = network_for(inputs, "report")
     same = changed(inputs, xyz=other.xyz, kinematic_features=other.kinematic_features)
     np.testing.assert_array_equal(logits_of(network, same), logits_of(network, inputs))
 
 
-def test_how_sure_the_estimator_was_does_not_matter_to_the_default():
+def test_how_sure_the_estimator_was_does_not_matter_to_the_default() -> None:
     inputs = inputs_of(4)
     network = network_for(inputs)
     steps = inputs.steps.copy()
@@ -82,7 +82,7 @@ def test_how_sure_the_estimator_was_does_not_matter_to_the_default():
     np.testing.assert_array_equal(logits_of(network, changed(inputs, steps=steps)), logits_of(network, inputs))
 
 
-def test_steps_before_the_track_starts_count_for_little_and_a_pose_held_for_much():
+def test_steps_before_the_track_starts_count_for_little_and_a_pose_held_for_much() -> None:
     """The same dance in a longer window, behind its first pose."""
     inputs = inputs_of(4)
     inputs.steps[:, 1], inputs.xyz[:, 1] = inputs.steps[:, 0], inputs.xyz[:, 0]  # smoothing sees no border
@@ -95,7 +95,7 @@ def test_steps_before_the_track_starts_count_for_little_and_a_pose_held_for_much
     assert np.abs(unseen - expected).mean() < 0.2 * np.abs(held - expected).mean()
 
 
-def test_place_in_the_picture_does_not_matter_to_the_default():
+def test_place_in_the_picture_does_not_matter_to_the_default() -> None:
     inputs = inputs_of(4)
     network = network_for(inputs)
     network.stream_scale[:] = 1e6  # all but the statistics and the kinematics: hips may tell travel
@@ -104,7 +104,7 @@ def test_place_in_the_picture_does_not_matter_to_the_default():
     np.testing.assert_allclose(logits_of(network, changed(inputs, steps=steps)), logits_of(network, inputs), atol=1e-3)
 
 
-def test_missing_kinematics_count_as_average():
+def test_missing_kinematics_count_as_average() -> None:
     inputs = inputs_of(50)
     network = network_for(inputs)
     features = inputs.kinematic_features.copy()
@@ -118,7 +118,7 @@ def test_missing_kinematics_count_as_average():
     )
 
 
-def test_a_number_far_off_does_not_rule():
+def test_a_number_far_off_does_not_rule() -> None:
     inputs = inputs_of(20)
     network = network_for(inputs)
     far, farther = inputs.kinematic_features.copy(), inputs.kinematic_features.copy()
@@ -129,14 +129,14 @@ def test_a_number_far_off_does_not_rule():
     )
 
 
-def test_kinematics_that_nothing_tells_and_an_empty_space_do_no_harm():
+def test_kinematics_that_nothing_tells_and_an_empty_space_do_no_harm() -> None:
     inputs = inputs_of(6)
     bare = Inputs(inputs.steps, np.zeros_like(inputs.xyz), np.full_like(inputs.kinematic_features, np.nan))
     assert np.isfinite(logits_of(network_for(bare), bare)).all()
 
 
 @pytest.mark.parametrize("kind", ["style", "report"])
-def test_units_of_the_training_windows_do_not_matter(kind):
+def test_units_of_the_training_windows_do_not_matter(kind) -> None:
     """Standardised by its own training windows, a network says the same of inputs in other units."""
     inputs = inputs_of(30)
     scale = np.ones(3 * NUM_KEYPOINTS, np.float32)
@@ -148,7 +148,7 @@ def test_units_of_the_training_windows_do_not_matter(kind):
 
 
 @pytest.mark.parametrize("signal", ["steps", "xyz", "kinematic_features"])
-def test_the_default_learns_from_each_of_its_inputs(signal):
+def test_the_default_learns_from_each_of_its_inputs(signal) -> None:
     inputs = inputs_of(60)
     labels = torch.arange(60) % 2
     array = getattr(inputs, signal).copy()

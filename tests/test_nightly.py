@@ -70,12 +70,12 @@ def tag(catalog: Path | str, output: Path | str, *flags: str, model: str = "m") 
         ("0.5", datetime(2026, 11, 20, 0, tzinfo=UTC)),
     ],
 )
-def test_since_is_a_date_or_a_number_of_days(text, moment):
+def test_since_is_a_date_or_a_number_of_days(text, moment) -> None:
     assert parse_since(text, now=NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "nan", "20261101", "2026-13-01", ""])
-def test_a_since_that_is_neither_is_refused(text):
+def test_a_since_that_is_neither_is_refused(text) -> None:
     with pytest.raises(ValueError, match=r"since must be .*2026-11-01"):
         parse_since(text, now=NOW)
 
@@ -84,12 +84,12 @@ def test_a_since_that_is_neither_is_refused(text):
     ("settings", "words"),
     [({"limit": 0}, "limit must be"), ({"max_hours": 0.0}, "max_hours must be"), ({"since": "soon"}, "since must be")],
 )
-def test_what_no_run_could_mean_is_refused(settings, words):
+def test_what_no_run_could_mean_is_refused(settings, words) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config(ExtractConfig, None, {"catalog": "a", "output": "b", **settings})
 
 
-def test_a_training_takes_all_of_its_videos():
+def test_a_training_takes_all_of_its_videos() -> None:
     with pytest.raises(ConfigError, match="training needs all"):
         load_config(TrainConfig, None, {"catalog": "a", "output": "b", "limit": 5})
     with pytest.raises(SystemExit):
@@ -108,7 +108,7 @@ def pending_of(catalog: Catalog, **attempts: int) -> Pending:
     return Pending(pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA.append(pa.field("attempts", pa.int32()))), 0, 3)
 
 
-def test_the_first_in_catalog_order_that_need_something_are_taken_on():
+def test_the_first_in_catalog_order_that_need_something_are_taken_on() -> None:
     catalog = catalog_of(*"abcdef")
     config = ExtractConfig("catalog.csv", "out", limit=2)
     also = pa.table({"video_id": ["v1", "v4"]})
@@ -118,7 +118,7 @@ def test_the_first_in_catalog_order_that_need_something_are_taken_on():
     assert selection.num_quarantined == 3 + 1  # v3 failed before, and is not tried tonight
 
 
-def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is_not_hidden(tmp_path):
+def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is_not_hidden(tmp_path: Path) -> None:
     for name, day in (("old", 1), ("new", 10)):
         (tmp_path / name).write_bytes(b"x")
         written = datetime(2026, 11, day, tzinfo=UTC).timestamp()
@@ -132,7 +132,9 @@ def test_only_what_was_written_since_is_taken_on_and_what_cannot_be_looked_at_is
 
 
 @pytest.mark.parametrize("min_wanted", [1, 200])
-def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypatch, min_wanted):
+def test_the_date_is_the_stores_whether_listed_or_asked_for(
+    store_uri: str, monkeypatch: pytest.MonkeyPatch, min_wanted
+) -> None:
     monkeypatch.setattr(listings, "MIN_WANTED", min_wanted)
     uris = [f"{store_uri}/in/{name}.mp4" for name in "ab"]
     before = datetime.now(UTC).replace(microsecond=0)
@@ -145,7 +147,7 @@ def test_the_date_is_the_stores_whether_listed_or_asked_for(store_uri, monkeypat
     assert all(before <= moment <= after for moment in (found[0], found[3], found[4]))
 
 
-def test_poses_leave_a_share_of_the_time_budget_to_tagging():
+def test_poses_leave_a_share_of_the_time_budget_to_tagging() -> None:
     config = TagConfig("a", "b", max_hours=2.0)
     assert deadline(config, started=100.0) == 7300.0
     assert deadline(config, started=100.0, share=POSE_SHARE) == 100.0 + 0.9 * 7200
@@ -168,7 +170,7 @@ def test_poses_leave_a_share_of_the_time_budget_to_tagging():
 )
 def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
     done_before, quarantined_before, statuses, code
-):
+) -> None:
     summary = RunManifest(
         "extract_poses",
         "run",
@@ -187,7 +189,7 @@ def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
 
 
 @pytest.fixture
-def known(tmp_path) -> tuple[Path, str]:
+def known(tmp_path: Path) -> tuple[Path, str]:
     """A catalog, and an output in which each of its videos has another past."""
     output = str(tmp_path / "out")
     pasts = {
@@ -217,13 +219,15 @@ def everything(output: str) -> list[tuple[str, str]]:
     return sorted((info.uri, info.content_id) for info in objects.list_objects(output))
 
 
-def said(capsys) -> dict[str, str]:
+def said(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """The rows of the tables printed: name -> figure."""
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.count("│") == 3]
     return {name.strip(): figure.strip() for _, name, figure, _ in lines}
 
 
-def test_a_dry_run_says_what_would_be_done_and_why_and_does_none_of_it(known, capsys):
+def test_a_dry_run_says_what_would_be_done_and_why_and_does_none_of_it(
+    known, capsys: pytest.CaptureFixture[str]
+) -> None:
     catalog, output = known
     before = everything(output)
     assert tag(catalog, output, "--dry-run") == 0
@@ -240,7 +244,7 @@ def test_a_dry_run_says_what_would_be_done_and_why_and_does_none_of_it(known, ca
     assert not ray.is_initialized()
 
 
-def test_a_dry_run_knows_the_flags_of_the_run(known, capsys):
+def test_a_dry_run_knows_the_flags_of_the_run(known, capsys: pytest.CaptureFixture[str]) -> None:
     catalog, output = known
     assert extract(catalog, output, "--dry-run", "--retry-quarantined", "--limit", "3") == 0
     found = said(capsys)
@@ -250,7 +254,9 @@ def test_a_dry_run_knows_the_flags_of_the_run(known, capsys):
     assert found["in quarantine, not tried again"] == "0"
 
 
-def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tmp_path):
+def test_a_dry_run_tells_time_and_money_from_what_was_measured(
+    known, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     catalog, output = known
     assert extract(catalog, output, "--dry-run") == 0
     assert "no finished extraction" in said(capsys)["unknown"]
@@ -277,7 +283,7 @@ def test_a_dry_run_tells_time_and_money_from_what_was_measured(known, capsys, tm
 
 
 @pytest.fixture(scope="module")
-def local_ray(tmp_path_factory):
+def local_ray(tmp_path_factory: pytest.TempPathFactory):
     ledger = tmp_path_factory.mktemp("ledger")
     variables = {"PYTHONPATH": str(Path(__file__).parent), LEDGER: str(ledger)}
     ray.init(
@@ -298,7 +304,9 @@ def posed(output: Path) -> list[str]:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_a_limited_run_does_the_first_and_the_next_run_the_next(tmp_path, capsys):
+def test_a_limited_run_does_the_first_and_the_next_run_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5]), tmp_path / "out"
     assert tag(catalog, output, "--limit", "2") == 0
     assert posed(output) == ["clip-000", "clip-001"]
@@ -325,7 +333,9 @@ class ClockOf:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(tmp_path, capsys, monkeypatch):
+def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5, 6]), tmp_path / "out"
     with monkeypatch.context() as patched:
         patched.setattr("choreai.cluster.pool.time", ClockOf(output))
@@ -343,7 +353,9 @@ def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(tmp_path, capsys
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_a_run_that_could_not_even_begin_is_red(tmp_path, capsys, caplog):
+def test_a_run_that_could_not_even_begin_is_red(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     catalog, output = write_clips(tmp_path, [1, 2]), tmp_path / "out"
     assert tag(catalog, output, "--max-hours", "1e-9") == 1
     assert "2 videos remain for the next run" in capsys.readouterr().out
@@ -352,7 +364,9 @@ def test_a_run_that_could_not_even_begin_is_red(tmp_path, capsys, caplog):
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_a_run_after_a_red_one_is_red_until_something_is_done_about_it(tmp_path, caplog):
+def test_a_run_after_a_red_one_is_red_until_something_is_done_about_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     catalog, output = write_clips(tmp_path, [1, 2, 3, 4]), tmp_path / "out"
     for number in (1, 2):
         (tmp_path / f"{number}.mp4").write_bytes(b"no video")
@@ -367,7 +381,9 @@ def test_a_run_after_a_red_one_is_red_until_something_is_done_about_it(tmp_path,
 
 
 @pytest.mark.ray
-def test_another_model_retags_from_stored_keypoints_without_the_videos(tmp_path, local_ray, capsys):
+def test_another_model_retags_from_stored_keypoints_without_the_videos(
+    tmp_path: Path, local_ray, capsys: pytest.CaptureFixture[str]
+) -> None:
     catalog, output = write_clips(tmp_path, [1, 2, 3]), tmp_path / "out"
     assert tag(catalog, output, model="one") == 0
     frames = num_frames_estimated(local_ray)
@@ -382,7 +398,7 @@ def test_another_model_retags_from_stored_keypoints_without_the_videos(tmp_path,
 
 
 @pytest.mark.ray
-def test_a_second_night_with_one_new_video_in_a_hundred_does_a_hundredth_of_the_work(tmp_path, local_ray):
+def test_a_second_night_with_one_new_video_in_a_hundred_does_a_hundredth_of_the_work(tmp_path: Path, local_ray) -> None:
     catalog, output = write_clips(tmp_path, [1 + n % 200 for n in range(101)]), tmp_path / "out"
     lines = catalog.read_text().splitlines()
     catalog.write_text("\n".join(lines[:-1]))

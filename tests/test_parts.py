@@ -21,7 +21,7 @@ def written_part(folder: Path) -> Path:
     return path
 
 
-def test_a_part_id_is_read_back_from_its_uri():
+def test_a_part_id_is_read_back_from_its_uri() -> None:
     uri = part_uri("s3://bucket/out", "tags", "lstm-1", "0f")
     assert uri == "s3://bucket/out/tags/lstm-1/part-0f.parquet"
     assert part_id_of(uri) == "0f"
@@ -29,13 +29,13 @@ def test_a_part_id_is_read_back_from_its_uri():
         part_id_of("s3://bucket/out/tags/lstm-1/notes.txt")
 
 
-def test_only_merged_parts_have_a_number():
+def test_only_merged_parts_have_a_number() -> None:
     assert merged_number(merged_id(12)) == 12
     assert merged_number(merged_id(1_234_567)) == 1_234_567
     assert [merged_number(name) for name in ("0f", "000012", "merged-", "merged-x")] == [0, 0, 0, 0]
 
 
-def test_only_what_is_named_as_a_part_is_listed(tmp_path: Path):
+def test_only_what_is_named_as_a_part_is_listed(tmp_path: Path) -> None:
     folder = tmp_path / "tags" / "v1"
     folder.mkdir(parents=True)
     for name in ("part-a.parquet", "part-b.parquet.bak", "notes.parquet", "part-c.csv"):
@@ -43,7 +43,7 @@ def test_only_what_is_named_as_a_part_is_listed(tmp_path: Path):
     assert list(list_parts(str(tmp_path), "tags", "v1")) == [str(folder / "part-a.parquet")]
 
 
-def test_a_damaged_footer_of_any_kind_is_told_from_a_traceback(tmp_path: Path):
+def test_a_damaged_footer_of_any_kind_is_told_from_a_traceback(tmp_path: Path) -> None:
     path = written_part(tmp_path)
     whole = path.read_bytes()
     (footer_bytes,) = struct.unpack("<I", whole[-8:-4])
@@ -60,7 +60,7 @@ def test_a_damaged_footer_of_any_kind_is_told_from_a_traceback(tmp_path: Path):
     assert num_refused > 150  # the others changed nothing that is read
 
 
-def test_damaged_rows_are_found_when_they_are_read(tmp_path: Path):
+def test_damaged_rows_are_found_when_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / "part-x.parquet"
     table = pa.Table.from_pylist(
         [dict.fromkeys(VIDEOS.names, 1) | {f.name: str(i) for f in VIDEOS if pa.types.is_string(f.type)}
@@ -79,7 +79,7 @@ class FailingDisk(io.BytesIO):
         raise OSError(5, "Input/output error")
 
 
-def test_a_failing_disk_is_not_taken_for_a_damaged_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failing_disk_is_not_taken_for_a_damaged_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written_part(tmp_path)
     monkeypatch.setattr(objects, "open_object", lambda _: FailingDisk(path.read_bytes()))
     with pytest.raises(StorageError, match="cannot be read: Input/output error"):

@@ -1,6 +1,7 @@
 """The plan: hand-made sums, and rates measured from earlier runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tag_rows import video_row, write_lines, write_rows
@@ -26,7 +27,7 @@ def write_extraction(root: str, run_id: str, *, gpus: float = 0.0, workers: int 
     summary.write(root)
 
 
-def test_a_catalog_is_done_within_the_hours_it_is_given():
+def test_a_catalog_is_done_within_the_hours_it_is_given() -> None:
     # 7.2 million seconds at 40 x 0.5 a second: 100 worker hours.
     need = need_for_catalog(7_200_000.0, GPU_WORKER, NODE, within_hours=8.0)
     assert (need.num_workers, need.num_nodes, need.num_gpus, need.num_cpus) == (13, 13, 13.0, 52.0)
@@ -36,21 +37,21 @@ def test_a_catalog_is_done_within_the_hours_it_is_given():
     assert (exactly.num_nodes, exactly.hours) == (10, pytest.approx(10.0))
 
 
-def test_nodes_are_whole_however_many_workers_they_hold():
+def test_nodes_are_whole_however_many_workers_they_hold() -> None:
     need = need_for_catalog(7_200_000.0, GPU_WORKER, Node(4, 1.0, 0.0), within_hours=8.0)
     assert (need.num_nodes, need.num_workers) == (4, 16)
     assert need.cost(1.0) == pytest.approx(25.0)  # 100 worker hours on four workers a node
     assert need_for_catalog(1.0, GPU_WORKER, Node(4, 1.0, 0.0), within_hours=8.0).num_nodes == 1
 
 
-def test_a_stream_is_kept_up_with():
+def test_a_stream_is_kept_up_with() -> None:
     # 500 hours a minute are 30,000 seconds of video a second; a worker does 20.
     need = need_for_stream(500.0, GPU_WORKER, NODE)
     assert (need.num_workers, need.num_gpus, need.hours) == (1500, 1500.0, 730.0)
     assert need.cost(0.4) == pytest.approx(1500 * 730 * 0.4)
 
 
-def test_rates_are_measured_from_the_newest_kind_of_run(store_uri):
+def test_rates_are_measured_from_the_newest_kind_of_run(store_uri: str) -> None:
     root = f"{store_uri}/out"
     rows = [video_row("a", duration=60.0, run_id="2"), video_row("b", duration=240.0, run_id="2")]
     rows += [video_row("c", duration=300.0, run_id="3"), video_row("d", status="quarantined", run_id="3")]
@@ -68,7 +69,7 @@ def test_rates_are_measured_from_the_newest_kind_of_run(store_uri):
     assert rates.source == "3 videos of 2 runs, the last 3"
 
 
-def test_without_a_finished_extraction_or_lengths_there_is_no_rate(tmp_path):
+def test_without_a_finished_extraction_or_lengths_there_is_no_rate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no finished extraction"):
         measured_rates(str(tmp_path))
     write_extraction(str(tmp_path), "1")
@@ -79,7 +80,7 @@ def test_without_a_finished_extraction_or_lengths_there_is_no_rate(tmp_path):
         measured_rates(str(tmp_path))
 
 
-def test_the_command_says_what_it_counted_and_from_where(tmp_path, capsys):
+def test_the_command_says_what_it_counted_and_from_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(tmp_path / "out")
     write_rows(root, "videos", "fp1", "0", [video_row("a", duration=300.0, run_id="1")])
     write_extraction(root, "1")
@@ -95,7 +96,7 @@ def test_the_command_says_what_it_counted_and_from_where(tmp_path, capsys):
     assert "13.33 USD" in out
 
 
-def test_the_command_plans_the_reports_stream_from_flags(capsys):
+def test_the_command_plans_the_reports_stream_from_flags(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["plan", "--stream-hours-per-minute", "500", "--video-seconds-per-second", "40", "--num-gpus", "1"]
     assert main([*command, "--utilisation", "0.5", "--price-per-hour", "1"]) == 0
     out = capsys.readouterr().out
@@ -118,5 +119,5 @@ def test_the_command_plans_the_reports_stream_from_flags(capsys):
         ["--stream-hours-per-minute", "-1", "--video-seconds-per-second", "5"],
     ],
 )
-def test_what_cannot_be_planned_with_is_refused(flags):
+def test_what_cannot_be_planned_with_is_refused(flags) -> None:
     assert main(["plan", *flags]) == 2

@@ -87,7 +87,7 @@ class Clock:
 
 
 def run_numbers(
-    tmp_path,
+    tmp_path: Path,
     *,
     num_shards=12,
     size=1,
@@ -116,18 +116,18 @@ def numbers_of(reports):
     return sorted(number for numbers, _, _ in reports for number in numbers)
 
 
-def test_every_shard_is_reported_once(tmp_path):
+def test_every_shard_is_reported_once(tmp_path: Path) -> None:
     _, reports, failures = run_numbers(tmp_path, num_shards=50)
     assert numbers_of(reports) == list(range(50))
     assert failures == []
 
 
-def test_no_shards_start_no_worker(tmp_path):
+def test_no_shards_start_no_worker(tmp_path: Path) -> None:
     _, reports, failures = run_numbers(tmp_path, num_shards=0)
     assert (reports, failures) == ([], [])
 
 
-def test_a_killed_worker_loses_no_shard(tmp_path):
+def test_a_killed_worker_loses_no_shard(tmp_path: Path) -> None:
     accidents = {3: "kill once", 17: "kill once", 29: "kill once"}
     pool, reports, failures = run_numbers(tmp_path, num_shards=30, accidents=accidents)
     assert numbers_of(reports) == list(range(30))
@@ -135,7 +135,7 @@ def test_a_killed_worker_loses_no_shard(tmp_path):
     assert pool.num_worker_deaths == 3
 
 
-def test_a_shard_that_keeps_killing_workers_is_narrowed_to_the_culprit(tmp_path):
+def test_a_shard_that_keeps_killing_workers_is_narrowed_to_the_culprit(tmp_path: Path) -> None:
     pool, reports, failures = run_numbers(tmp_path, num_shards=5, size=4, accidents={6: "kill"})
     assert numbers_of(reports) == [n for n in range(20) if n != 6]
     assert [(f.shard.numbers, f.killed_worker) for f in failures] == [((6,), True)]
@@ -143,26 +143,26 @@ def test_a_shard_that_keeps_killing_workers_is_narrowed_to_the_culprit(tmp_path)
     assert pool.num_worker_deaths in (6, 7)
 
 
-def test_a_storage_error_is_tried_again(tmp_path):
+def test_a_storage_error_is_tried_again(tmp_path: Path) -> None:
     _, reports, failures = run_numbers(tmp_path, accidents={5: "storage once"})
     assert numbers_of(reports) == list(range(12))
     assert failures == []
 
 
 @pytest.mark.parametrize("accident", ["storage", "bug"])
-def test_a_lasting_error_becomes_a_failure_and_the_rest_completes(tmp_path, accident):
+def test_a_lasting_error_becomes_a_failure_and_the_rest_completes(tmp_path: Path, accident) -> None:
     _, reports, failures = run_numbers(tmp_path, accidents={5: accident})
     assert numbers_of(reports) == [n for n in range(12) if n != 5]
     assert [(f.shard.numbers, f.killed_worker) for f in failures] == [((5,), False)]
     assert ("SlowDown" if accident == "storage" else "KeyError") in failures[0].reason
 
 
-def test_an_error_in_setup_ends_the_run_as_itself(tmp_path):
+def test_an_error_in_setup_ends_the_run_as_itself(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not installed"):
         run_numbers(tmp_path, accidents={0: "bad config"})
 
 
-def test_each_worker_sees_exactly_its_own_gpu(tmp_path):
+def test_each_worker_sees_exactly_its_own_gpu(tmp_path: Path) -> None:
     _, reports, _ = run_numbers(tmp_path, num_workers=2, num_gpus=1.0, num_expected=2)
     gpus_of_worker: dict[int, set[tuple[int, ...]]] = {}
     for _, pid, gpus in reports:
@@ -170,13 +170,13 @@ def test_each_worker_sees_exactly_its_own_gpu(tmp_path):
     assert sorted(gpus_of_worker.values(), key=str) == [{(0,)}, {(1,)}]
 
 
-def test_two_workers_share_a_gpu_by_halves(tmp_path):
+def test_two_workers_share_a_gpu_by_halves(tmp_path: Path) -> None:
     _, reports, _ = run_numbers(tmp_path, num_workers=4, num_gpus=0.5, num_expected=4)
     workers_of_gpu = Counter(gpus[0] for _, gpus in {(pid, tuple(gpus)) for _, pid, gpus in reports})
     assert workers_of_gpu == {0: 2, 1: 2}
 
 
-def test_a_worker_that_can_never_start_does_not_stall_the_others(tmp_path):
+def test_a_worker_that_can_never_start_does_not_stall_the_others(tmp_path: Path) -> None:
     started = time.monotonic()
     _, reports, failures = run_numbers(tmp_path, num_workers=5, num_cpus=2.0)  # the cluster has room for two
     assert numbers_of(reports) == list(range(12))
@@ -184,7 +184,7 @@ def test_a_worker_that_can_never_start_does_not_stall_the_others(tmp_path):
     assert time.monotonic() - started < 60
 
 
-def test_gpus_are_free_again_after_a_run(tmp_path):
+def test_gpus_are_free_again_after_a_run(tmp_path: Path) -> None:
     run_numbers(tmp_path, num_workers=2, num_gpus=1.0)
     deadline = time.monotonic() + 30
     while ray.available_resources().get("GPU", 0.0) < 2 and time.monotonic() < deadline:
@@ -192,7 +192,9 @@ def test_gpus_are_free_again_after_a_run(tmp_path):
     assert ray.available_resources().get("GPU") == 2
 
 
-def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(tmp_path, monkeypatch):
+def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
     monkeypatch.setattr("choreai.cluster.pool.time", clock)
     pool = WorkerPool(
@@ -214,7 +216,9 @@ def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(t
     assert len(planned) < 50
 
 
-def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(tmp_path, monkeypatch):
+def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("choreai.cluster.pool.ray.wait", None)
     pool = WorkerPool(
         NumberWorker, str(tmp_path), {}, num_workers=1, resources=WorkerResources(), narrow=NumberShard.split_by_video,

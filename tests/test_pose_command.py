@@ -27,7 +27,7 @@ def run(*flags: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory) -> list[object]:
+def networks(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     """A detector that sees one person in every picture, and a network whose heatmaps are the crop's brightness."""
     folder = tmp_path_factory.mktemp("networks")
     # Decoded YOLOX on a 64 x 64 canvas: (1, 84, 85), one sure person of 20 x 40 in the middle.
@@ -55,7 +55,7 @@ def spot(number: int, *, side: int = 64) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     for number in (1, 2, 10):
         cv2.imwrite(str(folder / f"{number}.png"), spot(min(number, 8)))
@@ -80,7 +80,9 @@ def nose_x(person: dict[str, object]) -> float:
 # ---------------------------------------------------------------- inputs
 
 
-def test_every_frame_of_a_video_is_in_the_results_under_alphapose_s_names(networks, tmp_path, capsys):
+def test_every_frame_of_a_video_is_in_the_results_under_alphapose_s_names(
+    networks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = write_clip(tmp_path / "dance.mp4", num_frames=9, size_wh=(64, 64), paint=spot)
     out = tmp_path / "out"
     assert run(*networks, "--video", video, "--outdir", out, "--save_video", "--save_img", "--detbatch", 4) == 0
@@ -97,7 +99,7 @@ def test_every_frame_of_a_video_is_in_the_results_under_alphapose_s_names(networ
     assert "9 people in 9 of 9 frames" in capsys.readouterr().out
 
 
-def test_our_own_reader_reads_the_results(networks, tmp_path):
+def test_our_own_reader_reads_the_results(networks, tmp_path: Path) -> None:
     video = write_clip(tmp_path / "dance.mp4", num_frames=3, size_wh=(64, 64), paint=spot)
     run(*networks, "--video", video, "--outdir", tmp_path)
     table = read_alphapose_json(str(tmp_path / "alphapose-results.json"), video_id="dance", frames_per_second=30)
@@ -107,7 +109,7 @@ def test_our_own_reader_reads_the_results(networks, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["indir", "list", "image"])
-def test_images_come_in_natural_order_under_their_names(networks, pictures, tmp_path, source):
+def test_images_come_in_natural_order_under_their_names(networks, pictures, tmp_path: Path, source) -> None:
     (tmp_path / "names.txt").write_text("10.png\n\n1.png\n")
     flags = {
         "indir": ["--indir", pictures],
@@ -120,7 +122,7 @@ def test_images_come_in_natural_order_under_their_names(networks, pictures, tmp_
     assert sorted(path.name for path in (tmp_path / "out" / "vis").iterdir()) == sorted(expected[source])
 
 
-def test_images_of_one_name_are_told_apart_by_their_folders(networks, pictures, tmp_path):
+def test_images_of_one_name_are_told_apart_by_their_folders(networks, pictures, tmp_path: Path) -> None:
     for folder in ("left", "right"):
         (tmp_path / "in" / folder).mkdir(parents=True)
         (tmp_path / "in" / folder / "1.png").write_bytes((pictures / "1.png").read_bytes())
@@ -129,7 +131,7 @@ def test_images_of_one_name_are_told_apart_by_their_folders(networks, pictures, 
     assert (tmp_path / "out" / "vis" / "right" / "1.png").exists()
 
 
-def test_boxes_of_a_detfile_stand_in_for_a_detector(networks, pictures, tmp_path):
+def test_boxes_of_a_detfile_stand_in_for_a_detector(networks, pictures, tmp_path: Path) -> None:
     boxes = [
         {"image_id": "2.png", "bbox": [10, 10, 40, 50], "score": 0.5, "category_id": 1},
         {"image_id": "1.png", "bbox": [20, 10, 20, 40], "score": 0.7},
@@ -143,7 +145,9 @@ def test_boxes_of_a_detfile_stand_in_for_a_detector(networks, pictures, tmp_path
     assert by_image == {"2.png": [10, 10, 40, 50], "1.png": [20, 10, 20, 40]}
 
 
-def test_a_picture_that_cannot_be_read_costs_only_itself_and_is_told(networks, pictures, tmp_path, capsys):
+def test_a_picture_that_cannot_be_read_costs_only_itself_and_is_told(
+    networks, pictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "1.png").write_bytes(b"")
@@ -158,7 +162,7 @@ def test_a_picture_that_cannot_be_read_costs_only_itself_and_is_told(networks, p
     assert "1.png, 2.png" in capsys.readouterr().out
 
 
-def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path, capsys):
+def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = write_clip(tmp_path / "empty.mp4", num_frames=5, size_wh=(64, 64))
     flags = [*networks, "--min_box_score", "0.95"]
     assert run(*flags, "--video", video, "--outdir", tmp_path, "--format", "open") == 0
@@ -185,7 +189,9 @@ def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path, capsys):
         (["--image", "1.png", "--checkpoint", "1.png"], WeightsError, r"1\.png: the checkpoint of"),
     ],
 )
-def test_wrong_flags_say_what_to_do(networks, pictures, tmp_path, monkeypatch, flags, error, message):
+def test_wrong_flags_say_what_to_do(
+    networks, pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags, error, message
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pictures.txt").write_text("nothing.png")
     Path("1.png").write_bytes((pictures / "1.png").read_bytes())
@@ -194,7 +200,7 @@ def test_wrong_flags_say_what_to_do(networks, pictures, tmp_path, monkeypatch, f
     assert not (tmp_path / "out" / "alphapose-results.json").exists()
 
 
-def test_flags_of_alphapose_that_mean_nothing_here_are_taken(networks, pictures, tmp_path):
+def test_flags_of_alphapose_that_mean_nothing_here_are_taken(networks, pictures, tmp_path: Path) -> None:
     flags = ["--image", pictures / "1.png", "--sp", "--qsize", "64", "--vis_fast", "--posebatch", "2"]
     assert run(*networks, *flags, "--outdir", tmp_path) == 0
 
@@ -213,7 +219,7 @@ def two_people() -> TrackedPoses:
     return TrackedPoses(7, 0.25, poses, np.int32([3, 1]))
 
 
-def test_coco_people_come_by_falling_score_which_is_alphapose_s():
+def test_coco_people_come_by_falling_score_which_is_alphapose_s() -> None:
     people = two_people()
     first, second = to_coco(people, image_id="7.jpg")
     assert (first["idx"], second["idx"]) == (1, 3)
@@ -225,7 +231,7 @@ def test_coco_people_come_by_falling_score_which_is_alphapose_s():
 @pytest.mark.parametrize(
     ("name", "outer", "inner"), [("cmu", "bodies", "joints"), ("open", "people", "pose_keypoints_2d")]
 )
-def test_openpose_has_its_18_keypoints_with_a_neck_between_the_shoulders(name, outer, inner):
+def test_openpose_has_its_18_keypoints_with_a_neck_between_the_shoulders(name, outer, inner) -> None:
     people = two_people()
     written = to_openpose(people, result_format=name)
     assert written["version"] == "AlphaPose v0.3"
@@ -245,7 +251,7 @@ def test_openpose_has_its_18_keypoints_with_a_neck_between_the_shoulders(name, o
 
 @pytest.mark.shared
 @pytest.mark.skipif(not people_pictures.SIMPLE_POSE.exists(), reason="../shared/data is absent")
-def test_real_pictures_give_several_people_and_one_file_each(tmp_path):
+def test_real_pictures_give_several_people_and_one_file_each(tmp_path: Path) -> None:
     weights = ["--checkpoint", people_pictures.SIMPLE_POSE, "--detector-checkpoint", people_pictures.YOLOX_NANO]
     assert run(*weights, "--indir", people_pictures.FOLDER, "--outdir", tmp_path, "--format", "cmu") == 0
     found = json.loads((tmp_path / "alphapose-results.json").read_text())

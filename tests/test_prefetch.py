@@ -39,14 +39,14 @@ class Source:
             return self.taken.wait_for(lambda: self.num_taken >= num_taken, timeout=10)
 
 
-def test_frames_come_in_order_from_another_thread():
+def test_frames_come_in_order_from_another_thread() -> None:
     source = Source(100)
     assert [frame.frame_index for frame in prefetch(source, max_frames=3)] == list(range(100))
     assert source.threads == {"prefetch"}
 
 
 @pytest.mark.parametrize("limits", [{"max_frames": 4}, {"max_bytes": 4 * 8 * 8 * 3}])
-def test_no_more_frames_are_held_than_allowed(limits):
+def test_no_more_frames_are_held_than_allowed(limits) -> None:
     source = Source(100)
     frames = prefetch(source, **limits)
     next(frames)
@@ -61,13 +61,13 @@ def source_moves_on(source: Source, *, beyond: int) -> bool:
         return source.taken.wait_for(lambda: source.num_taken > beyond, timeout=0.2)
 
 
-def test_a_frame_larger_than_the_limit_still_passes():
+def test_a_frame_larger_than_the_limit_still_passes() -> None:
     source = Source(3, side=100)
     assert len(list(prefetch(source, max_bytes=100))) == 3
 
 
 @pytest.mark.parametrize("failure", [MediaError("a.mp4", "cut short"), StorageError("s3://b/a.mp4", "gone")])
-def test_an_error_comes_after_the_frames_before_it_and_unchanged(failure):
+def test_an_error_comes_after_the_frames_before_it_and_unchanged(failure) -> None:
     frames = prefetch(Source(5, failure=failure), max_frames=2)
     assert [next(frames).frame_index for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(type(failure)) as caught:
@@ -75,7 +75,7 @@ def test_an_error_comes_after_the_frames_before_it_and_unchanged(failure):
     assert caught.value is failure
 
 
-def test_closing_early_ends_the_thread():
+def test_closing_early_ends_the_thread() -> None:
     frames = prefetch(Source(10**9), max_frames=4)
     next(frames)
     frames.close()

@@ -37,7 +37,7 @@ def videos_of(known: list[tuple[int, str, str, int]]) -> pa.Table:
 @given(st.integers(0, 25), st.lists(KNOWN, max_size=40), st.integers(1, 9), st.booleans())
 def test_shards_partition_what_is_pending(
     num_videos: int, known: list[tuple[int, str, str, int]], videos_per_shard: int, retry: bool
-):
+) -> None:
     catalog = catalog_of(num_videos)
     pending = pending_videos(catalog, videos_of(known), retry_quarantined=retry)
     assert pending.videos.num_rows + pending.num_done + pending.num_quarantined == num_videos
@@ -50,7 +50,7 @@ def test_shards_partition_what_is_pending(
 
 
 @given(st.lists(KNOWN, max_size=40))
-def test_a_video_is_pending_exactly_if_its_bytes_were_never_tried(known: list[tuple[int, str, str, int]]):
+def test_a_video_is_pending_exactly_if_its_bytes_were_never_tried(known: list[tuple[int, str, str, int]]) -> None:
     pending = pending_videos(catalog_of(25), videos_of(known), retry_quarantined=False)
     tried = {f"v{n}" for n, content_id, *_ in known if content_id == "new"}
     assert set(pending.videos["video_id"].to_pylist()) == {f"v{n}" for n in range(25)} - tried
@@ -60,7 +60,7 @@ def test_a_video_is_pending_exactly_if_its_bytes_were_never_tried(known: list[tu
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc")), unique_by=lambda row: row[0], max_size=20))
-def test_tag_shards_partition_the_untagged_by_keypoints_part(rows: list[tuple[int, str]]):
+def test_tag_shards_partition_the_untagged_by_keypoints_part(rows: list[tuple[int, str]]) -> None:
     names = ["video_id", "uri", "content_id", "shard_id"]
     table = pa.table(
         {name: pa.array([values[i] for values in [(f"v{n}", f"/{n}", "c", part) for n, part in rows]], pa.string())
@@ -73,14 +73,14 @@ def test_tag_shards_partition_the_untagged_by_keypoints_part(rows: list[tuple[in
 
 
 @given(NAMES)
-def test_natural_order_is_total(names: list[str]):
+def test_natural_order_is_total(names: list[str]) -> None:
     ordered = sorted(names, key=natural_key)
     assert sorted(reversed(names), key=natural_key) == ordered
     assert all(natural_key(a) < natural_key(b) for a, b in pairwise(ordered))
 
 
 @given(st.text("ab_", max_size=3), st.lists(st.integers(0, 10**6), unique=True, max_size=9))
-def test_natural_order_counts(stem: str, numbers: list[int]):
+def test_natural_order_counts(stem: str, numbers: list[int]) -> None:
     names = [f"{stem}{number}.mp4" for number in numbers]
     assert sorted(names, key=natural_key) == [f"{stem}{number}.mp4" for number in sorted(numbers)]
 
@@ -90,7 +90,7 @@ def test_natural_order_counts(stem: str, numbers: list[int]):
         st.tuples(WORD, WORD, st.none() | WORD, st.none() | WORD), min_size=1, max_size=8, unique_by=lambda r: r[0]
     )
 )
-def test_a_catalog_read_is_what_was_written(rows: list[tuple[str, str, str | None, str | None]]):
+def test_a_catalog_read_is_what_was_written(rows: list[tuple[str, str, str | None, str | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.csv"
         with path.open("w", newline="", encoding="utf-8") as file:

@@ -38,7 +38,7 @@ def without(table: pa.Table, *names: str) -> pa.Table:
 
 
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 10_000)), max_size=30), st.integers(0, 99))
-def test_a_video_written_as_alphapose_json_is_read_back_to_the_bit(people: set[tuple[int, int]], seed: int):
+def test_a_video_written_as_alphapose_json_is_read_back_to_the_bit(people: set[tuple[int, int]], seed: int) -> None:
     table = keypoint_table([("v", track_id, frame) for track_id, frame in sorted(people)], seed)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -52,7 +52,9 @@ def test_a_video_written_as_alphapose_json_is_read_back_to_the_bit(people: set[t
     st.dictionaries(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), st.integers(1, 250), min_size=1, max_size=4),
     st.integers(0, 99),
 )
-def test_whole_sequences_written_as_text_are_read_back_to_the_bit(lengths: dict[tuple[str, int], int], seed: int):
+def test_whole_sequences_written_as_text_are_read_back_to_the_bit(
+    lengths: dict[tuple[str, int], int], seed: int
+) -> None:
     lengths[("a", 0)] = LINES_PER_SEQUENCE  # a file without any sequence is refused
     places = [(video, track, frame) for (video, track), num in lengths.items() for frame in range(num)]
     table = keypoint_table(places, seed)
@@ -77,7 +79,7 @@ def test_whole_sequences_written_as_text_are_read_back_to_the_bit(lengths: dict[
 
 
 @given(st.permutations(range(12)))
-def test_a_table_is_the_same_in_whatever_order_its_rows_came(order: list[int]):
+def test_a_table_is_the_same_in_whatever_order_its_rows_came(order: list[int]) -> None:
     places = [("a" if n < 6 else "b", n % 2, n) for n in range(12)]
     table = keypoint_table(places, seed=0)
     values = [table.slice(n, 1) for n in range(12)]

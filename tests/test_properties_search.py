@@ -61,12 +61,12 @@ def expressions(columns: dict[str, Column], values: dict[str, st.SearchStrategy[
 
 
 @given(expressions(COLUMNS, VALUES))
-def test_an_expression_parsed_from_its_text_is_the_same(expression: Expression):
+def test_an_expression_parsed_from_its_text_is_the_same(expression: Expression) -> None:
     assert parse_expression(str(expression), COLUMNS) == expression
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_an_expression_or_refused_with_a_pointer_to_the_mistake(text: str):
+def test_any_text_is_an_expression_or_refused_with_a_pointer_to_the_mistake(text: str) -> None:
     message = "^"
     try:
         parse_expression(text, COLUMNS)
@@ -75,7 +75,7 @@ def test_any_text_is_an_expression_or_refused_with_a_pointer_to_the_mistake(text
     assert message.endswith("^")
 
 
-def test_a_text_with_both_kinds_of_quotes_cannot_be_expressed():
+def test_a_text_with_both_kinds_of_quotes_cannot_be_expressed() -> None:
     with pytest.raises(ConfigError, match="both kinds of quotes"):
         str(Comparison("style", "=", "\"'"))
 
@@ -115,7 +115,7 @@ def means(expression: Expression, row: dict[str, Value | None]) -> bool | None:
 @given(expressions(FEW, FEW_VALUES), st.lists(ROWS, min_size=1, max_size=6))
 def test_the_sql_finds_exactly_the_rows_for_which_the_expression_is_true(
     expression: Expression, rows: list[dict[str, Value | None]]
-):
+) -> None:
     schema = pa.schema([("style", pa.string()), ("score", pa.float32()), ("unknown", pa.bool_()), ("n", pa.int32())])
     table = pa.Table.from_pylist([{**row, "n": n} for n, row in enumerate(rows)], schema=schema)
     condition = compile_expression(str(expression), FEW)
@@ -126,7 +126,7 @@ def test_the_sql_finds_exactly_the_rows_for_which_the_expression_is_true(
     assert found == [n for n, row in enumerate(rows) if means(expression, row)]
 
 
-def test_numbers_are_compared_as_the_tables_hold_them():
+def test_numbers_are_compared_as_the_tables_hold_them() -> None:
     assert float(np.float32(0.7)) < 0.7
     with duckdb.connect() as connection:
         connection.register("t", pa.table({"score": pa.array([0.7], pa.float32())}))
@@ -135,7 +135,7 @@ def test_numbers_are_compared_as_the_tables_hold_them():
 
 
 @given(st.text())
-def test_an_escaped_text_is_unescaped_to_what_it_was_and_never_a_formula(text: str):
+def test_an_escaped_text_is_unescaped_to_what_it_was_and_never_a_formula(text: str) -> None:
     escaped = escape_formula(text)
     assert unescape_formula(escaped) == text
     assert not escaped.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))

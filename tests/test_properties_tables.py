@@ -56,7 +56,7 @@ def rows_of(schema: pa.Schema) -> st.SearchStrategy[list[dict[str, Any]]]:
 )  # fmt: skip
 @given(data=st.data())
 @settings(max_examples=25)
-def test_a_table_read_back_is_what_was_written(schema: pa.Schema, data: st.DataObject):
+def test_a_table_read_back_is_what_was_written(schema: pa.Schema, data: st.DataObject) -> None:
     table = pa.Table.from_pylist(data.draw(rows_of(schema)), schema=schema)
     with tempfile.TemporaryDirectory() as folder:
         uri = f"{folder}/part-0.parquet"
@@ -68,7 +68,7 @@ def test_a_table_read_back_is_what_was_written(schema: pa.Schema, data: st.DataO
 
 @settings(max_examples=20)
 @given(ids=st.lists(st.lists(TEXT, max_size=4), max_size=5), compactions=st.integers(0, 2))
-def test_a_table_has_the_rows_of_all_its_parts_once_compacted_or_not(ids: list[list[str]], compactions: int):
+def test_a_table_has_the_rows_of_all_its_parts_once_compacted_or_not(ids: list[list[str]], compactions: int) -> None:
     row = {"content_id": "c", "track_id": 0, "start_seconds": 0.0, "stop_seconds": 1.0, "is_main": True, "run_id": "r"}
     with tempfile.TemporaryDirectory() as folder:
         for number, members in enumerate(ids):
@@ -81,7 +81,7 @@ def test_a_table_has_the_rows_of_all_its_parts_once_compacted_or_not(ids: list[l
 
 
 @given(st.sampled_from([(), (1,), (17, 2), (3, 4)]), st.integers(0, 5))
-def test_a_list_column_holds_the_rows_of_an_array(shape: tuple[int, ...], num_rows: int):
+def test_a_list_column_holds_the_rows_of_an_array(shape: tuple[int, ...], num_rows: int) -> None:
     values = np.random.default_rng(0).normal(size=(num_rows, *shape)).astype(np.float32)
     column = pa.chunked_array([schemas.list_column(values)])
     np.testing.assert_array_equal(schemas.from_list_column(column), values.reshape(num_rows, int(np.prod(shape))))
@@ -106,7 +106,7 @@ def keypoint_tables(draw: st.DrawFn) -> pa.Table:
 
 
 @given(table=keypoint_tables(), order=st.randoms(use_true_random=False))
-def test_keypoints_are_read_alike_in_whatever_order_the_rows_are(table: pa.Table, order: Any):
+def test_keypoints_are_read_alike_in_whatever_order_the_rows_are(table: pa.Table, order: Any) -> None:
     first = table.filter(pa.compute.equal(table["video_id"], table["video_id"][0]))
     shuffled = list(range(len(first)))
     order.shuffle(shuffled)
@@ -117,7 +117,7 @@ def test_keypoints_are_read_alike_in_whatever_order_the_rows_are(table: pa.Table
 
 
 @given(keypoint_tables())
-def test_every_video_of_a_part_is_read_once_with_all_its_rows(table: pa.Table):
+def test_every_video_of_a_part_is_read_once_with_all_its_rows(table: pa.Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_part(f"{folder}/part-0.parquet", table, Path(folder) / "scratch")
         found = list(read_contents(f"{folder}/part-0.parquet"))
@@ -144,7 +144,7 @@ REPORTS = st.builds(
 )  # fmt: skip
 def test_a_run_read_back_is_what_was_written(
     reports: list[ShardReport], failures: list[str], finished: bool, allowed: float
-):
+) -> None:
     run = RunManifest("extract_poses", "20261101T000000Z-000000", {"max_failed_fraction": allowed}, "fp1")
     for report in reports:
         run.add(report)

@@ -200,7 +200,9 @@ def test_small_people_are_left_out_with_their_features(weights: Path) -> None:
     np.testing.assert_allclose(large.features, everybody.features[spans >= limit], atol=1e-3)
 
 
-def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_path: Path, monkeypatch) -> None:
+def test_ids_are_the_same_in_shards_of_one_video_and_of_two(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ("first", "second")
     for name in names:
         write_clip(tmp_path / f"{name}.mp4", num_frames=NUM_FRAMES, frames_per_second=8, size_wh=(320, 120),
@@ -229,7 +231,9 @@ def test_ids_are_the_same_in_shards_of_one_video_and_of_two(weights: Path, tmp_p
 # ---------------------------------------------------------------- settings
 
 
-def test_the_fingerprint_holds_the_weights_the_tracker_and_its_settings(weights: Path, monkeypatch) -> None:
+def test_the_fingerprint_holds_the_weights_the_tracker_and_its_settings(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def hashed(settings: PoseSettings) -> dict[str, object]:
         return dict(fingerprint_settings(settings, estimator_of(settings)))
 
@@ -248,7 +252,7 @@ def test_the_fingerprint_holds_the_weights_the_tracker_and_its_settings(weights:
 
 @pytest.mark.parametrize(("reid", "expected"), [("osnet.pth", 0.3), ("", 0.1)])
 def test_yolov3_must_be_surer_of_people_who_are_tracked_by_looks(
-    weights: Path, tmp_path: Path, monkeypatch, reid: str, expected: float
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reid: str, expected: float
 ) -> None:
     asked = []
 
@@ -297,7 +301,9 @@ def run(weights: Path, *flags: object) -> int:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_the_pose_command_tracks_by_looks_where_weights_are_given(weights: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_pose_command_tracks_by_looks_where_weights_are_given(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(topdown_build, "load_detector", lambda *_: ColorDetector())
     clip = tmp_path / "clip.mp4"
     write_clip(

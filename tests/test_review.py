@@ -34,7 +34,7 @@ def chosen(root: str, *, num: int = 50, labels: dict[str, str] | None = None) ->
         return choose_videos(database, num=num, labels=table)
 
 
-def test_what_hesitates_comes_first_and_what_has_nothing_to_judge_not_at_all(tmp_path):
+def test_what_hesitates_comes_first_and_what_has_nothing_to_judge_not_at_all(tmp_path: Path) -> None:
     write_tags(
         str(tmp_path),
         [
@@ -50,7 +50,7 @@ def test_what_hesitates_comes_first_and_what_has_nothing_to_judge_not_at_all(tmp
     assert candidates[0].why == "house 0.45 or hiphop 0.44?"
 
 
-def test_a_label_that_a_sure_model_contradicts_comes_before_everything(tmp_path):
+def test_a_label_that_a_sure_model_contradicts_comes_before_everything(tmp_path: Path) -> None:
     write_tags(
         str(tmp_path),
         [
@@ -64,7 +64,7 @@ def test_a_label_that_a_sure_model_contradicts_comes_before_everything(tmp_path)
     assert candidates[0].why.startswith("labelled ballet, but the model says house (0.97)")
 
 
-def test_movement_unlike_the_training_is_worth_a_look(tmp_path):
+def test_movement_unlike_the_training_is_worth_a_look(tmp_path: Path) -> None:
     sure = {"best_style": "house", "distribution": spread(0.9, 0.1)}
     write_tags(
         str(tmp_path),
@@ -78,7 +78,7 @@ def test_movement_unlike_the_training_is_worth_a_look(tmp_path):
     assert "moves unlike anything in training" in first.why
 
 
-def test_the_list_takes_the_styles_in_turn(tmp_path):
+def test_the_list_takes_the_styles_in_turn(tmp_path: Path) -> None:
     torn = [tag_row(f"house{n}", "house", 0.5, distribution=spread(0.5, 0.49)) for n in range(10)]
     other = ("ballet", "house")
     sure = [tag_row(f"ballet{n}", "ballet", 0.9, distribution=spread(0.9, 0.1, styles=other)) for n in range(3)]
@@ -87,7 +87,7 @@ def test_the_list_takes_the_styles_in_turn(tmp_path):
     assert styles.count("ballet") == 3
 
 
-def test_what_was_reviewed_is_not_asked_again_unless_its_bytes_are_new(tmp_path):
+def test_what_was_reviewed_is_not_asked_again_unless_its_bytes_are_new(tmp_path: Path) -> None:
     root = str(tmp_path)
     write_tags(root, [tag_row("done"), tag_row("new-bytes", content_id="new"), tag_row("left")])
     lines = ["video_id,content_id,style,reviewer,reviewed_at", "done,,house,kim,2026-11-02"]
@@ -96,7 +96,7 @@ def test_what_was_reviewed_is_not_asked_again_unless_its_bytes_are_new(tmp_path)
 
 
 @pytest.fixture
-def reviewable(tmp_path) -> Path:
+def reviewable(tmp_path: Path) -> Path:
     """An output with one video that can be shown and one that is gone."""
     clip = write_clip(tmp_path / "dance.mp4", num_frames=30)
     root = tmp_path / "out"
@@ -122,7 +122,7 @@ def reviewable(tmp_path) -> Path:
     return root
 
 
-def test_the_page_has_stills_and_says_where_there_are_none(reviewable, tmp_path):
+def test_the_page_has_stills_and_says_where_there_are_none(reviewable, tmp_path: Path) -> None:
     assert main(["review", "--output", str(reviewable), "--to", str(tmp_path / "page")]) == 0
     page = (tmp_path / "page" / "review.html").read_text()
     assert page.count('src="data:image/jpeg;base64,') == 1
@@ -134,7 +134,7 @@ def test_the_page_has_stills_and_says_where_there_are_none(reviewable, tmp_path)
     assert all(row["why"] for row in rows)
 
 
-def test_reviews_go_in_through_the_command_line(reviewable, tmp_path, capsys):
+def test_reviews_go_in_through_the_command_line(reviewable, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reviews = write_lines(tmp_path / "c.csv", "video_id,style,reviewer,reviewed_at", "here,house,kim,2026-11-02")
     command = ["review", "--output", str(reviewable), "--import", reviews]
     assert main(command) == 0
@@ -153,7 +153,7 @@ def candidate(video_id: str, **others: object) -> Candidate:
     return Candidate(video_id=video_id, **{**fields, **rest, **others})
 
 
-def test_hostile_names_stay_text():
+def test_hostile_names_stay_text() -> None:
     hostile = "</script><img src=x onerror=alert(1)>\"'"
     stills: dict[str, bytes | str] = {hostile: hostile}
     page = review_page([candidate(hostile, uri=hostile, label=hostile)], stills, styles=[hostile])
@@ -177,7 +177,7 @@ document.getElementById("save").click();
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_the_file_that_the_page_makes_is_what_import_takes(tmp_path):
+def test_the_file_that_the_page_makes_is_what_import_takes(tmp_path: Path) -> None:
     names = ["a", "=b", "c", "d", "e", "untouched"]
     page = review_page([candidate(name) for name in names], dict.fromkeys(names, "gone"), styles=["ballet", "house"])
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # or the test's own script is refused
@@ -209,7 +209,7 @@ def test_the_file_that_the_page_makes_is_what_import_takes(tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_runs_the_page_under_its_own_policy(tmp_path):
+def test_a_browser_runs_the_page_under_its_own_policy(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(review_page([candidate("a")], {"a": "gone"}, styles=["house"]))
     assert CHROMIUM is not None
     browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
@@ -218,7 +218,7 @@ def test_a_browser_runs_the_page_under_its_own_policy(tmp_path):
     assert "0 of 1 reviewed" in done.stdout
 
 
-def test_compact_says_what_it_did(tmp_path, capsys):
+def test_compact_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(3):
         write_rows(str(tmp_path), "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
     assert main(["compact", "--output", str(tmp_path)]) == 0

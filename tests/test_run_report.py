@@ -4,6 +4,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tag_rows import tag_row, video_row, write_rows, write_tags
@@ -47,7 +48,7 @@ def write_run(
 
 
 @pytest.fixture
-def two_nights(store_uri) -> str:
+def two_nights(store_uri: str) -> str:
     """A first night; then a second one with a new video, new bytes, another model, and a broken video."""
     root = f"{store_uri}/out"
     old = [tag_row(name, run_id=FIRST, night=0) for name in ("retagged-1", "retagged-2", "new-bytes", "untouched")]
@@ -85,7 +86,7 @@ def report_of(root: str, **settings: object) -> RunReport:
     return make_run_report(root, ReportSettings(**settings))
 
 
-def test_it_tells_what_changed_and_whether_data_or_model_caused_it(two_nights):
+def test_it_tells_what_changed_and_whether_data_or_model_caused_it(two_nights) -> None:
     report = report_of(two_nights)
     causes = {each.name: (each.num, each.num_changed) for each in report.causes}
     assert causes == {"model": (2, 1), "new bytes": (1, 1), "new video": (1, 0)}
@@ -104,7 +105,7 @@ def test_it_tells_what_changed_and_whether_data_or_model_caused_it(two_nights):
         ({}, "tagged again"),
     ],
 )
-def test_data_comes_before_settings_and_settings_are_told_from_the_model(tmp_path, others, cause):
+def test_data_comes_before_settings_and_settings_are_told_from_the_model(tmp_path: Path, others, cause) -> None:
     write_tags(str(tmp_path), [tag_row("a", run_id=FIRST)])
     write_tags(str(tmp_path), [tag_row("a", "house", run_id=SECOND, night=1, **others)], part_id="1")
     write_run(str(tmp_path), FIRST, statuses={"tagged": 1})
@@ -113,7 +114,7 @@ def test_data_comes_before_settings_and_settings_are_told_from_the_model(tmp_pat
     assert (found.name, found.num_changed) == (cause, 1)
 
 
-def test_the_night_is_the_tagging_and_its_extraction_and_drift_is_against_the_night_before(two_nights):
+def test_the_night_is_the_tagging_and_its_extraction_and_drift_is_against_the_night_before(two_nights) -> None:
     report = report_of(two_nights)
     assert [run.run_id for run in report.runs] == [EXTRACT, SECOND]
     assert report.reference_run == FIRST
@@ -123,7 +124,7 @@ def test_the_night_is_the_tagging_and_its_extraction_and_drift_is_against_the_ni
     assert drifts["style"].psi > 0.25
 
 
-def test_failures_are_counted_by_reason_whatever_their_numbers(two_nights):
+def test_failures_are_counted_by_reason_whatever_their_numbers(two_nights) -> None:
     quarantined = report_of(two_nights).quarantined
     assert [(each.num, each.stage, each.error_class) for each in quarantined] == [
         (2, "decode", "MediaError"),
@@ -133,7 +134,7 @@ def test_failures_are_counted_by_reason_whatever_their_numbers(two_nights):
     assert quarantined[0].example == "bad0"
 
 
-def test_time_use_and_cost_are_those_of_this_nights_workers(two_nights):
+def test_time_use_and_cost_are_those_of_this_nights_workers(two_nights) -> None:
     report = report_of(two_nights, price_per_hour=2.0, currency="EUR")
     assert [run.utilisation for run in report.runs] == [pytest.approx(0.75), pytest.approx(0.5)]
     assert report.cost == pytest.approx(2 * 2.0 + 1 * 2.0)  # two nodes for an hour, then one; the driver is none
@@ -143,19 +144,19 @@ def test_time_use_and_cost_are_those_of_this_nights_workers(two_nights):
     assert report_of(two_nights).cost is None
 
 
-def test_a_night_in_which_too_much_failed_is_bad(two_nights):
+def test_a_night_in_which_too_much_failed_is_bad(two_nights) -> None:
     report = report_of(two_nights)
     assert report.failed  # 3 of 4 videos, 20 % allowed
     assert not make_run_report(two_nights, ReportSettings(), run_id=FIRST).failed
     assert any("3" in line and "quarantined" in line for line in report.summary)
 
 
-def test_a_run_that_never_finished_is_bad(tmp_path):
+def test_a_run_that_never_finished_is_bad(tmp_path: Path) -> None:
     write_run(str(tmp_path), SECOND, job="extract_poses", wall_seconds=0.0)
     assert report_of(str(tmp_path)).failed
 
 
-def test_an_extraction_that_was_killed_and_resumed_does_not_make_the_night_bad(tmp_path):
+def test_an_extraction_that_was_killed_and_resumed_does_not_make_the_night_bad(tmp_path: Path) -> None:
     write_run(str(tmp_path), "20261102T010000Z-aaaaaa", job="extract_poses", wall_seconds=0.0)
     write_run(str(tmp_path), EXTRACT, job="extract_poses")
     write_run(str(tmp_path), SECOND)
@@ -164,7 +165,7 @@ def test_an_extraction_that_was_killed_and_resumed_does_not_make_the_night_bad(t
     assert not report.failed
 
 
-def test_the_extraction_of_another_catalog_is_not_of_this_night(tmp_path):
+def test_the_extraction_of_another_catalog_is_not_of_this_night(tmp_path: Path) -> None:
     write_run(str(tmp_path), EXTRACT, job="extract_poses", catalog="s3://labelled.csv", num_failed=3)
     write_run(str(tmp_path), SECOND)
     report = report_of(str(tmp_path))
@@ -172,7 +173,7 @@ def test_the_extraction_of_another_catalog_is_not_of_this_night(tmp_path):
     assert not report.failed
 
 
-def test_the_page_is_written_beside_the_manifest_and_can_be_made_again(two_nights):
+def test_the_page_is_written_beside_the_manifest_and_can_be_made_again(two_nights) -> None:
     report = report_of(two_nights, price_per_hour=1.0)
     for _ in range(2):
         uri = write_run_report(two_nights, report)
@@ -183,7 +184,7 @@ def test_the_page_is_written_beside_the_manifest_and_can_be_made_again(two_night
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_nothing_from_a_catalog_becomes_markup(tmp_path):
+def test_nothing_from_a_catalog_becomes_markup(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     write_tags(str(tmp_path), [tag_row(hostile, hostile, run_id=SECOND)])
     bad = video_row(hostile, status="quarantined", stage="decode", error_class="E", reason=hostile, run_id=SECOND)
@@ -194,7 +195,7 @@ def test_nothing_from_a_catalog_becomes_markup(tmp_path):
     assert page.count("&lt;script&gt;") >= 4
 
 
-def test_a_first_night_has_nothing_to_compare_with_and_says_so(tmp_path):
+def test_a_first_night_has_nothing_to_compare_with_and_says_so(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a", run_id=SECOND)])
     write_run(str(tmp_path), SECOND, statuses={"tagged": 1})
     report = report_of(str(tmp_path))
@@ -202,7 +203,7 @@ def test_a_first_night_has_nothing_to_compare_with_and_says_so(tmp_path):
     assert "No earlier run to compare with" in run_report_page(report)
 
 
-def test_an_extraction_alone_has_a_report_too(tmp_path, capsys):
+def test_an_extraction_alone_has_a_report_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_rows(str(tmp_path), "videos", "fp1", "0", [video_row("a", run_id=EXTRACT)])
     write_run(str(tmp_path), EXTRACT, job="extract_poses", statuses={"ok": 1}, busy_seconds=1800.0)
     assert main(["report", "--output", str(tmp_path)]) == 0
@@ -211,7 +212,7 @@ def test_an_extraction_alone_has_a_report_too(tmp_path, capsys):
     assert f"run report: {tmp_path}/runs/{EXTRACT}/report.html" in out
 
 
-def test_the_reference_run_can_be_chosen_and_must_exist(two_nights):
+def test_the_reference_run_can_be_chosen_and_must_exist(two_nights) -> None:
     assert report_of(two_nights, reference_run=FIRST).reference_run == FIRST
     with pytest.raises(ConfigError, match="no run nights-ago"):
         report_of(two_nights, reference_run="nights-ago")
@@ -219,7 +220,7 @@ def test_the_reference_run_can_be_chosen_and_must_exist(two_nights):
         make_run_report(two_nights, ReportSettings(), run_id="nights-ago")
 
 
-def test_no_runs_and_a_broken_manifest_are_said(tmp_path):
+def test_no_runs_and_a_broken_manifest_are_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no runs"):
         report_of(str(tmp_path))
     objects.put_object(f"{tmp_path}/runs/{FIRST}/manifest.json", b"{}")
@@ -227,7 +228,7 @@ def test_no_runs_and_a_broken_manifest_are_said(tmp_path):
         report_of(str(tmp_path))
 
 
-def test_wrong_settings_are_refused():
+def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="price_per_hour"):
         ReportSettings(price_per_hour=-1.0)
     with pytest.raises(ValueError, match="ARN"):
@@ -257,7 +258,7 @@ def webhook() -> Iterator[tuple[str, list[dict], list[int]]]:
         thread.join()
 
 
-def test_a_webhook_is_told(two_nights, webhook):
+def test_a_webhook_is_told(two_nights, webhook) -> None:
     url, received, _ = webhook
     report = report_of(two_nights)
     assert post_webhook(url, build_message(report, "s3://out/report.html"))
@@ -269,7 +270,9 @@ def test_a_webhook_is_told(two_nights, webhook):
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_webhook_that_refuses_is_a_warning_without_its_secret(webhook, caplog, status):
+def test_a_webhook_that_refuses_is_a_warning_without_its_secret(
+    webhook, caplog: pytest.LogCaptureFixture, status
+) -> None:
     url, _, answers = webhook
     answers.append(status)
     assert not post_webhook(url, {"text": "x"})
@@ -278,14 +281,14 @@ def test_a_webhook_that_refuses_is_a_warning_without_its_secret(webhook, caplog,
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/SECRET", "file:///etc/SECRET", "nonsense SECRET"])
-def test_a_webhook_that_is_not_there_is_a_warning(caplog, url):
+def test_a_webhook_that_is_not_there_is_a_warning(caplog: pytest.LogCaptureFixture, url) -> None:
     assert not post_webhook(url, {"text": "x"})
     assert "no notification was sent" in caplog.text
     assert "SECRET" not in caplog.text
 
 
 @pytest.mark.s3
-def test_an_sns_topic_is_told(s3_server, caplog):
+def test_an_sns_topic_is_told(s3_server: str, caplog: pytest.LogCaptureFixture) -> None:
     import boto3
 
     sns, sqs = (boto3.session.Session().client(name) for name in ("sns", "sqs"))

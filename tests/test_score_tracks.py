@@ -55,7 +55,7 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def test_each_sequence_and_all_together_are_scored(dataset, results, capsys):
+def test_each_sequence_and_all_together_are_scored(dataset, results, capsys: pytest.CaptureFixture[str]) -> None:
     found = scores_of(capsys, dataset, results)
     assert list(found["sequences"]) == ["dancetrack0001", "dancetrack0002", "dancetrack0010"]
     assert found["sequences"]["dancetrack0001"]["hota"] == pytest.approx(1)
@@ -70,7 +70,9 @@ def test_each_sequence_and_all_together_are_scored(dataset, results, capsys):
     assert found["combined"]["true_boxes"] == 18
 
 
-def test_the_table_is_in_percent_and_ends_with_all_together(dataset, results, capsys):
+def test_the_table_is_in_percent_and_ends_with_all_together(
+    dataset, results, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert score(dataset, results) == 0
     shown = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
     rows = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in shown}
@@ -78,7 +80,7 @@ def test_the_table_is_in_percent_and_ends_with_all_together(dataset, results, ca
     assert list(rows)[-1] == "combined"
 
 
-def test_one_sequence_needs_no_folder_of_results(dataset, results, capsys):
+def test_one_sequence_needs_no_folder_of_results(dataset, results, capsys: pytest.CaptureFixture[str]) -> None:
     truth, result = dataset / "dancetrack0002", results / "dancetrack0002.txt"
     by_folder = scores_of(capsys, truth, result)
     by_file = scores_of(capsys, truth / "gt" / "gt.txt", result)
@@ -86,13 +88,15 @@ def test_one_sequence_needs_no_folder_of_results(dataset, results, capsys):
     assert list(by_file["sequences"]) == ["dancetrack0002"]
 
 
-def test_a_flat_folder_of_ground_truths_is_taken(dataset, results, tmp_path, capsys):
+def test_a_flat_folder_of_ground_truths_is_taken(
+    dataset, results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("dancetrack0001", "dancetrack0002", "dancetrack0010"):
         (tmp_path / f"{name}.txt").write_text((dataset / name / "gt" / "gt.txt").read_text())
     assert scores_of(capsys, tmp_path, results) == scores_of(capsys, dataset, results)
 
 
-def test_some_sequences_can_be_chosen(dataset, results, capsys):
+def test_some_sequences_can_be_chosen(dataset, results, capsys: pytest.CaptureFixture[str]) -> None:
     (results / "dancetrack0010.txt").unlink()
     found = scores_of(capsys, dataset, results, "--sequences", "dancetrack0002, dancetrack0001")
     assert list(found["sequences"]) == ["dancetrack0001", "dancetrack0002"]
@@ -100,26 +104,26 @@ def test_some_sequences_can_be_chosen(dataset, results, capsys):
         score(dataset, results, "--sequences", "dancetrack0003")
 
 
-def test_a_sequence_without_a_result_is_not_passed_over(dataset, results):
+def test_a_sequence_without_a_result_is_not_passed_over(dataset, results) -> None:
     (results / "dancetrack0010.txt").unlink()
     with pytest.raises(ConfigError, match=r"1 of 3 sequences, dancetrack0010; looked for dancetrack0010\.txt"):
         score(dataset, results)
 
 
-def test_a_folder_without_ground_truth_is_named(tmp_path):
+def test_a_folder_without_ground_truth_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no ground truth"):
         score(tmp_path, tmp_path)
     with pytest.raises(ConfigError, match="no such file or folder"):
         score(tmp_path / "nowhere", tmp_path)
 
 
-def test_a_result_longer_than_the_sequence_is_refused(dataset, results):
+def test_a_result_longer_than_the_sequence_is_refused(dataset, results) -> None:
     (results / "dancetrack0001.txt").write_text(lines(*[5] * (NUM_FRAMES + 1)))
     with pytest.raises(TableError, match=rf"line 7, frame: '7'; the sequence has frames 1 to {NUM_FRAMES}"):
         score(dataset, results)
 
 
-def test_boxes_with_a_low_score_can_be_left_out(dataset, results, capsys):
+def test_boxes_with_a_low_score_can_be_left_out(dataset, results, capsys: pytest.CaptureFixture[str]) -> None:
     false = "".join(f"{frame},9,400,12,20,40,0.2\n" for frame in range(1, NUM_FRAMES + 1))
     (results / "dancetrack0001.txt").write_text(lines(*[5] * NUM_FRAMES) + false)
     only = ("--sequences", "dancetrack0001")
@@ -131,7 +135,7 @@ def test_boxes_with_a_low_score_can_be_left_out(dataset, results, capsys):
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory) -> list[object]:
+def networks(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     """A detector that sees one person at (22, 12) of 20 x 40 in every picture, and a pose network."""
     folder = tmp_path_factory.mktemp("networks")
     predictions = np.zeros((1, 84, 85), np.float32)
@@ -150,7 +154,9 @@ def networks(tmp_path_factory) -> list[object]:
 
 
 @pytest.mark.parametrize("first", [1, 0], ids=["numbered from 1", "numbered from 0"])
-def test_a_dancetrack_folder_goes_through_choreai_pose_and_is_scored(networks, dataset, tmp_path, capsys, first):
+def test_a_dancetrack_folder_goes_through_choreai_pose_and_is_scored(
+    networks, dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], first
+) -> None:
     for name in ("dancetrack0001", "dancetrack0002"):
         images = dataset / name / "img1"
         images.mkdir()
@@ -166,7 +172,9 @@ def test_a_dancetrack_folder_goes_through_choreai_pose_and_is_scored(networks, d
     )
 
 
-def test_every_second_picture_keeps_its_number(networks, dataset, tmp_path, capsys):
+def test_every_second_picture_keeps_its_number(
+    networks, dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     images = dataset / "dancetrack0001" / "img1"
     images.mkdir()
     for number in (1, 3, 5):

@@ -1,6 +1,7 @@
 """Search: the expression language, which tag of a video counts, corrections over it; locally and on S3."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
@@ -28,7 +29,7 @@ def ids(root: str, expression: str, **search: object) -> list[str]:
 
 
 @pytest.fixture
-def dances(tmp_path) -> str:
+def dances(tmp_path: Path) -> str:
     root = str(tmp_path / "out")
     write_tags(
         root,
@@ -66,7 +67,7 @@ def dances(tmp_path) -> str:
         ("tagged_at > 2026-11-01T05:00:00+01:00", []),
     ],
 )
-def test_an_expression_finds_what_it_says(dances, expression, expected):
+def test_an_expression_finds_what_it_says(dances, expression, expected) -> None:
     assert ids(dances, expression) == expected
 
 
@@ -89,7 +90,7 @@ def test_an_expression_finds_what_it_says(dances, expression, expected):
         ("not", "something is missing", ""),
     ],
 )
-def test_a_wrong_expression_is_refused_with_the_place(expression, problem, at):
+def test_a_wrong_expression_is_refused_with_the_place(expression, problem, at) -> None:
     with pytest.raises(ConfigError) as caught:
         compile_expression(expression, COLUMNS)
     message, shown, caret = str(caught.value).split("\n")
@@ -100,13 +101,13 @@ def test_a_wrong_expression_is_refused_with_the_place(expression, problem, at):
 
 
 @pytest.mark.parametrize("nested", ["(" * 200 + "unknown" + ")" * 200, "not " * 200 + "unknown", "x" * 20_000])
-def test_an_endless_expression_is_refused(nested):
+def test_an_endless_expression_is_refused(nested) -> None:
     with pytest.raises(ConfigError, match=r"deep|characters"):
         compile_expression(nested, COLUMNS)
 
 
 @pytest.mark.parametrize("hostile", ["x' OR '1'='1", "x'); DROP TABLE tags; --", "?", "$1", "%s"])
-def test_what_a_user_types_is_a_value_and_never_sql(dances, hostile):
+def test_what_a_user_types_is_a_value_and_never_sql(dances, hostile) -> None:
     condition = compile_expression(f'style = "{hostile}"', COLUMNS)
     assert condition.parameters == (hostile,)
     assert hostile not in condition.sql or hostile == "?"
@@ -114,7 +115,7 @@ def test_what_a_user_types_is_a_value_and_never_sql(dances, hostile):
     assert len(ids(dances, "")) == 5
 
 
-def test_only_the_newest_tag_of_a_video_counts_unless_all_are_wanted(tmp_path):
+def test_only_the_newest_tag_of_a_video_counts_unless_all_are_wanted(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a", "house", night=0), tag_row("a", "hiphop", 0.8, model="lstm-b", night=1)])
     assert [row["style"] for row in found(str(tmp_path), "")] == ["hiphop"]
     assert [row["style"] for row in found(str(tmp_path), "", newest_only=False)] == ["house", "hiphop"]
@@ -122,12 +123,12 @@ def test_only_the_newest_tag_of_a_video_counts_unless_all_are_wanted(tmp_path):
     assert ids(str(tmp_path), "style = house") == []  # an older tag is not found by what it once said
 
 
-def test_new_bytes_under_an_old_id_replace_its_tag(tmp_path):
+def test_new_bytes_under_an_old_id_replace_its_tag(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a", "house"), tag_row("a", "ballet", 0.7, content_id="c2", night=1)])
     assert [(row["style"], row["content_id"]) for row in found(str(tmp_path), "")] == [("ballet", "c2")]
 
 
-def test_a_review_overrides_the_tag_and_keeps_the_models_score(store_uri, tmp_path):
+def test_a_review_overrides_the_tag_and_keeps_the_models_score(store_uri: str, tmp_path: Path) -> None:
     root = f"{store_uri}/out"
     write_tags(root, [tag_row("a", "house", 0.6), tag_row("b", "unknown", 0.3, best_style="house"), tag_row("c")])
     reviews = write_lines(
@@ -150,7 +151,7 @@ def test_a_review_overrides_the_tag_and_keeps_the_models_score(store_uri, tmp_pa
     assert ids(root, "label = hiphop and best_style = house") == ["b"]
 
 
-def test_a_review_of_other_bytes_does_not_count(tmp_path):
+def test_a_review_of_other_bytes_does_not_count(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a", "house", content_id="new")])
     reviews = write_lines(
         tmp_path / "r.csv", "video_id,content_id,style,reviewer,reviewed_at", "a,old,ballet,kim,2026-11-02"
@@ -159,19 +160,19 @@ def test_a_review_of_other_bytes_does_not_count(tmp_path):
     assert [row["style"] for row in found(str(tmp_path), "")] == ["house"]
 
 
-def test_label_without_any_labels_says_where_to_get_them(dances):
+def test_label_without_any_labels_says_where_to_get_them(dances) -> None:
     with pytest.raises(ConfigError, match="--catalog"):
         ids(dances, "label = hiphop")
 
 
-def test_the_catalog_gives_labels(dances, tmp_path, capsys):
+def test_the_catalog_gives_labels(dances, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     catalog = write_lines(tmp_path / "catalog.csv", "video_id,uri,label", "fast,fast.mp4,house", "slow,slow.mp4,")
     command = ["search", "label = house", "--output", dances, "--catalog", catalog, "--format", "jsonl"]
     assert main(command) == 0
     assert [json.loads(line)["video_id"] for line in capsys.readouterr().out.splitlines()] == ["fast"]
 
 
-def test_search_works_the_same_on_s3(store_uri):
+def test_search_works_the_same_on_s3(store_uri: str) -> None:
     write_tags(store_uri, [tag_row("a", tempo=120.0), tag_row("b", tempo=80.0)])
     write_rows(store_uri, "videos", "fp1", "0", [video_row("a", duration=12.0)])
     rows = found(store_uri, "tempo > 100 and duration > 11", details=True)
@@ -179,7 +180,7 @@ def test_search_works_the_same_on_s3(store_uri):
     assert rows[0]["distribution"][0]["style"] == "hiphop"
 
 
-def test_tags_of_an_older_schema_are_left_out_loudly_unless_they_are_asked_for(dances, tmp_path):
+def test_tags_of_an_older_schema_are_left_out_loudly_unless_they_are_asked_for(dances, tmp_path: Path) -> None:
     old = schemas.TAGS.with_metadata({"choreai.table": "tags", "choreai.schema_version": "1"})
     uri = part_uri(dances, "tags", "lstm-old", "0")
     write_part(uri, old.empty_table(), tmp_path / "scratch.parquet")
@@ -190,34 +191,34 @@ def test_tags_of_an_older_schema_are_left_out_loudly_unless_they_are_asked_for(d
         ids(dances, "unknown", models=("lstm-old",))
 
 
-def test_no_tags_and_no_such_model_are_said(dances, tmp_path):
+def test_no_tags_and_no_such_model_are_said(dances, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no tags here yet"):
         ids(str(tmp_path / "elsewhere"), "")
     with pytest.raises(ConfigError, match=r"no tags of model lstm-z; there are lstm-a"):
         ids(dances, "", models=("lstm-z",))
 
 
-def test_the_table_shows_what_was_asked_for(dances, capsys):
+def test_the_table_shows_what_was_asked_for(dances, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "hands_speed_mean > 0.5", "--output", dances]) == 0
     shown = capsys.readouterr().out
     assert "3.00" in shown  # the feature has a column of its own
     assert shown.index("fast") < shown.index("slow")  # the best score first
 
 
-def test_a_style_that_nobody_has_gives_a_hint(dances, capsys):
+def test_a_style_that_nobody_has_gives_a_hint(dances, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "style = hip-hop", "--output", dances]) == 0
     captured = capsys.readouterr()
     assert "no video matches" in captured.out
     assert "hiphop, slow waltz" in captured.err
 
 
-def test_a_wrong_expression_exits_with_2(dances):
+def test_a_wrong_expression_exits_with_2(dances) -> None:
     assert main(["search", "tempoo > 1", "--output", dances]) == 2
     assert main(["search", "--output", dances, "--limit", "0"]) == 2
 
 
 @pytest.mark.parametrize("details", [False, True])
-def test_tags_that_come_in_many_pieces_are_all_read(tmp_path, monkeypatch, details):
+def test_tags_that_come_in_many_pieces_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, details) -> None:
     monkeypatch.setattr(tag_database, "ROWS_PER_INSERT", 10)
     rows = [tag_row(f"v{n:02d}", score=n / 100, kinematics={"reach_mean": n}) for n in range(64)]
     write_rows(str(tmp_path), "tags", "lstm-a", "0", rows[:37])
@@ -228,7 +229,9 @@ def test_tags_that_come_in_many_pieces_are_all_read(tmp_path, monkeypatch, detai
     assert [row["video_id"] for row in found(str(tmp_path), "", details=details, limit=2)] == ["v63", "v62"]
 
 
-def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(tmp_path, monkeypatch):
+def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = str(tmp_path)
     for number in range(3):
         write_rows(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
@@ -247,14 +250,16 @@ def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(tmp_p
     assert objects.stat_object(part_uri(root, "tags", "lstm-a", "0")) is None
 
 
-def test_parts_that_are_merged_before_details_are_read_are_found_again(tmp_path, monkeypatch):
+def test_parts_that_are_merged_before_details_are_read_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = str(tmp_path)
     for number in range(3):
         write_rows(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}", tempo=100.0 + number)])
     load = tag_database.TagDatabase.load_details
     compacted = []
 
-    def compacting_first(*arguments):
+    def compacting_first(*arguments) -> None:
         if not compacted:
             compacted.append(compact.compact_table(root, "tags", "lstm-a"))
         load(*arguments)

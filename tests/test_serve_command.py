@@ -1,6 +1,7 @@
 """`choreai serve`: what it refuses before anything slow starts."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -15,22 +16,22 @@ def run(*flags: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def no_token(monkeypatch):
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(serve.TOKEN_VARIABLE, raising=False)
 
 
-def test_other_machines_are_let_in_only_with_a_token():
+def test_other_machines_are_let_in_only_with_a_token() -> None:
     with pytest.raises(ConfigError, match=serve.TOKEN_VARIABLE):
         run("--host", "0.0.0.0")
 
 
-def test_a_token_that_could_be_guessed_is_refused(monkeypatch):
+def test_a_token_that_could_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "secret")
     with pytest.raises(ConfigError, match="16 characters"):
         run("--host", "0.0.0.0")
 
 
-def test_a_port_that_is_taken_is_told_at_once(tmp_path):
+def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -38,19 +39,19 @@ def test_a_port_that_is_taken_is_told_at_once(tmp_path):
             run("--port", str(taken.getsockname()[1]), "--data", str(tmp_path))
 
 
-def test_no_viewers_at_all_is_a_mistake():
+def test_no_viewers_at_all_is_a_mistake() -> None:
     with pytest.raises(ConfigError, match="--max-viewers"):
         run("--max-viewers", "0")
 
 
 @pytest.mark.parametrize("flags", [("--port", "70000"), ("--host", "203.0.113.1")])
-def test_an_address_that_is_not_ours_is_told_at_once(flags, tmp_path, monkeypatch):
+def test_an_address_that_is_not_ours_is_told_at_once(flags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(serve.TOKEN_VARIABLE, "x" * 20)
     with pytest.raises(ConfigError, match="cannot listen"):
         run(*flags, "--data", str(tmp_path))
 
 
-def test_the_command_line_knows_it(capsys):
+def test_the_command_line_knows_it(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main(["serve", "--help"])
     assert done.value.code == 0

@@ -34,21 +34,21 @@ def planned(pending: pa.Table, size: int = 2) -> list[PoseShard]:
     return list(plan_shards(pending, videos_per_shard=size, pose_fingerprint=FINGERPRINT))
 
 
-def test_everything_is_pending_at_first_in_catalog_order():
+def test_everything_is_pending_at_first_in_catalog_order() -> None:
     pending = pending_videos(catalog_of("c", "a", "b"), known(), retry_quarantined=False)
     assert pending.videos["video_id"].to_pylist() == ["c", "a", "b"]
     assert pending.videos["attempts"].to_pylist() == [1, 1, 1]
     assert (pending.num_done, pending.num_quarantined) == (0, 0)
 
 
-def test_only_the_same_bytes_count_as_done():
+def test_only_the_same_bytes_count_as_done() -> None:
     seen = known(("a", "bytes-a", "ok", 1), ("b", "other bytes", "ok", 1), ("c", "bytes-c", "nobody", 1))
     pending = pending_videos(catalog_of("a", "b", "c"), seen, retry_quarantined=False)
     assert pending.videos["video_id"].to_pylist() == ["b"]
     assert pending.num_done == 2
 
 
-def test_a_quarantined_video_waits_until_asked_and_then_counts_its_attempts():
+def test_a_quarantined_video_waits_until_asked_and_then_counts_its_attempts() -> None:
     seen = known(("a", "bytes-a", "quarantined", 1), ("a", "bytes-a", "quarantined", 2), ("b", "bytes-b", "ok", 1))
     left = pending_videos(catalog_of("a", "b"), seen, retry_quarantined=False)
     assert (left.videos.num_rows, left.num_done, left.num_quarantined) == (0, 1, 1)
@@ -57,12 +57,12 @@ def test_a_quarantined_video_waits_until_asked_and_then_counts_its_attempts():
     assert again.videos["attempts"].to_pylist() == [3]
 
 
-def test_the_latest_attempt_decides():
+def test_the_latest_attempt_decides() -> None:
     seen = known(("a", "x", "ok", 2), ("a", "x", "quarantined", 1))
     assert latest_attempts(seen).to_pylist() == [{"video_id": "a", "content_id": "x", "status": "ok", "attempts": 2}]
 
 
-def test_the_same_work_always_gets_the_same_name_and_other_work_another():
+def test_the_same_work_always_gets_the_same_name_and_other_work_another() -> None:
     first, second = planned(pending_videos(catalog_of("a", "b", "c"), known(), retry_quarantined=False).videos)
     assert [len(s.videos) for s in (first, second)] == [2, 1]
     again = planned(pending_videos(catalog_of("a", "b", "c"), known(), retry_quarantined=False).videos)
@@ -72,7 +72,7 @@ def test_the_same_work_always_gets_the_same_name_and_other_work_another():
     assert len({first.shard_id, retried.shard_id, refitted.shard_id}) == 3
 
 
-def test_a_finished_shard_leaves_the_cuts_of_the_others_where_they_were():
+def test_a_finished_shard_leaves_the_cuts_of_the_others_where_they_were() -> None:
     catalog = catalog_of(*"abcdef")
     before = planned(pending_videos(catalog, known(), retry_quarantined=False).videos)
     done = known(*((v.video_id, v.content_id, "ok", 1) for v in before[1].videos))
@@ -80,12 +80,12 @@ def test_a_finished_shard_leaves_the_cuts_of_the_others_where_they_were():
     assert [s.shard_id for s in after] == [before[0].shard_id, before[2].shard_id]
 
 
-def test_a_narrowed_shard_holds_each_video_once():
+def test_a_narrowed_shard_holds_each_video_once() -> None:
     (shard,) = planned(pending_videos(catalog_of("a", "b"), known(), retry_quarantined=False).videos)
     assert [s.videos for s in shard.split_by_video(pose_fingerprint=FINGERPRINT)] == [(v,) for v in shard.videos]
 
 
-def test_tag_shards_follow_the_keypoint_parts():
+def test_tag_shards_follow_the_keypoint_parts() -> None:
     columns = ["video_id", "content_id", "uri", "shard_id"]
     rows = [("b", "1", "/b", "p2"), ("a", "1", "/a", "p1"), ("c", "1", "/c", "p1")]
     untagged = pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows])
@@ -130,7 +130,7 @@ def part(root: str, table: str = "keypoints") -> str:
     return part_uri(root, table, FINGERPRINT, "s")
 
 
-def test_a_second_commit_changes_nothing_and_says_so(store_uri: str):
+def test_a_second_commit_changes_nothing_and_says_so(store_uri: str) -> None:
     assert commit(store_uri) is True
     first = objects.read_object(part(store_uri))
     assert commit(store_uri, num_frames=9) is False
@@ -138,7 +138,7 @@ def test_a_second_commit_changes_nothing_and_says_so(store_uri: str):
     assert read_part(part(store_uri, "videos"), schemas.VIDEOS)["num_rows"].to_pylist() == [10]
 
 
-def test_a_videos_part_that_is_missing_is_made_again_from_the_commit(store_uri: str):
+def test_a_videos_part_that_is_missing_is_made_again_from_the_commit(store_uri: str) -> None:
     commit(store_uri)
     whole = read_part(part(store_uri, "videos"), schemas.VIDEOS)
     objects.delete_object(part(store_uri, "videos"))
@@ -147,7 +147,7 @@ def test_a_videos_part_that_is_missing_is_made_again_from_the_commit(store_uri: 
     assert recover_videos_parts(store_uri, FINGERPRINT) == 0
 
 
-def test_rows_are_sorted_by_track_and_frame_and_come_back_as_arrays(tmp_path: Path):
+def test_rows_are_sorted_by_track_and_frame_and_come_back_as_arrays(tmp_path: Path) -> None:
     commit(str(tmp_path))
     table = read_part(part(str(tmp_path)), schemas.KEYPOINTS)
     assert table["track_id"].to_pylist() == [0] * 5 + [1] * 5
@@ -158,7 +158,9 @@ def test_rows_are_sorted_by_track_and_frame_and_come_back_as_arrays(tmp_path: Pa
 
 
 @pytest.mark.parametrize("with_xyz", [True, False])
-def test_a_long_video_goes_by_way_of_the_disk_and_loses_no_row(tmp_path: Path, monkeypatch, with_xyz: bool):
+def test_a_long_video_goes_by_way_of_the_disk_and_loses_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_xyz: bool
+) -> None:
     monkeypatch.setattr(pose_parts, "CHUNK_ROWS", 64)
     commit(str(tmp_path), num_frames=500, with_xyz=with_xyz)
     ((_, rows),) = read_videos(part(str(tmp_path)), {"v": "c"})
@@ -167,7 +169,7 @@ def test_a_long_video_goes_by_way_of_the_disk_and_loses_no_row(tmp_path: Path, m
     np.testing.assert_array_equal(rows.keypoints_xy[:500, 3, 1], np.arange(500))
 
 
-def test_other_bytes_of_the_same_video_are_not_read(tmp_path: Path):
+def test_other_bytes_of_the_same_video_are_not_read(tmp_path: Path) -> None:
     commit(str(tmp_path))
     assert [len(rows) for _, rows in read_videos(part(str(tmp_path)), {"v": "other"})] == [0]
     assert list(read_videos(part(str(tmp_path)), {"w": "c"})) == []
@@ -181,7 +183,9 @@ def test_other_bytes_of_the_same_video_are_not_read(tmp_path: Path):
         ({}, "not a choreai keypoints table"),
     ],
 )
-def test_a_table_of_another_kind_or_version_is_refused(tmp_path: Path, change: dict[bytes, bytes], message: str):
+def test_a_table_of_another_kind_or_version_is_refused(
+    tmp_path: Path, change: dict[bytes, bytes], message: str
+) -> None:
     metadata = {**schemas.KEYPOINTS.metadata, **change} if change else None
     uri = str(tmp_path / "part-x.parquet")
     write_part(uri, schemas.KEYPOINTS.empty_table().replace_schema_metadata(metadata), tmp_path / "scratch")
@@ -189,7 +193,7 @@ def test_a_table_of_another_kind_or_version_is_refused(tmp_path: Path, change: d
         read_part(uri, schemas.KEYPOINTS)
 
 
-def test_a_part_that_is_no_parquet_is_refused_by_name(tmp_path: Path):
+def test_a_part_that_is_no_parquet_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "part-x.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(TableError, match=r"part-x\.parquet: not readable as Parquet"):
         read_part(str(tmp_path / "part-x.parquet"), schemas.KEYPOINTS)

@@ -61,28 +61,28 @@ def with_a_cut(pieces: list[Piece], *, num_before: int = 24, num_after: int = 30
 
 @pytest.mark.parametrize("make", cut_scenes.MAKERS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("every", [1, 2], ids=["30 a second", "15 a second"])
-def test_every_cut_is_found_at_its_frame_and_nothing_else(pieces, make, every):
+def test_every_cut_is_found_at_its_frame_and_nothing_else(pieces, make, every) -> None:
     for seed in range(3):
         scene = make(pieces[seed], pieces[seed + 1], np.random.default_rng(100 + seed))
         assert starts_of(scene.sampled(every=every)) == list(scene.sampled_cuts(every=every))
 
 
-def test_a_cut_is_found_at_eight_samples_a_second(pieces):
+def test_a_cut_is_found_at_eight_samples_a_second(pieces) -> None:
     images = np.concatenate([pieces[0][::4], pieces[1][::4]])
     assert starts_of(frames_of(images, frames_per_second=7.5)) == [15]
 
 
-def test_the_size_of_the_frames_does_not_matter(pieces):
+def test_the_size_of_the_frames_does_not_matter(pieces) -> None:
     images = with_a_cut(pieces)
     large = images.repeat(6, axis=1).repeat(6, axis=2)
     assert starts_of(frames_of(large)) == starts_of(frames_of(images)) == [24]
 
 
-def test_upright_video_is_cut_like_any_other(pieces):
+def test_upright_video_is_cut_like_any_other(pieces) -> None:
     assert starts_of(frames_of(with_a_cut(pieces)[:, :, 55:105])) == [24]
 
 
-def test_a_video_within_a_still_picture_is_cut(pieces):
+def test_a_video_within_a_still_picture_is_cut(pieces) -> None:
     still = cut_scenes.dancing(STYLES[0], seed=9, num_frames=2)[0]
     images = np.repeat(still[None], 54, axis=0)
     images[:, 10:80, 55:105] = with_a_cut(pieces)[:, 10:80, 55:105]
@@ -91,17 +91,17 @@ def test_a_video_within_a_still_picture_is_cut(pieces):
 
 @pytest.mark.parametrize("num_frames", [0, 1, 2, 20])
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_a_video_of_nothing_is_one_shot(num_frames, value):
+def test_a_video_of_nothing_is_one_shot(num_frames, value) -> None:
     frames = list(mark_shots(frames_of([np.full((36, 64, 3), value, np.uint8)] * num_frames)))
     assert [frame.shot_index for frame in frames] == [0] * num_frames
 
 
-def test_an_opening_from_black_is_no_cut(pieces):
+def test_an_opening_from_black_is_no_cut(pieces) -> None:
     images = np.concatenate([np.zeros_like(pieces[0][:8]), pieces[0][::2]])
     assert starts_of(frames_of(images)) == []
 
 
-def test_the_change_between_views_is_far_above_that_between_frames(pieces):
+def test_the_change_between_views_is_far_above_that_between_frames(pieces) -> None:
     assert measure_change(pieces[0][0], pieces[1][0]) > 0.3
     assert measure_change(pieces[0][0], pieces[0][2]) < 0.1
     assert measure_change(pieces[0][0], pieces[0][0] // 2) < 0.02
@@ -110,7 +110,7 @@ def test_the_change_between_views_is_far_above_that_between_frames(pieces):
 # ---- how the answers come ----
 
 
-def test_frames_come_out_in_order_once_each_and_few_are_held_back(pieces):
+def test_frames_come_out_in_order_once_each_and_few_are_held_back(pieces) -> None:
     taken = []
 
     def source() -> Iterator[Frame]:
@@ -124,7 +124,7 @@ def test_frames_come_out_in_order_once_each_and_few_are_held_back(pieces):
     assert len(taken) == given + 1
 
 
-def test_answers_do_not_depend_on_when_they_are_asked_for(pieces):
+def test_answers_do_not_depend_on_when_they_are_asked_for(pieces) -> None:
     images = with_a_cut(pieces)
     detector, begins = ShotDetector(), []
     for frame in frames_of(images):
@@ -133,7 +133,7 @@ def test_answers_do_not_depend_on_when_they_are_asked_for(pieces):
     assert np.flatnonzero(begins).tolist() == [0, 24]
 
 
-def test_many_samples_a_second_are_not_all_waited_for(pieces):
+def test_many_samples_a_second_are_not_all_waited_for(pieces) -> None:
     images = with_a_cut(pieces, num_after=30)
     waiting, detector = 0, ShotDetector()
     for index, image in enumerate(images):
@@ -176,13 +176,13 @@ def people_in(pieces: list[Piece], *, batch_size: int = 1, split: bool = True) -
     return list(estimate_and_track(mark_shots(frames) if split else frames, CountingEstimator(batch_size)))
 
 
-def test_a_track_ends_at_a_cut_and_its_id_is_not_used_again(pieces):
+def test_a_track_ends_at_a_cut_and_its_id_is_not_used_again(pieces) -> None:
     ids = [people.track_ids.tolist() for people in people_in(pieces)]
     assert ids == [[0]] * 24 + [[1]] * 30
     assert [people.track_ids.tolist() for people in people_in(pieces, split=False)] == [[0]] * 54
 
 
-def test_an_estimator_forgets_at_a_cut_whatever_its_batch(pieces):
+def test_an_estimator_forgets_at_a_cut_whatever_its_batch(pieces) -> None:
     for batch_size in (1, 2, 7, 64):
         people = people_in(pieces, batch_size=batch_size)
         seen = [int(frame.poses.box_scores[0]) for frame in people]
@@ -190,7 +190,7 @@ def test_an_estimator_forgets_at_a_cut_whatever_its_batch(pieces):
         assert [frame.shot_index for frame in people] == [0] * 24 + [1] * 30
 
 
-def test_no_window_and_no_kinematics_cross_a_cut(pieces):
+def test_no_window_and_no_kinematics_cross_a_cut(pieces) -> None:
     sequence: KeypointSequence = to_sequence(people_in(pieces))
     cut_seconds = 24 / 15
     windows = cut_windows(sequence, WindowSettings(window_seconds=1.0, stride_seconds=0.5))
@@ -204,7 +204,7 @@ def test_no_window_and_no_kinematics_cross_a_cut(pieces):
 # ---- the setting and the table ----
 
 
-def test_the_setting_changes_the_fingerprint_only_where_it_is_on():
+def test_the_setting_changes_the_fingerprint_only_where_it_is_on() -> None:
     estimator = CountingEstimator()
     off, on = (fingerprint_settings(PoseSettings(split_shots=split), estimator) for split in (False, True))
     assert off == fingerprint_settings(PoseSettings(), estimator)
@@ -243,7 +243,7 @@ SHOTS = [
 ]  # fmt: skip
 
 
-def test_a_shard_writes_where_its_shots_are(store_uri: str, cut_video: Path):
+def test_a_shard_writes_where_its_shots_are(store_uri: str, cut_video: Path) -> None:
     extract(store_uri, cut_video)
     found = read_shots(store_uri, FINGERPRINT).to_pylist()
     assert [shot | {"start_seconds": round(shot["start_seconds"], 3), "stop_seconds": round(shot["stop_seconds"], 3)}
@@ -252,7 +252,7 @@ def test_a_shard_writes_where_its_shots_are(store_uri: str, cut_video: Path):
     assert keypoints["track_id"].to_pylist() == [0] * 24 + [1] * 30
 
 
-def test_a_lost_shots_part_is_made_again_with_the_videos_part(store_uri: str, cut_video: Path):
+def test_a_lost_shots_part_is_made_again_with_the_videos_part(store_uri: str, cut_video: Path) -> None:
     extract(store_uri, cut_video)
     whole = read_shots(store_uri, FINGERPRINT)
     for table in ("shots", "videos"):  # the worker was killed right after the commit
@@ -261,7 +261,7 @@ def test_a_lost_shots_part_is_made_again_with_the_videos_part(store_uri: str, cu
     assert read_shots(store_uri, FINGERPRINT).equals(whole)
 
 
-def test_without_the_setting_there_is_no_shots_table(store_uri: str, cut_video: Path):
+def test_without_the_setting_there_is_no_shots_table(store_uri: str, cut_video: Path) -> None:
     extract(store_uri, cut_video, split=False)
     assert read_shots(store_uri, FINGERPRINT).num_rows == 0
     assert objects.stat_object(part_uri(store_uri, "shots", FINGERPRINT, "s")) is None
@@ -282,7 +282,7 @@ def test_without_the_setting_there_is_no_shots_table(store_uri: str, cut_video: 
         ("0003_314_10", []),  # a fast dancer filling the picture
     ],
 )
-def test_the_cuts_of_real_clips_are_those_that_the_eye_sees(clip, starts):
+def test_the_cuts_of_real_clips_are_those_that_the_eye_sees(clip, starts) -> None:
     path = CLIPS / f"{clip}.mp4"
     if not path.exists():
         pytest.skip(f"no clip {path}")

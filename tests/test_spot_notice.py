@@ -53,13 +53,13 @@ def metadata():
     server.server_close()
 
 
-def test_a_notice_is_told_from_its_absence_and_from_a_service_that_fails(metadata):
+def test_a_notice_is_told_from_its_absence_and_from_a_service_that_fails(metadata) -> None:
     assert [spot_notice.has_notice(metadata(status)) for status in (404, 200, 500)] == [False, True, False]
     assert not spot_notice.has_notice("http://127.0.0.1:9")
 
 
 @pytest.mark.ray
-def test_a_notice_makes_ray_drain_the_node_it_came_to(metadata, monkeypatch):
+def test_a_notice_makes_ray_drain_the_node_it_came_to(metadata, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spot_notice, "POLL_SECONDS", 0.05)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # as in the image
     context = ray.init(

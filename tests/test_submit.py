@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[dict[str, str]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment with which a client reaches a head that `ray start` started."""
     folder = tmp_path_factory.mktemp("ray", numbered=True)
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -83,7 +83,7 @@ def submit(cluster: dict[str, str], *entrypoint: str) -> subprocess.CompletedPro
 
 
 @pytest.fixture(scope="module")
-def tag_job(tmp_path_factory) -> Path:
+def tag_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job file: three short dances, and a model with random weights."""
     folder = tmp_path_factory.mktemp("job")
     (folder / "in").mkdir()
@@ -118,7 +118,7 @@ def assert_read_in_one_line(output: Path) -> None:
         assert len(pd.read_parquet(output / table)) == num_rows
 
 
-def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
+def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job) -> None:
     done = submit(cluster, "jobs/tag_catalog.py", "--config", str(tag_job))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 videos need poses" in done.stdout
@@ -133,7 +133,7 @@ def test_a_submitted_tag_job_does_its_work_and_says_so(cluster, tag_job):
     assert "nothing to do: 3 of 3 videos are tagged" in again.stdout
 
 
-def test_a_submitted_job_with_a_wrong_setting_fails_and_names_it(cluster, tag_job, tmp_path):
+def test_a_submitted_job_with_a_wrong_setting_fails_and_names_it(cluster, tag_job, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(tag_job.read_text() + "videos_per_shart = 3\n")
     failed = submit(cluster, "jobs/tag_catalog.py", "--config", str(wrong))

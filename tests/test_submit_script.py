@@ -20,7 +20,7 @@ ACTIVATED = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 @pytest.fixture
-def project(tmp_path) -> Path:
+def project(tmp_path: Path) -> Path:
     """The part of the project that a submitted job needs, with a job file that is filled in."""
     root = tmp_path / "project"
     for name in ("choreai", "jobs"):
@@ -39,7 +39,7 @@ def submit(project: Path, *arguments: str, **environment: str) -> subprocess.Com
     )  # fmt: skip
 
 
-def test_shellcheck_finds_nothing_in_the_shell_scripts():
+def test_shellcheck_finds_nothing_in_the_shell_scripts() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
     done = subprocess.run(
@@ -59,7 +59,7 @@ def test_shellcheck_finds_nothing_in_the_shell_scripts():
         (("tag", "deploy/job.toml", "http://x:1", "--limit"), "after --"),
     ],
 )
-def test_a_wrong_submission_is_refused_before_anything_is_sent(project, arguments, words):
+def test_a_wrong_submission_is_refused_before_anything_is_sent(project, arguments, words) -> None:
     (project / "deploy/draft.toml").write_text("# CHANGE-ME is fine here\ncatalog = 's3://CHANGE-ME/x'\n")
     done = submit(project, *arguments)
     assert done.returncode == 2
@@ -67,7 +67,9 @@ def test_a_wrong_submission_is_refused_before_anything_is_sent(project, argument
 
 
 @pytest.mark.parametrize(("states", "code"), [("SUCCEEDED", 0), ("RUNNING RUNNING FAILED", 7), ("STOPPED", 130)])
-def test_a_submission_follows_its_job_through_lost_connections_to_its_exit_code(project, tmp_path, states, code):
+def test_a_submission_follows_its_job_through_lost_connections_to_its_exit_code(
+    project, tmp_path: Path, states, code
+) -> None:
     fakes = tmp_path / "fakes"
     (fakes / "ray").mkdir(parents=True)
     (fakes / "bin").mkdir()
@@ -102,7 +104,7 @@ def free_port() -> int:
 
 
 @pytest.mark.ray
-def test_a_head_as_the_cluster_starts_it_takes_jobs_from_who_has_the_token_only(project, tmp_path):
+def test_a_head_as_the_cluster_starts_it_takes_jobs_from_who_has_the_token_only(project, tmp_path: Path) -> None:
     ray, home, port = str(Path(sys.executable).parent / "ray"), tmp_path / "home", free_port()
     (home / ".ray").mkdir(parents=True)
     (home / ".ray/auth_token").write_text("0123456789abcdef" * 4)

@@ -152,7 +152,9 @@ def test_a_worker_that_died_before_its_tags_were_put_is_made_good(store: str) ->
     assert len(list(list_parts(store, "kinematics", FINGERPRINT))) == 1
 
 
-def test_the_summary_counts_styles_and_shares_of_this_catalog_with_unknown_last(tmp_path: Path, capsys) -> None:
+def test_the_summary_counts_styles_and_shares_of_this_catalog_with_unknown_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [
         tag_row("a", "popping", 0.8),
         tag_row("b", "waacking", 0.9),

@@ -3,6 +3,7 @@
 import itertools
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import people_pictures
@@ -84,7 +85,7 @@ def is_accurate(accuracy: Accuracy) -> bool:
 
 
 @pytest.fixture
-def shifted_crops(monkeypatch, request):
+def shifted_crops(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Crops cut half a heatmap pixel (2 of the crop's own) beside where the decoder believes them to be."""
     cut = topdown.crop_people
 
@@ -99,15 +100,15 @@ def shifted_crops(monkeypatch, request):
 class TestRealNetworks:
     pytestmark = needs_shared
 
-    def test_twelve_annotated_people_are_found_where_they_are(self):
+    def test_twelve_annotated_people_are_found_where_they_are(self) -> None:
         accuracy = measure_accuracy()
         assert is_accurate(accuracy), accuracy
 
     @pytest.mark.parametrize("shifted_crops", [(1, 0), (-1, 0), (0, 1), (0, -1)], indirect=True)
-    def test_half_a_heatmap_pixel_would_be_noticed(self, shifted_crops):
+    def test_half_a_heatmap_pixel_would_be_noticed(self, shifted_crops) -> None:
         assert not is_accurate(measure_accuracy())
 
-    def test_keypoints_are_the_same_in_batches_of_1_7_and_32(self):
+    def test_keypoints_are_the_same_in_batches_of_1_7_and_32(self) -> None:
         def found(**batches: int) -> list[Poses]:
             with (VIDEOS / "danzip_belly_dancing.mp4").open("rb") as file, VideoReader(file, uri="video") as reader:
                 frames = reader.sample(frames_per_second=4)
@@ -121,7 +122,7 @@ class TestRealNetworks:
                 np.testing.assert_allclose(poses.keypoints_xy, expected.keypoints_xy, atol=0.01)
                 np.testing.assert_allclose(poses.keypoint_scores, expected.keypoint_scores, atol=1e-4)
 
-    def test_a_dancer_whose_box_is_cut_for_a_frame_keeps_the_id(self):
+    def test_a_dancer_whose_box_is_cut_for_a_frame_keeps_the_id(self) -> None:
         with (VIDEOS / "tjysdsg_demo.mp4").open("rb") as file, VideoReader(file, uri="video") as reader:
             frames = list(itertools.islice(reader.sample(frames_per_second=8), 18))
         found = [people for people in estimate_and_track(frames, real_estimator()) if len(people.track_ids)]
@@ -129,7 +130,7 @@ class TestRealNetworks:
         assert len(dancer) >= 16
         assert set(dancer) == {0}
 
-    def test_the_fingerprint_holds_what_changes_keypoints_and_no_more(self, tmp_path):
+    def test_the_fingerprint_holds_what_changes_keypoints_and_no_more(self, tmp_path: Path) -> None:
         def hashed(settings: PoseSettings) -> dict[str, object]:
             return fingerprint_settings(settings, build_estimator(settings, read_file=objects.read_object))
 
@@ -141,7 +142,7 @@ class TestRealNetworks:
         for change in ({"min_box_score": 0.3}, {"min_box_area": 100.0}, {"preprocessing": "unit"}):
             assert hashed(real_settings(**change)) != known
 
-    def test_a_worker_makes_tables_with_several_people_a_frame(self, tmp_path):
+    def test_a_worker_makes_tables_with_several_people_a_frame(self, tmp_path: Path) -> None:
         catalog = tmp_path / "catalog.csv"
         empty = tmp_path / "empty.mp4"
         write_grey_clip(empty)
@@ -163,7 +164,7 @@ class TestRealNetworks:
         assert dance["num_tracks"] > 1
         assert (nobody["num_frames_sampled"], nobody["num_tracks"]) == (4, 0)
 
-    def test_keypoints_and_ids_are_the_same_in_shards_of_one_video_and_of_ten(self, tmp_path):
+    def test_keypoints_and_ids_are_the_same_in_shards_of_one_video_and_of_ten(self, tmp_path: Path) -> None:
         catalog = tmp_path / "catalog.csv"
         names = ("tjysdsg_demo", "serbian_cucanj1", "choreai_afro8")
         catalog.write_text("\n".join(["video_id,uri", *(f"{name},{VIDEOS / name}.mp4" for name in names)]))
@@ -200,7 +201,7 @@ def write_grey_clip(path):
     not torch.cuda.is_available() and os.environ.get("CHOREAI_REQUIRE_GPU") != "1", reason="needs an NVIDIA GPU"
 )
 class TestOnGpu:
-    def test_recorded_graphs_answer_what_the_network_on_the_cpu_answers(self):
+    def test_recorded_graphs_answer_what_the_network_on_the_cpu_answers(self) -> None:
         torch.manual_seed(0)
         module = build_network(FASTPOSE).requires_grad_(False).eval()
         network = PoseNetwork(module, FASTPOSE, "MSELoss", "0" * 64)
@@ -213,7 +214,7 @@ class TestOnGpu:
             moved = (found.xy.cpu() - expected.xy).norm(dim=-1)
             assert (moved > 0.01).float().mean() < 0.05  # random weights have near-ties
 
-    def test_frames_of_a_batch_keep_their_people(self):
+    def test_frames_of_a_batch_keep_their_people(self) -> None:
         module = TinyNetwork()
         network = PoseNetwork(module.eval(), FASTPOSE, "MSELoss", "0" * 64)
         spots = [[(60 + 90 * person, 100) for person in range(n)] for n in (0, 3, 1)]

@@ -1,6 +1,7 @@
 """Trails behind hands and feet, the course of a movement, and how fast a frame is drawn."""
 
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ def blank(*, size_wh: tuple[int, int] = (400, 400)) -> np.ndarray:
     return np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
 
 
-def test_a_trail_is_bright_and_thick_where_the_hand_is_and_fades_to_where_it_was():
+def test_a_trail_is_bright_and_thick_where_the_hand_is_and_fades_to_where_it_was() -> None:
     image = blank()
     points = np.stack([np.linspace(20, 380, 30), np.full(30, 200)], axis=1).astype(np.float32)
     draw_trails(image, [points], color=GREEN)
@@ -33,7 +34,7 @@ def test_a_trail_is_bright_and_thick_where_the_hand_is_and_fades_to_where_it_was
     assert not image[:150].any()
 
 
-def test_a_trail_has_a_gap_where_the_hand_was_not_seen_and_none_where_there_is_nothing():
+def test_a_trail_has_a_gap_where_the_hand_was_not_seen_and_none_where_there_is_nothing() -> None:
     image = blank()
     points = np.stack([np.linspace(20, 380, 31), np.full(31, 200)], axis=1).astype(np.float32)
     points[12:19] = np.nan
@@ -43,11 +44,11 @@ def test_a_trail_has_a_gap_where_the_hand_was_not_seen_and_none_where_there_is_n
     assert image[:, 320:360].any()
 
 
-def test_wild_coordinates_draw_without_error():
+def test_wild_coordinates_draw_without_error() -> None:
     draw_trails(blank(), [np.array([[0, 0], [1e30, -1e30], [50, 50]], np.float32)], color=GREEN)
 
 
-def test_a_full_hd_frame_with_three_dancers_is_drawn_more_than_sixty_times_a_second_on_one_core():
+def test_a_full_hd_frame_with_three_dancers_is_drawn_more_than_sixty_times_a_second_on_one_core() -> None:
     size = (1920, 1080)
     image = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), np.uint8)
     people = np.concatenate([4 * dancer_xy("clockwise", seed=s, num_frames=1) for s in range(3)])
@@ -89,7 +90,7 @@ def _bouncing(*, beats_per_minute: float, torsos: float, seconds: float = 12.0) 
     return _rows(still + np.stack([np.zeros_like(rise), -torso * rise], axis=1)[:, None])
 
 
-def test_the_course_shows_height_and_tempo_of_a_bounce():
+def test_the_course_shows_height_and_tempo_of_a_bounce() -> None:
     rows = _bouncing(beats_per_minute=100, torsos=0.5)
     course = measure_course(rows)
     assert np.ptp(course.hips_rise) == pytest.approx(0.5, rel=0.1)
@@ -99,14 +100,14 @@ def test_the_course_shows_height_and_tempo_of_a_bounce():
     assert len(course.seconds) == len(course.hands_speed) == len(course.feet_speed)
 
 
-def test_the_course_of_somebody_standing_still_has_no_speed_and_no_beat():
+def test_the_course_of_somebody_standing_still_has_no_speed_and_no_beat() -> None:
     rows = _bouncing(beats_per_minute=100, torsos=0.0)
     course = measure_course(rows)
     assert np.nanmax(course.hands_speed) < 0.01
     assert np.isnan(course.beats_per_minute).all()
 
 
-def test_the_figure_is_written_as_png_and_as_the_same_svg_every_time(tmp_path):
+def test_the_figure_is_written_as_png_and_as_the_same_svg_every_time(tmp_path: Path) -> None:
     rows = _bouncing(beats_per_minute=100, torsos=0.5)
     for name in ("a.svg", "b.svg", "a.png"):
         figure = draw_movement(rows, tag_sequence(rows, None))
@@ -119,6 +120,6 @@ def test_the_figure_is_written_as_png_and_as_the_same_svg_every_time(tmp_path):
     assert picture.min() < 100
 
 
-def test_there_is_no_figure_of_nobody():
+def test_there_is_no_figure_of_nobody() -> None:
     nobody = KeypointSequence.empty()
     assert draw_movement(nobody, tag_sequence(nobody, None)) is None

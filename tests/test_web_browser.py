@@ -59,7 +59,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def model_uri(tmp_path_factory) -> str:
+def model_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model of real networks that nobody has trained: it always says something, and always the same."""
     settings = PoseSettings()
     estimator = build_estimator(settings, read_file=objects.read_object)
@@ -80,7 +80,7 @@ def model_uri(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, model_uri) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, model_uri) -> Iterator[Site]:
     data = tmp_path_factory.mktemp("data")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -104,7 +104,7 @@ def site(tmp_path_factory, model_uri) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory) -> Iterator[webdriver.Chrome]:
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     camera = tmp_path_factory.mktemp("camera") / "dance.y4m"
     write_camera(camera, CLIP)
     with browser(camera) as opened:
@@ -131,7 +131,7 @@ def screenshot(driver: webdriver.Chrome, name: str) -> None:
         driver.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
 
 
-def test_a_dancer_before_the_camera_sees_skeleton_style_and_gauges(site, driver):
+def test_a_dancer_before_the_camera_sees_skeleton_style_and_gauges(site, driver) -> None:
     look_like(driver, size_wh=(1280, 1000), dark=False)
     driver.get(site.url)
     element(driver, "camera").click()
@@ -167,7 +167,7 @@ for (let i = 0; i < data.length; i += 4) seen.add(data.slice(i, i + 3).join());
 return seen.size"""
 
 
-def test_a_dancer_goes_on_after_the_process_that_sees_them_was_killed(site, driver):
+def test_a_dancer_goes_on_after_the_process_that_sees_them_was_killed(site, driver) -> None:
     look_like(driver, size_wh=(1280, 1000), dark=False)
     driver.get(site.url)
     element(driver, "camera").click()
@@ -183,7 +183,7 @@ def test_a_dancer_goes_on_after_the_process_that_sees_them_was_killed(site, driv
     element(driver, "stop").click()
 
 
-def test_a_local_video_file_can_be_played_before_the_live_page(site, driver):
+def test_a_local_video_file_can_be_played_before_the_live_page(site, driver) -> None:
     look_like(driver, size_wh=(1280, 1000), dark=False)
     driver.get(site.url)
     element(driver, "file").send_keys(str(CLIP))
@@ -193,7 +193,7 @@ def test_a_local_video_file_can_be_played_before_the_live_page(site, driver):
     element(driver, "stop").click()
 
 
-def test_an_uploaded_video_leads_to_its_result(site, driver):
+def test_an_uploaded_video_leads_to_its_result(site, driver) -> None:
     look_like(driver, size_wh=(1280, 1000), dark=False)
     driver.get(site.url)
     element(driver, "upload-file").send_keys(str(CLIP))
@@ -214,7 +214,7 @@ def test_an_uploaded_video_leads_to_its_result(site, driver):
     assert not list(site.data.rglob("upload"))
 
 
-def test_a_corrupt_upload_gets_a_clear_message(site, driver, tmp_path):
+def test_a_corrupt_upload_gets_a_clear_message(site, driver, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(CLIP.read_bytes()[:50_000])
     driver.get(site.url)
@@ -230,7 +230,7 @@ def test_a_corrupt_upload_gets_a_clear_message(site, driver, tmp_path):
     wait_for(driver, lambda _: "text" in problem.text)
 
 
-def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver):
+def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver) -> None:
     look_like(driver, size_wh=(1280, 1000), dark=False)
     driver.get(site.url + "/catalog")
     tiles = wait_for(driver, lambda _: driver.find_elements(By.CSS_SELECTOR, ".tile"))
@@ -263,14 +263,14 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver):
 @pytest.mark.skipif(not AXE, reason="CHOREAI_AXE names no axe.min.js")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/catalog", "/login", "/api"])
-def test_axe_finds_nothing_serious(site, driver, path, dark):
+def test_axe_finds_nothing_serious(site, driver, path, dark) -> None:
     look_like(driver, size_wh=(390, 844), dark=dark)
     driver.get(site.url + path)
     wait_for(driver, lambda _: driver.execute_script("return document.readyState") == "complete")
     _is_accessible(driver)
 
 
-def test_the_page_can_be_used_by_keyboard_alone(site, driver):
+def test_the_page_can_be_used_by_keyboard_alone(site, driver) -> None:
     driver.get(site.url)
     seen = []
     for _ in range(8):

@@ -19,14 +19,14 @@ from choreai.web.catalog import CatalogBrowser
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory) -> Path:
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("out")
     write_catalog_tables(root)
     return root
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, output) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, output) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("web"), output=str(output)) as running:
         yield running
 
@@ -39,7 +39,7 @@ def key_of(server: RunningServer, video_id: str) -> str:
     return get(server, "/search", q=f'video_id = "{video_id}"').json()["videos"][0]["key"]
 
 
-def test_a_search_finds_what_the_command_line_finds_best_first(server, output):
+def test_a_search_finds_what_the_command_line_finds_best_first(server, output) -> None:
     expression = "style = hiphop and tempo > 80"
     page = get(server, "/search", q=expression).json()
     with open_tag_database(str(output)) as database:
@@ -50,21 +50,21 @@ def test_a_search_finds_what_the_command_line_finds_best_first(server, output):
     assert page["styles"] == ["ballet", "hiphop"]
 
 
-def test_pages_follow_each_other_without_gap_or_double(server):
+def test_pages_follow_each_other_without_gap_or_double(server) -> None:
     seen = [get(server, "/search", offset=offset, limit=1).json()["videos"][0]["video_id"] for offset in range(4)]
     assert seen == [f"video <{number}>" for number in range(4)]
     assert get(server, "/search", offset=4, limit=1).json()["videos"] == []
 
 
 @pytest.mark.parametrize("expression", ["style =", "nonsense > 3", "score > high", "(((", "' or 1=1"])
-def test_a_wrong_expression_is_explained(server, expression):
+def test_a_wrong_expression_is_explained(server, expression) -> None:
     answer = get(server, "/search", q=expression)
     assert answer.status_code == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert len(answer.json()["detail"]) > 10
 
 
-def test_a_video_comes_with_all_that_is_known_of_it(server):
+def test_a_video_comes_with_all_that_is_known_of_it(server) -> None:
     found = get(server, f"/catalog/{key_of(server, 'video <1>')}").json()
     assert (found["video_id"], found["style"], found["unknown"]) == ("video <1>", "ballet", False)
     assert found["segments"][0]["stop_seconds"] == 5.0
@@ -74,7 +74,7 @@ def test_a_video_comes_with_all_that_is_known_of_it(server):
     assert "uri" not in found
 
 
-def test_its_skeletons_come_by_time(server):
+def test_its_skeletons_come_by_time(server) -> None:
     frames = get(server, f"/catalog/{key_of(server, 'video <0>')}/keypoints").json()
     assert [frame["seconds"] for frame in frames[:3]] == [0.0, 0.125, 0.25]
     assert len(frames) == 40
@@ -82,7 +82,7 @@ def test_its_skeletons_come_by_time(server):
     assert frames[2]["people"][0]["keypoints"][27:29] == pytest.approx(expected.tolist(), abs=0.01)
 
 
-def test_its_still_is_a_picture_made_once(server):
+def test_its_still_is_a_picture_made_once(server) -> None:
     key = key_of(server, "video <0>")
     first = get(server, f"/catalog/{key}/still.jpg")
     assert first.headers["Content-Type"] == "image/jpeg"
@@ -91,7 +91,7 @@ def test_its_still_is_a_picture_made_once(server):
     assert get(server, f"/catalog/{key}/still.jpg").content == first.content
 
 
-def test_a_video_that_is_gone_has_no_picture_but_still_its_tag(server):
+def test_a_video_that_is_gone_has_no_picture_but_still_its_tag(server) -> None:
     key = key_of(server, "video <1>")
     assert get(server, f"/catalog/{key}").status_code == 200
     for name in ("still.jpg", "media"):
@@ -100,7 +100,7 @@ def test_a_video_that_is_gone_has_no_picture_but_still_its_tag(server):
         assert "gone.mp4" not in answer.text
 
 
-def test_the_video_itself_is_sent_whole_or_in_the_range_asked_for(server, output):
+def test_the_video_itself_is_sent_whole_or_in_the_range_asked_for(server, output) -> None:
     url = f"{server.url}/v1/catalog/{key_of(server, 'video <0>')}/media"
     data = (output / "dance & <b>.mp4").read_bytes()
     whole = requests.get(url, timeout=10)
@@ -112,7 +112,7 @@ def test_the_video_itself_is_sent_whole_or_in_the_range_asked_for(server, output
         assert requests.get(url, headers={"Range": f"bytes={asked}"}, timeout=10).status_code == 416
 
 
-def test_only_videos_are_sent_whatever_a_catalog_names(tmp_path):
+def test_only_videos_are_sent_whatever_a_catalog_names(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     write_tags(str(tmp_path / "out"), [tag_row("a", uri=str(secret))])
@@ -123,12 +123,12 @@ def test_only_videos_are_sent_whatever_a_catalog_names(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["0" * 24, "x" * 24, "0" * 23, "../../etc"])
-def test_a_key_that_there_is_not_gives_nothing(server, key):
+def test_a_key_that_there_is_not_gives_nothing(server, key) -> None:
     for path in ("", "/still.jpg", "/keypoints", "/media"):
         assert get(server, f"/catalog/{key}{path}").status_code in (404, 422)
 
 
-def test_a_correction_counts_at_once_here_and_in_the_search_command(server, output):
+def test_a_correction_counts_at_once_here_and_in_the_search_command(server, output) -> None:
     key = key_of(server, "video <3>")
     correction = {"style": "ballet", "reviewer": "Ana", "note": "see the arms"}
     answer = requests.post(f"{server.url}/v1/catalog/{key}/corrections", json=correction, timeout=10)
@@ -143,13 +143,13 @@ def test_a_correction_counts_at_once_here_and_in_the_search_command(server, outp
 @pytest.mark.parametrize(
     "wrong", [{}, {"style": "x"}, {"style": " ", "reviewer": "a"}, {"style": "x" * 200, "reviewer": "a"}]
 )
-def test_a_correction_without_a_style_or_a_name_is_refused(server, wrong):
+def test_a_correction_without_a_style_or_a_name_is_refused(server, wrong) -> None:
     key = key_of(server, "video <1>")
     answer = requests.post(f"{server.url}/v1/catalog/{key}/corrections", json=wrong, timeout=10)
     assert answer.status_code == 422
 
 
-def test_new_tags_are_seen_after_a_while(tmp_path):
+def test_new_tags_are_seen_after_a_while(tmp_path: Path) -> None:
     now = 0.0
     browser = CatalogBrowser(str(tmp_path / "out"), tmp_path / "stills", clock=lambda: now)
     totals = []
@@ -160,7 +160,7 @@ def test_new_tags_are_seen_after_a_while(tmp_path):
     assert totals == [0, 1, 2]
 
 
-def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path):
+def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path: Path) -> None:
     root = str(tmp_path / "out")
     for number in range(3):
         write_tags(root, [tag_row(str(number))], part_id=str(number))
@@ -171,7 +171,7 @@ def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path):
         assert browser.video(key)["style"] == "hiphop"
 
 
-def test_a_server_without_tables_says_so(tmp_path):
+def test_a_server_without_tables_says_so(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         answer = get(server, "/search")
     assert answer.status_code == 404

@@ -33,7 +33,7 @@ POST = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     patient = web_server.HEADER_SECONDS
     web_server.HEADER_SECONDS = 1.0
     settings = {"max_viewers": 100, "max_viewers_per_client": 100, "max_uploads": 50, "max_uploads_per_client": 50}
@@ -43,7 +43,7 @@ def server(tmp_path_factory) -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> bytes:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     return write_clip(path, num_frames=30, frames_per_second=10, paint=lambda _: numbered(1)).read_bytes()
 
@@ -170,7 +170,7 @@ def attacks(server: RunningServer, clip: bytes, seed: int) -> list[Callable[[], 
     return chosen
 
 
-def test_bad_requests_leave_a_healthy_server_no_files_and_the_memory_it_had(server, clip):
+def test_bad_requests_leave_a_healthy_server_no_files_and_the_memory_it_had(server, clip) -> None:
     _attack(server, clip, seed=0)  # whatever loads lazily is loaded now
     before = _memory()
     _attack(server, clip, seed=1)
@@ -186,7 +186,7 @@ def test_bad_requests_leave_a_healthy_server_no_files_and_the_memory_it_had(serv
         assert receive(viewer)["type"] == "pose"
 
 
-def test_a_request_whose_headers_never_end_is_hung_up_on_and_holds_up_nobody(server):
+def test_a_request_whose_headers_never_end_is_hung_up_on_and_holds_up_nobody(server) -> None:
     slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
     for client in slow:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
@@ -202,7 +202,7 @@ def test_a_request_whose_headers_never_end_is_hung_up_on_and_holds_up_nobody(ser
         client.close()
 
 
-def test_a_connection_that_goes_on_is_not_hung_up_on(server):
+def test_a_connection_that_goes_on_is_not_hung_up_on(server) -> None:
     with requests.Session() as session:
         session.get(server.url + "/health", timeout=5)
         time.sleep(1.5 * web_server.HEADER_SECONDS)

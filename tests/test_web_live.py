@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,12 +31,12 @@ def jpeg(*, value: int = 128, size_wh: tuple[int, int] = (320, 240)) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("web"), live_frames_per_second=100.0) as running:
         yield running
 
 
-def test_a_picture_comes_back_as_a_skeleton_with_its_own_clock(server):
+def test_a_picture_comes_back_as_a_skeleton_with_its_own_clock(server) -> None:
     with connect_live(server) as viewer:
         viewer.send(timed(jpeg(size_wh=(300, 200)), seconds=5.25))
         answer = receive(viewer)
@@ -49,14 +50,14 @@ def test_a_picture_comes_back_as_a_skeleton_with_its_own_clock(server):
     assert person["keypoints"][27:29] == pytest.approx(expected.tolist(), abs=0.06)
 
 
-def test_a_picture_without_anybody_gives_no_skeleton_and_the_next_goes_on(server):
+def test_a_picture_without_anybody_gives_no_skeleton_and_the_next_goes_on(server) -> None:
     with connect_live(server) as viewer:
         for number, value in enumerate((128, 0, 128)):
             viewer.send(timed(jpeg(value=value), seconds=number / 10))
             assert len(receive(viewer, type_="pose")["people"]) == (value > 0)
 
 
-def test_a_few_seconds_of_dancing_give_a_style_with_kinematics(server):
+def test_a_few_seconds_of_dancing_give_a_style_with_kinematics(server) -> None:
     with connect_live(server) as viewer:
         for number in range(60):
             viewer.send(timed(jpeg(), seconds=number / 10))
@@ -70,7 +71,7 @@ def test_a_few_seconds_of_dancing_give_a_style_with_kinematics(server):
     assert answer["kinematics"]["left_hand_range"] > 0
 
 
-def test_the_newest_picture_takes_the_place_of_those_that_wait(tmp_path):
+def test_the_newest_picture_takes_the_place_of_those_that_wait(tmp_path: Path) -> None:
     def slow() -> DancerEstimator:
         return DancerEstimator(seconds=0.4)
 
@@ -84,7 +85,7 @@ def test_the_newest_picture_takes_the_place_of_those_that_wait(tmp_path):
     assert answers[-1]["dropped"] == 8 - len(answers)
 
 
-def test_each_viewer_is_told_the_rate_it_gets(tmp_path):
+def test_each_viewer_is_told_the_rate_it_gets(tmp_path: Path) -> None:
     with running_server(tmp_path, live_frames_per_second=100.0) as server, connect_live(server) as viewer:
         for number in range(30):
             viewer.send(timed(jpeg(), seconds=number / 7))
@@ -107,7 +108,7 @@ def test_each_viewer_is_told_the_rate_it_gets(tmp_path):
     ],
     ids=["text", "empty", "clock only", "nan", "huge clock", "garbage", "cut short", "too large", "too many bytes"],
 )
-def test_what_no_page_of_ours_sends_is_answered_with_the_reason_and_goodbye(server, message, detail):
+def test_what_no_page_of_ours_sends_is_answered_with_the_reason_and_goodbye(server, message, detail) -> None:
     with connect_live(server) as viewer:
         viewer.send(message)
         problem = receive(viewer, type_="problem")
@@ -117,7 +118,9 @@ def test_what_no_page_of_ours_sends_is_answered_with_the_reason_and_goodbye(serv
             viewer.recv(timeout=10)
 
 
-def test_a_viewer_bears_with_a_replica_that_is_being_replaced_and_keeps_who_is_who(tmp_path, monkeypatch):
+def test_a_viewer_bears_with_a_replica_that_is_being_replaced_and_keeps_who_is_who(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running_server(tmp_path, live_frames_per_second=100.0) as server, connect_live(server) as viewer:
         types = []
         for number in range(6):
@@ -132,11 +135,11 @@ def test_a_viewer_bears_with_a_replica_that_is_being_replaced_and_keeps_who_is_w
     assert answer["people"][0]["track_id"] == 0
 
 
-async def _dead(*_arguments, **_options):
+async def _dead(*_arguments, **_options) -> None:
     raise WebProblem(503, "being replaced")
 
 
-def test_time_that_runs_backwards_is_refused(server):
+def test_time_that_runs_backwards_is_refused(server) -> None:
     with connect_live(server) as viewer:
         viewer.send(timed(jpeg(), seconds=2))
         receive(viewer)
@@ -144,7 +147,7 @@ def test_time_that_runs_backwards_is_refused(server):
         assert "later" in receive(viewer, type_="problem")["detail"]
 
 
-def test_a_viewer_who_goes_leaves_no_estimator_behind(server):
+def test_a_viewer_who_goes_leaves_no_estimator_behind(server) -> None:
     wait_until(lambda: len(server.backend.sessions) == 0, "earlier viewers to be gone")
     with connect_live(server) as viewer:
         viewer.send(timed(jpeg(), seconds=0))
@@ -154,7 +157,7 @@ def test_a_viewer_who_goes_leaves_no_estimator_behind(server):
     wait_until(lambda: len(server.backend.sessions) == 0, "the estimator to be freed")
 
 
-def test_more_viewers_than_there_are_places_for_are_told_so(tmp_path):
+def test_more_viewers_than_there_are_places_for_are_told_so(tmp_path: Path) -> None:
     with running_server(tmp_path, max_viewers=3, max_viewers_per_client=2) as server:
         with connect_live(server), connect_live(server), connect(server.live_url) as third:
             problem = receive(third)
@@ -163,7 +166,7 @@ def test_more_viewers_than_there_are_places_for_are_told_so(tmp_path):
         wait_until(lambda: _is_welcome(server), "the places to be free again")
 
 
-def test_one_viewers_trouble_is_no_trouble_for_another(server):
+def test_one_viewers_trouble_is_no_trouble_for_another(server) -> None:
     with connect_live(server) as good, connect_live(server) as bad:
         good.send(timed(jpeg(), seconds=0))
         bad.send(timed(b"garbage garbage", seconds=0))
@@ -173,7 +176,7 @@ def test_one_viewers_trouble_is_no_trouble_for_another(server):
         assert receive(good, type_="pose")["captured_ms"] == 1000.0
 
 
-def test_a_picture_larger_than_allowed_is_refused_by_its_header_alone():
+def test_a_picture_larger_than_allowed_is_refused_by_its_header_alone() -> None:
     bomb = bytearray(jpeg(size_wh=(64, 64)))
     start = bomb.index(b"\xff\xc0") + 5
     bomb[start : start + 4] = struct.pack(">HH", 9_000, 9_000)
@@ -181,7 +184,7 @@ def test_a_picture_larger_than_allowed_is_refused_by_its_header_alone():
         decode_picture(bytes(bomb))
 
 
-def test_sessions_keep_the_latest_viewers_only():
+def test_sessions_keep_the_latest_viewers_only() -> None:
     sessions = PoseSessions(DancerEstimator, max_sessions=2)
     for session_id in ("a", "b", "a", "c"):
         sessions.estimate(session_id, jpeg(), pts_seconds=0.0)
@@ -191,7 +194,7 @@ def test_sessions_keep_the_latest_viewers_only():
     np.testing.assert_array_equal(second.keypoints_xy[0], third_pose)
 
 
-def test_a_viewers_memory_is_the_last_seconds_in_the_order_of_a_keypoint_table():
+def test_a_viewers_memory_is_the_last_seconds_in_the_order_of_a_keypoint_table() -> None:
     viewer, estimator = Viewer(), DancerEstimator()
     for number in range(300):
         (poses,) = estimator.estimate([_frame()])
@@ -207,7 +210,7 @@ def test_a_viewers_memory_is_the_last_seconds_in_the_order_of_a_keypoint_table()
     assert len(rows) == 2 * len(rows.pts_seconds[rows.track_id == 0])
 
 
-def test_viewers_judged_together_hear_what_each_would_hear_alone_from_one_pass_of_the_network():
+def test_viewers_judged_together_hear_what_each_would_hear_alone_from_one_pass_of_the_network() -> None:
     calls = []
 
     class Counted(ArmsModel):

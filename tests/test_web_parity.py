@@ -43,7 +43,7 @@ def pose_id() -> str:
 
 
 @pytest.fixture(scope="module")
-def model_uri(tmp_path_factory, pose_id) -> str:
+def model_uri(tmp_path_factory: pytest.TempPathFactory, pose_id) -> str:
     """Networks that nobody has trained: small differences in the keypoints would show in their scores as well."""
     torch.manual_seed(5)
     networks = [build_network("report", num_labels=3, hidden_size=16, dropout=0.0) for _ in range(2)]
@@ -62,7 +62,7 @@ def model_uri(tmp_path_factory, pose_id) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, model_uri):
+def server(tmp_path_factory: pytest.TempPathFactory, model_uri):
     def build():
         return build_estimator(SETTINGS, read_file=objects.read_object, num_threads=2)
 
@@ -73,7 +73,9 @@ def server(tmp_path_factory, model_uri):
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_an_upload_has_the_keypoints_and_the_tag_that_the_jobs_give(name, server, model_uri, pose_id, tmp_path):
+def test_an_upload_has_the_keypoints_and_the_tag_that_the_jobs_give(
+    name, server, model_uri, pose_id, tmp_path: Path
+) -> None:
     uri = str(VIDEOS / f"{name}.mp4")
     by_jobs, tags_row = _by_jobs(uri, str(tmp_path), model_uri, pose_id)
 

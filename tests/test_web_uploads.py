@@ -26,14 +26,14 @@ VIDEO = {"Content-Type": "video/mp4"}
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> bytes:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Five seconds."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     return write_clip(path, num_frames=50, frames_per_second=10, paint=lambda _: numbered(1)).read_bytes()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("web")) as running:
         yield running
 
@@ -57,7 +57,7 @@ def finished(server: RunningServer, accepted: requests.Response) -> dict:
     return status
 
 
-def test_an_upload_becomes_a_result_with_its_files_and_the_upload_is_gone(server, clip):
+def test_an_upload_becomes_a_result_with_its_files_and_the_upload_is_gone(server, clip) -> None:
     accepted = upload(server, clip)
     assert accepted.headers["Location"] == accepted.json()["url"]
     status = finished(server, accepted)
@@ -76,7 +76,7 @@ def test_an_upload_becomes_a_result_with_its_files_and_the_upload_is_gone(server
     assert requests.get(f"{server.url}/v1/videos/{folder}/status.json", timeout=10).status_code == 404
 
 
-def test_the_keypoints_can_be_downloaded_as_the_table_that_the_jobs_write(server, clip):
+def test_the_keypoints_can_be_downloaded_as_the_table_that_the_jobs_write(server, clip) -> None:
     status = finished(server, upload(server, clip))
     data = requests.get(f"{server.url}/v1/videos/{status['video_id']}/keypoints.parquet", timeout=10).content
     table = pq.read_table(io.BytesIO(data))
@@ -86,7 +86,7 @@ def test_the_keypoints_can_be_downloaded_as_the_table_that_the_jobs_write(server
     np.testing.assert_array_equal(rows.keypoints_xy, DancerEstimator()._poses[:50])
 
 
-def test_the_annotated_video_plays_and_can_be_asked_for_in_parts(server, clip):
+def test_the_annotated_video_plays_and_can_be_asked_for_in_parts(server, clip) -> None:
     status = finished(server, upload(server, clip))
     url = f"{server.url}/v1/videos/{status['video_id']}/annotated.mp4"
     whole = requests.get(url, timeout=10)
@@ -107,7 +107,7 @@ def test_the_annotated_video_plays_and_can_be_asked_for_in_parts(server, clip):
     ],
     ids=["html", "no type", "gzip", "empty", "no length"],
 )
-def test_what_is_no_upload_is_refused_before_anything_is_kept(server, data, headers, status, detail):
+def test_what_is_no_upload_is_refused_before_anything_is_kept(server, data, headers, status, detail) -> None:
     before = server.upload_files()
     answer = upload(server, data, headers=headers or {"Content-Type": ""})
     assert answer.status_code == status
@@ -127,7 +127,7 @@ def test_what_is_no_upload_is_refused_before_anything_is_kept(server, data, head
     ],
     ids=["cut short", "picture", "text", "noise", "zip"],
 )
-def test_a_file_that_is_no_video_fails_with_a_reason_a_person_understands(server, clip, make, reason):
+def test_a_file_that_is_no_video_fails_with_a_reason_a_person_understands(server, clip, make, reason) -> None:
     status = finished(server, upload(server, make(clip), name="broken.mp4"))
     assert status["state"] == "failed"
     assert reason in status["detail"]
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_video_fails_with_a_reason_a_person_understands(server
     assert files == ["status.json"]
 
 
-def test_limits_of_size_length_and_picture_are_kept(tmp_path, clip):
+def test_limits_of_size_length_and_picture_are_kept(tmp_path: Path, clip) -> None:
     large = write_clip(tmp_path / "large.mp4", num_frames=5, size_wh=(320, 240)).read_bytes()
     settings = {"max_upload_bytes": len(clip) + 100, "max_upload_seconds": 2.0, "max_upload_pixels": 64 * 48}
     with running_server(tmp_path / "web", **settings) as server:
@@ -146,7 +146,7 @@ def test_limits_of_size_length_and_picture_are_kept(tmp_path, clip):
         assert "too large" in finished(server, upload(server, large[: len(clip) + 100]))["detail"]
 
 
-def test_a_video_that_does_not_say_how_long_it_is_is_stopped_at_the_limit(tmp_path):
+def test_a_video_that_does_not_say_how_long_it_is_is_stopped_at_the_limit(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "x.mkv", num_frames=60, frames_per_second=10, container_options={"live": "1"})
     with path.open("rb") as file, VideoReader(file, uri="x") as reader:
         assert reader.info.duration_seconds is None
@@ -156,7 +156,7 @@ def test_a_video_that_does_not_say_how_long_it_is_is_stopped_at_the_limit(tmp_pa
     assert "longer than 3 s" in status["detail"]
 
 
-def test_a_clip_that_takes_too_long_is_given_up(tmp_path, clip):
+def test_a_clip_that_takes_too_long_is_given_up(tmp_path: Path, clip) -> None:
     def slow() -> DancerEstimator:
         return DancerEstimator(seconds=0.2)
 
@@ -166,7 +166,7 @@ def test_a_clip_that_takes_too_long_is_given_up(tmp_path, clip):
     assert "took longer" in status["detail"]
 
 
-def test_a_client_has_so_many_uploads_at_a_time_and_no_more(tmp_path, clip):
+def test_a_client_has_so_many_uploads_at_a_time_and_no_more(tmp_path: Path, clip) -> None:
     def slow() -> DancerEstimator:
         return DancerEstimator(seconds=0.03)
 
@@ -178,7 +178,7 @@ def test_a_client_has_so_many_uploads_at_a_time_and_no_more(tmp_path, clip):
         wait_until(lambda: upload(server, clip).status_code == 202, "a place to be free")
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(server):
+def test_an_upload_that_breaks_off_leaves_nothing(server) -> None:
     before = server.upload_files()
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(
@@ -189,7 +189,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server):
     wait_until(lambda: server.upload_files() == before, "the upload to be gone")
 
 
-def test_an_unknown_id_and_a_foreign_file_name_are_not_found(server, clip):
+def test_an_unknown_id_and_a_foreign_file_name_are_not_found(server, clip) -> None:
     status = finished(server, upload(server, clip))
     for path in ("0" * 22, "x", f"{status['video_id']}/passwd", f"{status['video_id']}/..%2fstatus.json"):
         answer = requests.get(f"{server.url}/v1/videos/{path}", timeout=10)
@@ -208,11 +208,11 @@ def test_an_unknown_id_and_a_foreign_file_name_are_not_found(server, clip):
         ("x" * 200, "x" * 80),
     ],
 )
-def test_a_name_is_shown_without_path_or_tricks(given, shown):
+def test_a_name_is_shown_without_path_or_tricks(given, shown) -> None:
     assert clean_name(given) == shown
 
 
-def test_results_expire_and_what_a_killed_server_left_is_swept(tmp_path):
+def test_results_expire_and_what_a_killed_server_left_is_swept(tmp_path: Path) -> None:
     clips = UploadFolder(WebSettings(data_folder=str(tmp_path), keep_hours=1.0, max_results=3))
     root = tmp_path / "clips"
     for number, age_hours in enumerate((0.0, 0.1, 0.2, 0.3, 2.0)):

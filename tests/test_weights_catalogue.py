@@ -1,6 +1,7 @@
 """The catalogue of weights: the one that is shipped, and what is refused of others."""
 
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -15,7 +16,7 @@ DATA = b"weights"
 URL = "https://example.org/a.onnx"
 
 
-def test_the_shipped_catalogue_is_well_formed():
+def test_the_shipped_catalogue_is_well_formed() -> None:
     catalogue = read_catalogue()
     assert {entry.kind for entry in catalogue.weights.values()} == set(get_args(Kind))
     hashes = [entry.sha256 for entry in catalogue.weights.values()]
@@ -28,7 +29,7 @@ def test_the_shipped_catalogue_is_well_formed():
         assert len(entry.data.terms) > len(entry.data.name)
 
 
-def test_the_shipped_catalogue_has_yolox_nano_as_its_publisher_released_it():
+def test_the_shipped_catalogue_has_yolox_nano_as_its_publisher_released_it() -> None:
     entry = read_catalogue().find("yolox_nano")
     assert (entry.kind, entry.num_bytes, entry.input_hw) == ("detector", 3_659_407, (416, 416))
     assert re.fullmatch("c789161e[0-9a-f]{56}", entry.sha256)
@@ -43,18 +44,18 @@ def test_the_shipped_catalogue_has_yolox_nano_as_its_publisher_released_it():
         ("crowd-gpu", ["yolox_m", "rtmpose-m"]),
     ],
 )
-def test_a_set_is_a_detector_and_a_pose_network(name, members):
+def test_a_set_is_a_detector_and_a_pose_network(name, members) -> None:
     entries = read_catalogue().expand([name])
     assert [entry.name for entry in entries] == members
     assert [entry.kind for entry in entries] == ["detector", "pose"]
     assert all(entry.vouchers > 1 and entry.num_bytes for entry in entries)
 
 
-def test_pose_networks_use_the_words_of_the_pose_settings():
+def test_pose_networks_use_the_words_of_the_pose_settings() -> None:
     assert set(POSE_PREPROCESSING) == set(PREPROCESSING)
 
 
-def test_names_are_found_whatever_their_dashes_and_each_file_comes_once():
+def test_names_are_found_whatever_their_dashes_and_each_file_comes_once() -> None:
     catalogue = read_catalogue()
     assert catalogue.find("YOLOX-nano").name == "yolox_nano"
     found = catalogue.expand(["rtmpose_s", "crowd_cpu", "yolox_tiny"])
@@ -62,7 +63,7 @@ def test_names_are_found_whatever_their_dashes_and_each_file_comes_once():
 
 
 @pytest.mark.parametrize(("name", "words"), [("rtmpose-z", "did you mean 'rtmpose-"), ("??", "there are: yolox_nano")])
-def test_an_unknown_name_is_answered_with_a_known_one(name, words):
+def test_an_unknown_name_is_answered_with_a_known_one(name, words) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)) as caught:
         read_catalogue().expand([name])
     assert repr(name) in str(caught.value)
@@ -86,34 +87,34 @@ def test_an_unknown_name_is_answered_with_a_known_one(name, words):
         ({"licence": ""}, "licence must not be empty"),
     ],
 )
-def test_a_wrong_entry_is_refused_by_file_name_and_key(change: dict[str, Any], words, tmp_path):
+def test_a_wrong_entry_is_refused_by_file_name_and_key(change: dict[str, Any], words, tmp_path: Path) -> None:
     path = write_catalogue(tmp_path / "mine.toml", entry_settings("a", URL, DATA) | change)
     with pytest.raises(ConfigError, match=r"mine\.toml: ") as caught:
         read_catalogue(path)
     assert words in str(caught.value)
 
 
-def test_a_key_that_is_missing_is_named(tmp_path):
+def test_a_key_that_is_missing_is_named(tmp_path: Path) -> None:
     settings = entry_settings("a", URL, DATA)
     del settings["measured_on"]
     with pytest.raises(ConfigError, match="a: measured_on is missing"):
         read_catalogue(write_catalogue(tmp_path / "mine.toml", settings))
 
 
-def test_a_name_that_is_there_twice_is_refused(tmp_path):
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     entries = [entry_settings("a-b", URL, DATA), entry_settings("a_b", URL, b"others")]
     with pytest.raises(ConfigError, match="'a_b' is there twice"):
         read_catalogue(write_catalogue(tmp_path / "mine.toml", *entries))
 
 
-def test_a_set_of_what_is_not_there_is_refused(tmp_path):
+def test_a_set_of_what_is_not_there_is_refused(tmp_path: Path) -> None:
     path = write_catalogue(tmp_path / "mine.toml", entry_settings("a", URL, DATA), sets={"both": ["a", "b"]})
     with pytest.raises(ConfigError, match="the set 'both' names 'b'"):
         read_catalogue(path)
 
 
 @pytest.mark.parametrize(("text", "words"), [("[sets", "not valid TOML"), ("x = 1", "unknown key 'x'")])
-def test_what_is_no_catalogue_is_refused(text, words, tmp_path):
+def test_what_is_no_catalogue_is_refused(text, words, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         read_catalogue(tmp_path / "mine.toml")

@@ -33,7 +33,7 @@ def weights(what: str, *arguments: str, catalogue: Path | None = None) -> subpro
     )
 
 
-def test_the_list_fits_a_terminal_and_shows_licences_beside_data(tmp_path):
+def test_the_list_fits_a_terminal_and_shows_licences_beside_data(tmp_path: Path) -> None:
     done = weights("list", "--cache", str(tmp_path))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -44,7 +44,7 @@ def test_the_list_fits_a_terminal_and_shows_licences_beside_data(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_everything_about_one_is_told(tmp_path):
+def test_everything_about_one_is_told(tmp_path: Path) -> None:
     done = weights("list", "rtmpose-t", "vitpose-s", "--cache", str(tmp_path))
     assert done.returncode == 0
     for words in ("13,350,364 bytes", "end2end.onnx in a zip of 12,547,710 bytes", "PoseTrack18", "65.9 AP on COCO",
@@ -52,7 +52,7 @@ def test_everything_about_one_is_told(tmp_path):
         assert words in done.stdout
 
 
-def test_help_explains_each_word_within_80_columns():
+def test_help_explains_each_word_within_80_columns() -> None:
     for what in ([], ["list"], ["fetch"], ["verify"], ["mirror"]):
         done = weights(*what, "--help") if what else weights("--help")
         assert done.returncode == 0
@@ -60,7 +60,7 @@ def test_help_explains_each_word_within_80_columns():
         assert done.stdout.startswith("usage: choreai weights")
 
 
-def test_a_fetched_file_is_listed_verified_and_mirrored(catalogue, tmp_path):
+def test_a_fetched_file_is_listed_verified_and_mirrored(catalogue, tmp_path: Path) -> None:
     path = tmp_path / "weights" / f"{sha256(DATA)}.onnx"
     done = weights("fetch", "good", catalogue=catalogue)
     assert (done.returncode, done.stdout) == (0, f"good: {path}\n")
@@ -74,7 +74,7 @@ def test_a_fetched_file_is_listed_verified_and_mirrored(catalogue, tmp_path):
     assert weights("verify", "--mirror", f"{tmp_path}/mirror", catalogue=catalogue).stdout == "good: good\n"
 
 
-def test_one_bad_file_does_not_keep_the_others_away(catalogue):
+def test_one_bad_file_does_not_keep_the_others_away(catalogue) -> None:
     done = weights("fetch", "all", catalogue=catalogue)
     assert done.returncode == 2
     assert done.stdout.startswith("good: ")
@@ -82,14 +82,14 @@ def test_one_bad_file_does_not_keep_the_others_away(catalogue):
     assert "Traceback" not in done.stderr
 
 
-def test_what_cannot_be_reached_exits_with_1(catalogue):
+def test_what_cannot_be_reached_exits_with_1(catalogue) -> None:
     done = weights("fetch", "gone", "good", catalogue=catalogue)
     assert done.returncode == 1
     assert "gone.onnx: there is nothing here" in done.stderr
     assert done.stdout.startswith("good: ")
 
 
-def test_verify_names_what_is_damaged_and_what_is_missing(catalogue, tmp_path):
+def test_verify_names_what_is_damaged_and_what_is_missing(catalogue, tmp_path: Path) -> None:
     assert weights("verify", catalogue=catalogue).stdout == f"no weights in {tmp_path}/weights\n"
     weights("fetch", "good", catalogue=catalogue)
     (tmp_path / "weights" / f"{sha256(DATA)}.onnx").write_bytes(b"short")
@@ -109,7 +109,9 @@ def test_verify_names_what_is_damaged_and_what_is_missing(catalogue, tmp_path):
         (("mirror", "somewhere"), "no weights in"),
     ],
 )
-def test_a_mistake_exits_with_2_and_says_what_to_do(arguments, words, catalogue, tmp_path, monkeypatch):
+def test_a_mistake_exits_with_2_and_says_what_to_do(
+    arguments, words, catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = weights(*arguments, catalogue=catalogue)
     assert done.returncode == 2
@@ -120,7 +122,7 @@ def test_a_mistake_exits_with_2_and_says_what_to_do(arguments, words, catalogue,
 # ---- docs/weights.md ----
 
 
-def test_the_page_names_the_sets_and_commands_there_are():
+def test_the_page_names_the_sets_and_commands_there_are() -> None:
     lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
     rows = [[cell.strip(" `") for cell in line.split("|")[1:5]] for line in lines if line.startswith("| `crowd")]
     catalogue = read_catalogue()
@@ -135,7 +137,7 @@ def test_the_page_names_the_sets_and_commands_there_are():
         assert catalogue.expand(arguments.names) or not arguments.names
 
 
-def test_the_page_has_every_file_with_its_licence_and_data():
+def test_the_page_has_every_file_with_its_licence_and_data() -> None:
     lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
     terms = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines if line.count("|") == 5]
     for entry in read_catalogue().weights.values():

@@ -39,7 +39,9 @@ def fill(cache: Cache, catalogue: Catalogue) -> None:
         fetch(entry, cache)
 
 
-def test_a_mirror_serves_a_machine_that_has_nothing_else(store_uri, catalogue, cache, tmp_path, caplog):
+def test_a_mirror_serves_a_machine_that_has_nothing_else(
+    store_uri: str, catalogue, cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     fill(cache, catalogue)
     mirror = f"{store_uri}/mirror of weights"
     done = list(copy_to_mirror(catalogue.weights.values(), cache, mirror))
@@ -55,7 +57,7 @@ def test_a_mirror_serves_a_machine_that_has_nothing_else(store_uri, catalogue, c
     assert cache.confirmed_from(catalogue.find("two")) == catalogue.find("two").url
 
 
-def test_mirroring_twice_changes_nothing_and_the_index_says_what_is_there(store_uri, catalogue, cache):
+def test_mirroring_twice_changes_nothing_and_the_index_says_what_is_there(store_uri: str, catalogue, cache) -> None:
     fill(cache, catalogue)
     mirror = f"{store_uri}/mirror"
     list(copy_to_mirror([catalogue.find("one")], cache, mirror))
@@ -67,7 +69,7 @@ def test_mirroring_twice_changes_nothing_and_the_index_says_what_is_there(store_
     assert index["files"][0]["data_terms"] == "Nobody minds."
 
 
-def test_a_mirror_over_http_serves_too(catalogue, cache, tmp_path, monkeypatch):
+def test_a_mirror_over_http_serves_too(catalogue, cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     fill(cache, catalogue)
     server = WeightsServer({f"/{path.name}": path.read_bytes() for path in cache.folder.glob("*.onnx")})
@@ -76,18 +78,18 @@ def test_a_mirror_over_http_serves_too(catalogue, cache, tmp_path, monkeypatch):
     server.stop()
 
 
-def test_files_that_somebody_downloaded_by_hand_are_a_mirror(catalogue, cache, tmp_path):
+def test_files_that_somebody_downloaded_by_hand_are_a_mirror(catalogue, cache, tmp_path: Path) -> None:
     assert fetch(catalogue.find("two"), cache, mirror=str(tmp_path / "published")).path.read_bytes() == TWO
     assert cache.confirmed_from(catalogue.find("two")) is None
 
 
-def test_what_a_mirror_lacks_is_not_fetched_elsewhere(store_uri, catalogue, cache):
+def test_what_a_mirror_lacks_is_not_fetched_elsewhere(store_uri: str, catalogue, cache) -> None:
     with pytest.raises(ObjectMissingError, match=r"neither [0-9a-f]{64}\.onnx nor one\.onnx") as caught:
         fetch(catalogue.find("one"), cache, mirror=f"{store_uri}/empty")
     assert "choreai weights fetch one" in str(caught.value)
 
 
-def test_a_mirror_with_wrong_bytes_is_refused(store_uri, catalogue, cache):
+def test_a_mirror_with_wrong_bytes_is_refused(store_uri: str, catalogue, cache) -> None:
     entry = catalogue.find("one")
     objects.put_object(f"{store_uri}/mirror/{entry.file_name}", bytes(len(ONE)))
     with pytest.raises(WeightsError, match="other bytes"):
@@ -95,14 +97,14 @@ def test_a_mirror_with_wrong_bytes_is_refused(store_uri, catalogue, cache):
     assert cache.find(entry) is None
 
 
-def test_an_unfinished_file_in_a_mirror_is_named(store_uri, catalogue, cache):
+def test_an_unfinished_file_in_a_mirror_is_named(store_uri: str, catalogue, cache) -> None:
     fill(cache, catalogue)
     objects.put_object(f"{store_uri}/mirror/{catalogue.find('one').file_name}", ONE[:1000])
     with pytest.raises(StorageError, match="has 1,000 bytes instead of 200,000 bytes; delete it and mirror again"):
         list(copy_to_mirror([catalogue.find("one")], cache, f"{store_uri}/mirror"))
 
 
-def test_a_damaged_file_is_not_mirrored(catalogue, cache, tmp_path):
+def test_a_damaged_file_is_not_mirrored(catalogue, cache, tmp_path: Path) -> None:
     fill(cache, catalogue)
     cache.path_of(catalogue.find("one")).write_bytes(bytes(len(ONE)))
     with pytest.raises(WeightsError, match="is damaged"):
@@ -110,7 +112,7 @@ def test_a_damaged_file_is_not_mirrored(catalogue, cache, tmp_path):
     assert not (tmp_path / "mirror").exists()
 
 
-def test_what_was_never_fetched_cannot_be_mirrored(catalogue, cache, tmp_path):
+def test_what_was_never_fetched_cannot_be_mirrored(catalogue, cache, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"one is not in .*; `choreai weights fetch one` first"):
         list(copy_to_mirror([catalogue.find("one")], cache, str(tmp_path / "mirror")))
     with pytest.raises(ConfigError, match="can only be read"):
@@ -120,7 +122,7 @@ def test_what_was_never_fetched_cannot_be_mirrored(catalogue, cache, tmp_path):
 # ---- Names of weights as settings ----
 
 
-def test_a_name_is_a_path_once_its_file_is_cached(catalogue, cache):
+def test_a_name_is_a_path_once_its_file_is_cached(catalogue, cache) -> None:
     where = {"cache": cache, "catalogue": catalogue}
     assert weights_path("one", **where) is None
     assert [entry.name for entry in missing_weights(["both"], **where)] == ["one", "two"]
@@ -131,7 +133,7 @@ def test_a_name_is_a_path_once_its_file_is_cached(catalogue, cache):
     assert [entry.name for entry in missing_weights(["both"], **where)] == ["two"]
 
 
-def test_a_setting_may_name_weights_or_a_file(catalogue, cache):
+def test_a_setting_may_name_weights_or_a_file(catalogue, cache) -> None:
     fill(cache, catalogue)
     where = {"cache": cache, "catalogue": catalogue}
     assert resolve_setting("weights:two", **where) == str(cache.path_of(catalogue.find("two")))
@@ -140,7 +142,9 @@ def test_a_setting_may_name_weights_or_a_file(catalogue, cache):
         resolve_setting("weights:three", **where)
 
 
-def test_the_environment_names_the_cache_and_the_mirror(catalogue, cache, tmp_path, monkeypatch):
+def test_the_environment_names_the_cache_and_the_mirror(
+    catalogue, cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(cache, catalogue)
     monkeypatch.setenv("CHOREAI_WEIGHTS", str(tmp_path / "mine"))
     monkeypatch.setenv("CHOREAI_WEIGHTS_MIRROR", str(cache.folder))
