@@ -1,5 +1,7 @@
 """A style model that needs no training: it tells the styles of `moving_skeletons` by how the arms turn."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from moving_skeletons import FINGERPRINT, STYLES, dancer_xy
@@ -34,7 +36,7 @@ class ArmsModel(StyleModel):
         return (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
 
 
-def arms_model(**config: object) -> ArmsModel:
+def arms_model(**config: Any) -> ArmsModel:
     settings = {"unknown_below": 0.6, **config}
     return ArmsModel(
         networks=(nn.Identity(),),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import people_pictures
@@ -227,7 +228,7 @@ class _Stages:
         AlphaPoseNetwork.find_keypoints = self._find  # type: ignore[method-assign]
 
     def _timed(self, stage: str, work: Callable[..., object]) -> Callable[..., object]:
-        def timed(*args: object, **options: object) -> object:
+        def timed(*args: object, **options: Any) -> object:
             synchronize()
             started = time.perf_counter()
             result = work(*args, **options)

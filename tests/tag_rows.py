@@ -23,7 +23,7 @@ def tag_row(
     tempo: float | None = 100.0,
     night: int = 0,
     model: str = "lstm-a",
-    **others: object,
+    **others: Any,
 ) -> dict[str, Any]:
     """A tags row, tagged `night` days after NIGHT; `kinematics` in `others` adds features."""
     kinematics = {"beats_per_minute": tempo, **others.pop("kinematics", {})}
@@ -52,7 +52,7 @@ def tag_row(
     }
 
 
-def video_row(video_id: str, *, status: str = "ok", duration: float = 10.0, **others: object) -> dict[str, Any]:
+def video_row(video_id: str, *, status: str = "ok", duration: float = 10.0, **others: Any) -> dict[str, Any]:
     return {
         "video_id": video_id,
         "uri": f"s3://videos/{video_id}.mp4",

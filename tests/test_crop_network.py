@@ -1,6 +1,7 @@
 """An AlphaPose network on crops: batch sizes, precision, the flip test."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from choreai.pose.alphapose.crop_network import AlphaPoseNetwork, bucket_for
 # ---------------------------------------------------------------- an AlphaPose network's batches and precision
 
 
-def alphapose_network(module: TinyNetwork, **options: object) -> AlphaPoseNetwork:
+def alphapose_network(module: TinyNetwork, **options: Any) -> AlphaPoseNetwork:
     architecture = replace(FASTPOSE, num_keypoints=module.conv.out_channels)
     network = PoseNetwork(module.eval(), architecture, "MSELoss", "0" * 64)
     return AlphaPoseNetwork(network, device=CPU, largest_batch=8, **options)

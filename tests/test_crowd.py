@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import oks
@@ -328,7 +329,7 @@ def test_another_network_is_no_blazepose() -> None:
 # Settings
 
 
-def real_settings(**changes: object) -> PoseSettings:
+def real_settings(**changes: Any) -> PoseSettings:
     files = {"checkpoint": str(BLAZEPOSE), "detector_checkpoint": str(people_pictures.YOLOX_NANO)}
     return PoseSettings(**{"estimator": "crowd", **files, **changes})  # type: ignore[arg-type]
 
@@ -472,7 +473,7 @@ def test_a_battle_is_the_same_however_its_frames_come_and_whatever_came_before()
 @needs_weights
 @pytest.mark.shared
 def test_what_changes_keypoints_changes_the_fingerprint() -> None:
-    def name_of(**changes: object) -> str:
+    def name_of(**changes: Any) -> str:
         settings = real_settings(**changes)
         return pose_fingerprint(settings, build_estimator(settings, read_file=objects.read_object))
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -59,7 +60,7 @@ def local_ray():
     ray.shutdown()
 
 
-def run_named(tmp_path: Path, *names: str, **how: object) -> RunManifest:
+def run_named(tmp_path: Path, *names: str, **how: Any) -> RunManifest:
     config = ExtractConfig("catalog.csv", str(tmp_path), workers=WorkerSettings(num_workers=1))
     summary = RunManifest("extract_poses", "run", {"max_failed_fraction": 0.2}, "fp")
     run_shards(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moving_skeletons import FINGERPRINT, STYLES
@@ -28,7 +29,7 @@ def dances(tmp_path: Path) -> str:
     return folder_catalog(tmp_path / "dances", dict.fromkeys(names, "video"))
 
 
-def labels_in(catalog_uri: str, **changes: object) -> dict[str, tuple[str | None, str | None]]:
+def labels_in(catalog_uri: str, **changes: Any) -> dict[str, tuple[str | None, str | None]]:
     settings: dict[str, object] = {"labels_from": "catalog", "labels_file": None} | changes
     catalog = with_content_ids(read_catalog(catalog_uri))
     return {v.video_id: (v.label, v.group) for v in labelled_videos(catalog, **settings)}  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -202,7 +203,7 @@ class StandInPose:
     points = np.stack([0.1 + 0.02 * np.arange(33), np.full(33, 0.5)], axis=1)
     num_open = 0
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, **settings: Any) -> None:
         type(self).num_open += 1
 
     def process(self, image: Image) -> SimpleNamespace:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,7 +23,7 @@ OPERATORS = {"kuberay_job_deployment_status"}  # KubeRay 1.4 and later
 METRIC = re.compile(r"\b(?:ray|kuberay)_[a-z0-9_]+")
 
 
-def report(**others: object) -> ShardReport:
+def report(**others: Any) -> ShardReport:
     fields = {
         "shard_id": "s1",
         "written": True,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tag_rows import video_row, write_lines, write_rows
@@ -17,7 +18,7 @@ GPU_WORKER = Rates(40.0, 0.5, 4.0, 1.0, None, "hand")
 NODE = Node(1, 1.0, 0.4)
 
 
-def write_extraction(root: str, run_id: str, *, gpus: float = 0.0, workers: int = 2, **totals: object) -> None:
+def write_extraction(root: str, run_id: str, *, gpus: float = 0.0, workers: int = 2, **totals: Any) -> None:
     config = {"workers": {"num_workers": 0, "num_cpus": 1.0, "num_gpus": gpus}}
     summary = RunManifest(job="extract_poses", run_id=run_id, config=config, pose_fingerprint="fp1")
     for worker in range(workers):

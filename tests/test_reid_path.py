@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -131,7 +132,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings_of(weights: Path, *, reid: str = "osnet.pth", **changes: object) -> PoseSettings:
+def settings_of(weights: Path, *, reid: str = "osnet.pth", **changes: Any) -> PoseSettings:
     return PoseSettings(
         estimator="alphapose",
         checkpoint=str(weights / "pose.onnx"),
@@ -256,7 +257,7 @@ def test_yolov3_must_be_surer_of_people_who_are_tracked_by_looks(
 ) -> None:
     asked = []
 
-    def load(data: bytes, *, min_score: float, **_: object) -> ColorDetector:
+    def load(data: bytes, *, min_score: float, **_: Any) -> ColorDetector:
         asked.append(min_score)
         return ColorDetector()
 

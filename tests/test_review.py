@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -147,7 +148,7 @@ def test_reviews_go_in_through_the_command_line(reviewable, tmp_path: Path, caps
     assert main(["review", "--output", str(reviewable), "--import", broken]) == 2
 
 
-def candidate(video_id: str, **others: object) -> Candidate:
+def candidate(video_id: str, **others: Any) -> Candidate:
     fields = {"uri": "/v.mp4", "content_id": "c1", "style": "house", "best_style": "house", "score": 0.9, "margin": 0.8}
     rest = {"label": None, "distribution": (("house", 0.9),), "novelty": None, "pose_fingerprint": "fp1"}
     return Candidate(video_id=video_id, **{**fields, **rest, **others})

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tag_rows import tag_row, video_row, write_rows, write_tags
@@ -29,7 +30,7 @@ def write_run(
     job: str = "tag_catalog",
     catalog: str = "s3://videos/",
     workers=("host-1:10",),
-    **totals: object,
+    **totals: Any,
 ) -> None:
     """A manifest as the jobs write it."""
     summary = RunManifest(
@@ -82,7 +83,7 @@ def two_nights(store_uri: str) -> str:
     return root
 
 
-def report_of(root: str, **settings: object) -> RunReport:
+def report_of(root: str, **settings: Any) -> RunReport:
     return make_run_report(root, ReportSettings(**settings))
 
 

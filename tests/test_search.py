@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
@@ -18,13 +19,13 @@ from choreai.tables import compact, schemas
 from choreai.tables.parts import part_uri, write_part
 
 
-def found(root: str, expression: str, *, details: bool = False, labels=None, **search: object) -> list[dict]:
+def found(root: str, expression: str, *, details: bool = False, labels=None, **search: Any) -> list[dict]:
     with open_tag_database(root) as database:
         tables_found = find_tags(database, Search(expression, **search), labels=labels, with_details=details)
         return [row for table in tables_found for row in table.to_pylist()]
 
 
-def ids(root: str, expression: str, **search: object) -> list[str]:
+def ids(root: str, expression: str, **search: Any) -> list[str]:
     return [row["video_id"] for row in found(root, expression, **search)]
 
 

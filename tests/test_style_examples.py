@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,7 @@ def video(video_id: str, label: str | None, group: str | None = None) -> Video:
     return Video(video_id, f"{video_id}.mp4", "content", label=label, group=group)
 
 
-def folds_of(videos: list[Video], **changes: object) -> Folds:
+def folds_of(videos: list[Video], **changes: Any) -> Folds:
     settings: dict[str, object] = {"seed": 0, "num_folds": 5, "when_one_group": "error"} | changes
     return divide_folds(videos, find_labels(videos, ()), **settings)  # type: ignore[arg-type]
 

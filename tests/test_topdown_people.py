@@ -4,6 +4,7 @@ import itertools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import people_pictures
@@ -41,7 +42,7 @@ needs_shared = [
 ]
 
 
-def real_settings(**changes: object) -> PoseSettings:
+def real_settings(**changes: Any) -> PoseSettings:
     return PoseSettings(
         estimator="alphapose",
         checkpoint=str(people_pictures.SIMPLE_POSE),
@@ -51,7 +52,7 @@ def real_settings(**changes: object) -> PoseSettings:
     )
 
 
-def real_estimator(**changes: object) -> TopDownEstimator:
+def real_estimator(**changes: Any) -> TopDownEstimator:
     return build_topdown(real_settings(**changes), read_file=objects.read_object, num_threads=1)
 
 

@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -168,7 +168,7 @@ def test_a_checkpoint_is_never_unpickled(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_goes_down_in_stairs_or_along_a_cosine(examples: Examples) -> None:
-    def rates(**changes: object) -> list[float]:
+    def rates(**changes: Any) -> list[float]:
         settings = replace(SETTINGS, num_epochs=4, **changes)  # type: ignore[arg-type]
         return [result.learning_rate for result in fitted(settings, examples).history]
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -31,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, output) -> Iterator[Running
         yield running
 
 
-def get(server: RunningServer, path: str, **parameters: object) -> requests.Response:
+def get(server: RunningServer, path: str, **parameters: Any) -> requests.Response:
     return requests.get(f"{server.url}/v1{path}", params=parameters, timeout=10)
 
 
