@@ -11,20 +11,11 @@ import pytest
 import tiny_onnx
 import torch
 
-from choreai.cluster.pose_worker import PoseWorker
-from choreai.errors import ConfigError, WeightsError
+from choreai.errors import WeightsError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose import crowd
-from choreai.pose.blazepose import (
-    NUM_LANDMARKS,
-    BlazePoseNetwork,
-    BlazePoseReader,
-    Squares,
-    refine_by_heatmaps,
-)
 from choreai.pose.bodies import CropBodyReader
 from choreai.pose.build import build_estimator, pose_fingerprint
-from choreai.pose.choice import choose_estimator
 from choreai.pose.crowd import CrowdEstimator
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.estimator import Poses
@@ -32,14 +23,10 @@ from choreai.pose.onnx_pose import OnnxPose
 from choreai.pose.onnx_reid import OnnxReid
 from choreai.pose.onnx_session import OnnxNetwork
 from choreai.pose.pipeline import estimate_and_track
-from choreai.pose.saliency import MEMORY_SECONDS, SaliencyFilter
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
-from choreai.video.pixel_motion import PixelMotion
-from choreai.weights.cache import Cache
-from choreai.weights.catalogue import read_catalogue
 
 WEIGHTS = people_pictures.SHARED / "data" / "weights"
 BLAZEPOSE = WEIGHTS / "blazepose_full.onnx"
@@ -96,65 +83,6 @@ def assert_equal(found: Sequence[Poses], expected: Sequence[Poses]) -> None:
         np.testing.assert_allclose(one.box_xyxy, other.box_xyxy, atol=0.01)
         np.testing.assert_allclose(one.keypoints_xy, other.keypoints_xy, atol=0.01)
         np.testing.assert_allclose(one.box_scores, other.box_scores, atol=1e-5)
-
-
-def noise(seed: int) -> np.ndarray:
-    """A picture with edges everywhere."""
-    small = np.random.default_rng(seed).integers(0, 256, (30, 54, 3), np.uint8)
-    return np.kron(small, np.ones((10, 10, 1), np.uint8))
-
-
-def test_a_still_picture_has_no_pixel_motion_and_the_first_has_none_either() -> None:
-    motion, image = PixelMotion(), noise(0)
-    assert motion.update(image).levels.max() == 0
-    assert motion.update(image).levels.max() < 1e-3
-
-
-def test_what_moves_stands_out_even_when_the_camera_moves_too() -> None:
-    motion, image = PixelMotion(), noise(1)
-    before = image.copy()
-    before[100:200, 200:260] = 255
-    after = np.roll(image, 20, axis=1)
-    after[120:220, 250:310] = 255
-    motion.update(before)
-    mover, bystander = motion.update(after).in_boxes(np.array([[200, 100, 310, 220], [380, 100, 490, 220]], np.float32))
-    assert mover > 2 > 1 > bystander
-
-
-def test_a_box_outside_the_frame_has_the_motion_of_its_edge() -> None:
-    motion = PixelMotion()
-    motion.update(noise(0))
-    found = motion.update(noise(2)).in_boxes(np.array([[-50, -50, -10, -10], [600, 400, 700, 500]], np.float32))
-    assert np.isfinite(found).all()
-    assert (found > 0).all()
-
-
-@pytest.mark.parametrize("size_hw", [(1, 1), (2, 640), (640, 2), (3, 3), (40, 640)])
-def test_slivers_have_pixel_motion_too(size_hw: tuple[int, int]) -> None:
-    motion = PixelMotion()
-    motion.update(np.zeros((*size_hw, 3), np.uint8))
-    changed = motion.update(np.full((*size_hw, 3), 200, np.uint8))
-    assert changed.in_boxes(np.float32([[0, 0, 1, 1]]))[0] == pytest.approx(200 / 200.3)
-
-
-def test_the_larger_the_more_central_and_the_moving_are_more_salient() -> None:
-    still = PixelMotion().update(np.zeros((*SIZE_HW, 3), np.uint8))
-    boxes = np.array([[70, 20, 90, 80], [70, 20, 90, 50], [0, 20, 20, 80]], np.float32)
-    people = Boxes(boxes, np.full(3, 0.8, np.float32))
-    large, small, aside = SaliencyFilter().update(people, still, size_hw=SIZE_HW, pts_seconds=0.0).saliency
-    assert large > max(small, aside)
-
-
-def test_saliency_is_remembered_and_a_newcomer_has_to_earn_it() -> None:
-    still = PixelMotion().update(np.zeros((*SIZE_HW, 3), np.uint8))
-    salient = SaliencyFilter()
-    box = np.array([[70, 20, 90, 80]], np.float32)
-    first = salient.update(Boxes(box, np.ones(1, np.float32)), still, size_hw=SIZE_HW, pts_seconds=0.0).saliency[0]
-    people = Boxes(np.concatenate([box, box + np.float32([30, 0, 30, 0])]), np.array([0.25, 1], np.float32))
-    dancer, newcomer = salient.update(people, still, size_hw=SIZE_HW, pts_seconds=MEMORY_SECONDS).saliency
-    keep = np.exp(-1.0)
-    assert dancer == pytest.approx(keep * first + (1 - keep) * first / 2, rel=1e-5)  # the square root of its score
-    assert newcomer < dancer
 
 
 def test_nobody_more_than_max_people_get_a_pose_and_the_most_salient_come_first() -> None:
@@ -224,7 +152,7 @@ def test_features_are_of_each_persons_box_and_the_tracker_gets_them() -> None:
     frames = [picture((200, 70, 30, 30), (150, 5, 30, 30), number=0), picture(number=1)]
     people, nobody = estimates(painted_crowd(reid=reid), frames)
     assert people.features is not None
-    grey = np.float32([[200], [150]]) / 255
+    grey = np.array([[200], [150]], np.float32) / 255
     np.testing.assert_allclose(people.features, (grey - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], atol=1e-5)
     assert nobody.features is not None
     assert nobody.features.shape == (0, 3)
@@ -234,96 +162,12 @@ def test_features_are_of_each_persons_box_and_the_tracker_gets_them() -> None:
 def test_a_box_at_the_frames_edge_has_features_too() -> None:
     reid = OnnxReid(OnnxNetwork(mean_colour_network(), num_threads=1))
     boxes = np.array([[159.9, 89.9, 160, 90], [0, 0, 0.1, 0.1]], np.float32)
-    assert np.isfinite(reid.compute_features(IMAGE, boxes)).all()
+    assert np.isfinite(reid.compute_features(np.zeros((*SIZE_HW, 3), np.uint8), boxes)).all()
 
 
 def test_a_network_of_heatmaps_is_no_reid_network() -> None:
     with pytest.raises(WeightsError, match="features"):
         OnnxReid(OnnxNetwork(tiny_onnx.heatmap_network(), num_threads=1))
-
-
-# BlazePose
-
-
-def blazepose_network(*, presence: float = 1.0, cells: int = 8) -> bytes:
-    """Of 32 x 32 crops: hips in the middle, the top of the head 8 pixels above, everything else right of the middle."""
-    landmarks = np.zeros((NUM_LANDMARKS, 5), np.float32)
-    landmarks[:, :2] = [24, 16]
-    landmarks[33, :2], landmarks[34, :2] = [16, 16], [16, 8]
-    landmarks[:, 3] = 100  # visibility before its sigmoid
-    metres = np.zeros((NUM_LANDMARKS, 3), np.float32)
-    metres[:, 0] = 1
-    heatmaps = np.zeros((1, cells, cells, NUM_LANDMARKS), np.float32)
-    answers = (landmarks.reshape(1, -1), np.float32([[presence]]), heatmaps, metres.reshape(1, -1))
-    return tiny_onnx.constant_network(*answers, size_hw=(32, 32))
-
-
-def blazepose_reader(**options: float) -> BlazePoseReader:
-    return BlazePoseReader(BlazePoseNetwork(OnnxNetwork(blazepose_network(**options), num_threads=1)))
-
-
-BOX = np.array([[40, 20, 60, 60]], np.float32)  # its square: 56 pixels around (50, 40)
-IMAGE = np.zeros((*SIZE_HW, 3), np.uint8)
-
-
-def test_a_square_maps_its_corners_onto_the_crop_whichever_way_it_is_turned() -> None:
-    quarter = np.pi / 2
-    squares = Squares(np.array([[50.0, 40.0]] * 2), np.array([16.0, 16.0]), np.array([0.0, quarter]))
-    upright, lying = squares.to_crop(0, 32), squares.to_crop(1, 32)
-    centre, above = np.array([50, 40, 1]), np.array([50, 36, 1])
-    np.testing.assert_allclose(upright @ centre, [15.5, 15.5])
-    np.testing.assert_allclose(upright @ above, [15.5, 7.5])
-    np.testing.assert_allclose(lying @ np.array([54, 40, 1]), [15.5, 7.5])  # head to the right: shown upright
-
-
-def test_landmarks_are_in_frame_pixels_and_newcomers_are_looked_at_twice() -> None:
-    bodies = blazepose_reader().read(IMAGE, BOX)
-    # First the box's square of 56 pixels says: head 14 above the hips. So the next is 2 * 14 * 1.25 = 35 wide.
-    np.testing.assert_allclose(bodies.keypoints_xy[0, 0], [50 + 8 * 35 / 32, 40], atol=1e-4)
-    np.testing.assert_allclose(bodies.keypoint_scores, np.ones((1, NUM_KEYPOINTS)), atol=1e-6)
-    assert bodies.keypoints_xyz is not None
-    np.testing.assert_allclose(bodies.keypoints_xyz[0, 0], [1, 0, 0], atol=1e-6)
-
-
-def test_somebody_known_is_looked_at_once_where_their_landmarks_said() -> None:
-    reader = blazepose_reader()
-    reader.read(IMAGE, BOX)
-    moved = reader.read(IMAGE, BOX + np.float32([4, 0, 4, 0]))
-    side = 35 * 2 * 8 / 32 * 1.25
-    np.testing.assert_allclose(moved.keypoints_xy[0, 0], [54 + 8 * side / 32, 40], atol=1e-4)
-    reader.start_video()
-    again = reader.read(IMAGE, BOX)
-    np.testing.assert_allclose(again.keypoints_xy[0, 0], [50 + 8 * 35 / 32, 40], atol=1e-4)
-
-
-def test_landmarks_of_nobody_do_not_say_where_to_look() -> None:
-    reader = blazepose_reader(presence=0.1)
-    for _ in range(2):
-        bodies = reader.read(IMAGE, BOX)
-        np.testing.assert_allclose(bodies.keypoints_xy[0, 0], [50 + 8 * 56 / 32, 40], atol=1e-4)
-    assert bodies.presence[0] == pytest.approx(0.1)
-
-
-def test_nobody_to_read_is_nobody_read() -> None:
-    bodies = blazepose_reader().read(IMAGE, BOX[:0])
-    assert bodies.keypoints_xy.shape == (0, NUM_KEYPOINTS, 2)
-    assert bodies.presence.shape == (0,)
-
-
-def test_a_point_moves_to_its_heatmaps_centre_of_mass_where_that_is_high() -> None:
-    heatmaps = np.zeros((1, 16, 16, 3), np.float32)
-    heatmaps[0, 8, [8, 9], 0] = 0.6
-    heatmaps[0, 8, 8, 1] = 0.4  # too low
-    heatmaps[0, 15, 15, 2] = 0.9  # of a point outside
-    points = np.array([[[0.5, 0.45], [0.5, 0.45], [1.1, 1.1]]], np.float32)
-    found = refine_by_heatmaps(points, heatmaps)
-    np.testing.assert_allclose(found[0], [[8.5 / 16, 0.5], [0.5, 0.45], [1.1, 1.1]], atol=1e-6)
-
-
-def test_another_network_is_no_blazepose() -> None:
-    network = OnnxNetwork(tiny_onnx.heatmap_network(), num_threads=1)
-    with pytest.raises(WeightsError, match="BlazePose"):
-        BlazePoseNetwork(network)
 
 
 # Settings
@@ -356,51 +200,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     settings = real_settings(detector_checkpoint=str(tmp_path / "none.onnx"))
     with pytest.raises(WeightsError, match=r"none\.onnx"):
         build_estimator(settings, read_file=objects.read_object)
-
-
-def test_auto_is_mediapipe_with_a_line_that_says_what_is_missing_and_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("CHOREAI_WEIGHTS", str(tmp_path))
-    chosen = choose_estimator(PoseSettings(estimator="auto"), read_file=objects.read_object)
-    assert chosen == PoseSettings()
-    (line,) = caplog.messages
-    assert "detector_checkpoint is missing" in line
-    assert "choreai weights fetch crowd-small" in line
-
-
-def test_auto_is_crowd_where_its_files_are_at_hand(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    files = {"checkpoint": tmp_path / "pose.onnx", "detector_checkpoint": tmp_path / "detector.onnx"}
-    for file in files.values():
-        file.write_bytes(b"network")
-    named = {name: str(file) for name, file in files.items()}
-    chosen = choose_estimator(PoseSettings(estimator="auto", **named), read_file=objects.read_object)
-    assert chosen == PoseSettings(estimator="crowd", **named)
-    assert not caplog.messages
-    files["checkpoint"].unlink()
-    chosen = choose_estimator(PoseSettings(estimator="auto", **named), read_file=objects.read_object)
-    assert chosen.estimator == "mediapipe"
-    assert "checkpoint is missing" in caplog.text
-
-
-def test_auto_takes_a_set_that_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHOREAI_WEIGHTS", str(tmp_path))
-    cache = Cache(tmp_path)
-    detector, network = read_catalogue().expand(["crowd-small"])
-    for entry in (detector, network):
-        with cache.path_of(entry).open("wb") as file:
-            file.truncate(entry.num_bytes or 1)
-    chosen = choose_estimator(PoseSettings(estimator="auto"), read_file=objects.read_object)
-    assert chosen.estimator == "crowd"
-    assert chosen.detector_checkpoint == str(cache.path_of(detector))
-    assert chosen.checkpoint == str(cache.path_of(network))
-
-
-def test_a_worker_with_other_files_than_the_driver_does_not_work_under_its_name(tmp_path: Path) -> None:
-    settings = PoseSettings(estimator="auto")
-    worker = PoseWorker(str(tmp_path), settings=settings, pose_fingerprint="f" * 16, run_id="r")
-    with pytest.raises(ConfigError, match="other files on this worker"):
-        worker.setup()
 
 
 # Real weights
@@ -445,7 +244,7 @@ def test_a_small_osnet_tells_real_people_apart() -> None:
     reid = OnnxReid(OnnxNetwork(WEIGHTS / "osnet_x0_25_msmt17.onnx", num_threads=1))
     picture_ = next(each for each in people_pictures.read_pictures() if len(each.box_xyxy) > 1)
     boxes = picture_.box_xyxy[:2]
-    nudged = boxes + np.float32([2, 2, 2, 2])
+    nudged = boxes + np.array([2, 2, 2, 2], np.float32)
     features = np.concatenate([reid.compute_features(picture_.image.numpy(), each) for each in (boxes, nudged)])
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     alike = unit @ unit.T
