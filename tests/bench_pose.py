@@ -95,8 +95,8 @@ class MadeUpBoxes:
         return {"detector": "made up"}
 
     def detect(self, images: Sequence[torch.Tensor]) -> list[Boxes]:
-        boxes = np.float32([[100, 60, 260, 340], [330, 40, 520, 350]])
-        return [Boxes(boxes, np.float32([0.9, 0.8])) for _ in images]
+        boxes = np.array([[100, 60, 260, 340], [330, 40, 520, 350]], np.float32)
+        return [Boxes(boxes, np.array([0.9, 0.8], np.float32)) for _ in images]
 
 
 def detector_at_hand() -> PersonDetector:
@@ -227,7 +227,7 @@ class _Stages:
         topdown.crop_people, topdown.pose_nms = self._originals
         AlphaPoseNetwork.find_keypoints = self._find  # type: ignore[method-assign]
 
-    def _timed(self, stage: str, work: Callable[..., object]) -> Callable[..., object]:
+    def _timed(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: object, **options: Any) -> object:
             synchronize()
             started = time.perf_counter()

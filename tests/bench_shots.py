@@ -76,7 +76,7 @@ def stretches(clip: str) -> Iterator[tuple[float, float]]:
 
 
 def read_piece(path: Path, start: float, stop: float) -> Piece:
-    images = []
+    images: list[np.ndarray] = []
     with path.open("rb") as file, VideoReader(file, uri=path.name) as reader:
         for frame in reader.frames():
             if start <= frame.pts_seconds < stop and len(images) < PIECE_FRAMES:
@@ -122,7 +122,7 @@ def print_total(total: Score) -> None:
 
 def print_speed(path: Path) -> None:
     with path.open("rb") as file, VideoReader(file, uri=path.name) as reader:
-        images = [cv2.resize(f.image, (1920, 1080)) for f in reader.sample(frames_per_second=15)]
+        images = [np.asarray(cv2.resize(f.image, (1920, 1080)), np.uint8) for f in reader.sample(frames_per_second=15)]
     detector, started = ShotDetector(), time.process_time()
     for index, image in enumerate(images):
         detector.add(image, pts_seconds=index / 15)

@@ -76,6 +76,7 @@ def write_clip(
     container_format = _FORMAT_BY_SUFFIX.get(path.suffix)
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=frames_per_second, options=options or {})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size_wh
         stream.pix_fmt = pixel_format
         stream.codec_context.thread_count = 1
@@ -107,6 +108,7 @@ def write_audio(path: Path, *, codec: str = "aac", with_cover: bool = False) -> 
     """Writes half a second of silence, with a cover picture if asked."""
     with av.open(str(path), "w", format=_FORMAT_BY_SUFFIX.get(path.suffix)) as container:
         sound = container.add_stream(codec, rate=16_000)
+        assert isinstance(sound, av.AudioStream)
         if with_cover:
             cover = container.add_stream("mjpeg", rate=1)
             cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"

@@ -202,7 +202,7 @@ def score(true: tuple[int, ...], said: list[int], *, tolerance: int = 1) -> Scor
 def _warp(piece: Piece, *, scale: float, shift_xy: npt.ArrayLike, turn: float = 0.0) -> Piece:
     """Enlarged about the centre, turned by degrees and moved by shares of the picture; mirrored beyond its border."""
     height, width = piece.shape[1:3]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale)
+    matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), turn, scale), np.float64)
     matrix[:, 2] += np.asarray(shift_xy, np.float64) * (width, height)
     images = [cv2.warpAffine(i, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101) for i in piece]
     return np.stack(images).astype(np.uint8)

@@ -22,5 +22,5 @@ def crop_people_with_opencv(frame: ImageArray, padded_boxes_xyxy: FloatArray, se
         y_origin = (top + bottom - height * scale) / 2
         to_frame = np.array([[scale, 0, x_origin], [0, scale, y_origin]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        crop[:] = cv2.warpAffine(frame, to_frame, (width, height), flags=flags, borderValue=0)
+        crop[:] = cv2.warpAffine(frame, to_frame, (width, height), flags=flags, borderValue=(0, 0, 0))
     return normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), settings)

@@ -44,7 +44,8 @@ def pose_fingerprints() -> dict[str, str]:
     """Of MediaPipe's real settings and of made up ones."""
     from choreai.pose.mediapipe import MediaPipeEstimator
 
-    alphapose = {"estimator": "alphapose", "checkpoint": "pose.onnx", "detector_checkpoint": "yolox.onnx"}
+    files = {"checkpoint": "pose.onnx", "detector_checkpoint": "yolox.onnx"}
+    alphapose: dict[str, Any] = {"estimator": "alphapose", **files}
     fixed: Any = FixedEstimator(name="topdown", weights="a" * 64, score=0.1, flip=False)
     mediapipe: Any = MediaPipeEstimator()
     cases = {

@@ -208,7 +208,7 @@ def train(labelled: Labelled) -> list[torch.nn.Module]:
     )
     state = FitState()
     fit(state, examples, SETTINGS, num_labels=len(STYLES), share=WorkerShare(), on_epoch=lambda _: None)
-    networks = []
+    networks: list[torch.nn.Module] = []
     for weights in state.done:
         network = build_network(SETTINGS.network, num_labels=len(STYLES), hidden_size=SETTINGS.hidden_size, dropout=0.0)
         network.load_state_dict(weights)

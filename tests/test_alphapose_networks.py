@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ ANSWER_FILES = sorted(path.stem for path in SHARED.glob("golden/*.npz") if path.
 FASTPOSE_17 = PoseArchitecture("FastPose", 17, 50, conv_dim=128)
 
 
-def shared(names: list[str]) -> list[object]:
+def shared(names: list[str]) -> list[Any]:
     """The names as marked parameters, or one that skips where ../shared is absent."""
     absent = pytest.mark.skip(reason=f"{SHARED} is absent")
     params = [pytest.param(name, marks=pytest.mark.shared) for name in names]

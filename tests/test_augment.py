@@ -102,7 +102,7 @@ def test_turns_in_space_keep_distances_and_leave_the_picture(plain, name) -> Non
     plain.setattr(augment, name, 20.0)
     out, before = varied(windows()), windows()
     lengths = [np.linalg.norm(as_keypoints(inputs.xyz), axis=-1) for inputs in (out, before)]
-    np.testing.assert_allclose(*lengths, rtol=1e-5)
+    np.testing.assert_allclose(lengths[0], lengths[1], rtol=1e-5)
     assert np.abs(out.xyz - before.xyz).max() > 0.1
     np.testing.assert_allclose(out.steps, before.steps, rtol=1e-6)
 

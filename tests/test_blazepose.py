@@ -1,5 +1,7 @@
 """BlazePose: where it looks, what its landmarks mean in the frame, and which networks are none."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tiny_onnx
@@ -32,7 +34,7 @@ def blazepose_network(*, presence: float = 1.0, cells: int = 8) -> bytes:
     return tiny_onnx.constant_network(*answers, size_hw=(32, 32))
 
 
-def blazepose_reader(**options: float) -> BlazePoseReader:
+def blazepose_reader(**options: Any) -> BlazePoseReader:
     return BlazePoseReader(BlazePoseNetwork(OnnxNetwork(blazepose_network(**options), num_threads=1)))
 
 

@@ -30,7 +30,7 @@ from choreai.style.novelty import Novelty, cross_fitted_novel, fit_novelty, leav
 from choreai.style.predictions import Predictions
 
 
-def tops(predictions: Predictions) -> np.ndarray:  # type: ignore[type-arg]
+def tops(predictions: Predictions) -> np.ndarray:
     return cross_fitted_probabilities(predictions).max(axis=1)
 
 
@@ -161,7 +161,7 @@ def test_an_interval_of_a_share_is_clopper_and_pearsons() -> None:
 # ---- novelty ----
 
 
-def kinematics(xy: np.ndarray, frames_per_second: float) -> list[float]:  # type: ignore[type-arg]
+def kinematics(xy: np.ndarray, frames_per_second: float) -> list[float]:
     measured = measure_kinematics(sequence_from(np.arange(len(xy)) / frames_per_second, xy))
     return [getattr(measured, name) for name in FEATURES]
 

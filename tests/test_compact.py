@@ -204,7 +204,7 @@ def test_a_listing_that_a_compaction_runs_through_misses_no_row(
     root = str(tmp_path)
     write_parts(root, range(4))
     list_objects = objects.list_objects
-    compacted = []
+    compacted: list[bool] = []
 
     def interrupted(prefix: str):
         infos = sorted(list_objects(prefix), key=lambda info: ("merged" not in info.uri, info.uri))

@@ -153,7 +153,8 @@ def test_features_are_of_each_persons_box_and_the_tracker_gets_them() -> None:
     people, nobody = estimates(painted_crowd(reid=reid), frames)
     assert people.features is not None
     grey = np.array([[200], [150]], np.float32) / 255
-    np.testing.assert_allclose(people.features, (grey - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], atol=1e-5)
+    expected = (grey - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(people.features, expected, atol=1e-5)
     assert nobody.features is not None
     assert nobody.features.shape == (0, 3)
     assert painted_crowd(reid=reid).settings().keys() - painted_crowd().settings().keys() == {"reid_sha256"}
@@ -175,7 +176,7 @@ def test_a_network_of_heatmaps_is_no_reid_network() -> None:
 
 def real_settings(**changes: Any) -> PoseSettings:
     files = {"checkpoint": str(BLAZEPOSE), "detector_checkpoint": str(people_pictures.YOLOX_NANO)}
-    return PoseSettings(**{"estimator": "crowd", **files, **changes})  # type: ignore[arg-type]
+    return PoseSettings(**{"estimator": "crowd", **files, **changes})
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_a_small_osnet_tells_real_people_apart() -> None:
     reid = OnnxReid(OnnxNetwork(WEIGHTS / "osnet_x0_25_msmt17.onnx", num_threads=1))
     picture_ = next(each for each in people_pictures.read_pictures() if len(each.box_xyxy) > 1)
     boxes = picture_.box_xyxy[:2]
-    nudged = boxes + np.array([2, 2, 2, 2], np.float32)
+    nudged: np.ndarray = boxes + np.array([2, 2, 2, 2], np.float32)
     features = np.concatenate([reid.compute_features(picture_.image.numpy(), each) for each in (boxes, nudged)])
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     alike = unit @ unit.T

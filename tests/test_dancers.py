@@ -93,7 +93,7 @@ def test_rotations_are_rotations() -> None:
 def test_every_move_can_be_danced_by_anybody(style: str) -> None:
     beat = np.arange(0, 8, 0.125)
     for seed in range(4):
-        manner, body = (cls.draw(np.random.default_rng(seed)) for cls in (Manner, Body))
+        manner, body = Manner.draw(np.random.default_rng(seed)), Body.draw(np.random.default_rng(seed))
         for move in STYLES_BY_NAME[style].moves + COMMON_MOVES:
             skeleton = pose_skeleton(body, move(manner, beat, beat))
             assert np.isfinite(skeleton.keypoints_xyz).all(), move.__name__
@@ -189,7 +189,8 @@ def test_a_clip_is_h264_of_the_size_and_length_asked_for(tmp_path: Path) -> None
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
-        assert (stream.codec_context.name, stream.average_rate) == ("h264", 16)
+        assert stream.codec_context.name == "h264"
+        assert stream.average_rate == 16
     assert {(frame.width, frame.height) for frame in frames} == {TINY_WH}
     assert truth.shape == (len(frames), 17, 2) == (8, 17, 2)
     assert truth.dtype == np.float32
@@ -325,13 +326,13 @@ class Sighting:
 
 def covering_dancers() -> list[Dancer]:
     """Dancers that together show every skin tone in every style, every hair style, sleeve and trouser length."""
-    wanted = {(style, tone) for style in STYLES for tone in range(len(SKIN_TONES))}
+    wanted: set[tuple[str, object]] = {(style, tone) for style in STYLES for tone in range(len(SKIN_TONES))}
     wanted |= {("hair", h) for h in HAIR_STYLES} | {("sleeves", s) for s in SLEEVES} | {("legs", t) for t in TROUSERS}
     chosen: list[Dancer] = []
     for seed in range(200):
         dancer = Dancer(STYLES[seed % len(STYLES)], seed)
         look = dancer.look
-        shown = {(dancer.style, look.skin_tone), ("hair", look.hair_style)}
+        shown: set[tuple[str, object]] = {(dancer.style, look.skin_tone), ("hair", look.hair_style)}
         shown |= {("sleeves", look.sleeves), ("legs", look.trouser_length)}
         if wanted & shown:
             chosen.append(dancer)
@@ -352,14 +353,15 @@ def test_mediapipe_finds_and_follows_dancers_of_every_skin_tone_hair_and_clothin
         truth = write_clip(path, style=dancer.style, seed=dancer.seed, duration_seconds=SAMPLED_SECONDS)
         estimator.start_video()
         with av.open(str(path)) as container:
-            images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][::SAMPLING]
+            sampled = list(container.decode(video=0))[::SAMPLING]
+            images = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in sampled]
         poses = estimator.estimate([Frame(image, SAMPLING * i, i / 8) for i, image in enumerate(images)])
         right = []
         for pose, xy in zip(poses, truth[::SAMPLING], strict=True):
             torso = np.linalg.norm(xy[LEFT_SHOULDER] - xy[RIGHT_HIP])
             near = np.linalg.norm(pose.keypoints_xy[0] - xy, axis=1) <= 0.2 * torso if len(pose) else np.zeros(17, bool)
             right.append(near.mean())
-        sightings.append(Sighting(dancer, np.mean([len(pose) > 0 for pose in poses]), float(np.mean(right))))
+        sightings.append(Sighting(dancer, float(np.mean([len(pose) > 0 for pose in poses])), float(np.mean(right))))
     estimator.close()
 
     worst = min(sightings, key=lambda s: s.pck)

@@ -120,7 +120,7 @@ def test_ec2_takes_the_nodes_and_the_head_may_do_what_its_autoscaler_calls(
     from ray.autoscaler.tags import NODE_KIND_WORKER, TAG_RAY_NODE_KIND, TAG_RAY_NODE_STATUS
 
     calls: set[str] = set()
-    call = botocore.client.BaseClient._make_api_call
+    call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def recorded(client: Any, operation: str, arguments: Any) -> Any:
         calls.add(f"{client.meta.service_model.service_name}:{operation}")

@@ -15,7 +15,7 @@ from choreai.errors import WeightsError
 from choreai.pose.detectors.yolov3 import load_yolov3, read_darknet_state
 from choreai.pose.detectors.yolov3_network import ANCHORS, Yolov3Spp, decode_yolov3
 from choreai.pose.detectors.yolox import load_yolox
-from choreai.pose.detectors.yolox_network import SIZES, Yolox, decode_yolox, infer_yolox
+from choreai.pose.detectors.yolox_network import SIZES, Yolox, YoloxName, decode_yolox, infer_yolox
 
 KEYS = SHARED / "alphapose" / "keys"
 without_keys = pytest.mark.skipif(not KEYS.exists(), reason=f"{KEYS} is absent")
@@ -50,7 +50,7 @@ def test_yolox_has_the_keys_of_the_public_checkpoints(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_every_yolox_size_is_told_by_its_shapes(name: str) -> None:
+def test_every_yolox_size_is_told_by_its_shapes(name: YoloxName) -> None:
     network = on_meta(lambda: Yolox(SIZES[name]))
     assert infer_yolox(shapes_of(network)) == (name, SIZES[name])
     answer = network.eval()(torch.empty((2, 3, 96, 64), device="meta"))
@@ -104,6 +104,8 @@ def test_folding_batch_norms_changes_nothing() -> None:
     network = Yolox(SIZES["nano"]).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 1.5)
     images = torch.rand(2, 3, 64, 64)

@@ -1,6 +1,7 @@
 """Detectors: exports are recognised, real people are found."""
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from people_pictures import SHARED, YOLOX_NANO, Picture, best_ious, read_picture
 from torch import nn
 
 from choreai.errors import WeightsError
+from choreai.pose.detectors.detector import PersonDetector
 from choreai.pose.detectors.letterbox import letterbox_images
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.detectors.yolo import YoloDetector
@@ -67,7 +69,7 @@ def test_a_detector_with_suppression_inside_gives_people_in_the_image_the_surest
     found = detector.detect([noise(832, 832), noise(104, 52)])
     np.testing.assert_allclose(found[0].box_xyxy, [[64, 16, 120, 140], [16, 8, 48, 40]], atol=1e-4)
     np.testing.assert_allclose(found[0].scores, [0.9, 0.6])
-    np.testing.assert_allclose(found[1].box_xyxy, [[8, 2, 15, 17.5], [2, 1, 6, 5]], atol=1e-4)
+    np.testing.assert_allclose(found[1].box_xyxy, [[8, 2, 15, 17.5], [2.0, 1, 6, 5]], atol=1e-4)
     assert detector.settings()["input_size"] == "416x416"
     assert detector.detect([]) == []
 
@@ -93,7 +95,7 @@ def checkpoint_of_nano() -> tuple[bytes, Yolox]:
             module.register_forward_hook(lambda conv, *_: run.append(conv))
     network(torch.zeros(1, 3, 64, 64))
     exported = [node for node in graph.node if node.op_type == "Conv"]
-    norms = {block.conv: block.bn for block in network.modules() if hasattr(block, "bn")}
+    norms: dict[Any, Any] = {block.conv: block.bn for block in network.modules() if hasattr(block, "bn")}
     for conv, node in zip(run, exported, strict=True):
         weight, bias = (values[name] for name in node.input[1:])
         assert conv.weight.shape == weight.shape
@@ -102,6 +104,7 @@ def checkpoint_of_nano() -> tuple[bytes, Yolox]:
             norms[conv].bias.data = bias
             norms[conv].running_var.fill_(1 - norms[conv].eps)
         else:
+            assert conv.bias is not None
             conv.bias.data = bias
     return saved({"start_epoch": 300, "model": network.state_dict()}), network
 
@@ -117,7 +120,7 @@ def nano() -> YoloDetector:
 
 
 @pytest.fixture(scope="module")
-def nano_onnx() -> YoloDetector:
+def nano_onnx() -> PersonDetector:
     return load_onnx_detector(YOLOX_NANO, num_threads=1)
 
 
@@ -135,7 +138,7 @@ class TestNano:
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-3)
 
     def test_all_twelve_people_are_found(
-        self, nano: YoloDetector, nano_onnx: YoloDetector, pictures: list[Picture]
+        self, nano: YoloDetector, nano_onnx: PersonDetector, pictures: list[Picture]
     ) -> None:
         images = [picture.image for picture in pictures]
         for detector in (nano, nano_onnx):
@@ -148,7 +151,7 @@ class TestNano:
 
     @pytest.mark.parametrize("batch_size", [1, 7, 32])
     def test_the_batch_size_changes_nothing(
-        self, nano: YoloDetector, nano_onnx: YoloDetector, pictures: list[Picture], batch_size: int
+        self, nano: YoloDetector, nano_onnx: PersonDetector, pictures: list[Picture], batch_size: int
     ) -> None:
         crops = [picture.image[:, edge:] for edge in (0, 30) for picture in pictures]  # sizes are mixed
         images = [*crops, torch.zeros((120, 160, 3), dtype=torch.uint8)]

@@ -34,7 +34,7 @@ def test_people_come_by_image_the_surest_first() -> None:
     )
     assert list(found.by_image) == ["b.jpg", "a.jpg", "c.jpg"]
     boxes = found.find("a.jpg", size_wh=(100, 100))
-    np.testing.assert_allclose(boxes.box_xyxy, [[0.5, 1.5, 1.5, 2.5], [10, 20, 40, 60]])
+    np.testing.assert_allclose(boxes.box_xyxy, [[0.5, 1.5, 1.5, 2.5], [10.0, 20, 40, 60]])
     np.testing.assert_allclose(boxes.scores, [0.9, 0.3])
     assert len(found.find("c.jpg", size_wh=(100, 100))) == 0
     assert len(found.find("not named.jpg", size_wh=(100, 100))) == 0
@@ -59,7 +59,7 @@ def test_a_box_may_stick_out_of_its_image_but_not_lie_outside() -> None:
     found = read_detfile(
         detections_of(ENTRY, {**ENTRY, "image_id": "b.jpg", "bbox": [-5, -5, 10, 10]}), source="d.json"
     )
-    np.testing.assert_allclose(found.find("a.jpg", size_wh=(11, 21)).box_xyxy, [[10, 20, 40, 60]])
+    np.testing.assert_allclose(found.find("a.jpg", size_wh=(11, 21)).box_xyxy, [[10.0, 20, 40, 60]])
     np.testing.assert_allclose(found.find("b.jpg", size_wh=(11, 21)).box_xyxy, [[-5, -5, 5, 5]])
     for size_wh in ((10, 100), (100, 20)):
         with pytest.raises(TableError, match=r"d\.json: entry 1: .*outside of image 'a\.jpg'"):

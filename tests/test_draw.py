@@ -261,6 +261,8 @@ def test_a_written_video_plays_anywhere(tmp_path: Path) -> None:
         frame = next(container.decode(stream))
         assert (stream.codec_context.name, frame.format.name) == ("h264", "yuv420p")
         assert (frame.colorspace, frame.color_range) == (1, 1)
+        assert stream.duration is not None
+        assert stream.time_base is not None
         assert float(stream.duration * stream.time_base) == pytest.approx(1.0, abs=0.07)
 
 

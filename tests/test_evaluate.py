@@ -81,7 +81,7 @@ def test_a_videos_log_scores_are_the_mean_of_its_windows() -> None:
 def test_means_leave_out_what_is_unknown() -> None:
     values = np.array([[1, np.nan], [3, np.nan], [5, 6]], np.float32)
     means = mean_by_video(values, np.array([0, 0, 1]), num_videos=2)
-    np.testing.assert_array_equal(means, [[2, np.nan], [5, 6]])
+    np.testing.assert_array_equal(means, [[2, np.nan], [5.0, 6]])
 
 
 def test_predictions_come_back_from_their_table_and_anybody_can_read_it(store_uri: str) -> None:
@@ -170,7 +170,8 @@ def test_windows_count_one_by_one_but_are_drawn_with_their_video() -> None:
         probabilities, predictions.label_index[of_window], of_window, LABELS, resamples=resamples, seed=0
     )
     is_right = probabilities.argmax(axis=1) == predictions.label_index[of_window]
-    assert (card.num, card.accuracy.value) == (180, pytest.approx(is_right.mean()))
+    assert card.num == 180
+    assert card.accuracy.value == pytest.approx(is_right.mean())
     counts = resamples.counts[7, resamples.unit]
     expected = (counts[of_window] * is_right).sum() / counts[of_window].sum()
     sums = resamples.sums(np.stack([np.bincount(of_window, is_right), np.full(60, 3)], axis=1))
@@ -264,7 +265,7 @@ def test_the_majority_baseline_answers_with_the_commonest_class_of_the_other_fol
     np.testing.assert_allclose(first_fold, np.array([2.5, 4.5, 2.5]) / 9.5, rtol=1e-5)
 
 
-def _steps(poses: np.ndarray, speeds: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _steps(poses: np.ndarray, speeds: np.ndarray) -> np.ndarray:
     """(W, 20, 51) windows with the first keypoint at x = pose, shaking with the speed."""
     steps = np.zeros((len(poses), 20, 17, 3), np.float32)
     steps[:, :, 0, 0] = poses[:, None]
@@ -360,7 +361,7 @@ def test_the_difference_to_a_baseline_is_taken_video_by_video() -> None:
     assert gain.value == pytest.approx(15 / 120)
     assert 0 < gain.low < gain.value < gain.high
     widths = [a.high - a.low for a in (metrics.videos.accuracy, metrics.baselines[0].videos.accuracy)]
-    assert gain.high - gain.low < 0.9 * np.hypot(*widths)  # what two independent figures would have
+    assert gain.high - gain.low < 0.9 * np.hypot(widths[0], widths[1])  # what two independent figures would have
     twin = metrics.baselines[1]
     assert (twin.accuracy_gain.low, twin.accuracy_gain.high, twin.macro_f1_gain.high) == (0, 0, 0)
 

@@ -71,7 +71,8 @@ def test_images_must_be_colour_bytes() -> None:
 
 
 def test_boxes_are_clipped_and_those_outside_dropped() -> None:
-    rows = [[5, 5, 20, 20], [40, 20, 100, 20], [60, 60, 6, 6], [20, 20, 1, 1]]  # the image ends at 64 x 32
+    # The image ends at 64 x 32.
+    rows: list[list[float]] = [[5, 5, 20, 20], [40, 20, 100, 20], [60, 60, 6, 6], [20, 20, 1, 1]]
 
     def predict(canvases: torch.Tensor) -> torch.Tensor:
         return predictions([(row, 0.9, 0) for row in rows])
@@ -80,5 +81,5 @@ def test_boxes_are_clipped_and_those_outside_dropped() -> None:
         predict, letterbox=yolox_letterbox((64, 64)), rule=yolox_rule(0.1), network_settings={}, batch_size=1
     )
     boxes = detector.detect([noise(32, 64)])[0]
-    expected = [[0, 0, 15, 15], [0, 10, 64, 30], [19.5, 19.5, 20.5, 20.5]]
+    expected = [[0.0, 0, 15, 15], [0.0, 10, 64, 30], [19.5, 19.5, 20.5, 20.5]]
     np.testing.assert_allclose(boxes.box_xyxy, expected)

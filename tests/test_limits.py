@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -24,7 +25,7 @@ def one_shard(catalog: Path) -> PoseShard:
     return shard
 
 
-def tiny_worker(output: Path, **limits: float) -> TinyWorker:
+def tiny_worker(output: Path, **limits: Any) -> TinyWorker:
     worker = TinyWorker(
         str(output), settings=PoseSettings(), pose_fingerprint=FINGERPRINT, run_id="run", limits=VideoLimits(**limits)
     )

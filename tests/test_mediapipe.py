@@ -33,9 +33,11 @@ def portrait() -> Image:
     """(600, 512, 3) RGB: Grace Hopper from the waist up, facing the camera."""
     from matplotlib.cbook import get_sample_data
 
-    with get_sample_data("grace_hopper.jpg") as file:
+    sample = get_sample_data("grace_hopper.jpg")
+    assert not isinstance(sample, np.ndarray)
+    with sample as file:
         encoded = np.frombuffer(file.read(), np.uint8)
-    return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 @pytest.fixture(scope="module")

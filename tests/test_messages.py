@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drivers import ROOT
@@ -43,8 +44,9 @@ def identifiers(tree: ast.AST) -> set[str]:
 def settings(kind: type) -> Iterator[str]:
     for each in fields(kind):
         yield each.name
-        if isinstance(each.default_factory, type) and is_dataclass(each.default_factory):
-            yield from settings(each.default_factory)
+        factory: Any = each.default_factory
+        if isinstance(factory, type) and is_dataclass(factory):
+            yield from settings(factory)
 
 
 def known_words() -> set[str]:

@@ -138,7 +138,7 @@ def test_the_dashboard_is_one_that_grafana_takes() -> None:
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
     assert dashboard["uid"]
-    cells = set()
+    cells: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24

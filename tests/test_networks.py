@@ -98,6 +98,7 @@ def test_steps_before_the_track_starts_count_for_little_and_a_pose_held_for_much
 def test_place_in_the_picture_does_not_matter_to_the_default() -> None:
     inputs = inputs_of(4)
     network = network_for(inputs)
+    assert isinstance(network, StyleLSTM)
     network.stream_scale[:] = 1e6  # all but the statistics and the kinematics: hips may tell travel
     steps = inputs.steps.copy()
     steps[:, :, 0::3] += 2.0

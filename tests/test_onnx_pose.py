@@ -1,5 +1,7 @@
 """Pose networks in .onnx files: heatmaps and SimCC, batches, what is refused, and accuracy on real people."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tiny_onnx
@@ -10,7 +12,7 @@ from people_pictures import SIMPLE_POSE, Picture, read_pictures
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import crop_people, pad_boxes
-from choreai.pose.onnx_pose import PREPROCESSING, OnnxPose
+from choreai.pose.onnx_pose import PREPROCESSING, OnnxPose, Preprocessing
 from choreai.pose.onnx_session import OnnxNetwork
 
 # The spread of COCO's annotators by keypoint, from the COCO keypoint evaluation.
@@ -31,7 +33,7 @@ PLACES = [[(4 * ((7 * p + 3 * k) % 12), 4 * ((5 * p + k) % 16)) for k in range(3
 
 @pytest.mark.parametrize("batch", ["N", 1, 2, 8])
 @pytest.mark.parametrize("build", [tiny_onnx.heatmap_network, tiny_onnx.simcc_network])
-def test_peaks_are_read_in_crop_pixels_whatever_the_batch(build: object, batch: str | int) -> None:
+def test_peaks_are_read_in_crop_pixels_whatever_the_batch(build: Callable[..., bytes], batch: str | int) -> None:
     pose = OnnxPose(build(batch=batch), preprocessing="unit", num_threads=1)
     assert pose.num_keypoints == 3
     assert pose.crop_settings.size_hw == (64, 48)
@@ -42,7 +44,7 @@ def test_peaks_are_read_in_crop_pixels_whatever_the_batch(build: object, batch: 
 
 @pytest.mark.parametrize("build", [tiny_onnx.heatmap_network, tiny_onnx.simcc_network])
 @pytest.mark.parametrize("batch", ["N", 1])
-def test_no_crops_give_no_keypoints(build: object, batch: str | int) -> None:
+def test_no_crops_give_no_keypoints(build: Callable[..., bytes], batch: str | int) -> None:
     found = OnnxPose(build(batch=batch), preprocessing="unit", num_threads=1).find_keypoints(torch.zeros(0, 3, 64, 48))
     assert found.xy.shape == (0, 3, 2)
     assert found.scores.shape == (0, 3)
@@ -61,7 +63,7 @@ def test_simcc_scores_are_the_lower_peak_and_nothing_is_at_the_corner() -> None:
     x[0, 1, 21] = 0.7  # and no peak in y
     pose = OnnxPose(tiny_onnx.constant_network(x, y, size_hw=(64, 48)), preprocessing="imagenet", num_threads=1)
     found = pose.find_keypoints(torch.zeros(1, 3, 64, 48))
-    np.testing.assert_allclose(found.xy.numpy(), [[[10.5, 20], [0, 0]]])
+    np.testing.assert_allclose(found.xy.numpy(), [[[10.5, 20], [0.0, 0]]])
     np.testing.assert_allclose(found.scores.numpy(), [[0.4, 0]])
 
 
@@ -108,7 +110,8 @@ def test_what_is_no_pose_network_is_refused_with_the_reason(model: bytes, reason
 
 
 def test_open_sizes_and_other_channels_are_refused() -> None:
-    for shape in (["N", 3, "H", "W"], ["N", 4, 64, 48], ["N", 3, 64], [1, 1, 64, 48]):
+    shapes: list[list[str | int]] = [["N", 3, "H", "W"], ["N", 4, 64, 48], ["N", 3, 64], [1, 1, 64, 48]]
+    for shape in shapes:
         nodes = [helper.make_node("Identity", ["images"], ["heatmaps"])]
         model = tiny_onnx.serialize(nodes, {"images": shape}, {"heatmaps": shape}, {})
         with pytest.raises(WeightsError, match="export it with"):
@@ -174,7 +177,7 @@ def test_real_people_are_posed_as_annotated(pictures: list[Picture]) -> None:
 def test_presets_are_what_their_networks_were_trained_with() -> None:
     white = torch.full((8, 8, 3), 255, dtype=torch.uint8)
     white[..., 2] = 0
-    expected = {
+    expected: dict[Preprocessing, list[float]] = {
         "imagenet": [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, -0.406 / 0.225],
         "imagenet-bgr": [-0.406 / 0.225, (1 - 0.456) / 0.224, (1 - 0.485) / 0.229],
         "unit": [1, 1, 0],

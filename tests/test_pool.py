@@ -28,6 +28,10 @@ class NumberShard:
         return [NumberShard((number,)) for number in self.numbers]
 
 
+NumberReport = tuple[tuple[int, ...], int, list[int]]
+"""The numbers, the worker's process and its GPUs."""
+
+
 class NumberWorker:
     """Reports a shard's numbers, after the accident that `accidents` names for one of them."""
 
@@ -38,7 +42,7 @@ class NumberWorker:
         if "bad config" in self._accidents.values():
             raise ConfigError("estimator 'nosuch' is not installed")
 
-    def process(self, shard: NumberShard) -> tuple[tuple[int, ...], int, list[int]]:
+    def process(self, shard: NumberShard) -> NumberReport:
         self._wait_for_others()
         for number in shard.numbers:
             accident = self._accidents.get(number)
@@ -97,7 +101,7 @@ def run_numbers(
     num_gpus=0.0,
     num_expected=0,
 ):
-    pool = WorkerPool(
+    pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
         NumberWorker,
         str(tmp_path),
         {"accidents": accidents or {}, "num_expected": num_expected},
@@ -197,7 +201,7 @@ def test_from_the_stop_on_nothing_is_handed_out_and_what_is_in_flight_finishes(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr("choreai.cluster.pool.time", clock)
-    pool = WorkerPool(
+    pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
         NumberWorker, str(tmp_path), {"accidents": {}, "num_expected": 0}, num_workers=1, resources=WorkerResources(),
         narrow=NumberShard.split_by_video, stop_at=10.0,
     )  # fmt: skip
@@ -220,7 +224,7 @@ def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("choreai.cluster.pool.ray.wait", None)
-    pool = WorkerPool(
+    pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
         NumberWorker, str(tmp_path), {}, num_workers=1, resources=WorkerResources(), narrow=NumberShard.split_by_video,
         stop_at=0.0,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +64,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def results_of(outdir: Path) -> list[dict[str, object]]:
+def results_of(outdir: Path) -> list[dict[str, Any]]:
     return json.loads((outdir / "alphapose-results.json").read_text())
 
 
@@ -211,12 +212,12 @@ def test_flags_of_alphapose_that_mean_nothing_here_are_taken(networks, pictures,
 def two_people() -> TrackedPoses:
     rng = np.random.default_rng(0)
     poses = Poses(
-        box_xyxy=np.float32([[0, 0, 10, 20], [30, 5, 50, 45]]),
-        box_scores=np.float32([0.5, 0.25]),
+        box_xyxy=np.array([[0, 0, 10, 20], [30, 5, 50, 45]], np.float32),
+        box_scores=np.array([0.5, 0.25], np.float32),
         keypoints_xy=rng.uniform(0, 50, (2, 17, 2)).astype(np.float32),
-        keypoint_scores=np.float32([np.linspace(0.1, 0.5, 17), np.linspace(0.2, 0.9, 17)]),
+        keypoint_scores=np.linspace((0.1, 0.2), (0.5, 0.9), 17, axis=1).astype(np.float32),
     )
-    return TrackedPoses(7, 0.25, poses, np.int32([3, 1]))
+    return TrackedPoses(7, 0.25, poses, np.array([3, 1], np.int32))
 
 
 def test_coco_people_come_by_falling_score_which_is_alphapose_s() -> None:
@@ -225,7 +226,8 @@ def test_coco_people_come_by_falling_score_which_is_alphapose_s() -> None:
     assert (first["idx"], second["idx"]) == (1, 3)
     assert first["score"] == pytest.approx(0.55 + 0.25 + 1.25 * 0.9)
     assert first["box"] == [30, 5, 20, 40]
-    np.testing.assert_array_equal(np.reshape(first["keypoints"], (17, 3))[:, :2], people.poses.keypoints_xy[1])
+    keypoints: Any = first["keypoints"]
+    np.testing.assert_array_equal(np.reshape(keypoints, (17, 3))[:, :2], people.poses.keypoints_xy[1])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ def test_coco_people_come_by_falling_score_which_is_alphapose_s() -> None:
 )
 def test_openpose_has_its_18_keypoints_with_a_neck_between_the_shoulders(name, outer, inner) -> None:
     people = two_people()
-    written = to_openpose(people, result_format=name)
+    written: Any = to_openpose(people, result_format=name)
     assert written["version"] == "AlphaPose v0.3"
     best = np.reshape(written[outer][0][inner], (18, 3))
     coco = dict(zip(KEYPOINT_NAMES, people.poses.keypoints_xy[1], strict=True))

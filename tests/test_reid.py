@@ -22,7 +22,8 @@ GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden"
 def test_ids_are_alphaposes_up_to_their_numbers() -> None:
     golden = np.load(GOLDEN)
     frames = sorted({name.split("/")[0] for name in golden.files})
-    tracker, ours_of_theirs = ReidTracker(), {}
+    tracker = ReidTracker()
+    ours_of_theirs: dict[int, int] = {}
     for i, frame in enumerate(frames):
         poses, features = poses_of(golden[f"{frame}/boxes"]), golden[f"{frame}/feats"]
         ids = tracker.update(replace(poses, features=features), pts_seconds=i * STEP_SECONDS)

@@ -139,7 +139,7 @@ def settings_of(weights: Path, *, reid: str = "osnet.pth", **changes: Any) -> Po
         preprocessing="unit",
         reid_checkpoint=str(weights / reid) if reid else "",
         device="cpu",
-        **changes,  # type: ignore[arg-type]
+        **changes,
     )
 
 
@@ -172,6 +172,8 @@ def test_ids_start_at_zero_in_every_video_and_do_not_depend_on_batches(weights: 
             assert ids_of(found) == ids_of(expected)
             for people, alone in zip(found, expected, strict=True):
                 np.testing.assert_allclose(people.poses.keypoints_xy, alone.poses.keypoints_xy, atol=0.01)
+                assert people.poses.features is not None
+                assert alone.poses.features is not None
                 np.testing.assert_allclose(people.poses.features, alone.poses.features, atol=1e-3)
 
 
@@ -198,6 +200,7 @@ def test_small_people_are_left_out_with_their_features(weights: Path) -> None:
     large = estimator_of(settings_of(weights, min_box_area=limit)).estimate(frames_of(1))[0]
     np.testing.assert_array_equal(large.box_xyxy, everybody.box_xyxy[spans >= limit])
     assert everybody.features is not None
+    assert large.features is not None
     np.testing.assert_allclose(large.features, everybody.features[spans >= limit], atol=1e-3)
 
 

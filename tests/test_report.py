@@ -229,7 +229,7 @@ def test_reservations_follow_the_figures(predictions: Predictions) -> None:
 # ---- figures ----
 
 
-def pixels(figure: Figure) -> np.ndarray:  # type: ignore[type-arg]
+def pixels(figure: Figure) -> np.ndarray:
     return imread(io.BytesIO(as_png(figure)), format="png")
 
 

@@ -66,7 +66,7 @@ def test_a_label_that_a_sure_model_contradicts_comes_before_everything(tmp_path:
 
 
 def test_movement_unlike_the_training_is_worth_a_look(tmp_path: Path) -> None:
-    sure = {"best_style": "house", "distribution": spread(0.9, 0.1)}
+    sure: dict[str, Any] = {"best_style": "house", "distribution": spread(0.9, 0.1)}
     write_tags(
         str(tmp_path),
         [

@@ -62,7 +62,8 @@ def test_saliency_is_remembered_and_a_newcomer_has_to_earn_it() -> None:
     salient = SaliencyFilter()
     box = np.array([[70, 20, 90, 80]], np.float32)
     first = salient.update(Boxes(box, np.ones(1, np.float32)), still, size_hw=SIZE_HW, pts_seconds=0.0).saliency[0]
-    people = Boxes(np.concatenate([box, box + np.array([30, 0, 30, 0])], np.float32), np.array([0.25, 1], np.float32))
+    boxes = np.array([[70, 20, 90, 80], [100, 20, 120, 80]], np.float32)
+    people = Boxes(boxes, np.array([0.25, 1], np.float32))
     dancer, newcomer = salient.update(people, still, size_hw=SIZE_HW, pts_seconds=MEMORY_SECONDS).saliency
     keep = np.exp(-1.0)
     assert dancer == pytest.approx(keep * first + (1 - keep) * first / 2, rel=1e-5)  # the square root of its score

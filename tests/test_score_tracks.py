@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ def score(*arguments: object) -> int:
     return score_tracks.run(score_tracks_parser("choreai score-tracks").parse_args([str(a) for a in arguments]))
 
 
-def scores_of(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, dict[str, dict[str, float]]]:
+def scores_of(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     assert score(*arguments, "--json") == 0
     return json.loads(capsys.readouterr().out)
 

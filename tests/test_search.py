@@ -237,7 +237,7 @@ def test_a_part_that_is_merged_while_search_reads_is_read_in_its_new_place(
     for number in range(3):
         write_rows(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
     listed = tag_database.current_parts
-    compacted = []
+    compacted: list[compact.Compaction] = []
 
     def compacting_once(*place: str):
         parts = listed(*place)
@@ -258,7 +258,7 @@ def test_parts_that_are_merged_before_details_are_read_are_found_again(
     for number in range(3):
         write_rows(root, "tags", "lstm-a", str(number), [tag_row(f"v{number}", tempo=100.0 + number)])
     load = tag_database.TagDatabase.load_details
-    compacted = []
+    compacted: list[compact.Compaction] = []
 
     def compacting_first(*arguments) -> None:
         if not compacted:

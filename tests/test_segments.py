@@ -109,9 +109,9 @@ def test_the_recursion_finds_what_trying_everything_finds(seed: int) -> None:
 def test_windows_out_of_order_or_of_other_lengths_are_refused() -> None:
     scores, starts = scores_of([0, 0, 1]), np.array([0.0, 2.0, 1.0])
     with pytest.raises(ValueError, match="in time order"):
-        style_runs(scores, start_seconds=starts, stop_seconds=starts + 3)
+        style_runs(scores, start_seconds=starts, stop_seconds=starts + 3.0)
     with pytest.raises(ValueError, match=r"got \(3, 3\), \(2,\)"):
-        style_runs(scores, start_seconds=starts[:2], stop_seconds=starts + 3)
+        style_runs(scores, start_seconds=starts[:2], stop_seconds=starts + 3.0)
 
 
 # ---- generated dancers, classified by a small model trained on others ----

@@ -48,8 +48,12 @@ def test_only_sure_people_are_selected_and_scored_by_objectness() -> None:
 
 
 def test_sixty_people_are_sixty() -> None:
-    people = [([20 + 40 * (i % 10), 40 + 90 * (i // 10), 30, 80], 0.5 + i / 200, 0) for i in range(60)]
-    doubles = [([x + 1, y + 1, w, h], score / 2, 0) for (x, y, w, h), score, _ in people]
+    people: list[tuple[list[float], float, int]] = [
+        ([20 + 40 * (i % 10), 40 + 90 * (i // 10), 30, 80], 0.5 + i / 200, 0) for i in range(60)
+    ]
+    doubles: list[tuple[list[float], float, int]] = [
+        ([x + 1, y + 1, w, h], score / 2, 0) for (x, y, w, h), score, _ in people
+    ]
     boxes = select_people(predictions(people + doubles), yolox_rule(0.1))[0]
     assert len(boxes) == 60
     assert (np.diff(boxes.scores) < 0).all()

@@ -1,5 +1,7 @@
 """Keypoint sequences: what is taken in, and what of it comes back by person, by time and at another rate."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ def frame(index: int, tracks: list[int], *, rate: float = 10.0, with_xyz: bool =
     xy[..., 0] = np.array(tracks, np.float32)[:, None] * 100 + index
     scores = np.full((len(tracks), 17), 0.5, np.float32)
     xyz = np.zeros((len(tracks), 17, 3), np.float32) if with_xyz else None
-    return index, index / rate, np.array(tracks, np.int32), xy, scores, xyz
+    return FramePeople(index, index / rate, np.array(tracks, np.int32), xy, scores, xyz)
 
 
 videos = st.lists(st.sets(st.integers(0, 4)), max_size=12).map(
@@ -65,9 +67,7 @@ def test_every_pose_belongs_to_one_track(frames: list[FramePeople]) -> None:
 
 
 @given(videos, st.randoms(use_true_random=False))
-def test_the_order_in_which_frames_come_does_not_matter(
-    frames: list[FramePeople], random: "np.random.Generator"
-) -> None:
+def test_the_order_in_which_frames_come_does_not_matter(frames: list[FramePeople], random: Random) -> None:
     shuffled = list(frames)
     random.shuffle(shuffled)
     one, other = KeypointSequence.from_frames(frames), KeypointSequence.from_frames(shuffled)
@@ -120,12 +120,10 @@ def test_a_long_absence_stays_open() -> None:
 
 
 def test_an_unseen_keypoint_stays_unseen() -> None:
-    index, seconds, tracks, xy, scores, _ = frame(1, [0])
-    hidden = xy.copy()
+    middle = frame(1, [0])
+    hidden = middle.keypoints_xy.copy()
     hidden[:, 3] = np.nan
-    sequence = KeypointSequence.from_frames(
-        [frame(0, [0]), (index, seconds, tracks, hidden, scores, None), frame(2, [0])]
-    )
+    sequence = KeypointSequence.from_frames([frame(0, [0]), middle._replace(keypoints_xy=hidden), frame(2, [0])])
     again = sequence.resampled(20)
     assert np.isnan(again.keypoints_xy[1:4, 3]).all()
     assert np.isfinite(again.keypoints_xy[:, 4]).all()

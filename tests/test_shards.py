@@ -1,6 +1,7 @@
 """Shards and parts: what is pending, how it is named, and how it is committed once and for all."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -118,7 +119,7 @@ def commit(root: str, *, num_frames: int = 5, with_xyz: bool = True) -> bool:
     with writer:
         rows = VideoRows(writer.scratch, video_id="v", content_id="c")
         add_frames(rows, num_frames, with_xyz=with_xyz)
-        record = {name: None for name in schemas.VIDEOS.names if schemas.VIDEOS.field(name).nullable}
+        record: dict[str, Any] = {name: None for name in schemas.VIDEOS.names if schemas.VIDEOS.field(name).nullable}
         record |= {"video_id": "v", "uri": "/v", "content_id": "c", "status": "ok", "attempts": 1, "run_id": "r"}
         record |= dict.fromkeys(("num_frames_decoded", "num_frames_sampled", "num_decode_errors"), num_frames)
         record |= {"num_tracks": rows.num_tracks, "num_rows": rows.num_rows, "process_seconds": 0.0}

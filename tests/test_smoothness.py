@@ -52,7 +52,7 @@ def test_more_submovements_are_less_smooth() -> None:
     found = []
     for num in (1, 2, 3, 4, 6):
         t = np.arange(0, 0.6 * (num - 1) + 1, STEP)
-        found.append(smoothness(sum(minimum_jerk(t, start=0.6 * i) for i in range(num))))
+        found.append(smoothness(sum((minimum_jerk(t, start=0.6 * i) for i in range(num)), np.zeros_like(t))))
     assert (np.diff(found, axis=0) < 0).all(), found
 
 

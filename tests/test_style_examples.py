@@ -81,7 +81,7 @@ def test_rows_that_are_not_finite_are_counted_and_bridged(tmp_path: Path) -> Non
     assert np.isfinite(found.windows["v"].steps).all()
 
 
-def with_column(rows: pa.Table, name: str, values: np.ndarray) -> pa.Table:  # type: ignore[type-arg]
+def with_column(rows: pa.Table, name: str, values: np.ndarray) -> pa.Table:
     place = rows.schema.get_field_index(name)
     return rows.set_column(place, rows.schema.field(place), pa.array(values.tolist(), rows.schema.field(place).type))
 

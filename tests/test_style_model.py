@@ -57,7 +57,7 @@ def test_a_model_comes_back_with_the_same_scores_and_name(
 ) -> None:
     back = load_model(str(model_folder))
     scores = [m.window_log_scores(examples.inputs) for m in (back, model)]
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
     assert (back.config, back.model_version) == (model.config, model.model_version)
     assert (back.created_at, back.training) == (model.created_at, model.training)
 

@@ -114,7 +114,9 @@ def tag_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_read_in_one_line(output: Path) -> None:
     """Every table, by DuckDB and by pandas, with no code of ours."""
     for table, num_rows in (("tags", 3), ("kinematics", 3), ("videos", 3), ("keypoints", 3 * 24)):
-        assert duckdb.sql(f"SELECT count(*) FROM '{output}/{table}/*/*.parquet'").fetchall() == [(num_rows,)]
+        counted = duckdb.sql(f"SELECT count(*) FROM '{output}/{table}/*/*.parquet'")
+        assert counted is not None
+        assert counted.fetchall() == [(num_rows,)]
         assert len(pd.read_parquet(output / table)) == num_rows
 
 

@@ -122,7 +122,9 @@ def test_anybody_reads_the_tables_with_no_code_of_ours(store: str) -> None:
         from '{store}/tags/*/*.parquet' t join '{store}/kinematics/*/*.parquet' k using (video_id, content_id)
         where k.is_main order by t.video_id
     """
-    rows = duckdb.sql(query).fetchall()
+    found = duckdb.sql(query)
+    assert found is not None
+    rows = found.fetchall()
     assert [row[0] for row in rows] == ["duo", "still"]
     for _, measured, repeated, num_segments in rows:
         assert measured == repeated

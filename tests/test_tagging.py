@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,6 +75,8 @@ def test_boxes_and_their_scores_come_out_of_the_table_in_the_rows_order() -> Non
     place = table.schema.get_field_index("box_score")
     shuffled = table.set_column(place, table.schema.field(place), scores).take([2, 0, 1])
     sequence = sequence_of(shuffled)
+    assert sequence.box_scores is not None
+    assert sequence.box_xyxy is not None
     np.testing.assert_allclose(sequence.box_scores, [0.1, 0.2, 0.3])
     assert sequence.box_xyxy.shape == (3, 4)
 
@@ -94,7 +97,8 @@ def novelty_around(kinematic_features: np.ndarray, *, limit: float) -> dict[str,
 
 
 def test_what_moves_unlike_the_training_videos_is_unknown_however_sure_the_scores() -> None:
-    usual, odd = rows_of(dancer_xy("counter", seed=3)), rows_of(dancer_xy("counter", seed=3) * np.float32((1, 0.3)))
+    xy = dancer_xy("counter", seed=3)
+    usual, odd = rows_of(xy), rows_of(xy * np.array((1, 0.3), np.float32))
     model = arms_model(novelty=novelty_around(cut_windows(usual, WINDOWS).kinematic_features, limit=1.0))
     assert tag_of(usual, model).prediction.style == "counter"
     tag = tag_of(odd, model)
@@ -115,7 +119,8 @@ def test_a_change_of_style_makes_two_segments_that_meet() -> None:
     tag = tag_of(rows_of(np.concatenate(parts)))
     first, second = tag.segments
     assert [s.prediction.style for s in tag.segments] == ["clockwise", "seesaw"]
-    assert (first.start_seconds, second.stop_seconds) == (0.0, pytest.approx(24.0, abs=WINDOWS.stride_seconds))
+    assert first.start_seconds == 0.0
+    assert second.stop_seconds == pytest.approx(24.0, abs=WINDOWS.stride_seconds)
     assert first.stop_seconds == second.start_seconds == pytest.approx(12.0, abs=WINDOWS.stride_seconds)
     assert min(s.prediction.score for s in tag.segments) > 0.8
 
@@ -133,7 +138,8 @@ def test_segments_are_no_bridge_over_a_dancer_s_absence() -> None:
     rows = rows_of(np.concatenate([before, after]))
     rows.pts_seconds[50:] += 20
     spans = [(s.start_seconds, s.stop_seconds) for s in tag_of(rows).segments]
-    assert spans == [(0.0, pytest.approx(5.0)), (pytest.approx(25.0), pytest.approx(30.0))]
+    expected: list[Any] = [(0.0, pytest.approx(5.0)), (pytest.approx(25.0), pytest.approx(30.0))]
+    assert spans == expected
 
 
 def test_a_video_with_nobody_for_long_enough_has_no_tag() -> None:

@@ -18,7 +18,7 @@ def test_keypoints_land_on_the_pixel_they_were_seen_at() -> None:
     (poses,) = estimator_of(FakeDetector([boxes]), WhiteSpotFinder()).estimate([spotted(spots)])
     # An error of half a heatmap pixel would be 1.1 and 1.9 pixels here.
     np.testing.assert_allclose(sorted(middle(poses).tolist()), spots, atol=0.1)
-    np.testing.assert_array_equal(poses.box_scores, np.float32([0.9, 0.9]))
+    np.testing.assert_array_equal(poses.box_scores, np.array([0.9, 0.9], np.float32))
 
 
 def test_every_frame_keeps_its_own_people_whatever_the_batches() -> None:

@@ -132,7 +132,7 @@ class TestRealNetworks:
         assert set(dancer) == {0}
 
     def test_the_fingerprint_holds_what_changes_keypoints_and_no_more(self, tmp_path: Path) -> None:
-        def hashed(settings: PoseSettings) -> dict[str, object]:
+        def hashed(settings: PoseSettings) -> dict[str, str | int | float | bool]:
             return fingerprint_settings(settings, build_estimator(settings, read_file=objects.read_object))
 
         known = hashed(real_settings())

@@ -77,14 +77,14 @@ def test_the_golden_cases_have_misses_false_boxes_and_switches() -> None:
 
 def test_perfect_tracks_score_one_whatever_their_ids() -> None:
     truth = walk(1, range(1, 21)) + walk(2, range(5, 15), x=100)
-    result = [(frame, 90 - track_id, *box) for frame, track_id, *box in truth]
+    result = [(frame, 90 - track_id, x, y, w, h) for frame, track_id, x, y, w, h in truth]
     scores = fields_of(score(Tracks(truth, result)))
     assert scores == pytest.approx({"HOTA": 1, "DetA": 1, "AssA": 1, "IDF1": 1, "IDSW": 0, "MOTA": 1})
 
 
 def test_one_swap_half_way_is_two_switches_and_half_the_identity() -> None:
     truth = walk(1, range(1, 21)) + walk(2, range(1, 21), x=100)
-    result = [(frame, track_id if frame <= 10 else 3 - track_id, *box) for frame, track_id, *box in truth]
+    result = [(frame, track_id if frame <= 10 else 3 - track_id, x, y, w, h) for frame, track_id, x, y, w, h in truth]
     scores = score(Tracks(truth, result))
     assert scores.switches == 2
     assert scores.idf1 == pytest.approx(0.5)

@@ -70,7 +70,7 @@ def test_the_number_of_workers_changes_no_more_than_rounding(examples: Examples,
         log_scores_of(networks_of(state.done, short, STYLES), examples.inputs, num_labels=len(STYLES))
         for state in (alone, together)
     ]
-    np.testing.assert_allclose(*scores, atol=1e-3)
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-3)
     for a, b in zip(alone.history, together.history, strict=True):
         assert (a.train_loss, a.validation_loss) == pytest.approx((b.train_loss, b.validation_loss), abs=1e-4)
         assert (a.train_accuracy, a.validation_accuracy) == pytest.approx((b.train_accuracy, b.validation_accuracy))
@@ -169,7 +169,7 @@ def test_a_checkpoint_is_never_unpickled(tmp_path: Path) -> None:
 
 def test_the_learning_rate_goes_down_in_stairs_or_along_a_cosine(examples: Examples) -> None:
     def rates(**changes: Any) -> list[float]:
-        settings = replace(SETTINGS, num_epochs=4, **changes)  # type: ignore[arg-type]
+        settings = replace(SETTINGS, num_epochs=4, **changes)
         return [result.learning_rate for result in fitted(settings, examples).history]
 
     stairs = rates(schedule="stairs", decay_epochs=2, learning_rate_decay=0.1)

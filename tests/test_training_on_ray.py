@@ -94,7 +94,7 @@ def test_a_killed_worker_or_a_second_run_changes_nothing(tmp_path: Path) -> None
     for network, expected in zip(back.networks, networks_of(undisturbed.done, SETTINGS, STYLES), strict=True):
         inputs = dataset_of(videos, SETTINGS).examples.inputs
         scores = [log_scores_of([n], inputs, num_labels=len(STYLES)) for n in (network, expected)]
-        np.testing.assert_allclose(*scores, atol=1e-3)
+        np.testing.assert_allclose(scores[0], scores[1], atol=1e-3)
     folder = Path(trained.model_uri)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["videos"]["accuracy"]["value"] == trained.metrics.videos.accuracy.value >= 0.7

@@ -169,7 +169,9 @@ def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path: Path) ->
     keys = [video["key"] for video in browser.search("", offset=0, limit=10).videos]
     assert any(done.num_rows_moved for done in compact(root))
     for key in keys:
-        assert browser.video(key)["style"] == "hiphop"
+        video = browser.video(key)
+        assert video is not None
+        assert video["style"] == "hiphop"
 
 
 def test_a_server_without_tables_says_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -36,7 +37,12 @@ POST = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     patient = web_server.HEADER_SECONDS
     web_server.HEADER_SECONDS = 1.0
-    settings = {"max_viewers": 100, "max_viewers_per_client": 100, "max_uploads": 50, "max_uploads_per_client": 50}
+    settings: dict[str, Any] = {
+        "max_viewers": 100,
+        "max_viewers_per_client": 100,
+        "max_uploads": 50,
+        "max_uploads_per_client": 50,
+    }
     with running_server(tmp_path_factory.mktemp("web"), **settings) as running:
         yield running
     web_server.HEADER_SECONDS = patient

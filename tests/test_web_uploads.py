@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -138,7 +139,11 @@ def test_a_file_that_is_no_video_fails_with_a_reason_a_person_understands(server
 
 def test_limits_of_size_length_and_picture_are_kept(tmp_path: Path, clip) -> None:
     large = write_clip(tmp_path / "large.mp4", num_frames=5, size_wh=(320, 240)).read_bytes()
-    settings = {"max_upload_bytes": len(clip) + 100, "max_upload_seconds": 2.0, "max_upload_pixels": 64 * 48}
+    settings: dict[str, Any] = {
+        "max_upload_bytes": len(clip) + 100,
+        "max_upload_seconds": 2.0,
+        "max_upload_pixels": 64 * 48,
+    }
     with running_server(tmp_path / "web", **settings) as server:
         too_large = upload(server, clip + bytes(101))
         assert too_large.status_code == 413

@@ -6,11 +6,11 @@ What a clip's frames show (`clips.numbered`) decides what happens: most numbers 
 import ctypes
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from clips import number_of, numbered, write_clip
+from clips import Image, number_of, numbered, write_clip
 
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.motion.skeleton import NUM_KEYPOINTS
@@ -78,14 +78,17 @@ class TinyWorker(PoseWorker):
         return FINGERPRINT
 
 
+def always(number: int) -> Callable[[int], Image]:
+    """Paints every frame with one number."""
+    return lambda _: numbered(number)
+
+
 def write_clips(folder: Path, numbers: Sequence[int]) -> Path:
     """A catalog of one clip per number, each as long as the others; its content ids are its own."""
     rows = ["video_id,uri,content_id"]
     for index, number in enumerate(numbers):
-        write_clip(
-            folder / f"{index}.mp4", num_frames=FRAMES_PER_CLIP, frames_per_second=8,
-            paint=lambda _, number=number: numbered(number),
-        )  # fmt: skip
+        path = folder / f"{index}.mp4"
+        write_clip(path, num_frames=FRAMES_PER_CLIP, frames_per_second=8, paint=always(number))
         rows.append(f"clip-{index:03d},{index}.mp4,bytes-{number}")
     (folder / "catalog.csv").write_text("\n".join(rows))
     return folder / "catalog.csv"

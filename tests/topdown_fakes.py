@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from choreai.pose.alphapose.architecture import PoseArchitecture
-from choreai.pose.crop_keypoints import CropKeypoints
+from choreai.pose.crop_keypoints import CropKeypoints, CropPoseNetwork
 from choreai.pose.crops import CropSettings
 from choreai.pose.detectors.detector import Boxes
 from choreai.pose.estimator import Poses
@@ -66,7 +66,7 @@ class WhiteSpotFinder:
         return CropKeypoints(xy, torch.ones(len(crops_P3HW), 17))
 
 
-def estimator_of(detector: FakeDetector, network: object, *, frame_batch: int = 4, crop_batch: int = 8):
+def estimator_of(detector: FakeDetector, network: CropPoseNetwork, *, frame_batch: int = 4, crop_batch: int = 8):
     return TopDownEstimator(
         detector, network, constants=HEATMAP_CONSTANTS, device=CPU, frame_batch=frame_batch, crop_batch=crop_batch
     )
@@ -92,6 +92,7 @@ class TinyNetwork(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, num_keypoints, 4, stride=4)
         nn.init.constant_(self.conv.weight, 1 / 48)
+        assert self.conv.bias is not None
         nn.init.constant_(self.conv.bias, 0.5)
         self.cells_off = cells_off
         self.batches: list[int] = []
