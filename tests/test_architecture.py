@@ -24,6 +24,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MAX_LINES = 400
 FILES = sorted((ROOT / "choreai").rglob("*.py"))
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
@@ -85,7 +86,7 @@ def test_a_circle_would_be_found() -> None:
     assert not circles({("a", "b"), ("b", "c"), ("a", "c")})
 
 
-@pytest.mark.parametrize("path", [*FILES, *JOBS], ids=module_of)
+@pytest.mark.parametrize("path", [*FILES, *JOBS, *TESTS], ids=module_of)
 def test_no_file_is_longer_than_can_be_read_at_once(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
