@@ -271,9 +271,13 @@ def test_the_labels_of_many_styles_fit_into_the_picture() -> None:
 # ---- stills ----
 
 
-def test_stills_show_the_video_with_skeletons(tmp_path: Path) -> None:
-    write_clip(tmp_path / "v.mp4", num_frames=40, frames_per_second=10, size_wh=(320, 240))
-    xy = dancer_xy("clockwise", seed=1, num_frames=40) / 2
+@pytest.mark.parametrize("frames_per_second", [10, 20])
+def test_four_stills_show_the_video_with_skeletons(tmp_path: Path, frames_per_second: int) -> None:
+    write_clip(
+        tmp_path / "v.mp4", num_frames=39 * frames_per_second // 10, frames_per_second=frames_per_second,
+        size_wh=(320, 240),
+    )  # fmt: skip
+    xy = dancer_xy("clockwise", seed=1, num_frames=39) / 2
     rows = sequence_of(keypoint_rows("v", "c", xy))
     stills = annotated_stills(str(tmp_path / "v.mp4"), rows)
     assert stills is not None

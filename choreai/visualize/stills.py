@@ -15,7 +15,7 @@ NUM_STILLS = 4
 STILL_WIDTH = 240
 MAX_SECONDS = 60.0
 """Stills are from a video's first minute, so that a long one costs no more to decode."""
-SAMPLES_PER_SECOND = 8.0
+TOLERANCE_SECONDS = 1 / 16
 JPEG_QUALITY = 70
 
 
@@ -30,7 +30,7 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
     wanted = times[np.linspace(0, len(times) - 1, NUM_STILLS).round().astype(int)]
     stills: list[ImageArray] = []
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
-        for frame in reader.sample(frames_per_second=SAMPLES_PER_SECOND):
+        for frame in reader.frames():
             if frame.pts_seconds >= wanted[len(stills)] - 1e-3:
                 stills.append(_draw_people_at(frame.image, rows, frame.pts_seconds))
             if len(stills) == NUM_STILLS:
@@ -39,8 +39,8 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
 
 
 def _draw_people_at(image: ImageArray, rows: KeypointSequence, seconds: float) -> ImageArray:
-    """Return a copy with everybody who was seen within half a sample of `seconds`."""
-    people = rows.at(seconds, tolerance_seconds=0.5 / SAMPLES_PER_SECOND)
+    """Return a copy with everybody who was seen within TOLERANCE_SECONDS of `seconds`."""
+    people = rows.at(seconds, tolerance_seconds=TOLERANCE_SECONDS)
     drawn = image.copy()
     draw_people(
         drawn,
