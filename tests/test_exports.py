@@ -111,17 +111,14 @@ def test_a_table_has_no_file(tmp_path: Path) -> None:
 def test_a_reader_that_has_enough_ends_the_export_quietly(tmp_path: Path) -> None:
     write_rows(str(tmp_path), "tags", "lstm-a", "0", [tag_row(f"v{n}") for n in range(500)])
     choreai = [sys.executable, "-c", "from choreai.cli.main import run; run()"]
-    search = subprocess.Popen(
-        [*choreai, "search", "--output", str(tmp_path), "--format", "csv"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert search.stdout is not None
-    assert search.stderr is not None
-    assert search.stdout.readline().startswith(b"video_id")
-    search.stdout.close()
-    assert search.wait(60) == 0
-    assert search.stderr.read() == b""
+    command = [*choreai, "search", "--output", str(tmp_path), "--format", "csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as search:
+        assert search.stdout is not None
+        assert search.stderr is not None
+        assert search.stdout.readline().startswith(b"video_id")
+        search.stdout.close()
+        assert search.wait(60) == 0
+        assert search.stderr.read() == b""
 
 
 @pytest.mark.parametrize("to", ["csv", "jsonl", "opensearch"])

@@ -78,11 +78,12 @@ def list_files(uri: str, path: str, *, sub_folders: bool) -> Iterator[ObjectInfo
         folder = folders.pop()
         with _os_errors(uri if folder == path else folder):
             try:
-                found, entries = os.stat(folder), os.scandir(folder)
+                found = os.stat(folder)
+                if (found.st_dev, found.st_ino) in seen:  # a link back up
+                    continue
+                entries = os.scandir(folder)
             except FileNotFoundError:
                 continue
-        if (found.st_dev, found.st_ino) in seen:  # a link back up
-            continue
         seen.add((found.st_dev, found.st_ino))
         with entries:
             for entry in entries:
