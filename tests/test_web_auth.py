@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,10 +95,10 @@ def test_a_file_already_known_is_not_sent_again(server) -> None:
     ],
 )
 def test_a_path_that_leads_nowhere_gives_a_problem_document_and_no_place(server, path) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    connection.request("GET", path)  # as it stands: requests would tidy it up
-    answer = connection.getresponse()
-    problem = json.loads(answer.read())
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.request("GET", path)  # as it stands: requests would tidy it up
+        answer = connection.getresponse()
+        problem = json.loads(answer.read())
     assert answer.status in (404, 422)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert problem["status"] == answer.status

@@ -44,7 +44,7 @@ def _copy(content: zipfile.ZipFile, info: zipfile.ZipInfo, to: Path) -> None:
     """Whatever the data would unpack to, zipfile stops at the size that the header says."""
     with os_errors(to):
         target = to.open("wb", buffering=0)
-    with content.open(info) as source, target:
+    with target, content.open(info) as source:
         while chunk := source.read(_CHUNK_BYTES):
             with os_errors(to):
                 write_all(target.fileno(), chunk)
