@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # MediaPipe's last self-contained wheel exists for Python 3.11 and 3.12 only, so look for those first.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
 
-.PHONY: help demo check test coverage docs bench bench-people bench-shots chaos scale autoscaling robustness lint setup clean
+.PHONY: help demo check test coverage docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
 	@echo "make bench-shots   cuts found and made up, on made-up scenes and real clips (needs ../shared)"
+	@echo "make bench-tracking  HOTA, IDF1 and switches of the trackers on generated crossings"
 	@echo "make chaos  110 seeded runs in which workers, nodes, drivers and the storage fail (an hour)"
 	@echo "make scale  ten million catalog rows, a million keys, 20,000 shards: time and memory"
 	@echo "make autoscaling  Ray's autoscaler with fake GPU nodes, and a picture of the node counts"
@@ -63,6 +64,9 @@ bench-people: setup
 
 bench-shots: setup
 	@$(PY) tests/bench_shots.py
+
+bench-tracking: setup
+	@$(PY) tests/bench_tracking.py
 
 chaos: setup
 	@$(PY) tests/chaos.py
