@@ -183,11 +183,11 @@ def _mask(keypoints_xy: _Array, height: float) -> _BoolArray:
     points = (keypoints_xy / MASK_SCALE).astype(np.int32)
     thickness = max(1, round(0.075 * height / MASK_SCALE))
     for start, stop in _LIMBS:
-        cv2.line(mask, points[start].tolist(), points[stop].tolist(), 1, thickness)
+        cv2.line(mask, points[start].tolist(), points[stop].tolist(), (1,), thickness)
     trunk = points[list(_TRUNK)]
-    cv2.fillPoly(mask, [trunk], 1)
-    cv2.polylines(mask, [trunk], True, 1, thickness)
-    cv2.circle(mask, points[0].tolist(), max(1, round(0.07 * height / MASK_SCALE)), 1, -1)
+    cv2.fillPoly(mask, [trunk], (1,))
+    cv2.polylines(mask, [trunk], True, (1,), thickness)
+    cv2.circle(mask, points[0].tolist(), max(1, round(0.07 * height / MASK_SCALE)), (1,), -1)
     return mask.astype(bool)
 
 
