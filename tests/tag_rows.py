@@ -26,7 +26,7 @@ def tag_row(
     **others: Any,
 ) -> dict[str, Any]:
     """A tags row, tagged `night` days after NIGHT; `kinematics` in `others` adds features."""
-    kinematics = {"beats_per_minute": tempo, **others.pop("kinematics", {})}
+    kinematics = {"beats_per_minute": tempo, "beat_strength": 0.5, **others.pop("kinematics", {})}
     best = others.get("best_style", style)
     rest = round(1 - (score or 0), 6)
     return {

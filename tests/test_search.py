@@ -173,6 +173,14 @@ def test_the_catalog_gives_labels(dances, tmp_path: Path, capsys: pytest.Capture
     assert [json.loads(line)["video_id"] for line in capsys.readouterr().out.splitlines()] == ["fast"]
 
 
+def test_a_tempo_is_found_and_shown_only_where_the_beat_is_clear(tmp_path: Path) -> None:
+    root, vague = str(tmp_path), {"beat_strength": 0.1}
+    write_tags(root, [tag_row("clear", tempo=120.0), tag_row("vague", tempo=130.0, kinematics=vague)])
+    assert ids(root, "tempo > 100") == ["clear"]
+    assert ids(root, "beats_per_minute > 100") == ["clear", "vague"]
+    assert {row["video_id"]: row["tempo"] for row in found(root, "score > 0")} == {"clear": 120.0, "vague": None}
+
+
 def test_search_works_the_same_on_s3(store_uri: str) -> None:
     write_tags(store_uri, [tag_row("a", tempo=120.0), tag_row("b", tempo=80.0)])
     write_rows(store_uri, "videos", "fp1", "0", [video_row("a", duration=12.0)])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from choreai.api.notebook import caption, table_html
 from choreai.api.poses import VideoPoses
+from choreai.motion.kinematics import MIN_BEAT_STRENGTH, Kinematics
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.dancers import Dancer, measure_dancers
 
@@ -55,7 +56,7 @@ class Measurements:
             (
                 f"{dancer.track_id}{' (main)' if dancer.is_main else ''}",
                 f"{dancer.start_seconds:.1f} to {dancer.stop_seconds:.1f}",
-                *(f"{getattr(dancer.kinematics, name):.2f}" for name in SHOWN),
+                *(_text(dancer.kinematics, name) for name in SHOWN),
             )
             for dancer in self.dancers
         ]
@@ -69,6 +70,12 @@ def measure(poses: VideoPoses | KeypointSequence) -> Measurements:
 
 
 def _line(dancer: Dancer) -> str:
-    features = ", ".join(f"{name} {getattr(dancer.kinematics, name):.2f}" for name in SHOWN)
+    features = ", ".join(f"{name} {_text(dancer.kinematics, name)}" for name in SHOWN)
     main = " (main)" if dancer.is_main else ""
     return f"person {dancer.track_id}{main}, {dancer.start_seconds:.1f} to {dancer.stop_seconds:.1f} s: {features}"
+
+
+def _text(kinematics: Kinematics, name: str) -> str:
+    if name == "beats_per_minute" and not kinematics.beat_strength >= MIN_BEAT_STRENGTH:
+        return "no clear beat"
+    return f"{getattr(kinematics, name):.2f}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from choreai.errors import ConfigError
-from choreai.motion.kinematics import FEATURES
+from choreai.motion.kinematics import FEATURES, MIN_BEAT_STRENGTH
 from choreai.search.condition import Condition, compile_expression
 from choreai.search.expression import Column
 from choreai.search.tag_database import TagDatabase
@@ -25,14 +25,14 @@ COLUMNS: dict[str, Column] = {
     "corrected": Column("(found.corrected_by IS NOT NULL)", "flag"),
     "corrected_by": Column("found.corrected_by", "text"),
     "duration": Column("found.duration", "number"),
-    "tempo": Column("found.kinematics.beats_per_minute", "number"),
+    "tempo": Column("found.tempo", "number"),
     "model": Column("found.model_version", "text"),
     "run": Column("found.run_id", "text"),
     "tagged_at": Column("found.tagged_at", "time"),
     **{name: Column(f"found.kinematics.{name}", "number") for name in MEASURES},
 }
-"""The names of the search language. `tempo` is `beats_per_minute`; `duration` is in seconds, from the video's
-container; `label` is the last review, or else the catalog's label."""
+"""The names of the search language. `tempo` is `beats_per_minute` where the beat is clear; `duration` is in
+seconds, from the video's container; `label` is the last review, or else the catalog's label."""
 
 # The last review that fits each video's bytes.
 _REVIEWED = """
@@ -54,7 +54,8 @@ _FOUND = f"""
     SELECT t.* REPLACE (
             coalesce(r.style, t.style) AS style,
             (CASE WHEN r.style IS NULL THEN t.unknown ELSE r.style = 'unknown' END) AS unknown),
-        r.reviewer AS corrected_by, d.duration, coalesce(nullif(r.style, 'unknown'), l.label) AS label
+        r.reviewer AS corrected_by, d.duration, coalesce(nullif(r.style, 'unknown'), l.label) AS label,
+        (CASE WHEN t.kinematics.beat_strength >= {MIN_BEAT_STRENGTH} THEN t.kinematics.beats_per_minute END) AS tempo
     FROM newest t
     LEFT JOIN ({_REVIEWED}) r ON r.video_id = t.video_id AND r.content_id = t.content_id
     LEFT JOIN ({_DURATIONS}) d
@@ -130,7 +131,7 @@ def open_found(
 
     The expression and the limit of `search` are not applied.
     """
-    database.load_tags(search.models, features={"beats_per_minute", *features}, nested=nested)
+    database.load_tags(search.models, features={"beats_per_minute", "beat_strength", *features}, nested=nested)
     database.load_videos(["video_id", "content_id", "duration_seconds"])
     num_reviews = database.load_corrections()
     database.load_labels(_NO_LABELS if labels is None else labels)
@@ -143,7 +144,7 @@ _NO_LABELS = pa.schema([("video_id", pa.string()), ("label", pa.string())]).empt
 _NESTED = ("distribution", "segments")
 _SHOWN = (
     "video_id", "uri", "content_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label",
-    "duration", "kinematics.beats_per_minute AS tempo", "pose_fingerprint", "model_version", "run_id", "tagged_at",
+    "duration", "tempo", "pose_fingerprint", "model_version", "run_id", "tagged_at",
 )  # fmt: skip
 _WITH_DETAILS = "JOIN details ON details.part = hits.part AND details.row_in_part = hits.row_in_part"
 

@@ -45,7 +45,7 @@ MAX_STILL_SECONDS = 15.0
 MAX_KEYPOINT_SECONDS = 600.0
 
 _ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label", "duration",
-          "kinematics.beats_per_minute AS tempo", "model_version", "tagged_at")  # fmt: skip
+          "tempo", "model_version", "tagged_at")  # fmt: skip
 _DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
 
 
