@@ -298,7 +298,7 @@ def test_a_catalog_that_is_not_there_is_named(store_uri: str) -> None:
 
 def test_a_folder_without_videos_says_what_was_looked_for(store_uri: str) -> None:
     put_object(join_uri(store_uri, "clips", "notes.txt"), b"")
-    with pytest.raises(CatalogError, match=r"clips: no videos in this folder; looked for \.mp4 \.mov .*\.ogv"):
+    with pytest.raises(CatalogError, match=r"clips: no videos in this folder; looked for \.mp4 .*\.mov .*\.hevc"):
         read_catalog(join_uri(store_uri, "clips"))
 
 

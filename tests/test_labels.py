@@ -96,3 +96,13 @@ def test_a_hierarchy_that_is_none_is_refused(parents: dict[str, str], words: str
         StyleModelConfig(
             STYLES, FINGERPRINT, WindowSettings(), network="report", hidden_size=8, num_members=2, parents=parents
         )
+
+
+def test_labels_of_a_table_and_of_folders_spelt_in_several_ways_are_one(dances: str, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("video_id,label,group\nsalsa/a.mp4,Hip-Hop,Ana\nsalsa/b.mp4,hip hop,ana\ntango/c.mp4,Hip-Hop,\n")
+    found = labels_in(dances, labels_file=str(labels))
+    assert set(found.values()) == {("Hip-Hop", "Ana"), ("Hip-Hop", None)}
+    (tmp_path / "dances" / "Salsa").mkdir()
+    (tmp_path / "dances" / "Salsa" / "e.mp4").write_text("video")
+    assert {label for label, _ in labels_in(dances, labels_from="folders").values()} == {"salsa", "tango"}

@@ -22,6 +22,10 @@ from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri
         ("file://host/a.mp4", "names a host"),
         ("a\0b", "not a URI"),
         ("file:///a%00b", "not a URI"),
+        ("C:\\Videos\\a.mp4", "a path of Windows"),
+        ("c:/Videos/a.mp4", "a path of Windows"),
+        ("file:///D:/Videos/a.mp4", "a path of Windows"),
+        ("\\\\nas\\videos\\a.mp4", "a path of Windows"),
     ],
 )
 def test_a_uri_that_no_store_can_hold_is_refused_with_its_remedy(uri: str, says: str) -> None:
@@ -52,7 +56,9 @@ def test_names_join_to_a_folder_or_prefix(base: str, joined: str) -> None:
     ("uri", "against", "resolved"),
     [
         ("clips/a.mp4", "s3://b/catalogs", "s3://b/catalogs/clips/a.mp4"),
-        ("../clips//./a.mp4", "s3://b/catalogs/2026/", "s3://b/catalogs/clips/a.mp4"),
+        ("../clips/./a.mp4", "s3://b/catalogs/2026/", "s3://b/catalogs/clips/a.mp4"),
+        ("clips//a.mp4", "s3://b/p", "s3://b/p/clips//a.mp4"),
+        ("../x//./y.mp4", "s3://b/p//q", "s3://b/p//x//y.mp4"),
         ("50%20?.mp4", "s3://b", "s3://b/50%20?.mp4"),
         ("folder/", "s3://b/p", "s3://b/p/folder/"),
         ("..", "s3://b/p", "s3://b/"),

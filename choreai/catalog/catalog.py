@@ -17,6 +17,7 @@ from choreai.catalog.allowed_roots import is_outside
 from choreai.catalog.fast_csv import read_plain_csv
 from choreai.catalog.listings import listed_content_ids
 from choreai.catalog.rows import COLUMNS, CatalogRows, read_rows
+from choreai.catalog.spellings import with_one_spelling
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
 from choreai.storage.objects import stat_object
 from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, without_secrets
@@ -31,7 +32,7 @@ _ROWS_AT_ONCE = 1 << 20
 _NO_STRING = pa.scalar(None, pa.string())
 _ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.\-]*://)"
 _PLAINLY_FINE = r"^(s3://[^/@?]+/[^?]*$|file:///[^?]*$)"
-_MAYBE_SECRET = r"[@?]"
+_MAYBE_WRONG = r"[@?]|^[A-Za-z]:[\\/]|^\\\\"  # a secret, or a path of Windows
 _MAX_BYTES = {"video_id": 1000, "uri": 8192, "label": 1000, "group": 1000, "content_id": 1000}
 _DOTTED = r"(^|/)\.{0,2}(/|$)"  # '.', '..' or nothing between two slashes
 
@@ -82,8 +83,9 @@ def read_catalog(uri: str) -> Catalog:
 
     A .csv, .jsonl or .parquet file with video_id and uri, and label, group and content_id where it has them
     (other columns are dropped); or a folder or bucket prefix, whose videos are found by extension (hidden
-    files are not) and named by their path in it, in order. Relative URIs count from the catalog's own folder.
-    Labels and groups are stripped. Raises `CatalogError`, which names catalog, row and remedy.
+    files and folders are not) and named by their path in it, in order. Relative URIs count from the catalog's own
+    folder. Labels and groups are stripped, and those spelt in several ways (`Hip-Hop`, `hip hop`) are one. Raises
+    `CatalogError`, which names catalog, row and remedy.
     """
     try:
         check_uri(uri)
@@ -110,7 +112,7 @@ def _build_catalog(uri: str, batches: Iterator[CatalogRows]) -> Catalog:
         places.append(rows.table["place"].combine_chunks())
     if not clean:
         raise CatalogError(f"{uri}: the catalog is empty; it needs at least one row with video_id and uri")
-    table = pa.concat_tables(clean)
+    table = _with_one_spelling(pa.concat_tables(clean), uri)
     found = table.select(["video_id", "uri"]).append_column("place", pa.chunked_array(places))
     _check_unique(CatalogRows(uri, rows.counted_in, found))
     return Catalog(uri, table)
@@ -197,7 +199,7 @@ def _check_values(rows: CatalogRows) -> None:
 
 def _needs_check(uris: pa.ChunkedArray) -> pa.ChunkedArray:
     with_scheme = pc.match_substring_regex(uris, r"^[A-Za-z][A-Za-z0-9+.\-]*://")
-    suspect = pc.or_(with_scheme, pc.match_substring_regex(uris, _MAYBE_SECRET))
+    suspect = pc.or_(with_scheme, pc.match_substring_regex(uris, _MAYBE_WRONG))
     return pc.and_not(suspect, pc.match_substring_regex(uris, _PLAINLY_FINE))
 
 
@@ -242,6 +244,14 @@ def _resolve(rows: CatalogRows, index: int, *, base: str) -> str:
         return resolve_uri(rows.table["uri"][index].as_py(), against=base)
     except ConfigError as exc:
         raise rows.error(index, str(exc)) from exc
+
+
+def _with_one_spelling(table: pa.Table, uri: str) -> pa.Table:
+    for name in ("label", "group"):
+        place = COLUMNS.index(name)
+        column = with_one_spelling(table[name], what=f"{name}s", where=uri)
+        table = table.set_column(place, CATALOG_SCHEMA.field(place), column)
+    return table
 
 
 def _trim(column: pa.ChunkedArray) -> pa.ChunkedArray:

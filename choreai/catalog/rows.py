@@ -17,14 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from choreai.catalog.folder_videos import VIDEO_EXTENSIONS, FolderNames
 from choreai.errors import CatalogError
 from choreai.storage.objects import is_folder, list_objects, open_object, stat_object
 from choreai.storage.uris import join_uri, resolve_uri
 
 COLUMNS = ("video_id", "uri", "label", "group", "content_id")
-VIDEO_EXTENSIONS = (
-    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv", ".ogv",
-)  # fmt: skip
 
 _REQUIRED = ("video_id", "uri")
 _OFTEN_CALLED = {
@@ -89,16 +87,14 @@ def read_rows(uri: str) -> Iterator[CatalogRows]:
 
 def _read_listing(uri: str) -> CatalogRows:
     folder = join_uri(resolve_uri(uri, against="."), "")
-    found = (
-        info
-        for info in list_objects(folder)
-        if info.uri.lower().endswith(VIDEO_EXTENSIONS) and not posixpath.basename(info.uri).startswith(".")
-    )
+    names = FolderNames(folder)
+    found = (info for info in list_objects(folder) if names.is_video(info.uri))
     rows: Iterator[_Row] = (
         (place, info.uri.removeprefix(folder), info.uri, None, None, info.content_id)
         for place, info in enumerate(found, start=1)
     )
     table = pa.Table.from_batches(_to_batches(uri, rows), schema=_SCHEMA)
+    names.log_left_out()
     if not table.num_rows:
         raise CatalogError(f"{uri}: no videos in this folder; looked for {' '.join(VIDEO_EXTENSIONS)}")
     ids = table["video_id"]

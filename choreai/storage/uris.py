@@ -18,6 +18,7 @@ _SECRETS = re.compile(
     r"|(?<=[?&])(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature|sig|token)=[^&#\s]*",  # what a presigned URL is made of
     re.IGNORECASE,
 )
+_WINDOWS_PATH = re.compile(r"/?[A-Za-z]:[\\/]|\\\\[^\\]+\\")
 _REMEDIES = {
     "http": "download it and give its path, or put it into S3",
     "https": "download it and give its path, or put it into S3",
@@ -70,6 +71,11 @@ def parse_uri(uri: str) -> S3Location | str:
         rest = unquote(rest)
     if not uri or "\0" in rest:
         raise ConfigError(f"{uri!r} is not a URI; write s3://bucket/key or a path")
+    if scheme in ("", "file") and _WINDOWS_PATH.match(rest):
+        raise ConfigError(
+            f"{uri!r} is a path of Windows, which this machine does not have; write the path under which the drive is "
+            "mounted here, or put the file into S3"
+        )
     if not scheme:
         return uri
     if scheme == "file":
@@ -118,9 +124,23 @@ def resolve_uri(uri: str, *, against: str) -> str:
     if isinstance(base, str):
         parts = [part for part in uri.split("/") if part not in ("", ".")]
         return posixpath.join(os.path.abspath(base), *parts)
-    key = posixpath.normpath(posixpath.join(base.key, uri))
-    if key == ".." or key.startswith("../"):
+    key = _resolve_key(uri, folder=base.key)
+    if key is None:
         raise ConfigError(f"{uri!r} relative to {against} leaves the bucket; write it as s3://bucket/key")
-    if key == ".":
-        return f"s3://{base.bucket}/"
-    return f"s3://{base.bucket}/{key}{'/' if uri.endswith('/') else ''}"  # normpath took a folder's slash
+    return f"s3://{base.bucket}/{key}"
+
+
+def _resolve_key(name: str, *, folder: str) -> str | None:
+    """Return `name` below `folder` with '.' and '..' resolved; None if it climbs out of the bucket.
+
+    Two slashes in a row stay: to S3 they are part of the key.
+    """
+    parts = folder.removesuffix("/").split("/") if folder else []
+    for part in name.split("/"):
+        if part == ".." and not parts:
+            return None
+        if part == "..":
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)

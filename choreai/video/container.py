@@ -16,7 +16,7 @@ MAX_PIXELS = 2**27
 """134 megapixels: a 16384x8192 picture, 400 MB as RGB."""
 
 # Excluded on purpose: hls, dash, concat, image2 and sdp open the files they list, and tty renders text.
-_FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,mxf"
+_FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,mxf,dv,mpegvideo,rm,ivf,h264,hevc"
 # The list of protocols cannot be empty; there is no protocol of this name.
 _NO_PROTOCOL = "none"
 _GENERATE_PTS = 0x1  # AVFMT_FLAG_GENPTS

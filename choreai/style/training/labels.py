@@ -3,13 +3,15 @@
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.csv
 
 from choreai.catalog.catalog import Catalog, Video
+from choreai.catalog.spellings import preferred_spellings
 from choreai.errors import CatalogError, ChoreaiWarning, StorageError
 from choreai.search.corrections import CORRECTIONS, correct_labels
 from choreai.storage import objects
@@ -48,13 +50,29 @@ def labelled_videos(
     if corrected.num_changed or corrected.num_removed:
         logger.info("reviews give %d videos another label, and take it from %d", corrected.num_changed,
                     corrected.num_removed)  # fmt: skip
-    labelled = [video for video in corrected.videos if video.label]
+    labelled = [video for video in _with_one_spelling(corrected.videos) if video.label]
     if not labelled:
         raise CatalogError(
             f"{labels_file or catalog.uri}: no video has a label; fill the `label` column of the catalog, put the "
             'videos into a folder for each style (labels_from = "folders"), or give a labels_file'
         )
     return labelled
+
+
+def _with_one_spelling(videos: Sequence[Video]) -> list[Video]:
+    """Return the videos with one spelling for each label and each group, whichever table or reviewer they are from."""
+    labels = preferred_spellings(Counter(video.label for video in videos if video.label))
+    groups = preferred_spellings(Counter(video.group for video in videos if video.group))
+    if changed := {name: other for name, other in {**groups, **labels}.items() if name != other}:
+        logger.warning(
+            "spelt in several ways, taken as one: %s", some_names([f"{n} is {o}" for n, o in changed.items()])
+        )
+    return [
+        replace(
+            video, label=labels.get(video.label or "", video.label), group=groups.get(video.group or "", video.group)
+        )
+        for video in videos
+    ]
 
 
 def read_labels(uri: str) -> dict[str, Label]:
