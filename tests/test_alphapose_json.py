@@ -14,7 +14,7 @@ from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.formats import json_stream
 from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
 from choreai.formats.rows import keypoints_of
-from choreai.tables.schemas import KEYPOINTS, check_schema, from_list_column
+from choreai.tables.schemas import KEYPOINTS, check_schema, from_list_column, list_column
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "golden" / "results_coco.json"
 
@@ -252,3 +252,27 @@ def test_alphapose_s_own_file_is_read_and_written_back(tmp_path: Path) -> None:
     for ours, theirs in zip(back, sorted(original, key=lambda p: -p["score"]), strict=True):
         np.testing.assert_allclose(ours["keypoints"], theirs["keypoints"], rtol=1e-6)
         np.testing.assert_allclose(ours["box"], theirs["box"], rtol=1e-5)
+
+
+def test_a_missing_keypoint_is_zero_as_alphapose_has_it_and_never_nan(tmp_path: Path) -> None:
+    table = random_table(num_frames=2)
+    xy = np.array(table["keypoints_xy"].to_pylist(), np.float32)
+    xy[0, 6] = np.nan
+    place = table.column_names.index("keypoints_xy")
+    table = table.set_column(place, table.schema.field(place), list_column(xy))
+    uri = str(tmp_path / "results.json")
+    write_alphapose_json(table, uri)
+    assert "NaN" not in Path(uri).read_text()
+    again = read_alphapose_json(uri, video_id="dance", frames_per_second=30.0)
+    assert again["keypoints_xy"][0].as_py()[6:8] == [0, 0]
+    assert again["keypoint_scores"][0].as_py()[3] == 0
+
+
+def test_a_box_that_is_no_box_is_refused_with_its_frame(tmp_path: Path) -> None:
+    table = random_table(num_frames=2)
+    boxes = np.array(table["box_xyxy"].to_pylist(), np.float32)
+    boxes[-1, 0] = np.inf
+    place = table.column_names.index("box_xyxy")
+    table = table.set_column(place, table.schema.field(place), list_column(boxes))
+    with pytest.raises(TableError, match=r"frame 3\.jpg is NaN or infinite, which JSON cannot hold"):
+        write_alphapose_json(table, str(tmp_path / "results.json"))

@@ -3,7 +3,9 @@
 import http.server
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +306,12 @@ def test_an_sns_topic_is_told(s3_server: str, caplog: pytest.LogCaptureFixture) 
     assert body["Subject"] == f"choreai FAILED: {SECOND}"
     assert not publish_sns("arn:aws:sns:us-east-1:123456789012:gone", message)
     assert "no notification was sent" in caplog.text
+
+
+def test_a_clock_that_is_set_back_does_not_make_a_good_run_fail() -> None:
+    run = RunManifest(
+        "extract_poses", FIRST, {}, "fp1", started_at=datetime(2126, 1, 1, tzinfo=UTC), statuses=Counter(ok=3)
+    )
+    run.finish()
+    assert not run.failed
+    assert 0 < run.wall_seconds < 60

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage import s3
+from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.storage.objects import (
     delete_object,
     list_objects,
@@ -219,3 +221,29 @@ def test_without_credentials_the_error_says_what_to_set(s3_server: str, monkeypa
         monkeypatch.delenv(name)
     with _new_client(), pytest.raises(StorageError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         stat_object("s3://b/k")
+
+
+@pytest.mark.s3
+def test_a_store_that_ignores_conditions_is_refused_before_any_work(scripted_s3: Callable[[Script], Script]) -> None:
+    scripted_s3([_answer(200, b"")])
+    with pytest.raises(StorageError, match="ignores `If-None-Match"):
+        check_conditional_writes("s3://b/out")
+
+
+@pytest.mark.s3
+def test_a_store_that_honours_conditions_is_asked_once_a_job(s3_uri: str, scripted_s3: Any) -> None:
+    script = scripted_s3([_answer(412, _error("PreconditionFailed")), _answer(500, _error("InternalError"))])
+    check_conditional_writes(f"{s3_uri}/out")
+    assert len(script) == 1
+
+
+@pytest.mark.s3
+def test_the_first_job_finds_out_about_conditions_by_two_writes(s3_uri: str) -> None:
+    check_conditional_writes(f"{s3_uri}/out")
+    check_conditional_writes(f"{s3_uri}/out")
+    assert [info.uri for info in list_objects(s3_uri)] == [f"{s3_uri}/out/choreai-write-check"]
+
+
+def test_a_file_system_is_not_asked_about_conditions(tmp_path: Path) -> None:
+    check_conditional_writes(str(tmp_path / "out"))
+    assert not list(tmp_path.iterdir())

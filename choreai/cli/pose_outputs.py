@@ -14,6 +14,7 @@ from choreai.formats.alphapose_results import ResultFormat, to_coco, to_openpose
 from choreai.pose.pipeline import TrackedPoses
 from choreai.storage.files import write_atomically
 from choreai.tables import schemas
+from choreai.tables.parts import WRITING
 from choreai.tables.pose_parts import VideoRows
 
 RESULTS = "alphapose-results.json"
@@ -91,11 +92,11 @@ class ResultFiles:
             self._finish()
 
     def _finish(self) -> None:
-        with pq.ParquetWriter(self._scratch / "keypoints.parquet", schemas.KEYPOINTS, compression="zstd") as writer:
+        with pq.ParquetWriter(self._scratch / "keypoints.parquet", schemas.KEYPOINTS, **WRITING) as writer:
             for chunk in self._rows.chunks():
                 writer.write_table(chunk)
         frames = pa.table(self._frames, schema=FRAMES)
-        pq.write_table(frames, self._scratch / "frames.parquet", compression="zstd")
+        pq.write_table(frames, self._scratch / "frames.parquet", **WRITING)
         for name in ("keypoints.parquet", "frames.parquet", RESULTS):
             _move(self._scratch / name, self._outdir / name)
 

@@ -1,6 +1,7 @@
 """score-tracks: HOTA, IDF1 and identity switches of tracks against a ground truth."""
 
 import argparse
+import math
 
 SCORE_TRACKS = """\
 Score tracks against a ground truth by TrackEval's definitions: HOTA with its
@@ -47,14 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
     scores = {files.name: score_files(files, min_score=arguments.min_score) for files in sequences}
     combined = combine_scores(list(scores.values()))
     if arguments.json:
-        found = {name: score.summary() for name, score in scores.items()}
-        print(json.dumps({"sequences": found, "combined": combined.summary()}, indent=1))
+        found = {name: _json_scores(score.summary()) for name, score in scores.items()}
+        print(json.dumps({"sequences": found, "combined": _json_scores(combined.summary())}, indent=1, allow_nan=False))
         return 0
     rows = [_row(name, score.summary()) for name, score in scores.items()]
     if len(rows) > 1:
         rows.append(_row("combined", combined.summary()))
     print_table("tracks", rows, header=HEADER)
     return 0
+
+
+def _json_scores(summary: dict[str, float]) -> dict[str, float | None]:
+    """Return the scores as JSON has them: null where one is not defined."""
+    return {name: value if math.isfinite(value) else None for name, value in summary.items()}
 
 
 def _row(name: str, summary: dict[str, float]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Poses come from the keypoint tables if a job has extracted them, otherwise they 
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from choreai.api.poses import estimate_with
@@ -13,7 +14,7 @@ from choreai.errors import ConfigError
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
-from choreai.style.explain.annotated_video import annotate
+from choreai.style.explain.annotated_video import annotate, unused_name
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.model import load_model, newest_model
@@ -28,11 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     pose = load_pose_settings(arguments.config)
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
-    source = _find(arguments.video, arguments.output, pose)
-    tagged = tag_sequence(source.rows, model)
+    found = _find(arguments.video, arguments.output, pose)
+    tagged = tag_sequence(found.rows, model)
     folder = Path(arguments.to)
+    source = replace(found, name=unused_name(found, folder))
     annotated = annotate(source, tagged, folder=folder)
-    print(f"{source.name}: {tagged.text}")
+    print(f"{found.name}: {tagged.text}")
     print(f"video: {annotated.video}")
     print(f"contact sheet: {annotated.sheet}")
     figure = draw_movement(source.rows, tagged)

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from choreai.arrays import Float64Array, FloatArray, IntArray
 from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.formats.json_stream import read_json_list
-from choreai.formats.rows import ConvertedRows, keypoints_of
+from choreai.formats.rows import ConvertedRows, keypoints_of, without_missing
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.natural_order import natural_key
 from choreai.storage import objects
@@ -72,7 +72,8 @@ def write_alphapose_json(table: pa.Table, uri: str) -> None:
     """Write the keypoint table of one video as AlphaPose would: frame by frame, people by falling score.
 
     `image_id` is "<frame_index>.jpg" and `idx` the track id, an integer. Reading it back gives the same
-    float32 values (times only if they are frame_index / rate; 3D is not kept). Raises TableError if the table
+    float32 values (times only if they are frame_index / rate; 3D is not kept); a keypoint that is missing (NaN) is
+    written with x, y and score 0, as AlphaPose has it. Raises TableError if the table
     holds more than one video, StorageError if `uri` exists.
     """
     videos = pc.unique(table["video_id"]).to_pylist()
@@ -89,11 +90,21 @@ def write_alphapose_json(table: pa.Table, uri: str) -> None:
             separator = "["
             for start in range(0, len(table), ROWS_PER_WRITE):
                 for person in _to_people(table.slice(start, ROWS_PER_WRITE)):
-                    file.write(separator + json.dumps(person))
+                    file.write(separator + _to_json(person, uri))
                     separator = ", "
             file.write("[]" if separator == "[" else "]")
         if not objects.put_if_absent(uri, path):
             raise StorageError(uri, "exists already; delete it or choose another name")
+
+
+def _to_json(person: dict[str, Any], uri: str) -> str:
+    try:
+        return json.dumps(person, allow_nan=False)
+    except ValueError as exc:
+        raise TableError(
+            f"{uri}: the box or score of track {person['idx']} in frame {person['image_id']} is NaN or infinite, which "
+            "JSON cannot hold; extract the video again or leave it out"
+        ) from exc
 
 
 def _to_people(table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -104,7 +115,7 @@ def _to_people(table: pa.Table) -> Iterator[dict[str, Any]]:
         table["track_id"].to_pylist(),
         table["box_score"].to_pylist(),
         boxes.tolist(),
-        keypoints_of(table).reshape(len(table), 3 * NUM_KEYPOINTS).tolist(),
+        without_missing(keypoints_of(table)).reshape(len(table), 3 * NUM_KEYPOINTS).tolist(),
     )
     for frame_index, track_id, score, box, keypoints in zip(*columns, strict=True):
         yield {

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from choreai.arrays import FloatArray
+from choreai.formats.rows import without_missing
 from choreai.motion.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
 from choreai.pose.pipeline import TrackedPoses
 
@@ -34,7 +35,7 @@ def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
     poses = people.poses
     sizes = poses.box_xyxy[:, 2:] - poses.box_xyxy[:, :2]
     boxes = np.concatenate((poses.box_xyxy[:, :2], sizes), axis=1)
-    keypoints = np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2)
+    keypoints = without_missing(np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2))
     return [
         {
             "image_id": image_id,
@@ -53,7 +54,7 @@ def to_openpose(people: TrackedPoses, *, result_format: Literal["cmu", "open"]) 
     poses = people.poses
     keypoints = np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2)
     neck = keypoints[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1, keepdims=True)
-    ordered = np.concatenate((keypoints, neck), axis=1)[:, list(OPENPOSE_FROM_COCO)]
+    ordered = without_missing(np.concatenate((keypoints, neck), axis=1)[:, list(OPENPOSE_FROM_COCO)])
     order = np.argsort(-person_scores(people), kind="stable")
     outer, inner = ("bodies", "joints") if result_format == "cmu" else ("people", "pose_keypoints_2d")
     # Readers of these formats look at the version.

@@ -52,6 +52,15 @@ class ConvertedRows:
         return pa.table(columns, schema=KEYPOINTS)
 
 
+def without_missing(keypoints: FloatArray) -> FloatArray:
+    """Return (..., 17, 3) keypoints as AlphaPose has those that it does not see: x, y and score are 0.
+
+    JSON has no NaN, and a reader that takes the token takes it for a place in the picture.
+    """
+    seen = np.isfinite(keypoints).all(axis=-1, keepdims=True)
+    return np.where(seen, keypoints, 0).astype(np.float32)
+
+
 def keypoints_of(table: pa.Table) -> FloatArray:
     """Return (N, 17, 3): x, y, score of each row of a keypoint table."""
     xy = from_list_column(table["keypoints_xy"]).reshape(len(table), NUM_KEYPOINTS, 2)

@@ -19,6 +19,7 @@ from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
 from choreai.config import ExtractConfig
 from choreai.pipeline.execution import run_shards
 from choreai.pipeline.progress import progress
+from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.tables import schemas
 from choreai.tables.parts import current_parts, open_part, read_consistently
 from choreai.tables.pose_parts import recover_videos_parts
@@ -71,6 +72,7 @@ def extract_poses(
     )
     if pending.videos.num_rows:
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
+        check_conditional_writes(config.output)
         summary.write(config.output)  # unfinished; fails now, not in the morning, if writing is forbidden
         _run_pending(config, pending.videos, pose_id, summary, worker, until)
         logger.info("manifest: %s", summary.write(config.output))

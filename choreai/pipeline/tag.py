@@ -17,6 +17,7 @@ from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.errors import WeightsError
 from choreai.pipeline.execution import run_shards
+from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.model import StyleModel, newest_model
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
@@ -80,6 +81,7 @@ def tag_catalog(
     )
     if untagged.num_rows:
         logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)
+        check_conditional_writes(config.output)
         summary.write(config.output)  # unfinished; fails now, not in the morning, if writing is forbidden
         _run_untagged(config, untagged, pose_id, model_uri, summary, worker, until)
         logger.info("manifest: %s", summary.write(config.output))

@@ -14,6 +14,7 @@ from choreai.config import TrainConfig
 from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.pipeline.progress import Steps, progress
 from choreai.search.corrections import read_corrections
+from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.settings import TrainSettings, seed_settings
 from choreai.style.taxonomy import check_parents
 from choreai.style.training.dataset import TableSource
@@ -83,6 +84,7 @@ class EpochCount:
 
 def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
     """Train a style model on the labelled videos' poses under `config.output`."""
+    check_conditional_writes(config.output)
     connect(config.ray_address)
     with progress("training", max_num_epochs(config.training)) as steps:
         return train_style(
@@ -106,6 +108,7 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
 
 def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: SweepKind) -> SweepResult:
     """Compare settings on the labelled videos' poses under `config.output`, and return the trials."""
+    check_conditional_writes(config.output)
     connect(config.ray_address)
     return run_sweep(
         labelled,

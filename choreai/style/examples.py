@@ -21,7 +21,7 @@ from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
 from choreai.storage import objects
 from choreai.tables.keypoints import read_videos
-from choreai.tables.parts import list_parts
+from choreai.tables.parts import WRITING, list_parts
 from choreai.tables.schemas import from_list_column, list_column
 
 
@@ -192,14 +192,14 @@ def write_examples(uri: str, examples: Examples) -> None:
         }
     ).replace_schema_metadata({"choreai.num_steps": str(num_steps)})
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, **WRITING)
     objects.put_if_absent(uri, buffer.getvalue())
 
 
 def read_examples(uri: str) -> Examples:
     """Return the examples that `write_examples` wrote to `uri`. Raises TableError for anything else."""
     try:
-        table = pq.read_table(io.BytesIO(objects.read_object(uri)))
+        table = pq.read_table(io.BytesIO(objects.read_object(uri)), page_checksum_verification=True)
         num_steps = int(table.schema.metadata[b"choreai.num_steps"])
         group_of = dict(zip(table["video_id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return Examples(

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from choreai.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 from choreai.errors import TableError
 from choreai.storage import objects
+from choreai.tables.parts import WRITING
 from choreai.tables.schemas import from_list_column, list_column
 
 SCHEMA_VERSION = "1"
@@ -138,14 +139,14 @@ def write_predictions(uri: str, predictions: Predictions) -> None:
         {"choreai.predictions_version": SCHEMA_VERSION, "choreai.labels": json.dumps(predictions.labels)}
     )
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, **WRITING)
     objects.put_object(uri, buffer.getvalue())
 
 
 def read_predictions(uri: str) -> Predictions:
     """Return what `write_predictions` wrote to `uri`. Raises TableError for anything else."""
     try:
-        table = pq.read_table(io.BytesIO(objects.read_object(uri)))
+        table = pq.read_table(io.BytesIO(objects.read_object(uri)), page_checksum_verification=True)
         metadata = table.schema.metadata or {}
         if (version := metadata[b"choreai.predictions_version"].decode()) != SCHEMA_VERSION:
             raise ValueError(f"version {version}, but this release reads {SCHEMA_VERSION}")

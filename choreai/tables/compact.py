@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 
 from choreai.errors import StorageError
 from choreai.storage import objects
+from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.tables import schemas
 from choreai.tables.parts import (
     MEMBERS_FOOTER,
+    WRITING,
     CurrentParts,
     current_parts,
     merged_id,
@@ -67,6 +69,7 @@ def compact(root: str) -> list[Compaction]:
 
     Raises StorageError if another compaction of the same table is under way.
     """
+    check_conditional_writes(root)
     return [compact_table(root, table, version) for table in COMPACTED_TABLES for version in list_versions(root, table)]
 
 
@@ -128,7 +131,7 @@ def _write_merged(path: Path, group: list[str], schema: pa.Schema) -> int:
     """Write the rows of `group` to `path`, with the ids of all members in the footer; return the number of rows."""
     members: set[str] = set()
     num_rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, **WRITING) as writer:
         for table in _row_groups(group, schema, members):
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             num_rows += table.num_rows

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,8 @@ from choreai.tables.schemas import check_schema
 
 MEMBERS_FOOTER = b"choreai.members"
 MAX_ATTEMPTS = 10
+WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}  # keyword arguments of pyarrow's writers
+"""How every part is written: a bit that flips on disk or on the way is found when its page is read."""
 _PREFIX, _SUFFIX = "part-", ".parquet"
 _MERGED_PREFIX = "merged-"
 
@@ -84,7 +86,7 @@ def write_part(uri: str, table: pa.Table, path: Path) -> bool:
 
     `path` is scratch space on local disk.
     """
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table, path, **WRITING)
     return objects.put_if_absent(uri, path)
 
 
@@ -206,7 +208,7 @@ def _open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     with objects.open_object(uri) as file:
         try:
             try:
-                part = pq.ParquetFile(file)
+                part = pq.ParquetFile(file, page_checksum_verification=True)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as exc:
                 raise _damage_error(uri, exc) from exc
             yield part

@@ -22,7 +22,7 @@ from choreai.arrays import FloatArray, Int32Array
 from choreai.errors import TableError
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.parts import current_parts, list_parts, open_part, part_id_of, part_uri, write_part
+from choreai.tables.parts import WRITING, current_parts, list_parts, open_part, part_id_of, part_uri, write_part
 from choreai.tables.shots import ShotRows
 
 VIDEOS_FOOTER = b"choreai.videos"
@@ -130,7 +130,7 @@ class PosePartWriter:
         self._folder = tempfile.TemporaryDirectory(prefix="choreai-")
         self.scratch = Path(self._folder.name)
         self._path = self.scratch / "keypoints.parquet"
-        self._writer = pq.ParquetWriter(self._path, schemas.KEYPOINTS, compression="zstd")
+        self._writer = pq.ParquetWriter(self._path, schemas.KEYPOINTS, **WRITING)
         self._writer.add_key_value_metadata(
             {"choreai.pose_fingerprint": pose_fingerprint, "choreai.trace": json.dumps(trace, sort_keys=True)}
         )

@@ -4,6 +4,7 @@ import json
 import platform
 import secrets
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -58,6 +59,9 @@ class RunManifest:
     """By worker."""
     gpu_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()  # unlike the clock of `started_at`, never set back
+
     def add(self, report: ShardReport) -> None:
         """Count a shard that was finished."""
         self.num_shards += 1
@@ -79,7 +83,7 @@ class RunManifest:
 
     def finish(self) -> None:
         """Mark the run as finished now."""
-        self.wall_seconds = (datetime.now(UTC) - self.started_at).total_seconds()
+        self.wall_seconds = max(time.monotonic() - self._began, 1e-3)
 
     @property
     def finished(self) -> bool:

@@ -32,8 +32,9 @@ class VideoWriter:
     column. The file gets its final name at the end of the block; if the block raises, nothing is left behind.
     """
 
-    def __init__(self, path: Path, *, num_threads: int = 1) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, num_threads: int = 1, comment: str = "") -> None:
+        """`comment` is stored in the file's metadata."""
+        self._path, self._comment = path, comment
         self._num_threads = num_threads
         self._temporary = temporary_path(path)
         self._reformatter = VideoReformatter()
@@ -47,6 +48,8 @@ class VideoWriter:
             self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         except av.FFmpegError as exc:
             raise self._error(exc) from exc
+        if self._comment:
+            self._container.metadata["comment"] = self._comment
         return self
 
     def write(self, image: ImageArray, pts_seconds: float) -> None:
@@ -125,6 +128,15 @@ class VideoWriter:
 
     def _error(self, exc: Exception) -> StorageError:
         return StorageError(str(self._path), f"the video cannot be written: {exc}")
+
+
+def read_comment(path: Path) -> str:
+    """Return the comment in a video's metadata; empty where there is none, or no such video."""
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            return container.metadata.get("comment", "")
+    except (av.FFmpegError, OSError):
+        return ""
 
 
 def write_png(path: Path, image: ImageArray) -> None:

@@ -19,6 +19,7 @@ from choreai.style.model import StyleModel
 from choreai.style.tagging import tag_sequence
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
+from choreai.tables.parts import WRITING
 from choreai.tables.pose_parts import VideoRows
 from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo
@@ -75,7 +76,7 @@ class UploadWorker:
         keypoints = table.replace_schema_metadata(
             {**(table.schema.metadata or {}), "choreai.pose_fingerprint": self._fingerprint}
         )
-        pq.write_table(keypoints, folder / "keypoints.parquet", compression="zstd")
+        pq.write_table(keypoints, folder / "keypoints.parquet", **WRITING)
         write_status(folder, state="working", name=name, progress=POSE_SHARE)
         video = PosedVideo("clip", str(folder / UPLOAD_NAME), rows)
         drawn = annotate(video, tagged, folder=folder)

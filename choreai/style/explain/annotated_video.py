@@ -1,5 +1,6 @@
 """One video with its skeletons and styles drawn on it, as an mp4 and a contact sheet."""
 
+import itertools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from choreai.arrays import Float64Array, FloatArray, ImageArray
+from choreai.fingerprint import fingerprint
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
@@ -14,7 +16,7 @@ from choreai.style.tagging import TaggedSpan, TaggedVideo, VideoTag
 from choreai.tables.posed_video import PosedVideo
 from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
-from choreai.video.encode import VideoWriter, write_png
+from choreai.video.encode import VideoWriter, read_comment, write_png
 from choreai.video.frame import Frame
 from choreai.visualize.draw import contact_sheet, draw_label, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color
@@ -86,6 +88,22 @@ def _interpolate(track: KeypointSequence, seconds: float) -> tuple[FloatArray, F
     )
 
 
+def unused_name(video: PosedVideo, folder: Path) -> str:
+    """Return a name for the video's pictures in `folder`: its own, or with a number behind it where the pictures of
+    another video have that name."""
+    for number in itertools.count(1):
+        name = video.name if number == 1 else f"{video.name}-{number}"
+        path = folder / f"{name}.annotated.mp4"
+        if not path.exists() or read_comment(path) == _origin(video):
+            return name
+    raise AssertionError("numbers do not end")
+
+
+def _origin(video: PosedVideo) -> str:
+    """Return what the annotated video says of its source: a hash, since people pass such videos on."""
+    return f"choreai {fingerprint({'uri': objects.resolve_uri(video.uri, against='.')})}"
+
+
 def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotated:
     """Write the annotated video and contact sheet of one video to `folder`.
 
@@ -100,7 +118,7 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotat
         drawing = _Drawing(video.rows, tagged, reader.info)
         still_times = iter(_still_times(video.rows, reader.info.duration_seconds))
         next_still = next(still_times, None)
-        with VideoWriter(target.video) as writer:
+        with VideoWriter(target.video, comment=_origin(video)) as writer:
             for frame in reader.frames():
                 image = drawing.draw(frame)
                 writer.write(drawing.with_timeline(image, frame), pts_seconds=frame.pts_seconds)
