@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,9 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 # The same examples on every machine, however loaded it is.
 settings.register_profile("choreai", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("choreai")
+
+# No test finds, or fetches into, the developer's own weights.
+os.environ["CHOREAI_WEIGHTS"] = os.path.join(tempfile.gettempdir(), "choreai-no-weights")
 
 _bucket_numbers = itertools.count()
 

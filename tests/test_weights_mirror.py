@@ -8,7 +8,7 @@ from weights_server import WeightsServer, entry_settings, made_bytes, sha256, wr
 
 from choreai.errors import ConfigError, ObjectMissingError, StorageError, WeightsError
 from choreai.storage import objects
-from choreai.weights import missing_weights, resolve, resolve_setting, weights_path
+from choreai.weights import missing_weights, resolve_settings, weights_path
 from choreai.weights.cache import Cache
 from choreai.weights.catalogue import Catalogue, read_catalogue
 from choreai.weights.fetch import fetch
@@ -126,20 +126,30 @@ def test_a_name_is_a_path_once_its_file_is_cached(catalogue, cache) -> None:
     where = {"cache": cache, "catalogue": catalogue}
     assert weights_path("one", **where) is None
     assert [entry.name for entry in missing_weights(["both"], **where)] == ["one", "two"]
-    with pytest.raises(WeightsError, match=r"the weights one \(0\.2 MB\) are not in .*`choreai weights fetch one`"):
-        resolve("one", **where)
-    path = resolve("one", auto_fetch=True, mirror="", **where)
-    assert path == weights_path("one", **where) == cache.path_of(catalogue.find("one"))
+    with pytest.raises(WeightsError, match=r"the weights one \(0\.2 MB\) is not in .*`choreai weights fetch one`"):
+        resolve_settings({"checkpoint": "weights:one"}, **where)
+    found = resolve_settings({"checkpoint": "weights:one"}, auto_fetch=True, mirror="", **where)
+    assert found == {"checkpoint": str(weights_path("one", **where))}
+    assert weights_path("one", **where) == cache.path_of(catalogue.find("one"))
     assert [entry.name for entry in missing_weights(["both"], **where)] == ["two"]
 
 
 def test_a_setting_may_name_weights_or_a_file(catalogue, cache) -> None:
     fill(cache, catalogue)
     where = {"cache": cache, "catalogue": catalogue}
-    assert resolve_setting("weights:two", **where) == str(cache.path_of(catalogue.find("two")))
-    assert resolve_setting("s3://bucket/two.onnx", **where) == "s3://bucket/two.onnx"
+    found = resolve_settings({"checkpoint": "weights:two", "detector_checkpoint": "s3://bucket/two.onnx"}, **where)
+    assert found == {
+        "checkpoint": str(cache.path_of(catalogue.find("two"))),
+        "detector_checkpoint": "s3://bucket/two.onnx",
+    }
     with pytest.raises(ConfigError, match="no weights are called 'three'"):
-        resolve_setting("weights:three", **where)
+        resolve_settings({"checkpoint": "weights:three"}, **where)
+
+
+def test_everything_that_is_missing_is_named_in_one_command(catalogue, cache) -> None:
+    named = {"checkpoint": "weights:two", "detector_checkpoint": "weights:one"}
+    with pytest.raises(WeightsError, match=r"two \(0\.1 MB\) and one \(0\.2 MB\) are .* fetch two one`"):
+        resolve_settings(named, cache=cache, catalogue=catalogue)
 
 
 def test_the_environment_names_the_cache_and_the_mirror(
@@ -149,6 +159,6 @@ def test_the_environment_names_the_cache_and_the_mirror(
     monkeypatch.setenv("CHOREAI_WEIGHTS", str(tmp_path / "mine"))
     monkeypatch.setenv("CHOREAI_WEIGHTS_MIRROR", str(cache.folder))
     assert weights_path("yolox_nano") is None
-    path = resolve("one", auto_fetch=True, catalogue=catalogue)
+    path = Path(resolve_settings({"checkpoint": "weights:one"}, auto_fetch=True, catalogue=catalogue)["checkpoint"])
     assert path.parent == tmp_path / "mine"
     assert path.read_bytes() == ONE

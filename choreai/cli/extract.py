@@ -14,6 +14,7 @@ from choreai.operations.notify import build_message, post_webhook, publish_sns
 from choreai.operations.run_report import make_run_report
 from choreai.operations.run_report_page import write_run_report
 from choreai.pipeline.extract import extract_poses, find_pending, open_catalog
+from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import RunManifest
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
     started = time.monotonic()
     settings = dict(vars(arguments))
     dry_run = settings.pop("dry_run")
-    config = load_config(ExtractConfig, settings.pop("config"), settings)
+    config = settle_poses(load_config(ExtractConfig, settings.pop("config"), settings))
     catalog = open_catalog(config)
     pose_id = worker.fingerprint(config.pose)
     selection = Selection(catalog, catalog)

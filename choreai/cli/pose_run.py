@@ -17,6 +17,7 @@ from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
 from choreai.pose.build_topdown import build_topdown
+from choreai.pose.choice import settle
 from choreai.pose.pipeline import TrackedPoses, estimate, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
@@ -31,7 +32,7 @@ LOG_EVERY_SECONDS = 15.0
 
 def run_pose(arguments: argparse.Namespace) -> int:
     """Estimate the poses of one input, write its files, and return the exit code: 1 if an image is unreadable."""
-    settings = _settings(arguments)
+    settings = settle(_settings(arguments), read_file=objects.read_object)
     num_threads = len(os.sched_getaffinity(0))
     outdir = Path(arguments.outdir)
     started = time.monotonic()

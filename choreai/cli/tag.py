@@ -16,6 +16,7 @@ from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig, load_config
 from choreai.pipeline import extract
+from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
 from choreai.pipeline.tag import POSE_SHARE, open_model, tag_catalog, untagged_videos
 from choreai.tables import schemas
@@ -80,7 +81,7 @@ def run(
     started = time.monotonic()
     settings = dict(vars(arguments))
     dry_run = settings.pop("dry_run")
-    config = load_config(TagConfig, settings.pop("config"), settings)
+    config = settle_poses(load_config(TagConfig, settings.pop("config"), settings))
     catalog = extract.open_catalog(config)
     pose_id = pose_worker.fingerprint(config.pose)
     # Before any pose is extracted: a wrong model must not cost hours.

@@ -8,6 +8,7 @@ from choreai.cli.outcome import exit_code
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig, load_config
 from choreai.pipeline import extract
+from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.train import find_labelled, sweep, train
 from choreai.style.training.sweep import SweepResult
 from choreai.style.training.training import TrainedStyle
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the training job or a sweep, and return its exit code."""
     settings = dict(vars(arguments))
     kind = settings.pop("sweep")
-    config = load_config(TrainConfig, settings.pop("config"), settings)
+    config = settle_poses(load_config(TrainConfig, settings.pop("config"), settings))
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
     pose_id = PoseWorker.fingerprint(config.pose)

@@ -16,8 +16,10 @@ from choreai.catalog.shards import KEY, Pending, PoseShard, pending_videos, plan
 from choreai.cluster.limits import VideoLimits
 from choreai.cluster.pool import Failure, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
+from choreai.cluster.session import connect
 from choreai.config import ExtractConfig
 from choreai.pipeline.execution import run_shards
+from choreai.pipeline.pose_files import share_weights
 from choreai.pipeline.progress import progress
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.tables import schemas
@@ -97,8 +99,9 @@ def _run_pending(
     config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunManifest, worker: type[PoseWorker], until: float
 ) -> None:
     """Run the pending videos through the pool, and count them in `summary`."""
+    has_other_nodes = connect(config.ray_address).can_grow
     worker_settings = {
-        "settings": config.pose,
+        "settings": share_weights(config.pose, config.output) if has_other_nodes else config.pose,
         "pose_fingerprint": pose_id,
         "run_id": summary.run_id,
         "num_threads": max(1, int(config.workers.num_cpus)),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from choreai.fingerprint import fingerprint
 from choreai.motion.sequence import KEYPOINTS_VERSION
+from choreai.pose.choice import settle
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings, ReadFile
 
@@ -16,10 +17,7 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
 
     Raises ConfigError if it cannot run here, WeightsError if its files are missing or not what they should be.
     """
-    if settings.estimator == "auto":
-        from choreai.pose.choice import choose_estimator
-
-        settings = choose_estimator(settings, read_file=read_file)
+    settings = settle(settings, read_file=read_file)
     if settings.estimator == "mediapipe":
         from choreai.pose.mediapipe import MediaPipeEstimator
 

@@ -1,11 +1,13 @@
 """The [pose] section of a job file: which estimator runs, and with which weights and thresholds."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ReadFile = Callable[[str], bytes]
 """Return all bytes of a path or URI, or raise StorageError; passed in, so that `pose` need not know any storage."""
+
+Preprocessing = Literal["imagenet", "imagenet-bgr", "unit", "alphapose"]
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,21 @@ class PoseSettings:
     split_shots: bool = False
     """Find the cuts: tracks, windows and features never cross one, and the shots table lists the shots."""
 
-    # The settings below apply to alphapose and crowd only. Files are paths or s3:// URIs.
+    # The settings below apply to alphapose and crowd only. Files are paths, s3:// URIs, or `weights:` and the name of
+    # weights that `choreai weights` knows.
     checkpoint: str = ""
     """The pose network: an AlphaPose checkpoint, or an .onnx file; for crowd any .onnx, BlazePose included."""
     config: str = ""
     """AlphaPose's YAML file for the checkpoint; needed only by networks of 133 and 136 keypoints."""
-    preprocessing: Literal["imagenet", "imagenet-bgr", "unit", "alphapose"] = "imagenet"
+    preprocessing: Preprocessing = "imagenet"
     """How an .onnx pose network expects its crops to be normalised, which the file does not record."""
     detector_checkpoint: str = ""
     """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or a YOLOX checkpoint."""
     reid_checkpoint: str = ""
     """OSNet-AIN x1.0, or for crowd any .onnx: tracks are matched by appearance as well as by movement. As in AlphaPose,
     pose NMS is then skipped, because the tracker expects to see duplicate poses."""
+    auto_fetch: bool = False
+    """Fetch the weights named here that are missing, and for auto those of crowd-cpu; otherwise nothing is fetched."""
     min_box_score: float = 0.0
     """Detections below this score are discarded. 0: AlphaPose's value, which is 0.1, or 0.3 for YOLOv3 with a
     `reid_checkpoint`; 0.05 for crowd."""
@@ -80,8 +85,17 @@ class PoseSettings:
             )
         elif self.estimator in ("crowd", "auto"):
             self._refuse_for_crowd()
-        elif self.checkpoint.lower().endswith(".onnx"):
+        elif _is_onnx(self.checkpoint):
             self._refuse_for_onnx()
+
+    def with_files(self, files: Mapping[str, str]) -> "PoseSettings":
+        """Return the settings with these values of `checkpoint`, `detector_checkpoint` and `reid_checkpoint`."""
+        return replace(
+            self,
+            checkpoint=files.get("checkpoint", self.checkpoint),
+            detector_checkpoint=files.get("detector_checkpoint", self.detector_checkpoint),
+            reid_checkpoint=files.get("reid_checkpoint", self.reid_checkpoint),
+        )
 
     def _refuse_for_mediapipe(self) -> None:
         files = ("checkpoint", "config", "detector_checkpoint", "reid_checkpoint")
@@ -92,14 +106,14 @@ class PoseSettings:
     def _refuse_for_crowd(self) -> None:
         if self.estimator == "crowd" and not self.detector_checkpoint:
             raise ValueError('estimator = "crowd" needs a detector_checkpoint; give the path or s3:// URI of the file')
-        if self.checkpoint and not self.checkpoint.lower().endswith(".onnx"):
+        if self.checkpoint and not _is_onnx(self.checkpoint):
             raise ValueError(
                 f'estimator = "{self.estimator}" takes pose networks as .onnx files, and {self.checkpoint} is none; '
                 'give one, or set estimator = "alphapose"'
             )
         if self.reid_checkpoint and self.estimator == "auto":
             raise ValueError('reid_checkpoint does not apply to estimator = "auto"; leave it out, or set "crowd"')
-        if self.reid_checkpoint and not self.reid_checkpoint.lower().endswith(".onnx"):
+        if self.reid_checkpoint and not _is_onnx(self.reid_checkpoint):
             raise ValueError(f'estimator = "crowd" takes re-ID networks as .onnx files, not {self.reid_checkpoint}')
         if self.min_box_area:
             raise ValueError(f'min_box_area does not apply to estimator = "{self.estimator}"; leave it out')
@@ -110,3 +124,8 @@ class PoseSettings:
         for name, value in default.items():
             if getattr(self, name) != value:
                 raise ValueError(f"{name} applies to AlphaPose checkpoints, not to {self.checkpoint}; leave it out")
+
+
+def _is_onnx(file: str) -> bool:
+    """All weights that have a name are .onnx files."""
+    return file.startswith("weights:") or file.lower().endswith(".onnx")

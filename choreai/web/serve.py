@@ -14,6 +14,9 @@ from pathlib import Path
 from choreai.cluster.session import connect
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
+from choreai.pipeline.pose_files import share_weights
+from choreai.pose.choice import settle
+from choreai.storage import objects
 from choreai.storage.uris import resolve_uri
 from choreai.style.model import newest_model
 from choreai.web.settings import VIEWERS_PER_REPLICA, WebSettings, is_loopback
@@ -36,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             data_folder=str(Path(data).resolve()),
             model=resolve_uri(model, against=os.getcwd()) if model else "",
             output=output,
-            pose=load_pose_settings(arguments.config),
+            pose=settle(load_pose_settings(arguments.config), read_file=objects.read_object),
         )
         _serve(
             settings,
@@ -61,6 +64,8 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, ma
     from choreai.web.deployments import check_model, deploy
     from choreai.web.server import make_server
 
+    if session.can_grow and settings.output:
+        settings = replace(settings, pose=share_weights(settings.pose, settings.output))
     check_model(settings)
     if max_viewers is None:
         max_viewers = VIEWERS_PER_REPLICA * max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -4,14 +4,13 @@ Nothing here touches the network unless it is asked to: `weights_path("yolox_nan
 """
 
 from choreai.weights.catalogue import Catalogue, WeightsFile, read_catalogue
-from choreai.weights.resolve import missing_weights, resolve, resolve_setting, weights_path
+from choreai.weights.resolve import missing_weights, resolve_settings, weights_path
 
 __all__ = [
     "Catalogue",
     "WeightsFile",
     "missing_weights",
     "read_catalogue",
-    "resolve",
-    "resolve_setting",
+    "resolve_settings",
     "weights_path",
 ]

@@ -1,7 +1,8 @@
-"""From a name to a file: what settings such as `detector_checkpoint = "weights:yolox_nano"` mean on this machine."""
+"""From names to files: what settings such as `detector_checkpoint = "weights:yolox_nano"` mean on this machine."""
 
 import functools
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from choreai.errors import WeightsError
@@ -10,7 +11,10 @@ from choreai.weights.catalogue import Catalogue, WeightsFile, read_catalogue
 from choreai.weights.download import OnProgress, no_progress
 from choreai.weights.fetch import default_mirror, fetch
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "weights:"
+"""Before the name of weights, in a setting that otherwise holds a path or URI."""
 
 
 @functools.cache
@@ -36,44 +40,43 @@ def missing_weights(
     return tuple(entry for entry in entries if cache.find(entry) is None)
 
 
-def resolve(
-    name: str,
+def resolve_settings(
+    values: Mapping[str, str],
     *,
     auto_fetch: bool = False,
     mirror: str | None = None,
     cache: Cache | None = None,
     catalogue: Catalogue | None = None,
     on_progress: OnProgress = no_progress,
-) -> Path:
-    """Return the file of these weights, fetched first where it is missing and `auto_fetch` allows it.
+) -> dict[str, str]:
+    """Return settings that name files, `weights:NAME` as that file's path and anything else as it is.
 
-    `mirror` None means that of the environment. Raises WeightsError, with the command to run, where the file is
-    missing and may not be fetched; what `fetch` raises where it may; ConfigError for an unknown name.
+    What is missing is fetched if `auto_fetch` allows it, from `mirror` (None: that of the environment). Raises
+    WeightsError, with the command that fetches all of them, where files are missing and may not be fetched; what
+    `fetch` raises where they may; ConfigError for an unknown name.
     """
     cache, catalogue = cache or Cache(default_folder()), catalogue or shipped_catalogue()
-    entry = catalogue.find(name)
-    if path := cache.find(entry):
-        return path
-    if not auto_fetch:
-        size = f" ({entry.num_bytes / 1e6:.1f} MB)" if entry.num_bytes else ""
-        raise WeightsError(
-            f"the weights {entry.name}{size} are not in {cache.folder}; get them with "
-            f"`choreai weights fetch {entry.name}`"
-        )
+    entries = {key: catalogue.find(value.removeprefix(PREFIX)) for key, value in values.items() if is_name(value)}
+    missing = missing_weights((entry.name for entry in entries.values()), cache=cache, catalogue=catalogue)
+    if missing and not auto_fetch:
+        raise WeightsError(_describe_missing(missing, cache))
     mirror = default_mirror() if mirror is None else mirror
-    return fetch(entry, cache, mirror=mirror, on_progress=on_progress).path
+    for entry in missing:
+        logger.info("fetching the weights %s", entry.name)
+        fetch(entry, cache, mirror=mirror, on_progress=on_progress)
+    return {**values, **{key: str(cache.path_of(entry)) for key, entry in entries.items()}}
 
 
-def resolve_setting(
-    value: str,
-    *,
-    auto_fetch: bool = False,
-    mirror: str | None = None,
-    cache: Cache | None = None,
-    catalogue: Catalogue | None = None,
-) -> str:
-    """Return a setting that names a file: `weights:NAME` as that file's path, anything else as it is."""
-    if not value.startswith(PREFIX):
-        return value
-    name = value.removeprefix(PREFIX)
-    return str(resolve(name, auto_fetch=auto_fetch, mirror=mirror, cache=cache, catalogue=catalogue))
+def is_name(value: str) -> bool:
+    """Return whether a setting holds the name of weights, and not a path or URI."""
+    return value.startswith(PREFIX)
+
+
+def _describe_missing(missing: Iterable[WeightsFile], cache: Cache) -> str:
+    sized = [f"{e.name} ({e.num_bytes / 1e6:.1f} MB)" if e.num_bytes else e.name for e in missing]
+    names = " ".join(entry.name for entry in missing)
+    verb, them = ("is", "it") if len(sized) == 1 else ("are", "them")
+    return (
+        f"the weights {' and '.join(sized)} {verb} not in {cache.folder}; get {them} with "
+        f"`choreai weights fetch {names}`, or set auto_fetch = true in [pose]"
+    )

@@ -12,10 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from choreai import __version__
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage import objects
 
@@ -89,7 +89,7 @@ def broken_connections(uri: str) -> Iterator[None]:
 
 
 def _open_http(uri: str, start: int, timeout_seconds: float) -> http.client.HTTPResponse:
-    headers = {"User-Agent": f"choreai/{__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": f"choreai/{version('choreai')}", "Accept-Encoding": "identity"}
     ranges = {"Range": f"bytes={start}-"} if start else {}
     with broken_connections(uri):
         request = urllib.request.Request(uri, headers=headers | ranges)
