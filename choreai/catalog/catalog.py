@@ -16,15 +16,15 @@ from choreai.arrays import BoolArray, IntArray
 from choreai.catalog.allowed_roots import is_outside
 from choreai.catalog.fast_csv import read_plain_csv
 from choreai.catalog.listings import listed_content_ids
-from choreai.catalog.rows import COLUMNS, CatalogRows, read_rows
+from choreai.catalog.mistakes import Mistakes
+from choreai.catalog.odd_names import MAX_NAME_BYTES
+from choreai.catalog.rows import COLUMNS, UNAVAILABLE, CatalogRows, read_rows
 from choreai.catalog.spellings import with_one_spelling
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
 from choreai.storage.objects import stat_object
-from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, without_secrets
+from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, shorten, without_secrets
 
 CATALOG_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
-UNAVAILABLE = "unavailable: "
-"""Prefix of the content id of a video that cannot be read; the reason follows."""
 _OUTSIDE = f"{UNAVAILABLE}outside of allowed_roots; move the video, or add its folder or prefix there"
 
 _STAT_ROWS = 8192
@@ -33,7 +33,7 @@ _NO_STRING = pa.scalar(None, pa.string())
 _ABSOLUTE = r"^(/|[A-Za-z][A-Za-z0-9+.\-]*://)"
 _PLAINLY_FINE = r"^(s3://[^/@?]+/[^?]*$|file:///[^?]*$)"
 _MAYBE_WRONG = r"[@?]|^[A-Za-z]:[\\/]|^\\\\"  # a secret, or a path of Windows
-_MAX_BYTES = {"video_id": 1000, "uri": 8192, "label": 1000, "group": 1000, "content_id": 1000}
+_MAX_BYTES = {"video_id": MAX_NAME_BYTES, "uri": 8192, "label": 1000, "group": 1000, "content_id": 1000}
 _DOTTED = r"(^|/)\.{0,2}(/|$)"  # '.', '..' or nothing between two slashes
 
 
@@ -85,7 +85,8 @@ def read_catalog(uri: str) -> Catalog:
     (other columns are dropped); or a folder or bucket prefix, whose videos are found by extension (hidden
     files and folders are not) and named by their path in it, in order. Relative URIs count from the catalog's own
     folder. Labels and groups are stripped, and those spelt in several ways (`Hip-Hop`, `hip hop`) are one. Raises
-    `CatalogError`, which names catalog, row and remedy.
+    `CatalogError`, which names the catalog, its bad rows and the remedy of each; a name in a listing that no table could
+    hold is no error, but a row that will be quarantined.
     """
     try:
         check_uri(uri)
@@ -93,28 +94,31 @@ def read_catalog(uri: str) -> Catalog:
         raise CatalogError(f"catalog {exc}") from exc
     if uri.lower().endswith(".csv"):
         try:
-            return _build_catalog(uri, read_plain_csv(uri))
+            return _build_catalog(uri, read_plain_csv(uri), Mistakes(uri))
         except CatalogError:  # quotes, or a mistake: the careful reader copes, or says what is wrong and where
             pass
-    return _build_catalog(uri, read_rows(uri))
+    mistakes = Mistakes(uri)
+    return _build_catalog(uri, read_rows(uri, mistakes), mistakes)
 
 
-def _build_catalog(uri: str, batches: Iterator[CatalogRows]) -> Catalog:
-    """Return the catalog of all batches, each checked and cleaned in turn."""
+def _build_catalog(uri: str, batches: Iterator[CatalogRows], mistakes: Mistakes) -> Catalog:
+    """Return the catalog of all batches, each checked and cleaned in turn. Raises CatalogError for all mistakes."""
     base = parent_uri(uri)
     clean: list[pa.Table] = []
     places: list[pa.Array] = []
-    for rows in batches:
-        _check_values(rows)
+    for found in batches:
+        rows = _without_mistakes(found, mistakes)
         columns = {name: _trim(rows.table[name]) for name in ("label", "group", "content_id")}
-        columns |= {"video_id": rows.table["video_id"], "uri": _make_absolute(rows, base=base)}
+        columns |= {"video_id": rows.table["video_id"], "uri": _make_absolute(rows, mistakes, base=base)}
         clean.append(pa.table([columns[name] for name in COLUMNS], schema=CATALOG_SCHEMA))
         places.append(rows.table["place"].combine_chunks())
     if not clean:
+        mistakes.raise_any()
         raise CatalogError(f"{uri}: the catalog is empty; it needs at least one row with video_id and uri")
     table = _with_one_spelling(pa.concat_tables(clean), uri)
-    found = table.select(["video_id", "uri"]).append_column("place", pa.chunked_array(places))
-    _check_unique(CatalogRows(uri, rows.counted_in, found))
+    placed = table.select(["video_id", "uri"]).append_column("place", pa.chunked_array(places))
+    _check_unique(CatalogRows(uri, found.counted_in, placed), mistakes)
+    mistakes.raise_any()
     return Catalog(uri, table)
 
 
@@ -177,24 +181,34 @@ def _content_id(uri: str) -> str:
     return f"{UNAVAILABLE}there is nothing here; check the URI" if info is None else info.content_id
 
 
-def _check_values(rows: CatalogRows) -> None:
+def _without_mistakes(rows: CatalogRows, mistakes: Mistakes) -> CatalogRows:
+    """Return the rows whose values can be used, and note the others."""
+    is_bad = np.zeros(rows.table.num_rows, np.bool_)
+    for index, problem in _wrong_values(rows.table):
+        if not is_bad[index]:
+            mistakes.add(rows.place(index), rows.where(index), problem)
+        is_bad[index] = True
+    return rows if not is_bad.any() else CatalogRows(rows.uri, rows.counted_in, rows.table.filter(pa.array(~is_bad)))
+
+
+def _wrong_values(table: pa.Table) -> Iterator[tuple[int, str]]:
+    """Yield the index of each row with a value that cannot be used, and what is wrong; a row may come again."""
     for name in ("video_id", "uri"):
-        column = rows.table[name]
-        blank = pc.fill_null(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(column)), 0), True)
-        if (index := _first(blank)) is not None:
-            raise rows.error(index, f"{name} is empty; fill it in or remove the row")
-        if (index := _first(pc.match_substring_regex(column, r"\p{Cc}"))) is not None:
+        column = table[name]
+        for index in _indices(pc.fill_null(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(column)), 0), True)):
+            yield int(index), f"{name} is empty; fill it in or remove the row"
+        for index in _indices(pc.fill_null(pc.match_substring_regex(column, r"\p{Cc}"), False)):
             value = without_secrets(column[index].as_py()[:200])
-            raise rows.error(index, f"{name} {value!r} has control characters or line breaks; remove them")
+            yield int(index), f"{name} {value!r} has control characters or line breaks; remove them"
     for name, limit in _MAX_BYTES.items():
-        lengths = pc.binary_length(rows.table[name])
-        if (index := _first(pc.greater(lengths, limit))) is not None:
-            raise rows.error(index, f"{name} has {lengths[index].as_py()} bytes, {limit} are allowed; shorten it")
-    for index in _indices(_needs_check(rows.table["uri"])):
+        lengths = pc.fill_null(pc.binary_length(table[name]), 0)
+        for index in _indices(pc.greater(lengths, limit)):
+            yield int(index), f"{name} has {lengths[index].as_py()} bytes, {limit} are allowed; shorten it"
+    for index in _indices(pc.fill_null(_needs_check(table["uri"]), False)):
         try:
-            check_uri(rows.table["uri"][index].as_py())
+            check_uri(table["uri"][index].as_py())
         except ConfigError as exc:
-            raise rows.error(index, str(exc)) from exc
+            yield int(index), str(exc)
 
 
 def _needs_check(uris: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -203,7 +217,7 @@ def _needs_check(uris: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.and_not(suspect, pc.match_substring_regex(uris, _PLAINLY_FINE))
 
 
-def _check_unique(rows: CatalogRows) -> None:
+def _check_unique(rows: CatalogRows, mistakes: Mistakes) -> None:
     import duckdb
 
     ids = rows.table["video_id"]
@@ -219,13 +233,12 @@ def _check_unique(rows: CatalogRows) -> None:
         video_id = ids[int(index)].as_py()
         if video_id in first_seen:
             other = rows.where(first_seen[video_id])
-            raise rows.error(
-                int(index), f"video_id {video_id!r} was in {other} already; ids must be unique, rename one"
-            )
-        first_seen[video_id] = int(index)
+            problem = f"video_id {shorten(video_id)!r} was in {other} already; ids must be unique, rename one"
+            mistakes.add(rows.place(int(index)), rows.where(int(index)), problem)
+        first_seen.setdefault(video_id, int(index))
 
 
-def _make_absolute(rows: CatalogRows, *, base: str) -> pa.ChunkedArray:
+def _make_absolute(rows: CatalogRows, mistakes: Mistakes, *, base: str) -> pa.ChunkedArray:
     """Return the uri column with relative URIs resolved: most in one vectorised join, those with dots one by one."""
     prefix = pa.scalar(join_uri(resolve_uri(base, against="."), ""))
     chunks, start = [], 0
@@ -233,17 +246,19 @@ def _make_absolute(rows: CatalogRows, *, base: str) -> pa.ChunkedArray:
         relative = pc.invert(pc.match_substring_regex(chunk, _ABSOLUTE))
         full = pc.if_else(relative, pc.binary_join_element_wise(prefix, chunk, ""), chunk)
         dotted = pc.and_(relative, pc.match_substring_regex(chunk, _DOTTED))
-        resolved = [_resolve(rows, start + int(index), base=base) for index in _indices(dotted)]
+        resolved = [_resolve(rows, start + int(index), mistakes, base=base) for index in _indices(dotted)]
         chunks.append(pc.replace_with_mask(full, dotted, pa.array(resolved, pa.string())))
         start += len(chunk)
     return pa.chunked_array(chunks, pa.string())
 
 
-def _resolve(rows: CatalogRows, index: int, *, base: str) -> str:
+def _resolve(rows: CatalogRows, index: int, mistakes: Mistakes, *, base: str) -> str:
+    uri = str(rows.table["uri"][index].as_py())
     try:
-        return resolve_uri(rows.table["uri"][index].as_py(), against=base)
+        return resolve_uri(uri, against=base)
     except ConfigError as exc:
-        raise rows.error(index, str(exc)) from exc
+        mistakes.add(rows.place(index), rows.where(index), str(exc))
+        return uri
 
 
 def _with_one_spelling(table: pa.Table, uri: str) -> pa.Table:
@@ -257,11 +272,6 @@ def _with_one_spelling(table: pa.Table, uri: str) -> pa.Table:
 def _trim(column: pa.ChunkedArray) -> pa.ChunkedArray:
     trimmed = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), _NO_STRING, trimmed)
-
-
-def _first(mask: pa.ChunkedArray) -> int | None:
-    index = pc.index(mask, True).as_py()
-    return None if index < 0 else index
 
 
 def _indices(mask: pa.Array | pa.ChunkedArray) -> IntArray:

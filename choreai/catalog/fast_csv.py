@@ -33,7 +33,10 @@ def read_plain_csv(uri: str) -> Iterator[CatalogRows]:
         raise NotPlainError(f"{uri}: no file")
     with open_object(uri) as file:
         header = file.readline().removeprefix(codecs.BOM_UTF8).decode(errors="replace")
-        names = next(csv.reader([header]), []) if header.count("\r") <= 1 else []  # line ends of the old Mac OS
+        try:
+            names = next(csv.reader([header]), [])
+        except csv.Error as exc:  # line ends of the old Mac OS, UTF-16, or a very long line
+            raise NotPlainError(f"{uri}: {exc}") from exc
         if any(names.count(name) > 1 for name in COLUMNS) or not {"video_id", "uri"} <= set(names):
             raise NotPlainError(f"{uri}: an unusual header")
         convert = pyarrow.csv.ConvertOptions(

@@ -67,7 +67,8 @@ def _list_values(uris: pa.Array, value_of: Callable[[ObjectInfo], Any], kind: pa
     folders = pc.value_counts(pc.replace_substring_regex(on_s3, r"[^/]*$", ""))
     for folder in folders.filter(pc.greater_equal(folders.field("counts"), MIN_WANTED)).to_pylist():
         objects = islice(list_objects(folder["values"], sub_folders=False), MAX_SEEN * folder["counts"])
-        with suppress(ObjectUnusableError):  # s3:ListBucket is not granted: reading does not need it
+        # s3:ListBucket is not granted, which reading does not need; or there is no such bucket, as each row will say.
+        with suppress(ObjectUnusableError, ObjectMissingError):
             for batch in _batches(objects):
                 found = pc.index_in(uris, value_set=pa.array([info.uri for info in batch]))
                 values = pc.coalesce(values, pa.array([value_of(info) for info in batch], kind).take(found))

@@ -3,14 +3,13 @@
 Each row carries its place, so that `choreai.catalog.catalog`, which checks the values, can say where a bad one is.
 """
 
-import codecs
 import csv
 import difflib
 import json
 import posixpath
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -18,13 +17,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.catalog.folder_videos import VIDEO_EXTENSIONS, FolderNames
+from choreai.catalog.mistakes import Mistakes
+from choreai.catalog.odd_names import escape_name, oddity
+from choreai.catalog.text_lines import decode_lines
 from choreai.errors import CatalogError
 from choreai.storage.objects import is_folder, list_objects, open_object, stat_object
-from choreai.storage.uris import join_uri, resolve_uri
+from choreai.storage.uris import join_uri, resolve_uri, shorten
 
 COLUMNS = ("video_id", "uri", "label", "group", "content_id")
 
+UNAVAILABLE = "unavailable: "
+"""Prefix of the content id of a video that cannot be read; the reason follows."""
+
 _REQUIRED = ("video_id", "uri")
+_SEPARATORS = ",;\t|"
+_MAX_FIELD_CHARACTERS = 16 << 20  # a catalog may carry a description or a thumbnail beside each video
 _OFTEN_CALLED = {
     "video_id": ("id", "video", "name", "clip", "clip_id"),
     "uri": (
@@ -57,22 +64,25 @@ class CatalogRows:
     def where(self, index: int) -> str:
         """Return the place of row `index` as a person would look it up."""
         if self.counted_in == "file":
-            return f"file {self.table['uri'][index].as_py()!r}"
+            return f"file {shorten(self.table['uri'][index].as_py())!r}"
         return f"{self.counted_in} {self.table['place'][index].as_py()}"
 
-    def error(self, index: int, problem: str) -> CatalogError:
-        """Return an error that says where row `index` is."""
-        return CatalogError(f"{self.uri}, {self.where(index)}: {problem}")
+    def place(self, index: int) -> int:
+        """Return the line, row or file number of row `index`."""
+        return int(self.table["place"][index].as_py())
 
 
-def read_rows(uri: str) -> Iterator[CatalogRows]:
-    """Yield all rows, a batch at a time. Raises `CatalogError` if `uri` is not a catalog or not what its name says."""
+def read_rows(uri: str, mistakes: Mistakes) -> Iterator[CatalogRows]:
+    """Yield all rows that can be read, a batch at a time, and note the others in `mistakes`.
+
+    Raises `CatalogError` if `uri` is not a catalog or not what its name says.
+    """
+    extension = posixpath.splitext(uri.rstrip("/"))[1].lower()
     if is_folder(uri):
-        yield _read_listing(uri)
+        yield from _parquet_folder(uri) if extension == ".parquet" else [_read_listing(uri)]
         return
     if stat_object(uri) is None:
         raise CatalogError(f"{uri}: there is no such file or folder; check the name")
-    extension = posixpath.splitext(uri)[1].lower()
     if extension not in (".csv", ".jsonl", ".parquet"):
         known = "a .csv, .jsonl or .parquet file, or a folder"
         raise CatalogError(f"{uri}: unknown extension {extension!r}; a catalog is {known}")
@@ -80,20 +90,46 @@ def read_rows(uri: str) -> Iterator[CatalogRows]:
         if extension == ".parquet":
             batches = _parquet_batches(uri, file)
         else:
-            batches = _to_batches(uri, _csv_rows(uri, file) if extension == ".csv" else _json_rows(uri, file))
+            rows = _csv_rows(uri, file, mistakes) if extension == ".csv" else _json_rows(uri, file, mistakes)
+            batches = _to_batches(uri, rows)
         for batch in batches:
             yield CatalogRows(uri, "row" if extension == ".parquet" else "line", pa.Table.from_batches([batch]))
+
+
+def _parquet_folder(uri: str) -> Iterator[CatalogRows]:
+    """Yield the rows of the parts of a folder named `.parquet`, as Spark and others write a table."""
+    found = sorted(info.uri for info in list_objects(join_uri(resolve_uri(uri, against="."), ""), sub_folders=False))
+    parts = [part for part in found if part.endswith(".parquet") and posixpath.basename(part)[0] not in "._"]
+    if not parts:
+        raise CatalogError(f"{uri}: no .parquet files in this folder; write the catalog again")
+    first_place = 1
+    for part in parts:
+        with open_object(part) as file:
+            for batch in _parquet_batches(part, file, first_place=first_place):
+                first_place += len(batch)
+                yield CatalogRows(uri, "row", pa.Table.from_batches([batch]))
 
 
 def _read_listing(uri: str) -> CatalogRows:
     folder = join_uri(resolve_uri(uri, against="."), "")
     names = FolderNames(folder)
-    found = (info for info in list_objects(folder) if names.is_video(info.uri))
+    problems: list[tuple[str, str]] = []
+    found = (
+        info
+        for info in list_objects(folder, on_problem=lambda path, reason: problems.append((path, reason)))
+        if names.is_video(info.uri)
+    )
     rows: Iterator[_Row] = (
-        (place, info.uri.removeprefix(folder), info.uri, None, None, info.content_id)
+        _listed_row(place, info.uri.removeprefix(folder), info.uri, info.content_id)
         for place, info in enumerate(found, start=1)
     )
-    table = pa.Table.from_batches(_to_batches(uri, rows), schema=_SCHEMA)
+    batches = list(_to_batches(uri, rows))
+    unlisted = (
+        _listed_row(place, path.removeprefix(folder), path, f"{UNAVAILABLE}{reason}")
+        for place, (path, reason) in enumerate(problems, start=1 + sum(map(len, batches)))
+        if path.endswith("/") or names.is_video(path)
+    )
+    table = pa.Table.from_batches([*batches, *_to_batches(uri, unlisted)], schema=_SCHEMA)
     names.log_left_out()
     if not table.num_rows:
         raise CatalogError(f"{uri}: no videos in this folder; looked for {' '.join(VIDEO_EXTENSIONS)}")
@@ -101,6 +137,15 @@ def _read_listing(uri: str) -> CatalogRows:
     if not pc.all(pc.less(ids.slice(0, len(ids) - 1), ids.slice(1)), min_count=0).as_py():
         table = table.sort_by("video_id")  # folders list in any order, buckets in this one
     return CatalogRows(uri, "file", table)
+
+
+def _listed_row(place: int, name: str, uri: str, content_id: str) -> _Row:
+    """Return the row of a name in a listing; a name that no table could hold becomes a row that is quarantined."""
+    problem = oddity(name)
+    if problem is None:
+        return place, name, uri, None, None, content_id
+    escaped = escape_name(name)
+    return place, escaped, f"{uri.removesuffix(name)}{escaped}", None, None, f"{UNAVAILABLE}{problem}"
 
 
 def _to_batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
@@ -113,19 +158,18 @@ def _to_batches(uri: str, rows: Iterator[_Row]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch(arrays, schema=_SCHEMA)
 
 
-def _decode_lines(uri: str, file: BinaryIO) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        try:
-            yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
-        except UnicodeDecodeError as exc:
-            byte = f"byte {exc.object[exc.start]:#04x} at {exc.start + 1}"
-            raise CatalogError(f"{uri}, line {number}: {byte} is not UTF-8; save the file as UTF-8") from exc
-
-
-def _csv_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
-    reader = csv.reader(_decode_lines(uri, file), strict=True)
-    header: list[str] | None = None
+def _csv_rows(uri: str, file: BinaryIO, mistakes: Mistakes) -> Iterator[_Row]:
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    lines = decode_lines(uri, file)
+    first = next(lines, "")
     line = 1
+    if first.strip()[:4].lower() == "sep=":  # Excel's own line, which says how columns are separated
+        separator, first, line = first.lstrip()[4:5].strip("\r\n") or ",", next(lines, ""), 2
+    else:
+        separator = _separator_of(first)
+    skipped = line - 1
+    reader = csv.reader(chain([first], lines), strict=True, delimiter=separator)
+    header: list[str] | None = None
     try:
         for row in reader:
             if not any(row):
@@ -136,44 +180,61 @@ def _csv_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
                 _check_unrepeated(uri, header)
                 positions = [header.index(name) if name in header else None for name in COLUMNS]
             elif len(row) != len(header):
-                raise CatalogError(
-                    f"{uri}, line {line}: {len(row)} values for {len(header)} columns; "
-                    "put values that contain commas in double quotes"
-                )
+                remedy = f"put values that contain {_SEPARATOR_NAMES.get(separator, repr(separator))} in double quotes"
+                mistakes.add(line, f"line {line}", f"{len(row)} values for {len(header)} columns; {remedy}")
             else:
                 yield line, *[None if at is None else row[at] for at in positions]  # type: ignore[misc]
-            line = reader.line_num + 1
+            line = reader.line_num + skipped + 1
     except csv.Error as exc:
         remedy = "close each double quote that opens a value, and write one inside a value twice"
         raise CatalogError(f"{uri}, line {line}: not CSV ({exc}); {remedy}") from exc
 
 
-def _json_rows(uri: str, file: BinaryIO) -> Iterator[_Row]:
-    for line, text in enumerate(_decode_lines(uri, file), start=1):
+_SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def _separator_of(header: str) -> str:
+    """Return what separates the columns, as a header with all required ones shows it; a comma if none does."""
+    for separator in _SEPARATORS:
+        names = next(csv.reader([header], delimiter=separator), [])
+        if set(_REQUIRED) <= set(names):
+            return separator
+    return ","
+
+
+def _json_rows(uri: str, file: BinaryIO, mistakes: Mistakes) -> Iterator[_Row]:
+    for line, text in enumerate(decode_lines(uri, file), start=1):
         if not text.strip():
             continue
         try:
             row = json.loads(text)
+            if not isinstance(row, dict):
+                raise CatalogError("not a JSON object; write one object on each line")
+            _check_keys(row)
+            values = [_json_string(name, row.get(name)) for name in COLUMNS]
+        except CatalogError as exc:
+            mistakes.add(line, f"line {line}", str(exc))
         except (ValueError, RecursionError) as exc:
-            raise CatalogError(f"{uri}, line {line}: not JSON ({exc}); write one object on each line") from exc
-        if not isinstance(row, dict):
-            raise CatalogError(f"{uri}, line {line}: not a JSON object; write one object on each line")
-        _check_columns(f"{uri}, line {line}", row)
-        yield line, *[_json_string(uri, line, name, row.get(name)) for name in COLUMNS]  # type: ignore[misc]
+            mistakes.add(line, f"line {line}", f"not JSON ({exc}); write one object on each line")
+        else:
+            yield line, *values  # type: ignore[misc]
 
 
-def _json_string(uri: str, line: int, name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
+def _json_string(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair ("\\ud800") raises UnicodeEncodeError, a ValueError
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise CatalogError(f"{uri}, line {line}: {name} is {json.dumps(value)}; write it as a string")
+    raise CatalogError(f"{name} is {shorten(json.dumps(value))}; write it as a string")
 
 
-def _parquet_batches(uri: str, file: BinaryIO) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(uri: str, file: BinaryIO, *, first_place: int = 1) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    place = 1
+    place = first_place
     try:
         parquet = pq.ParquetFile(file)
         schema = parquet.schema_arrow
@@ -209,15 +270,21 @@ def _check_type(uri: str, field: pa.Field) -> None:
         raise CatalogError(f"{uri}: column {field.name!r} holds {field.type}; write it as strings")
 
 
-def _check_columns(where: str, names: Collection[str]) -> None:
+def _check_columns(uri: str, names: Collection[str]) -> None:
+    """Raise CatalogError unless all required columns are there."""
+    try:
+        _check_keys(names)
+    except CatalogError as exc:
+        raise CatalogError(f"{uri}: {exc}") from None
+
+
+def _check_keys(names: Collection[str]) -> None:
     if missing := [name for name in _REQUIRED if name not in names]:
-        remedies = [f"rename {old!r} to {name!r}" for name in missing if (old := _similar_name(name, names))]
-        if len(names) == 1 and any(mark in str(*names) for mark in ";\t|"):
-            remedies = ["separate the columns by commas"]
-        found = ", ".join(map(repr, names)) or "none"
+        remedies = [f"rename {shorten(old)!r} to {name!r}" for name in missing if (old := _similar_name(name, names))]
+        found = shorten(", ".join(map(repr, names))) or "none"
         lacks = " and no ".join(map(repr, missing))
         remedy = "; ".join(remedies) or "add what is missing"
-        raise CatalogError(f"{where}: no column {lacks} (found: {found}); {remedy}")
+        raise CatalogError(f"no column {lacks} (found: {found}); {remedy}")
 
 
 def _check_unrepeated(uri: str, names: list[str]) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -71,27 +71,61 @@ def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
             return True
 
 
-def list_files(uri: str, path: str, *, sub_folders: bool) -> Iterator[ObjectInfo]:
-    """Yield every file under a folder, following links to folders once; nothing if there is no folder."""
+def list_files(
+    uri: str, path: str, *, sub_folders: bool, on_problem: Callable[[str, str], None] | None = None
+) -> Iterator[ObjectInfo]:
+    """Yield every file under a folder, following links to folders once; nothing if there is no folder.
+
+    `on_problem` is told the path and the trouble of each folder below that cannot be read, and of each entry that is
+    neither file nor folder; without it, the first raises and the second is left out.
+    """
     folders, seen = [path.rstrip("/") or "/"], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
-        with _os_errors(uri if folder == path else folder):
-            try:
+        try:
+            with _os_errors(uri if folder == path else folder):
                 found = os.stat(folder)
-                if (found.st_dev, found.st_ino) in seen:  # a link back up
-                    continue
                 entries = os.scandir(folder)
-            except FileNotFoundError:
-                continue
-        seen.add((found.st_dev, found.st_ino))
+        except ObjectMissingError:
+            continue
+        except ObjectUnusableError as exc:
+            if on_problem is None or folder == (path.rstrip("/") or "/"):
+                raise
+            on_problem(f"{folder}/", exc.reason)
+            continue
         with entries:
+            if (found.st_dev, found.st_ino) in seen:  # a link back up
+                continue
+            seen.add((found.st_dev, found.st_ino))
             for entry in entries:
-                if entry.is_dir():
+                if _is_folder(entry):
                     folders.extend([entry.path] if sub_folders else [])
-                elif not _is_temporary(entry.name) and entry.is_file():
-                    with suppress(FileNotFoundError):  # gone since the folder was read
-                        yield _info(entry.path, entry.stat())
+                elif not _is_temporary(entry.name):
+                    info = _file_info(entry, on_problem)
+                    if info is not None:
+                        yield info
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _file_info(entry: "os.DirEntry[str]", on_problem: Callable[[str, str], None] | None) -> ObjectInfo | None:
+    """Return what is known of a file; None if the entry is none or gone."""
+    try:
+        if entry.is_file():
+            return _info(entry.path, entry.stat())
+        problem = "a link to nothing" if entry.is_symlink() else "not a regular file (a pipe, a socket or a device)"
+    except FileNotFoundError:  # gone since the folder was read
+        return None
+    except OSError as exc:
+        problem = exc.strerror or type(exc).__name__
+    if on_problem is not None:
+        on_problem(entry.path, problem)
+    return None
 
 
 def delete_file(uri: str, path: str) -> None:

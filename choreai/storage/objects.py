@@ -3,7 +3,7 @@
 `choreai.storage.uris` says what a URI is; `s3` and `files` are the backends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,14 +94,17 @@ def put_if_absent(uri: str, source: bytes | Path) -> bool:
     return s3.put_key_if_absent(uri, location, source)
 
 
-def list_objects(prefix_uri: str, *, sub_folders: bool = True) -> Iterator[ObjectInfo]:
+def list_objects(
+    prefix_uri: str, *, sub_folders: bool = True, on_problem: Callable[[str, str], None] | None = None
+) -> Iterator[ObjectInfo]:
     """Yield every object in a folder or prefix and in its sub-folders, in no promised order.
 
-    A missing folder or prefix yields nothing; a missing bucket raises `ObjectMissingError`.
+    A missing folder or prefix yields nothing; a missing bucket raises `ObjectMissingError`. `on_problem` is told path
+    and trouble of what cannot be listed below a folder, such as a sub-folder without permission, and the rest goes on.
     """
     location = parse_uri(prefix_uri)
     if isinstance(location, str):
-        return files.list_files(prefix_uri, location, sub_folders=sub_folders)
+        return files.list_files(prefix_uri, location, sub_folders=sub_folders, on_problem=on_problem)
     return s3.list_keys(prefix_uri, location, sub_folders=sub_folders)
 
 

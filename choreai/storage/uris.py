@@ -13,12 +13,19 @@ from urllib.parse import unquote
 from choreai.errors import ConfigError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_SECRET_NAMES = (
+    r"x-(?:amz|goog|ms|oss|obs|cos|tos)-[a-z0-9-]+",  # what presigned URLs of the clouds are made of
+    r"(?:aws|google|oss)access(?:key)?id|key-pair-id|policy|sig|hmac|auth|key|jwt",
+    r"[a-z0-9_.-]*(?:signature|token|secret|password|passwd|pwd|credentials?|authorization)",
+    r"[a-z0-9_.-]*(?:api|access|private|secret|account|subscription)[_-]?key(?:[_-]?id)?",
+)
 _SECRETS = re.compile(
     r"(?<=://)[^/@?#]*@"  # user:password@host
-    r"|(?<=[?&])(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature|sig|token)=[^&#\s]*",  # what a presigned URL is made of
+    rf"|(?<=[?&;])({'|'.join(_SECRET_NAMES)})=[^&#\s]*",
     re.IGNORECASE,
 )
 _WINDOWS_PATH = re.compile(r"/?[A-Za-z]:[\\/]|\\\\[^\\]+\\")
+_SHOWN_CHARACTERS = 300
 _REMEDIES = {
     "http": "download it and give its path, or put it into S3",
     "https": "download it and give its path, or put it into S3",
@@ -49,6 +56,19 @@ class S3Location:
     key: str
 
 
+def has_secrets(text: str) -> bool:
+    """Return whether `text` has a URI with credentials in it."""
+    return _SECRETS.search(text) is not None
+
+
+def shorten(text: str) -> str:
+    """Return `text` for a message: what is beyond some hundred characters is cut out of the middle."""
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    half = _SHOWN_CHARACTERS // 2
+    return f"{text[:half]} ... ({len(text)} characters) ... {text[-half:]}"
+
+
 def without_secrets(text: str) -> str:
     """Return `text` with the credentials in its URIs replaced by ***, for messages and logs."""
     return _SECRETS.sub("***", text)
@@ -64,31 +84,31 @@ def parse_uri(uri: str) -> S3Location | str:
     rest = uri[match.end() :] if match else uri
     if _SECRETS.search(uri):
         raise ConfigError(
-            f"{without_secrets(uri)!r} carries credentials, which would end up in tables and logs; take them out: "
-            "s3:// URIs are read with those of the environment or the instance role"
+            f"{shorten(without_secrets(uri))!r} carries credentials, which would end up in tables and logs; "
+            "take them out: s3:// URIs are read with those of the environment or the instance role"
         )
     if scheme == "file":
         rest = unquote(rest)
     if not uri or "\0" in rest:
-        raise ConfigError(f"{uri!r} is not a URI; write s3://bucket/key or a path")
+        raise ConfigError(f"{shorten(uri)!r} is not a URI; write s3://bucket/key or a path")
     if scheme in ("", "file") and _WINDOWS_PATH.match(rest):
         raise ConfigError(
-            f"{uri!r} is a path of Windows, which this machine does not have; write the path under which the drive is "
+            f"{shorten(uri)!r} is a path of Windows, which this machine does not have; write the path under which the drive is "
             "mounted here, or put the file into S3"
         )
     if not scheme:
         return uri
     if scheme == "file":
         if not rest.startswith("/"):
-            raise ConfigError(f"{uri!r} names a host; write file:///path or the plain path")
+            raise ConfigError(f"{shorten(uri)!r} names a host; write file:///path or the plain path")
         return rest
     if scheme == "s3":
         bucket, _, key = rest.partition("/")
         if not bucket:
-            raise ConfigError(f"{uri!r} names no bucket; write s3://bucket/key")
+            raise ConfigError(f"{shorten(uri)!r} names no bucket; write s3://bucket/key")
         return S3Location(bucket, key)
     remedy = _REMEDIES.get(scheme, "use s3://bucket/key or a path")
-    raise ConfigError(f"{uri!r}: {scheme}:// is not supported; {remedy}")
+    raise ConfigError(f"{shorten(uri)!r}: {scheme}:// is not supported; {remedy}")
 
 
 def check_uri(uri: str) -> None:
@@ -126,7 +146,7 @@ def resolve_uri(uri: str, *, against: str) -> str:
         return posixpath.join(os.path.abspath(base), *parts)
     key = _resolve_key(uri, folder=base.key)
     if key is None:
-        raise ConfigError(f"{uri!r} relative to {against} leaves the bucket; write it as s3://bucket/key")
+        raise ConfigError(f"{shorten(uri)!r} relative to {against} leaves the bucket; write it as s3://bucket/key")
     return f"s3://{base.bucket}/{key}"
 
 
