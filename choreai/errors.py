@@ -5,8 +5,10 @@
       CatalogError   a catalog row or column is wrong     stop before any work, exit 2
       MediaError     one video cannot be used             quarantine row, go on
       StorageError   the store refused, after retries     stop, exit 1; running again resumes
+        StoreUnavailableError  no answer for minutes, or credentials refused: no video's fault, stop at once
         ObjectMissingError   no object here               as a video: quarantine row, go on
-        ObjectUnusableError  forbidden, a folder, ...     as a video: quarantine row, go on
+        ObjectUnusableError  archived, a folder, ...      as a video: quarantine row, go on
+          ObjectForbiddenError  one object refused        the same, if the store gives others
       WeightsError   weights do not fit or are not ours   stop, exit 2
       TableError     a table's schema or content differs  stop, exit 2
 
@@ -55,12 +57,20 @@ class StorageError(ChoreaiError):
         return f"{self.uri}: {self.reason}"
 
 
+class StoreUnavailableError(StorageError):
+    """The store answers nobody (down, overloaded for minutes) or no longer this caller (credentials refused)."""
+
+
 class ObjectMissingError(StorageError):
     """No object at this URI."""
 
 
 class ObjectUnusableError(StorageError):
     """This one object cannot be used (forbidden, a folder, a name too long); others may well be."""
+
+
+class ObjectForbiddenError(ObjectUnusableError):
+    """The store refuses this object to these credentials."""
 
 
 class WeightsError(ChoreaiError):

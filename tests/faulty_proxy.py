@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,15 @@ _ERRORS = {
     "error 503": (503, "ServiceUnavailable"),
     "throttling": (503, "SlowDown"),
 }
+REFUSALS = {
+    "revoked": (403, "AccessDenied"),
+    "expired": (400, "ExpiredToken"),
+    "archived": (403, "InvalidObjectState"),
+    "wrong region": (301, "PermanentRedirect"),
+    "wrong clock": (403, "RequestTimeTooSkewed"),
+    "no such key": (403, "InvalidAccessKeyId"),
+}
+"""Answers that mean something, where a trouble passes."""
 TROUBLES = (*_ERRORS, "cut connection", "slow", "stall")
 
 
@@ -41,6 +51,8 @@ class FaultyProxy:
 
             do_PUT = do_HEAD = do_DELETE = do_POST = do_GET
 
+        self.only: str | None = None
+        """Requests whose path has this in it meet the trouble; None: all."""
         self._target = urlsplit(endpoint)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -72,9 +84,10 @@ class FaultyProxy:
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
-        kind = self._draw()
-        if kind in _ERRORS:
-            status, code = _ERRORS[kind]
+        kind = self._draw() if self.only is None or self.only in request.path else None
+        answers = {**_ERRORS, **REFUSALS}
+        if kind in answers:
+            status, code = answers[kind]
             reply = f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
             return self._reply(request, status, [("Content-Type", "application/xml")], reply)
         if kind == "stall":
@@ -84,6 +97,13 @@ class FaultyProxy:
         status, headers, reply = self._forward(request, body)
         if kind == "slow":
             time.sleep(1.0)
+        if kind == "no ETag":
+            headers = [(name, value) for name, value in headers if name.lower() != "etag"]
+        if kind == "year 33658":
+            headers = [(n, "Sat, 27 Sep 33658 01:46:40 GMT" if n.lower() == "last-modified" else v) for n, v in headers]
+            reply = re.sub(rb"<LastModified>[^<]*", b"<LastModified>33658-09-27T01:46:40.000Z", reply)
+            if request.command != "HEAD":
+                headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
         if kind == "cut connection":  # the store has done what was asked; who asked hears half of it, or nothing
             request.close_connection = True
             if len(reply) < 2:

@@ -138,7 +138,7 @@ def test_an_endpoint_with_a_password_is_not_repeated_by_a_failing_store(
         "PATH": "/usr/bin:/bin",
     }  # fmt: skip
     told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=90)
-    assert "StorageError" in told.stdout, told.stderr
+    assert "StoreUnavailableError" in told.stdout, told.stderr
     assert SECRET not in told.stdout
     assert KEY not in told.stdout
 

@@ -18,7 +18,8 @@ from choreai.catalog.fast_csv import read_plain_csv
 from choreai.catalog.listings import listed_content_ids
 from choreai.catalog.mistakes import Mistakes
 from choreai.catalog.odd_names import MAX_NAME_BYTES
-from choreai.catalog.rows import COLUMNS, UNAVAILABLE, CatalogRows, read_rows
+from choreai.catalog.rows import COLUMNS, CatalogRows, read_rows
+from choreai.catalog.rows import UNAVAILABLE as UNAVAILABLE
 from choreai.catalog.spellings import with_one_spelling
 from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
 from choreai.storage.objects import stat_object
@@ -85,8 +86,8 @@ def read_catalog(uri: str) -> Catalog:
     (other columns are dropped); or a folder or bucket prefix, whose videos are found by extension (hidden
     files and folders are not) and named by their path in it, in order. Relative URIs count from the catalog's own
     folder. Labels and groups are stripped, and those spelt in several ways (`Hip-Hop`, `hip hop`) are one. Raises
-    `CatalogError`, which names the catalog, its bad rows and the remedy of each; a name in a listing that no table could
-    hold is no error, but a row that will be quarantined.
+    `CatalogError`, which names the catalog, its bad rows and the remedy of each; a name in a listing that no table
+    could hold is no error, but a row that will be quarantined.
     """
     try:
         check_uri(uri)

@@ -42,6 +42,10 @@ class FolderNames:
             self._others[posixpath.splitext(name)[1].lower()] += 1
         return has_extension
 
+    def hides(self, uri: str) -> bool:
+        """Return whether the name is hidden or in a hidden or trash folder."""
+        return any(map(_is_hidden, uri.removeprefix(self._folder).split("/")))
+
     def log_left_out(self) -> None:
         """Log in one line what `is_video` said no to."""
         if self._others or self._num_hidden:

@@ -127,7 +127,7 @@ def _read_listing(uri: str) -> CatalogRows:
     unlisted = (
         _listed_row(place, path.removeprefix(folder), path, f"{UNAVAILABLE}{reason}")
         for place, (path, reason) in enumerate(problems, start=1 + sum(map(len, batches)))
-        if path.endswith("/") or names.is_video(path)
+        if (path.endswith("/") and not names.hides(path)) or names.is_video(path)
     )
     table = pa.Table.from_batches([*batches, *_to_batches(uri, unlisted)], schema=_SCHEMA)
     names.log_left_out()

@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 from choreai.cluster.actors import PoolActor, PoolActors, ShardT
 from choreai.cluster.draining import draining_nodes
 from choreai.cluster.limits import VideoLimitError
-from choreai.errors import ConfigError, StorageError, TableError, WeightsError
+from choreai.errors import ConfigError, StorageError, StoreUnavailableError, TableError, WeightsError
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "PASSIVE"}
 """glibc gives every thread an arena of its own, and freed frames stay in them: a MediaPipe worker grew from 640
 to 1120 MiB within 16 clips, and stays at 520 MiB with two arenas. Waiting threads must not spin on the cores of
 other workers: two spinning threads took 32 to 57 s for what passive ones do in 10."""
-FINAL_ERRORS = (ConfigError, TableError, WeightsError)
-"""Errors that no retry mends: the run stops at once."""
+FINAL_ERRORS = (ConfigError, TableError, WeightsError, StoreUnavailableError)
+"""Errors that no retry mends: the run stops at once. A store that is down was waited for already."""
 
 ReportT = TypeVar("ReportT")
 

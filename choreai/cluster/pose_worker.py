@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, run_within_limit
 from choreai.errors import (
     ConfigError,
     MediaError,
+    ObjectForbiddenError,
     ObjectMissingError,
     ObjectUnusableError,
     StorageError,
@@ -33,6 +35,8 @@ from choreai.tables.reports import ShardReport
 from choreai.video.decode import VideoInfo
 
 logger = logging.getLogger(__name__)
+MANY_REFUSED = 3
+"""Refused videos of one shard, of fewer it may be each one's own fault."""
 
 
 class PoseWorker:
@@ -106,6 +110,7 @@ class PoseWorker:
                 )
                 writer.add_video(record, rows)
                 records.append(record)
+            _check_refusals(records)
             written = writer.commit()
         statuses = [str(record["status"]) for record in records]
         num_bytes, self._num_bytes = self._num_bytes, 0
@@ -231,6 +236,14 @@ class _VideoFacts:
     def describe(self, info: VideoInfo) -> None:
         self.width, self.height = info.width, info.height
         self.frames_per_second, self.duration_seconds = info.frames_per_second, info.duration_seconds
+
+
+def _check_refusals(records: Sequence[Mapping[str, object]]) -> None:
+    """Raise StorageError where a store refused every video of a shard and has given this worker none: its fault."""
+    refused = [record for record in records if record.get("error_class") == ObjectForbiddenError.__name__]
+    if len(refused) == len(records) >= MANY_REFUSED and objects.has_been_given_nothing():
+        reason = f"the store refused every video of this shard and gave this worker none; {refused[0]['reason']}"
+        raise StorageError(str(refused[0]["uri"]), reason)
 
 
 def _quarantine_outcome(stage: str, exc: Exception, reason: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ __all__ = [
     "ObjectInfo",
     "check_uri",
     "delete_object",
+    "has_been_given_nothing",
     "is_folder",
     "join_uri",
     "list_objects",
@@ -106,6 +107,11 @@ def list_objects(
     if isinstance(location, str):
         return files.list_files(prefix_uri, location, sub_folders=sub_folders, on_problem=on_problem)
     return s3.list_keys(prefix_uri, location, sub_folders=sub_folders)
+
+
+def has_been_given_nothing() -> bool:
+    """Return whether S3 has refused every object that this process asked for."""
+    return s3.has_been_given_nothing()
 
 
 def delete_object(uri: str) -> None:

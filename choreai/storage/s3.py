@@ -5,21 +5,33 @@ Store and credentials come from the environment: AWS_ENDPOINT_URL, AWS_ACCESS_KE
 
 import functools
 import io
+import logging
 import os
+import random
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
+from choreai.errors import (
+    ObjectForbiddenError,
+    ObjectMissingError,
+    ObjectUnusableError,
+    StorageError,
+    StoreUnavailableError,
+)
 from choreai.storage.files import open_file
-from choreai.storage.uris import ObjectInfo, S3Location, without_secrets
+from choreai.storage.s3_errors import is_silent, translate_errors
+from choreai.storage.uris import ObjectInfo, S3Location
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
 
 READ_AHEAD_BYTES = 4 << 20
 """One ranged GET fetches this much: large against a request's latency, small against a worker's memory."""
@@ -27,26 +39,23 @@ READ_AHEAD_BYTES = 4 << 20
 _BODY_ATTEMPTS = 3  # botocore retries a request, but not a body that breaks off
 _CONFLICT_ATTEMPTS = 6
 _MAX_KEY_BYTES = 1024
-_PERMISSIONS = {
-    "HeadObject": "s3:GetObject (and s3:ListBucket, without which a missing object reads as forbidden)",
-    "GetObject": "s3:GetObject",
-    "PutObject": "s3:PutObject",
-    "DeleteObject": "s3:DeleteObject",
-    "ListObjectsV2": "s3:ListBucket on the bucket",
-}
-_BAD_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
-_CREDENTIALS_REMEDY = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN if they are temporary) "
-    "or AWS_PROFILE, or run under an instance role"
-)
+PATIENCE_SECONDS = 300.0
+"""A store that answers 5xx or not at all is asked again for this long: an outage of a few minutes costs a wait."""
+FIRST_CONTACT_SECONDS = 8.0
+"""The same where no store has ever answered this process: the endpoint is more likely wrong than down."""
+_LONGEST_PAUSE_SECONDS = 15.0
+NOTICE_SECONDS = 20.0
+MANY_REFUSED = 10
+"""So many objects refused in a row, and none ever given: the credentials cannot read here at all."""
 
 
 def is_prefix(uri: str, location: S3Location) -> bool:
     """Return whether `location` is a folder: a bucket, a key ending in '/', or a prefix with something under it."""
     if not location.key or location.key.endswith("/"):
         return True
-    with _s3_errors(uri):
-        page = _client().list_objects_v2(Bucket=location.bucket, Prefix=f"{location.key}/", MaxKeys=1)
+    page = _ask(
+        uri, lambda client: client.list_objects_v2(Bucket=location.bucket, Prefix=f"{location.key}/", MaxKeys=1)
+    )
     return bool(page.get("Contents"))
 
 
@@ -54,11 +63,23 @@ def stat_key(uri: str, location: S3Location) -> ObjectInfo | None:
     """Return size and ETag, or None if there is no such key or bucket."""
     _check_key(uri, location)
     try:
-        with _s3_errors(uri):
-            head = _client().head_object(Bucket=location.bucket, Key=location.key)
+        head = _ask_for_object(uri, location, _head)
     except ObjectMissingError:
         return None
     return _info(uri, head, size=head["ContentLength"])
+
+
+def _head(client: "S3Client", location: S3Location) -> Any:  # a reply of boto3's
+    from botocore.exceptions import ClientError
+
+    try:
+        return client.head_object(Bucket=location.bucket, Key=location.key)
+    except ClientError as exc:
+        if not is_silent(exc):
+            raise
+    # Only an answer with a body says why: an expired token, another region, a key of KMS.
+    client.get_object(Bucket=location.bucket, Key=location.key, Range="bytes=0-0")["Body"].close()
+    return client.head_object(Bucket=location.bucket, Key=location.key)
 
 
 def open_key(info: ObjectInfo, location: S3Location) -> BinaryIO:
@@ -69,8 +90,7 @@ def open_key(info: ObjectInfo, location: S3Location) -> BinaryIO:
 def put_key(uri: str, location: S3Location, data: bytes) -> None:
     """Write the key with one PUT, which replaces what is there."""
     _check_key(uri, location)
-    with _s3_errors(uri):
-        _client().put_object(Bucket=location.bucket, Key=location.key, Body=data)
+    _ask(uri, lambda client: client.put_object(Bucket=location.bucket, Key=location.key, Body=data))
 
 
 def put_key_if_absent(uri: str, location: S3Location, source: bytes | Path) -> bool:
@@ -90,28 +110,121 @@ def list_keys(uri: str, location: S3Location, *, sub_folders: bool) -> Iterator[
     request: dict[str, Any] = {"Bucket": location.bucket, "Prefix": prefix} | (
         {} if sub_folders else {"Delimiter": "/"}
     )  # without a delimiter, not with an empty one
-    with _s3_errors(uri):
-        for page in _client().get_paginator("list_objects_v2").paginate(**request):
-            for entry in page.get("Contents", ()):
-                if not entry["Key"].endswith("/"):  # the placeholders that consoles write for folders
-                    key_uri = f"s3://{location.bucket}/{entry['Key']}"
-                    yield _info(key_uri, entry, size=entry["Size"])
+    more: dict[str, str] = {}
+    while True:
+        page = _ask(uri, lambda client: client.list_objects_v2(**request, **more))  # noqa: B023, asked at once
+        for entry in page.get("Contents", ()):
+            if not entry["Key"].endswith("/"):  # the placeholders that consoles write for folders
+                key_uri = f"s3://{location.bucket}/{entry['Key']}"
+                yield _info(key_uri, entry, size=entry["Size"])
+        if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def delete_key(uri: str, location: S3Location) -> None:
     """Delete a key if it exists."""
     _check_key(uri, location)
-    with _s3_errors(uri):
-        _client().delete_object(Bucket=location.bucket, Key=location.key)
+    _ask(uri, lambda client: client.delete_object(Bucket=location.bucket, Key=location.key))
 
 
 def _info(uri: str, found: Any, *, size: int) -> ObjectInfo:  # a reply of boto3's
+    if not found.get("ETag"):
+        raise StorageError(uri, "the answer has no ETag, as S3's have: does a proxy answer in its place?")
     modified = found.get("LastModified")
     return ObjectInfo(uri, size, found["ETag"].strip('"'), modified and modified.timestamp())
 
 
-class _BrokenBodyError(StorageError):
+class _BrokenBodyError(StoreUnavailableError):
     """The body of a reply broke off: worth another request."""
+
+
+@dataclass
+class _Experience:
+    """What this process has seen of the store; decides whether it is the store, or one object, that is at fault."""
+
+    has_answered: bool = False
+    given: dict[str, S3Location] = field(default_factory=dict)
+    """By operation, the last object that the store gave."""
+    num_refused: int = 0
+    """Objects refused in a row."""
+
+
+@functools.cache
+def _experience_of(_client: "S3Client") -> _Experience:
+    return _Experience()
+
+
+def _experience() -> _Experience:
+    return _experience_of(_client())
+
+
+def _ask(uri: str, call: "Callable[[S3Client], ResultT]") -> ResultT:
+    """Return what `call` gives; ask again, for `PATIENCE_SECONDS`, while the store itself has trouble."""
+    started, pause, notice_at = time.monotonic(), 0.5, NOTICE_SECONDS
+    while True:
+        try:
+            with translate_errors(uri):
+                reply = call(_client())
+            _experience().has_answered = True
+            return reply
+        except StoreUnavailableError as exc:
+            spent = time.monotonic() - started
+            if _is_about_credentials(exc) or spent + pause > _patience(exc):
+                raise
+            if spent > notice_at:
+                logger.warning("waiting for the store: %s", exc)
+                notice_at = 2 * spent
+        time.sleep(pause * random.uniform(0.5, 1.0))  # or all workers would come back at once
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _is_about_credentials(exc: StoreUnavailableError) -> bool:
+    return "credentials" in exc.reason
+
+
+def _patience(exc: StoreUnavailableError) -> float:
+    is_an_answer = isinstance(exc.__cause__, Exception) and hasattr(exc.__cause__, "response")
+    return PATIENCE_SECONDS if _experience().has_answered or is_an_answer else FIRST_CONTACT_SECONDS
+
+
+def _ask_for_object(
+    uri: str, location: S3Location, call: "Callable[[S3Client, S3Location], ResultT]", *, name: str = "HEAD"
+) -> ResultT:
+    """Ask for one object. If it is refused, find out whether the store still gives the last one that it gave.
+
+    Raises ObjectForbiddenError where it is this object, StoreUnavailableError where the store refuses all.
+    """
+    try:
+        reply = _ask(uri, lambda client: call(client, location))
+    except ObjectForbiddenError as exc:
+        _experience().num_refused += 1
+        given = _experience().given.get(name)
+        if given is not None and given != location and not _is_still_given(given, call):
+            reason = f"the store now refuses even what it gave before; were the credentials revoked? ({exc.reason})"
+            raise StoreUnavailableError(uri, reason) from exc
+        if given is None and _experience().num_refused >= MANY_REFUSED:
+            reason = f"the store refused {_experience().num_refused} objects in a row and gave none; {exc.reason}"
+            raise StoreUnavailableError(uri, reason) from exc
+        raise
+    _experience().given[name], _experience().num_refused = location, 0
+    return reply
+
+
+def _is_still_given(location: S3Location, call: "Callable[[S3Client, S3Location], object]") -> bool:
+    uri = f"s3://{location.bucket}/{location.key}"
+    try:
+        _ask(uri, lambda client: call(client, location))
+    except ObjectForbiddenError:
+        return False
+    except (ObjectMissingError, ObjectUnusableError):
+        pass  # deleted meanwhile: no proof of anything
+    return True
+
+
+def has_been_given_nothing() -> bool:
+    """Return whether this process has asked for objects and the store refused every one of them."""
+    return _experience().num_refused > 0 and "GET" not in _experience().given
 
 
 class _RangeReader(io.RawIOBase):
@@ -166,13 +279,19 @@ def _get_range(info: ObjectInfo, location: S3Location, start: int, stop: int) ->
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
     span, etag = f"bytes={start}-{stop - 1}", f'"{info.content_id}"'
-    with _s3_errors(info.uri):
-        reply = _client().get_object(Bucket=location.bucket, Key=location.key, Range=span, IfMatch=etag)
+
+    def get(client: "S3Client", asked: S3Location) -> Any:  # a reply of boto3's
+        if asked != location:  # one that was given before, to see whether it still is
+            return client.get_object(Bucket=asked.bucket, Key=asked.key, Range="bytes=0-0")["Body"].close()
+        return client.get_object(Bucket=asked.bucket, Key=asked.key, Range=span, IfMatch=etag)
+
+    reply = _ask_for_object(info.uri, location, get, name="GET")
+    with translate_errors(info.uri):
         if reply["ContentLength"] != stop - start:
             reply["Body"].close()
             raise StorageError(info.uri, f"asked for {span}, the store sent {reply['ContentLength']} bytes")
         try:
-            return reply["Body"].read()
+            return bytes(reply["Body"].read())
         except (HTTPClientError, IncompleteReadError) as exc:
             raise _BrokenBodyError(info.uri, f"the connection broke while reading {span}: {exc}") from exc
 
@@ -181,16 +300,18 @@ def _conditional_put(uri: str, location: S3Location, source: bytes | Path) -> bo
     """Return True if written, False if the key existed, None if a racing writer was in the way (409): try again."""
     from botocore.exceptions import ClientError
 
-    body = io.BytesIO(source) if isinstance(source, bytes) else open_file(str(source), str(source))
-    with body, _s3_errors(uri):
-        try:
-            _client().put_object(Bucket=location.bucket, Key=location.key, Body=body, IfNoneMatch="*")
-        except ClientError as exc:
-            status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status in (409, 412):
-                return False if status == 412 else None
-            raise
-    return True
+    def put(client: "S3Client") -> bool | None:
+        with io.BytesIO(source) if isinstance(source, bytes) else open_file(str(source), str(source)) as body:
+            try:
+                client.put_object(Bucket=location.bucket, Key=location.key, Body=body, IfNoneMatch="*")
+            except ClientError as exc:
+                status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
+                if status in (409, 412):
+                    return False if status == 412 else None
+                raise
+        return True
+
+    return _ask(uri, put)
 
 
 _client_lock = threading.Lock()
@@ -207,7 +328,7 @@ def _client_of_process(_pid: int) -> "S3Client":  # by process: connections do n
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": 6},
+        retries={"mode": "standard", "total_max_attempts": 3},  # `_ask` is patient
         connect_timeout=10,
         read_timeout=60,
         max_pool_connections=64,
@@ -215,7 +336,21 @@ def _client_of_process(_pid: int) -> "S3Client":  # by process: connections do n
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client("s3", config=config)
+    session = boto3.session.Session()
+    # A clock that was set wrong, or milliseconds taken for seconds: no calendar has the year 33658.
+    parsers = session._session.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=_parse_time)
+    return session.client("s3", config=config)
+
+
+def _parse_time(text: object) -> datetime | None:
+    """Return a time in a reply of the store's; None for one that no calendar has."""
+    from botocore.utils import parse_timestamp
+
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _check_key(uri: str, location: S3Location) -> None:
@@ -224,38 +359,3 @@ def _check_key(uri: str, location: S3Location) -> None:
     num_bytes = len(location.key.encode("utf-8", "surrogatepass"))
     if num_bytes > _MAX_KEY_BYTES:
         raise ObjectUnusableError(uri, f"the key has {num_bytes} bytes, S3 allows {_MAX_KEY_BYTES}")
-
-
-@contextmanager
-def _s3_errors(uri: str) -> Iterator[None]:
-    """Translate what botocore raises into StorageError and its kinds."""
-    from botocore import exceptions
-    from botocore.parsers import ResponseParserError
-
-    try:
-        yield
-    except exceptions.ClientError as exc:
-        raise _failure(uri, exc) from exc
-    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as exc:
-        raise StorageError(uri, f"no S3 credentials: {_CREDENTIALS_REMEDY}") from exc
-    except (exceptions.ParamValidationError, UnicodeEncodeError) as exc:
-        raise ObjectUnusableError(uri, f"not a valid bucket or key: {exc}") from exc
-    except (exceptions.BotoCoreError, ResponseParserError) as exc:
-        raise StorageError(uri, without_secrets(f"{type(exc).__name__}: {exc}")) from exc
-
-
-def _failure(uri: str, exc: "ClientError") -> StorageError:
-    code, message = (exc.response.get("Error", {}).get(name, "") for name in ("Code", "Message"))
-    status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-    if code == "NoSuchBucket":
-        return ObjectMissingError(uri, "there is no such bucket; create it or check the name")
-    if status == 404:
-        return ObjectMissingError(uri, "there is nothing here; check the name")
-    if code in _BAD_CREDENTIALS:
-        return StorageError(uri, f"the store refused the credentials ({code}): {_CREDENTIALS_REMEDY}")
-    if status == 403:
-        permission = _PERMISSIONS.get(exc.operation_name, exc.operation_name)
-        return ObjectUnusableError(uri, f"forbidden ({exc.operation_name}, 403): grant {permission}")
-    if status in (412, 416):
-        return StorageError(uri, "the object changed while it was being read; run again when it is at rest")
-    return StorageError(uri, f"{exc.operation_name} failed with {code or status}: {message}")

@@ -93,8 +93,8 @@ def parse_uri(uri: str) -> S3Location | str:
         raise ConfigError(f"{shorten(uri)!r} is not a URI; write s3://bucket/key or a path")
     if scheme in ("", "file") and _WINDOWS_PATH.match(rest):
         raise ConfigError(
-            f"{shorten(uri)!r} is a path of Windows, which this machine does not have; write the path under which the drive is "
-            "mounted here, or put the file into S3"
+            f"{shorten(uri)!r} is a path of Windows, which this machine does not have; write the path under which "
+            "the drive is mounted here, or put the file into S3"
         )
     if not scheme:
         return uri
