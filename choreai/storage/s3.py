@@ -110,16 +110,15 @@ def list_keys(uri: str, location: S3Location, *, sub_folders: bool) -> Iterator[
     request: dict[str, Any] = {"Bucket": location.bucket, "Prefix": prefix} | (
         {} if sub_folders else {"Delimiter": "/"}
     )  # without a delimiter, not with an empty one
-    more: dict[str, str] = {}
     while True:
-        page = _ask(uri, lambda client: client.list_objects_v2(**request, **more))  # noqa: B023, asked at once
+        page = _ask(uri, lambda client: client.list_objects_v2(**request))
         for entry in page.get("Contents", ()):
             if not entry["Key"].endswith("/"):  # the placeholders that consoles write for folders
                 key_uri = f"s3://{location.bucket}/{entry['Key']}"
                 yield _info(key_uri, entry, size=entry["Size"])
         if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
             return
-        more = {"ContinuationToken": page["NextContinuationToken"]}
+        request["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def delete_key(uri: str, location: S3Location) -> None:
@@ -343,7 +342,7 @@ def _client_of_process(_pid: int) -> "S3Client":  # by process: connections do n
     return session.client("s3", config=config)
 
 
-def _parse_time(text: object) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     """Return a time in a reply of the store's; None for one that no calendar has."""
     from botocore.utils import parse_timestamp
 
