@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from choreai.arrays import BoolArray, Int32Array
 from choreai.catalog.catalog import Catalog, Video
 from choreai.fingerprint import fingerprint
+from choreai.motion.named_dancers import NamedDancers
 
 KEY = ["video_id", "content_id"]
 _KEYS_AT_ONCE = 1 << 20
@@ -172,6 +173,25 @@ class TagShard:
     keypoints_part: str
     """Id of the keypoints part that holds these videos."""
     videos: tuple[Video, ...]
+    named: NamedDancers | None = None
+    """Who dances, by a review: only in a shard of one video."""
+
+    @classmethod
+    def from_review(
+        cls, video: Video, named: NamedDancers, *, keypoints_part: str, model_version: str, pose_fingerprint: str
+    ) -> "TagShard":
+        """Return the shard of one video whose dancers a review names; each review makes a new shard id."""
+        settings = {
+            "model_version": model_version,
+            "pose_fingerprint": pose_fingerprint,
+            "members": [[video.video_id, video.content_id]],
+            "dancers": [
+                named.reviewer,
+                named.reviewed_at.isoformat(),
+                [list(vars(box).values()) for box in named.boxes],
+            ],
+        }
+        return cls(fingerprint(settings), keypoints_part, (video,), named)
 
     def split_by_video(self) -> list["TagShard"]:
         """Return the shard itself: tagging opens no videos, so there is no poisonous one to find."""

@@ -6,7 +6,14 @@ SHOW = """\
 Draw skeletons and style on one video: an annotated mp4 and a contact sheet PNG.
 
   choreai show dance.mp4                estimates the poses now
-  choreai show VIDEO_ID --output out    takes poses and model from the output"""
+  choreai show VIDEO_ID --output out    takes poses and model from the output
+
+Where several people are in view, who dances is drawn in colour and the others
+in grey, each with an id. Where that is wrong, name the dancer; `choreai tag`
+then tags the video again, and training takes this person:
+
+  choreai show VIDEO_ID --output out --person 3
+  choreai show VIDEO_ID --output out --person auto    leaves it to choreai again"""
 
 
 def show_parser(prog: str | None) -> argparse.ArgumentParser:
@@ -14,6 +21,10 @@ def show_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("video", help="a path, an s3:// URI, or the id of a video in the tables under --output")
     parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix of the jobs' tables and models")
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
+    parser.add_argument(
+        "--person", metavar="ID[,ID]", help="who dances, or `auto`; stored as a review where --output has the video"
+    )
+    parser.add_argument("--reviewer", metavar="NAME", help="who says so (default: your user name)")
     parser.add_argument("--to", metavar="FOLDER", default=".", help="where the files go (default: here)")
     parser.add_argument("--config", metavar="FILE", help="the TOML file of the job, for its [pose] settings")
     parser.add_argument(

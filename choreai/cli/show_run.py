@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from choreai.api.poses import estimate_with
+from choreai.cli.show_people import chosen_dancers, print_people
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
 from choreai.pose.build import build_estimator, pose_fingerprint
@@ -18,7 +19,7 @@ from choreai.style.explain.annotated_video import annotate, unused_name
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.model import load_model, newest_model
-from choreai.style.tagging import tag_sequence
+from choreai.style.tagging import tag_sequence, with_remark
 from choreai.tables.posed_video import PosedVideo, find_in_tables
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
     found = _find(arguments.video, arguments.output, pose)
-    tagged = tag_sequence(found.rows, model)
+    dancers = chosen_dancers(found, arguments)
+    tagged = with_remark(tag_sequence(found.rows, model, named=dancers.track_ids), dancers.remark)
     folder = Path(arguments.to)
     source = replace(found, name=unused_name(found, folder))
     annotated = annotate(source, tagged, folder=folder)
     print(f"{found.name}: {tagged.text}")
+    print_people(found, dancers, annotated.size_wh)
     print(f"video: {annotated.video}")
     print(f"contact sheet: {annotated.sheet}")
     figure = draw_movement(source.rows, tagged)

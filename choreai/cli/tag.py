@@ -18,7 +18,7 @@ from choreai.config import TagConfig, load_config
 from choreai.pipeline import extract
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
-from choreai.pipeline.tag import POSE_SHARE, open_model, tag_catalog, untagged_videos
+from choreai.pipeline.tag import POSE_SHARE, newest_tags, open_model, tag_catalog, untagged_videos
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
 from choreai.tables.pose_parts import recover_videos_parts
@@ -56,8 +56,8 @@ def print_summary(config: TagConfig, catalog: Catalog, extracted: RunManifest, t
 
 def _style_rows(output: str, model_version: str, catalog: Catalog) -> list[tuple[str, str, str, str]]:
     """Return a row per style, "unknown" last: its videos, their share of all videos with a tag, mean score."""
-    columns = [*KEY, "style", "score"]
-    tags = read_table(output, "tags", model_version, schemas.TAGS, columns=columns)
+    columns = [*KEY, "style", "score", "tagged_at"]
+    tags = newest_tags(read_table(output, "tags", model_version, schemas.TAGS, columns=columns))
     tagged = tags.filter(pc.is_valid(tags["style"])).join(catalog.table.select(KEY), keys=KEY, join_type="left semi")
     grouped = tagged.group_by("style").aggregate([("score", "count"), ("score", "mean")]).to_pylist()
     return [

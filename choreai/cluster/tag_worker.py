@@ -18,11 +18,13 @@ import pyarrow as pa
 from choreai.catalog.catalog import Video
 from choreai.catalog.shards import TagShard
 from choreai.errors import ConfigError
+from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.sequence import KeypointSequence
+from choreai.search.dancer_reviews import find_named
 from choreai.storage import objects
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.model import StyleModel, load_model
-from choreai.style.tagging import Row, tag_row, tag_sequence, untagged_row
+from choreai.style.tagging import Row, tag_row, tag_sequence, untagged_row, with_remark
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_contents, read_videos
 from choreai.tables.parts import part_id_of, part_uri, write_part
@@ -58,8 +60,8 @@ class TagWorker:
         waiting = {video.video_id: video for video in shard.videos}
         for video_id, keypoints in read_videos(part, content_ids):
             video = waiting.pop(video_id)
-            dancers = measured.get((video_id, video.content_id)) or measure_dancers(keypoints)
-            rows.append(self._tag(video, keypoints, dancers, self._model))
+            dancers = measured.get((video_id, video.content_id))
+            rows.append(self._tag(video, keypoints, dancers, shard.named, self._model))
         rows += [self._row(video, self._model, untagged_row("nobody in view")) for video in waiting.values()]
         # The tags come last: if a worker dies before, the shard is done again, whatever else it has written.
         uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
@@ -107,9 +109,19 @@ class TagWorker:
         _commit(uri, rows, schemas.KINEMATICS)
         return measured
 
-    def _tag(self, video: Video, keypoints: KeypointSequence, dancers: tuple[Dancer, ...], model: StyleModel) -> Row:
-        """Return the tags row of one video."""
-        tag = tag_sequence(keypoints, model, dancers=dancers).tag
+    def _tag(
+        self,
+        video: Video,
+        keypoints: KeypointSequence,
+        dancers: tuple[Dancer, ...] | None,
+        named: NamedDancers | None,
+        model: StyleModel,
+    ) -> Row:
+        """Return the tags row of one video. `dancers`: as choreai chooses them, where they are measured already."""
+        found = find_named(named, keypoints, pose_fingerprint=self._fingerprint)
+        known = dancers if found.track_ids is None else None
+        tagged = tag_sequence(keypoints, model, dancers=known, named=found.track_ids)
+        tag = with_remark(tagged, found.remark).tag
         if tag is None:
             shortest = model.config.windows.min_seconds
             return self._row(video, model, untagged_row(f"nobody in view for {shortest:g} seconds on end"))
@@ -125,8 +137,14 @@ class TagWorker:
             "pose_fingerprint": self._fingerprint,
             "model_version": model.model_version,
             "run_id": self._run_id,
-            "tagged_at": datetime.now(UTC).replace(microsecond=0),
+            "tagged_at": _now(),
         }
+
+
+def _now() -> datetime:
+    """Return the time as the table holds it; milliseconds tell a tag from one that a review has made old."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _status(row: Row) -> str:

@@ -1,6 +1,6 @@
 """Prominence: which of a video's people dance, moment by moment and altogether, and which pass by or look on."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,15 +36,21 @@ class DancerChoice:
     is_main: BoolArray
     """(N,) for each row whether this person is a main dancer at that moment: one is, or several who dance together."""
     confidence: float
-    """In [0, 1]: the share of the time in which nobody else comes near the main dancer; 1 where nobody else is seen."""
+    """In [0, 1]: the share of the time in which nobody else comes near the main dancer; 1 where nobody else is seen,
+    and where a person named the dancers."""
+    named: tuple[int, ...] | None = None
+    """The ids of those whom a person named; None where they were chosen by prominence."""
 
 
-def choose_dancers(sequence: KeypointSequence) -> DancerChoice:
+def choose_dancers(sequence: KeypointSequence, named: Collection[int] | None = None) -> DancerChoice:
     """Return who dances at each moment.
 
     It is whoever has the highest prominence of the moment (`moment_prominence`), and all who come near it where people
-    dance together. Where one person at a time is in view, that is everybody.
+    dance together. Where one person at a time is in view, that is everybody. `named`: the ids of the dancers where a
+    person has said who they are; then nobody else ever dances.
     """
+    if named is not None:
+        return DancerChoice(np.isin(sequence.track_id, list(named)), 1.0, tuple(sorted(named)))
     frames, frame_of_row = np.unique(sequence.frame_index, return_inverse=True)
     if len(frames) == len(sequence):
         return DancerChoice(np.ones(len(sequence), np.bool_), 1.0)
@@ -74,7 +80,7 @@ def moment_prominence(sequence: KeypointSequence) -> Float64Array:
 def _track_prominence(track: KeypointSequence) -> Float64Array:
     """Return (n,) one track's prominence at each of its rows."""
     seconds = track.pts_seconds.astype(np.float64)
-    sizes, speeds = _sizes(track), _speeds(track)
+    sizes, speeds = _sizes(track), track_speeds(track)
     scores = np.nan_to_num(track.keypoint_scores.astype(np.float64)).clip(0, 1).mean(axis=1)
     boxes = np.ones(len(track)) if track.box_scores is None else np.nan_to_num(track.box_scores).astype(np.float64)
     # Half a sample of slack: float32 times must not decide whether the outermost row counts.
@@ -97,7 +103,7 @@ def _sizes(track: KeypointSequence) -> Float64Array:
     return np.where(np.isfinite(extents), extents, 0).max(axis=1)
 
 
-def _speeds(track: KeypointSequence) -> Float64Array:
+def track_speeds(track: KeypointSequence) -> Float64Array:
     """Return (n,) pixels a second since the row before, mean over keypoints, relative to the hips; 0 where unknown."""
     seconds, xy = track.pts_seconds.astype(np.float64), track.keypoints_xy.astype(np.float64)
     xy = np.where(np.isfinite(xy), xy, np.nan)
@@ -151,6 +157,13 @@ def _first_highest(prominence: Float64Array, frame_of_row: IntArray, highest: Fl
     is_first = np.zeros(len(prominence), np.bool_)
     is_first[candidates[first]] = True
     return is_first
+
+
+def dancing_tracks(sequence: KeypointSequence, choice: DancerChoice) -> list[int]:
+    """Return the ids, rising, of the tracks that a video's tag is about: all that were named, or else the main tracks
+    of the time in which they dance."""
+    dancing = sequence.take(choice.is_main)
+    return main_tracks(dancing) if choice.named is None else dancing.track_ids
 
 
 def main_tracks(sequence: KeypointSequence) -> list[int]:

@@ -4,13 +4,14 @@ Pure NumPy between the keypoint tables and the model; training and tagging call 
 reads the same in a nightly run as in training.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray, Int32Array
 from choreai.motion.kinematics import FEATURES, measure_kinematics
-from choreai.motion.prominence import choose_dancers, main_tracks
+from choreai.motion.prominence import choose_dancers, dancing_tracks
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
@@ -121,18 +122,20 @@ class _Stretch:
         return float(self.seconds[-1]) + spacing
 
 
-def cut_windows(sequence: KeypointSequence, settings: WindowSettings) -> Windows:
+def cut_windows(
+    sequence: KeypointSequence, settings: WindowSettings, *, named: Collection[int] | None = None
+) -> Windows:
     """Return the windows of one video's keypoints.
 
     Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Only the rows in which a person is a
-    main dancer give windows, of several main dancers each (see `prominence`). The end of a track that does not fill
-    another stride is left out.
+    main dancer give windows, of several main dancers each (see `prominence`); of `named` people all rows do, and nobody
+    else's. The end of a track that does not fill another stride is left out.
     """
-    choice = choose_dancers(sequence)
+    choice = choose_dancers(sequence, named)
     dancing = sequence.take(choice.is_main)
     cut: list[_Window] = []
     num_short = num_unseen = 0
-    for track_id in main_tracks(dancing):
+    for track_id in dancing_tracks(sequence, choice):
         track = dancing.track(track_id)
         features_of: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
         for stretch in _split_at_gaps(track, min_score=settings.min_score):

@@ -6,21 +6,24 @@ Tagging reads keypoint tables only; `choreai tag` extracts missing poses first. 
 import logging
 import math
 from dataclasses import asdict
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from choreai.catalog.catalog import Catalog
+from choreai.catalog.catalog import Catalog, Video
 from choreai.catalog.shards import KEY, TagShard, latest_attempts, plan_tag_shards
 from choreai.cluster.pool import WorkerResources
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.errors import WeightsError
 from choreai.pipeline.execution import run_shards
+from choreai.search.dancer_reviews import DancerReviews, read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.model import StyleModel, newest_model
 from choreai.tables import schemas
-from choreai.tables.parts import read_table
+from choreai.tables.parts import current_parts, read_table
 from choreai.tables.runs import RunManifest, new_run_id
 
 logger = logging.getLogger(__name__)
@@ -48,13 +51,61 @@ def open_model(config: TagConfig, *, pose_id: str, worker: type[TagWorker] = Tag
 
 
 def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_version: str) -> pa.Table:
-    """Return the videos that have poses but no tag from this model: video_id, uri, content_id, shard_id."""
+    """Return the videos that have poses but no tag from this model: video_id, uri, content_id, shard_id.
+
+    So are videos whose dancers were named in a review since they were tagged.
+    """
     videos = read_table(output, "videos", pose_id, schemas.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"])
     usable = latest_attempts(videos)
     usable = usable.filter(pc.not_equal(usable["status"], "quarantined"))
     tagged = read_table(output, "tags", model_version, schemas.TAGS, columns=KEY)
     wanted = catalog.table.select([*KEY, "uri"]).join(usable, keys=KEY, join_type="inner")
-    return wanted.join(tagged, keys=KEY, join_type="left anti").select([*KEY, "uri", "shard_id"])
+    wanted = wanted.select([*KEY, "uri", "shard_id"])
+    untagged = wanted.join(tagged, keys=KEY, join_type="left anti").select(wanted.column_names)
+    reviews = read_dancer_reviews(output)
+    if not reviews:
+        return untagged
+    done = current_parts(output, "tags", model_version).ids
+    ids = {"model_version": model_version, "pose_fingerprint": pose_id}
+    others, _ = plan_named_shards(untagged, reviews, **ids)
+    _, named = plan_named_shards(wanted, reviews, **ids)
+    due = [_row_of(shard) for shard in named if shard.shard_id not in done]
+    return pa.concat_tables([others, pa.Table.from_pylist(due, schema=wanted.schema)])
+
+
+def _row_of(shard: TagShard) -> dict[str, str]:
+    """Return a shard of one video as `untagged_videos` has it."""
+    (video,) = shard.videos
+    return {
+        "video_id": video.video_id, "content_id": video.content_id, "uri": video.uri, "shard_id": shard.keypoints_part,
+    }  # fmt: skip
+
+
+def newest_tags(tags: pa.Table) -> pa.Table:
+    """Return of the rows of a tags table (columns video_id, content_id, tagged_at and others) each video's newest: one
+    whose dancers were named after it was tagged has another."""
+    others = [name for name in tags.column_names if name not in KEY]
+    grouped = tags.sort_by([("tagged_at", "ascending")]).group_by(KEY, use_threads=False)
+    newest = grouped.aggregate([(name, "last") for name in others])
+    return newest.rename_columns([name.removesuffix("_last") for name in newest.column_names])
+
+
+def plan_named_shards(
+    videos: pa.Table, reviews: DancerReviews, *, model_version: str, pose_fingerprint: str
+) -> tuple[pa.Table, list[TagShard]]:
+    """Return of `videos` (video_id, content_id, uri, shard_id) those whose dancers no review names, and a shard for
+    each of the others."""
+    reviewed = pc.is_in(videos["video_id"], value_set=pa.array(list(reviews.by_video), pa.string())).to_numpy()
+    is_named = np.zeros(len(videos), np.bool_)
+    shards = []
+    for place in np.flatnonzero(reviewed).tolist():
+        (row,) = videos.slice(place, 1).to_pylist()
+        named = reviews.get(row["video_id"], row["content_id"])
+        if named is not None:
+            is_named[place] = True
+            part, ids = row.pop("shard_id"), {"model_version": model_version, "pose_fingerprint": pose_fingerprint}
+            shards.append(TagShard.from_review(Video(**row), named, keypoints_part=part, **ids))
+    return videos.filter(pa.array(~is_named)), shards
 
 
 def tag_catalog(
@@ -98,8 +149,13 @@ def _run_untagged(
     until: float,
 ) -> None:
     """Run the untagged videos through the pool, and count them in `summary`."""
+    reviews = read_dancer_reviews(config.output, pose_fingerprint=pose_id)
+    ids = {"model_version": summary.model_version, "pose_fingerprint": pose_id}
+    others, named = plan_named_shards(untagged, reviews, **ids)
+    if named:
+        logger.info("%d of these videos with dancers named by reviewers", len(named))
     run_shards(
-        plan_tag_shards(untagged, model_version=summary.model_version, pose_fingerprint=pose_id),
+        chain(plan_tag_shards(others, **ids), named),
         worker=worker,
         worker_settings={"model_uri": model_uri, "pose_fingerprint": pose_id, "run_id": summary.run_id},
         resources=WORKER_RESOURCES,

@@ -12,8 +12,10 @@ from choreai.catalog.catalog import Catalog, Video
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig
 from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.motion.named_dancers import NamedDancers
 from choreai.pipeline.progress import Steps, progress
 from choreai.search.corrections import read_corrections
+from choreai.search.dancer_reviews import read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.settings import TrainSettings, seed_settings
 from choreai.style.taxonomy import check_parents
@@ -56,6 +58,16 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
     return labelled
 
 
+def named_dancers(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> dict[str, NamedDancers]:
+    """Return by video_id who dances in the labelled videos, where a review says so."""
+    reviews = read_dancer_reviews(config.output, pose_fingerprint=pose_id)
+    found = {video.video_id: reviews.get(video.video_id, video.content_id) for video in labelled}
+    named = {video_id: dancers for video_id, dancers in found.items() if dancers is not None}
+    if named:
+        logger.info("the dancers of %d videos are those whom reviewers named", len(named))
+    return named
+
+
 def max_num_epochs(settings: TrainSettings) -> int:
     """Return the maximum number of epochs of all networks, baselines included; early stopping may make it fewer."""
     trainings = [settings]
@@ -96,6 +108,7 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
             labels=config.labels,
             parents=config.parents,
             taxonomy_version=config.taxonomy_version,
+            named=named_dancers(config, labelled, pose_id=pose_id),
             resources=TrainResources(
                 num_workers=config.train_workers,
                 min_workers=config.min_train_workers,
@@ -112,7 +125,7 @@ def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: Swe
     connect(config.ray_address)
     return run_sweep(
         labelled,
-        TableSource(config.output, pose_id),
+        TableSource(config.output, pose_id, named_dancers(config, labelled, pose_id=pose_id)),
         kind=kind,
         settings=config.training,
         labels=config.labels,

@@ -1,7 +1,8 @@
-"""Corrections: styles given by reviewers, which override tags in search and labels in training.
+"""Corrections: styles given by reviewers, which override tags in search and labels in training, and dancers named by
+them, whom tags and training are then about.
 
 They are kept for ever, as parts under `corrections/` named by a hash of their content: importing a file twice
-changes nothing. Of several reviews of a video the last one counts.
+changes nothing. Of several reviews of a video the last one with a style counts, and the last one with dancers.
 """
 
 import csv
@@ -16,16 +17,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
+from choreai.search.dancer_text import DANCER_FIELDS, parse_dancers
 from choreai.search.spreadsheet import unescape_formula
 from choreai.storage import objects
 from choreai.tables import schemas
-from choreai.tables.parts import read_part, write_part
+from choreai.tables.parts import read_part, schema_version, write_part
 
-CORRECTIONS = pa.schema(
+_STYLES_ONLY = pa.schema(
     [
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("content_id", pa.string()),
@@ -36,9 +39,20 @@ CORRECTIONS = pa.schema(
     ],
     metadata={"choreai.table": "corrections", "choreai.schema_version": "1"},
 )
-"""One row per review. `content_id` null: it holds for any version of the video."""
+"""Of reviews that name no dancer: as 0.1.0 wrote them, and writes them still, so that it can read them."""
 
-_NEEDED = ("video_id", "style", "reviewer", "reviewed_at")
+CORRECTIONS = pa.schema(
+    [
+        *(field.with_nullable(True) if field.name == "style" else field for field in _STYLES_ONLY),
+        pa.field("dancers", pa.list_(pa.struct(list(DANCER_FIELDS.items())))),
+        pa.field("pose_fingerprint", pa.string()),
+    ],
+    metadata={"choreai.table": "corrections", "choreai.schema_version": "2"},
+)
+"""One row per review. `content_id` null: it holds for any version of the video. `style` null: it says nothing about the
+style; `dancers` null: nor about who dances; no `dancers`: choreai chooses them again."""
+
+_NEEDED = ("video_id", "reviewer", "reviewed_at")
 
 
 @dataclass(frozen=True)
@@ -55,19 +69,28 @@ class Import:
 def import_corrections(root: str, file_uri: str) -> Import:
     """Import the reviews in `file_uri` into `root` and return the outcome.
 
-    A .csv, .jsonl or .parquet file with video_id, style, reviewer, reviewed_at (ISO 8601; UTC if it names no zone)
-    and, where it has them, content_id and note. Raises TableError, which names file, row and remedy, before anything
-    is stored.
+    A .csv, .jsonl or .parquet file with video_id, style or dancers (`choreai.search.dancer_text`), reviewer,
+    reviewed_at (ISO 8601; UTC if it names no zone) and, where it has them, content_id, note and pose_fingerprint.
+    Raises TableError, which names file, row and remedy, before anything is stored.
     """
     rows = [_check_review(row, where) for where, row in _read(file_uri)]
     if not rows:
         raise TableError(f"{file_uri}: no reviews in this file")
+    return store_reviews(root, rows)
+
+
+def store_reviews(root: str, rows: list[dict[str, object]]) -> Import:
+    """Store reviews, with the columns of `CORRECTIONS`, under `root`."""
+    schema = CORRECTIONS if any(row["dancers"] is not None for row in rows) else _STYLES_ONLY
     order = ("reviewed_at", "video_id", "reviewer", "style", "content_id", "note")
-    rows.sort(key=lambda row: tuple(str(row[name]) for name in order))
-    name = hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()[:16]
+    chosen = [
+        {name: row[name] for name in schema.names}
+        for row in sorted(rows, key=lambda row: tuple(str(row[name]) for name in order))
+    ]
+    name = hashlib.sha256(json.dumps(chosen, default=str).encode()).hexdigest()[:16]
     uri = objects.join_uri(root, "corrections", f"part-{name}.parquet")
     with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        is_new = write_part(uri, pa.Table.from_pylist(rows, schema=CORRECTIONS), Path(folder) / "corrections.parquet")
+        is_new = write_part(uri, pa.Table.from_pylist(chosen, schema=schema), Path(folder) / "corrections.parquet")
     return Import(uri, len(rows), is_new)
 
 
@@ -76,9 +99,18 @@ def read_corrections(root: str) -> pa.Table:
     parts = [CORRECTIONS.empty_table()]
     for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
         if uri.endswith(".parquet"):
-            parts.append(read_part(uri, CORRECTIONS))
+            parts.append(_read_stored(uri))
     found = pa.concat_tables(parts)
     return found.sort_by([(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")])
+
+
+def _read_stored(uri: str) -> pa.Table:
+    """Read one part of either version, as the newer one."""
+    if schema_version(uri) != _STYLES_ONLY.metadata[b"choreai.schema_version"].decode():
+        return read_part(uri, CORRECTIONS)
+    stored = read_part(uri, _STYLES_ONLY)
+    missing = [pa.nulls(len(stored), field.type) for field in CORRECTIONS if field.name not in stored.column_names]
+    return pa.table([*stored.columns, *missing], schema=CORRECTIONS)
 
 
 @dataclass(frozen=True)
@@ -93,9 +125,10 @@ class CorrectedLabels:
 
 
 def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedLabels:
-    """Return `videos` with the last review of each as its label; a review of other bytes does not count."""
+    """Return `videos` with the last reviewed style of each as its label; a review of other bytes does not count."""
     reviews: dict[str, list[tuple[str | None, str]]] = {}
-    for row in corrections.to_pylist():  # oldest first
+    with_style = corrections.filter(pc.is_valid(corrections["style"]))
+    for row in with_style.select(["video_id", "content_id", "style"]).to_pylist():  # oldest first
         reviews.setdefault(row["video_id"], []).append((row["content_id"], row["style"]))
     corrected: list[Video] = []
     num_changed = num_removed = 0
@@ -156,6 +189,9 @@ def _check_review(row: dict[str, object], where: str) -> dict[str, object]:
     if missing := [name for name in _NEEDED if _text(row.get(name)) is None and not _is_time(row.get(name))]:
         raise TableError(f"{where}: {', '.join(missing)} missing or empty; a review needs {', '.join(_NEEDED)}")
     checked: dict[str, object] = {name: _text(row.get(name)) for name in CORRECTIONS.names}
+    checked["dancers"] = parse_dancers(row.get("dancers"), where)
+    if checked["style"] is None and checked["dancers"] is None:
+        raise TableError(f"{where}: style missing or empty; a review needs one, or dancers")
     video_id = row["video_id"]  # not stripped: blanks may be part of an id
     checked["video_id"] = video_id if isinstance(video_id, str) else str(video_id)
     checked["reviewed_at"] = _parse_time(row["reviewed_at"], where)

@@ -34,13 +34,22 @@ COLUMNS: dict[str, Column] = {
 """The names of the search language. `tempo` is `beats_per_minute` where the beat is clear; `duration` is in
 seconds, from the video's container; `label` is the last review, or else the catalog's label."""
 
-# The last review that fits each video's bytes.
+# The last review of a style that fits each video's bytes, and the last that names dancers.
 _REVIEWED = """
     SELECT t.video_id, t.content_id, c.style, c.reviewer, c.reviewed_at
     FROM (SELECT DISTINCT video_id, content_id FROM tags) t
     JOIN corrections c ON c.video_id = t.video_id AND coalesce(c.content_id = t.content_id, true)
+    WHERE c.style IS NOT NULL
     QUALIFY row_number() OVER (
         PARTITION BY t.video_id, t.content_id ORDER BY c.reviewed_at DESC, c.reviewer, c.style) = 1"""
+
+_NAMED = """
+    SELECT t.video_id, t.content_id, c.reviewer, c.reviewed_at, len(c.dancers) > 0 AS has_dancers
+    FROM (SELECT DISTINCT video_id, content_id FROM tags) t
+    JOIN corrections c ON c.video_id = t.video_id AND coalesce(c.content_id = t.content_id, true)
+    WHERE c.dancers IS NOT NULL
+    QUALIFY row_number() OVER (
+        PARTITION BY t.video_id, t.content_id ORDER BY c.reviewed_at DESC, c.reviewer) = 1"""
 
 _DURATIONS = """
     SELECT video_id, content_id, version AS pose_fingerprint, max(duration_seconds) AS duration
@@ -54,10 +63,12 @@ _FOUND = f"""
     SELECT t.* REPLACE (
             coalesce(r.style, t.style) AS style,
             (CASE WHEN r.style IS NULL THEN t.unknown ELSE r.style = 'unknown' END) AS unknown),
-        r.reviewer AS corrected_by, d.duration, coalesce(nullif(r.style, 'unknown'), l.label) AS label,
+        r.reviewer AS corrected_by, (CASE WHEN n.has_dancers THEN n.reviewer END) AS dancers_by,
+        n.reviewed_at AS dancers_at, d.duration, coalesce(nullif(r.style, 'unknown'), l.label) AS label,
         (CASE WHEN t.kinematics.beat_strength >= {MIN_BEAT_STRENGTH} THEN t.kinematics.beats_per_minute END) AS tempo
     FROM newest t
     LEFT JOIN ({_REVIEWED}) r ON r.video_id = t.video_id AND r.content_id = t.content_id
+    LEFT JOIN ({_NAMED}) n ON n.video_id = t.video_id AND n.content_id = t.content_id
     LEFT JOIN ({_DURATIONS}) d
         ON d.video_id = t.video_id AND d.content_id = t.content_id AND d.pose_fingerprint = t.pose_fingerprint
     LEFT JOIN labels l ON l.video_id = t.video_id"""

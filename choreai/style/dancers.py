@@ -1,5 +1,6 @@
 """Dancers: the measured movement of each track of a video, and which of them is the main dancer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +22,12 @@ class Dancer:
     """Whether this is the most prominent person of the video: exactly one is."""
 
 
-def measure_dancers(sequence: KeypointSequence) -> tuple[Dancer, ...]:
+def measure_dancers(sequence: KeypointSequence, named: Collection[int] | None = None) -> tuple[Dancer, ...]:
     """Return the people of one video by track id; one of them is the main dancer, if there is anybody.
 
-    Only the time in which a person dances counts towards their prominence (`choose_dancers`).
+    Only the time in which a person dances counts towards their prominence (`choose_dancers`, which takes `named` too).
     """
-    prominence = prominence_by_track(sequence.take(choose_dancers(sequence).is_main))
+    prominence = prominence_by_track(sequence.take(choose_dancers(sequence, named).is_main))
     main = max(prominence, key=lambda track_id: (prominence[track_id], -track_id), default=None)
     return tuple(_measure(track_id, track, is_main=track_id == main) for track_id, track in sequence.tracks())
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -18,7 +19,9 @@ from choreai.arrays import FloatArray, IntArray
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.motion.kinematics import FEATURES
+from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.windows import NUM_FEATURES, Windows, WindowSettings, cut_windows
+from choreai.search.dancer_reviews import find_named
 from choreai.storage import objects
 from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import WRITING, list_parts
@@ -131,18 +134,32 @@ class VideoExamples:
     num_without_windows: int
     """Videos with rows, but nobody in view for long enough."""
     num_rows_not_finite: int
+    num_named_not_found: int = 0
+    """Videos in whose rows nobody was found whom a review names; their dancers were chosen by prominence."""
 
 
-def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], settings: WindowSettings) -> VideoExamples:
-    """Return the windows of `videos` from the keypoint tables under `root`; rows of other contents are skipped."""
+def read_windows(
+    root: str,
+    pose_fingerprint: str,
+    videos: Sequence[Video],
+    settings: WindowSettings,
+    *,
+    named: Mapping[str, NamedDancers] = MappingProxyType({}),
+) -> VideoExamples:
+    """Return the windows of `videos` from the keypoint tables under `root`; rows of other contents are skipped.
+
+    `named`: by video_id who dances, where a review says so.
+    """
     content_ids = {v.video_id: v.content_id for v in videos}
     found: dict[str, Windows] = {}
-    num_not_finite = 0
+    num_not_finite = num_not_found = 0
     for uri in sorted(list_parts(root, "keypoints", pose_fingerprint)):
         for video_id, rows in read_videos(uri, content_ids):
             # A shard that was split after its worker was lost may be there twice: the rows are the same.
             if len(rows) and video_id not in found:
-                found[video_id] = cut_windows(rows, settings)
+                dancers = find_named(named.get(video_id), rows, pose_fingerprint=pose_fingerprint)
+                num_not_found += dancers.remark is not None
+                found[video_id] = cut_windows(rows, settings, named=dancers.track_ids)
                 num_not_finite += rows.num_not_finite()
     windows = {name: found[name] for name in sorted(found) if len(found[name])}
     return VideoExamples(
@@ -150,6 +167,7 @@ def read_windows(root: str, pose_fingerprint: str, videos: Sequence[Video], sett
         num_without_keypoints=len(content_ids) - len(found),
         num_without_windows=len(found) - len(windows),
         num_rows_not_finite=num_not_finite,
+        num_named_not_found=num_not_found,
     )
 
 

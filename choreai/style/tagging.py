@@ -1,7 +1,7 @@
 """Tagging: what a style model predicts for a video, its dancers and its spans of time, and why."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -86,11 +86,14 @@ class VideoTag:
     """For the best style, the strongest first."""
     dancer_confidence: float = 1.0
     """How clearly the main dancers stood out from other people (`choreai.motion.prominence.DancerChoice`)."""
+    remark: str | None = None
+    """On who was taken for the dancer, e.g. that a person whom a reviewer named was not found."""
 
     @property
     def reason(self) -> str | None:
         """Why the tag is "unknown", and whether it may be another person's; None where there is nothing to say."""
-        remarks = [self.prediction.doubt, DANCER_UNCERTAIN if self.dancer_confidence < MIN_DANCER_CONFIDENCE else None]
+        uncertain = DANCER_UNCERTAIN if self.dancer_confidence < MIN_DANCER_CONFIDENCE else None
+        remarks = [self.prediction.doubt, uncertain, self.remark]
         return "; ".join(remark for remark in remarks if remark) or None
 
 
@@ -101,6 +104,8 @@ class TaggedVideo:
     dancers: tuple[Dancer, ...]
     tag: VideoTag | None
     why_no_tag: str | None = None
+    named: tuple[int, ...] | None = None
+    """The ids of the dancers where a person named them; None: chosen by prominence."""
 
     @property
     def main_dancer(self) -> Dancer | None:
@@ -120,10 +125,15 @@ class TaggedVideo:
 
 
 def tag_sequence(
-    sequence: KeypointSequence, model: StyleModel | None, *, dancers: tuple[Dancer, ...] | None = None
+    sequence: KeypointSequence,
+    model: StyleModel | None,
+    *,
+    dancers: tuple[Dancer, ...] | None = None,
+    named: Collection[int] | None = None,
 ) -> TaggedVideo:
-    """Measure and tag one video. `dancers`: what `measure_dancers` returned for it, if that is known already."""
-    return tag_sequences([sequence], model, dancers=None if dancers is None else [dancers])[0]
+    """Measure and tag one video. `dancers`: what `measure_dancers` returned for it, if that is known already; `named`:
+    the ids of the people whom the tag is about, if a person has named them."""
+    return tag_sequences([sequence], model, dancers=None if dancers is None else [dancers], named=[named])[0]
 
 
 def tag_sequences(
@@ -131,18 +141,27 @@ def tag_sequences(
     model: StyleModel | None,
     *,
     dancers: Sequence[tuple[Dancer, ...]] | None = None,
+    named: Sequence[Collection[int] | None] | None = None,
 ) -> list[TaggedVideo]:
     """Measure and tag several videos; the networks process the windows of all of them in one pass."""
-    measured = [measure_dancers(sequence) for sequence in sequences] if dancers is None else list(dancers)
+    people_named = [None] * len(sequences) if named is None else list(named)
+    measured = list(map(measure_dancers, sequences, people_named)) if dancers is None else list(dancers)
+    ids_named = [None if ids is None else tuple(sorted(ids)) for ids in people_named]
     if model is None or not sequences:
-        return [TaggedVideo(people, None, "no style model") for people in measured]
-    windows = [cut_windows(sequence, model.config.windows) for sequence in sequences]
+        return [
+            TaggedVideo(people, None, "no style model", ids) for people, ids in zip(measured, ids_named, strict=True)
+        ]
+    windows = [
+        cut_windows(sequence, model.config.windows, named=ids)
+        for sequence, ids in zip(sequences, people_named, strict=True)
+    ]
     log_scores = model.window_log_scores(Inputs.concat([Inputs.from_windows(each) for each in windows]))
     parts = np.split(log_scores, np.cumsum([len(each) for each in windows])[:-1])
     tags = [tag_windows(model, *each) for each in zip(windows, parts, measured, strict=True)]
     why_not = f"nobody in view for {model.config.windows.min_seconds:g} s on end"
     return [
-        TaggedVideo(people, tag, why_not if tag is None else None) for people, tag in zip(measured, tags, strict=True)
+        TaggedVideo(people, tag, why_not if tag is None else None, ids)
+        for people, tag, ids in zip(measured, tags, ids_named, strict=True)
     ]
 
 
@@ -187,6 +206,11 @@ def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: Float
         if novelty.is_novel(_mean_features(kinematic_features))[0]:
             doubt = "moves unlike anything in training"
     return Prediction(model.config.labels[best], score, doubt)
+
+
+def with_remark(tagged: TaggedVideo, remark: str | None) -> TaggedVideo:
+    """Return the tag with a remark on who was taken for the dancer; a video without a tag stays as it is."""
+    return tagged if tagged.tag is None or remark is None else replace(tagged, tag=replace(tagged.tag, remark=remark))
 
 
 def tag_row(tag: VideoTag) -> Row:

@@ -81,6 +81,13 @@ def read_part(uri: str, expected: pa.Schema, *, columns: list[str] | None = None
         return part.read(columns=columns)
 
 
+def schema_version(uri: str) -> str | None:
+    """Return the schema version that a part names, to read it by that version's schema. Raises TableError."""
+    with _open_parquet(uri) as part:
+        version = (part.schema_arrow.metadata or {}).get(b"choreai.schema_version")
+        return None if version is None else version.decode("utf-8", "replace")
+
+
 def write_part(uri: str, table: pa.Table, path: Path) -> bool:
     """Write `table` to `uri` unless there is a part already; return whether this call wrote it.
 

@@ -13,6 +13,17 @@ from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import part_uri, read_table
 
 
+@dataclass(frozen=True)
+class TableEntry:
+    """What the tables call a video: to store a review of it."""
+
+    video_id: str
+    content_id: str
+    pose_fingerprint: str
+    size_wh: tuple[int, int] | None
+    """Pixels of the upright picture; None where not known."""
+
+
 @dataclass(frozen=True, eq=False)
 class PosedVideo:
     """A video and its poses."""
@@ -20,6 +31,8 @@ class PosedVideo:
     name: str
     uri: str
     rows: KeypointSequence
+    entry: TableEntry | None = None
+    """Its entry in the tables; None where it has none."""
 
 
 def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
@@ -27,7 +40,7 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
 
     Raises MediaError if it was quarantined.
     """
-    columns = ["video_id", "uri", "content_id", "status", "stage", "reason", "attempts", "shard_id"]
+    columns = ["video_id", "uri", "content_id", "status", "stage", "reason", "attempts", "shard_id", "width", "height"]
     videos = latest_attempts(read_table(output, "videos", pose_id, schemas.VIDEOS, columns=columns))
     found = videos.filter(pc.or_(pc.equal(videos["video_id"], video), pc.equal(videos["uri"], video))).to_pylist()
     if not found:
@@ -37,4 +50,6 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
         raise MediaError(row["uri"], f"quarantined at {row['stage']}: {row['reason']}")
     part = part_uri(output, "keypoints", pose_id, row["shard_id"])
     rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], KeypointSequence.empty())
-    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows)
+    size_wh = (row["width"], row["height"]) if row["width"] and row["height"] else None
+    entry = TableEntry(row["video_id"], row["content_id"], pose_id, size_wh)
+    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows, entry)

@@ -18,6 +18,7 @@ from choreai.motion.skeleton import EDGES, KEYPOINT_NAMES, NUM_KEYPOINTS
 Color = tuple[int, int, int]
 
 _OUTLINE: Color = (16, 16, 16)
+_ONLOOKER: Color = (200, 200, 200)
 _SHIFT_BITS = 4
 _PLATE_LIGHT = 0.3
 """What is left of the picture under a label: over pure white, white text still has a contrast of 8 to 1."""
@@ -46,19 +47,42 @@ def draw_people(
     keypoints_xy: (P, 17, 2) pixels of `image`, COCO-17 order. keypoint_scores: (P, 17). Keypoints that are not finite
     or score below `min_score` are left out, and so are the edges they belong to.
     """
-    _check_image(image)
     num_people = len(track_ids)
     if keypoints_xy.shape != (num_people, NUM_KEYPOINTS, 2):
         raise ValueError(f"keypoints_xy must be {(num_people, NUM_KEYPOINTS, 2)}, got {keypoints_xy.shape}")
-    if keypoint_scores.shape != (num_people, NUM_KEYPOINTS):
-        raise ValueError(f"keypoint_scores must be {(num_people, NUM_KEYPOINTS)}, got {keypoint_scores.shape}")
+    fixed, seen = _fixed_points(image, keypoints_xy, keypoint_scores, min_score)
+    for person_points, person_seen, track_id in zip(fixed, seen, track_ids, strict=True):
+        _draw_person(image, person_points, person_seen, track_color(track_id))
+
+
+def draw_onlookers(
+    image: ImageArray, *, keypoints_xy: FloatArray, keypoint_scores: FloatArray, min_score: float = 0.3
+) -> None:
+    """Draw the skeletons of people who do not dance into `image`, thin and grey; arguments as for `draw_people`."""
+    fixed, seen = _fixed_points(image, keypoints_xy, keypoint_scores, min_score)
+    thickness = max(1, round(min(image.shape[:2]) / 400))
+    for points, is_seen in zip(fixed, seen, strict=True):
+        lines = [points[[a, b]] for a, b in EDGES if is_seen[a] and is_seen[b]]
+        for color, width in ((_OUTLINE, 3 * thickness), (_ONLOOKER, thickness)):
+            if lines:
+                cv2.polylines(image, lines, False, color, width, cv2.LINE_AA, _SHIFT_BITS)
+
+
+def _fixed_points(
+    image: ImageArray, keypoints_xy: FloatArray, keypoint_scores: FloatArray, min_score: float
+) -> tuple[Int32Array, BoolArray]:
+    """Return (P, 17, 2) OpenCV's fixed-point coordinates, and (P, 17) whether a keypoint is seen."""
+    _check_image(image)
+    if keypoint_scores.shape != keypoints_xy.shape[:2] or keypoints_xy.shape[1:] != (NUM_KEYPOINTS, 2):
+        raise ValueError(
+            f"keypoint_scores must be {(len(keypoints_xy), NUM_KEYPOINTS)} beside keypoints_xy "
+            f"{(len(keypoints_xy), NUM_KEYPOINTS, 2)}, got {keypoint_scores.shape} and {keypoints_xy.shape}"
+        )
     seen = np.isfinite(keypoints_xy).all(axis=2) & (keypoint_scores >= min_score)
     # A wild coordinate would overflow OpenCV's fixed-point numbers; far outside is as good as wild.
     reach = 4 * max(image.shape[:2])
     points = np.where(seen[:, :, None], keypoints_xy, 0).clip(-reach, reach)
-    fixed = np.rint(points * 2**_SHIFT_BITS).astype(np.int32)
-    for person_points, person_seen, track_id in zip(fixed, seen, track_ids, strict=True):
-        _draw_person(image, person_points, person_seen, track_color(track_id))
+    return np.rint(points * 2**_SHIFT_BITS).astype(np.int32), seen
 
 
 def _draw_person(image: ImageArray, points: Int32Array, seen: BoolArray, color: Color) -> None:

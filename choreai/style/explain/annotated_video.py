@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from choreai.arrays import Float64Array, FloatArray, ImageArray
 from choreai.fingerprint import fingerprint
+from choreai.motion.prominence import choose_dancers, dancing_tracks
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
@@ -18,7 +20,7 @@ from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.video.encode import VideoWriter, read_comment, write_png
 from choreai.video.frame import Frame
-from choreai.visualize.draw import contact_sheet, draw_label, draw_people, track_color
+from choreai.visualize.draw import contact_sheet, draw_label, draw_onlookers, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color
 from choreai.visualize.trails import TRAIL_SECONDS, draw_trails
 
@@ -30,6 +32,7 @@ MAX_GAP_SECONDS = 0.5
 TRAIL_KEYPOINTS = [9, 10, 15, 16]
 """Wrists and ankles."""
 NUM_TRAIL_POINTS = 13
+LEGEND = "in colour: who dances; grey: others"
 MIN_TRAIL_SCORE = 0.3
 
 
@@ -41,13 +44,28 @@ class Annotated:
     sheet: Path
     tag: str
     """The text written on them: style and score, or why there is none."""
+    size_wh: tuple[int, int]
+    """Pixels of the upright picture."""
 
 
 class _Skeletons:
-    """Where everybody is at any time: tracks interpolated between their samples."""
+    """Where everybody is at any time, and who dances: tracks interpolated between their samples."""
 
-    def __init__(self, sequence: KeypointSequence) -> None:
+    def __init__(self, sequence: KeypointSequence, named: Sequence[int] | None) -> None:
         self._tracks = dict(sequence.tracks())
+        choice = choose_dancers(sequence, named)
+        is_dancing = choice.is_main & np.isin(sequence.track_id, dancing_tracks(sequence, choice))
+        self._is_dancing = {track_id: is_dancing[sequence.track_id == track_id] for track_id in self._tracks}
+
+    @property
+    def several(self) -> bool:
+        """Whether there is anybody besides one person."""
+        return len(self._tracks) > 1
+
+    def dances(self, track_id: int, seconds: float) -> bool:
+        """Return whether a person who is in view dances at `seconds`, as at the last sample before."""
+        place = int(np.searchsorted(self._tracks[track_id].pts_seconds, seconds + 1e-3)) - 1
+        return bool(self._is_dancing[track_id][max(place, 0)])
 
     def at(self, seconds: float) -> tuple[FloatArray, FloatArray, list[int]]:
         """Return keypoints_xy (P, 17, 2), keypoint_scores (P, 17) and track ids of the people in view at `seconds`."""
@@ -111,14 +129,15 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotat
     style when.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = Annotated(folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png", tagged.text)
+    target_video, sheet = folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png"
     stills: list[ImageArray] = []
     captions: list[str] = []
     with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri, num_threads=2) as reader:
         drawing = _Drawing(video.rows, tagged, reader.info)
+        size_wh = reader.info.width, reader.info.height
         still_times = iter(_still_times(video.rows, reader.info.duration_seconds))
         next_still = next(still_times, None)
-        with VideoWriter(target.video, comment=_origin(video)) as writer:
+        with VideoWriter(target_video, comment=_origin(video)) as writer:
             for frame in reader.frames():
                 image = drawing.draw(frame)
                 writer.write(drawing.with_timeline(image, frame), pts_seconds=frame.pts_seconds)
@@ -126,38 +145,57 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotat
                     stills.append(image)
                     captions.append(f"{frame.pts_seconds:.1f} s")
                     next_still = next((t for t in still_times if t > frame.pts_seconds), None)
-    write_png(target.sheet, contact_sheet(stills, columns=4, captions=captions))
-    return target
+    write_png(sheet, contact_sheet(stills, columns=4, captions=captions))
+    return Annotated(target_video, sheet, tagged.text, size_wh)
 
 
 class _Drawing:
     """Draws the skeletons and tags of one video on its frames."""
 
     def __init__(self, sequence: KeypointSequence, tagged: TaggedVideo, info: VideoInfo) -> None:
+        self._skeletons = _Skeletons(sequence, tagged.named)
         self._text = tagged.text
-        self._skeletons = _Skeletons(sequence)
         self._segments = tagged.tag.segments if tagged.tag is not None else ()
         self._timeline = _timeline(tagged.tag, info) if tagged.tag is not None else None
 
     def draw(self, frame: Frame) -> ImageArray:
-        """Return a new image: skeletons, the video's tag, and each dancer's where there are several."""
-        image = frame.image.copy()
-        xy, scores, track_ids = self._skeletons.at(frame.pts_seconds)
-        for track_id in track_ids:
-            draw_trails(image, self._skeletons.trails(frame.pts_seconds, track_id), color=track_color(track_id))
-        draw_people(image, keypoints_xy=xy, keypoint_scores=scores, track_ids=track_ids)
-        if len({segment.track_id for segment in self._segments}) > 1:
-            for segment in self._segments:
-                shown = segment.start_seconds <= frame.pts_seconds < segment.stop_seconds
-                if shown and segment.track_id in track_ids:
-                    left, top = xy[track_ids.index(segment.track_id)].min(axis=0).tolist()
-                    draw_label(image, segment.prediction.style, xy=(left, top - image.shape[0] / 15))
+        """Return a new image: the dancers' skeletons, the others' in grey, the video's tag, and everybody's id and each
+        dancer's tag where there are several people."""
+        image, seconds = frame.image.copy(), frame.pts_seconds
+        xy, scores, track_ids = self._skeletons.at(seconds)
+        dancing = np.array([self._skeletons.dances(track_id, seconds) for track_id in track_ids], np.bool_)
+        draw_onlookers(image, keypoints_xy=xy[~dancing], keypoint_scores=scores[~dancing])
+        dancers = [track_id for track_id, is_dancer in zip(track_ids, dancing, strict=True) if is_dancer]
+        for track_id in dancers:
+            draw_trails(image, self._skeletons.trails(seconds, track_id), color=track_color(track_id))
+        draw_people(image, keypoints_xy=xy[dancing], keypoint_scores=scores[dancing], track_ids=dancers)
+        if self._skeletons.several:
+            for points, track_id, is_dancer in zip(xy, track_ids, dancing, strict=True):
+                self._draw_id(image, points, track_id, seconds, is_dancer=bool(is_dancer))
+            draw_label(image, LEGEND, xy=(image.shape[1], image.shape[0]))
         draw_label(image, self._text)
         return image
+
+    def _draw_id(
+        self, image: ImageArray, points: FloatArray, track_id: int, seconds: float, *, is_dancer: bool
+    ) -> None:
+        """Write a person's id above the head, smaller for somebody who looks on, and a dancer's tag beside it."""
+        seen = points[np.isfinite(points).all(axis=1)]
+        if not len(seen):
+            return
+        text, height = str(track_id), max(11, round(min(image.shape[:2]) / (30 if is_dancer else 45)))
+        if is_dancer and len({segment.track_id for segment in self._segments}) > 1:
+            text = " ".join([text, *(s.prediction.style for s in self._segments if _is_at(s, track_id, seconds))])
+        left, top = float(seen[:, 0].min()), float(seen[:, 1].min()) - 2 * height
+        draw_label(image, text, xy=(left, top), text_height=height)
 
     def with_timeline(self, image: ImageArray, frame: Frame) -> ImageArray:
         """Return `image` with the bar of who shows which style when under it, where there is a tag."""
         return image if self._timeline is None else self._timeline.under(image, seconds=frame.pts_seconds)
+
+
+def _is_at(segment: TaggedSpan, track_id: int, seconds: float) -> bool:
+    return segment.track_id == track_id and segment.start_seconds <= seconds < segment.stop_seconds
 
 
 def _timeline(tag: VideoTag, info: VideoInfo) -> Timeline:

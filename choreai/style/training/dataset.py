@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
+from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.windows import Windows, WindowSettings
 from choreai.style.examples import Examples, VideoExamples, make_examples, read_windows
 from choreai.style.settings import TrainSettings
@@ -20,6 +21,12 @@ class TableSource:
 
     tables_uri: str
     pose_fingerprint: str
+    named: Mapping[str, NamedDancers] = field(default_factory=dict)
+    """By video_id who dances, where a review says so."""
+
+    def read_windows(self, videos: Sequence[Video], settings: WindowSettings) -> VideoExamples:
+        """Return the windows of `videos`."""
+        return read_windows(self.tables_uri, self.pose_fingerprint, videos, settings, named=self.named)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def read_dataset(
     Logs what was left out. Raises TableError where the videos cannot be trained on.
     """
     find_labels(videos, labels)  # before anything is read: most mistakes show here
-    found = read_windows(source.tables_uri, source.pose_fingerprint, videos, settings.windows)
+    found = source.read_windows(videos, settings.windows)
     _log_missing(found, len(videos), source)
     usable = [video for video in videos if video.video_id in found.windows]
     classes = find_labels(usable, labels)
@@ -102,7 +109,7 @@ def read_dataset(
 
 def read_recut(dataset: Dataset, source: TableSource, settings: WindowSettings) -> Dataset:
     """Return the same videos in the same folds, cut by other settings; videos that then have no window are left out."""
-    found = read_windows(source.tables_uri, source.pose_fingerprint, dataset.videos, settings)
+    found = source.read_windows(dataset.videos, settings)
     return Dataset.from_windows(dataset.videos, dataset.labels, found.windows, dataset.folds)
 
 
@@ -120,4 +127,9 @@ def _log_missing(found: VideoExamples, num_videos: int, source: TableSource) -> 
             found.num_without_keypoints,
             found.num_without_windows,
             found.num_rows_not_finite,
+        )
+    if found.num_named_not_found:
+        logger.warning(
+            "the dancers named by reviewers were not found again in %d videos; they were chosen by prominence",
+            found.num_named_not_found,
         )

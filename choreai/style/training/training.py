@@ -15,6 +15,7 @@ from torch import nn
 
 from choreai.arrays import FloatArray
 from choreai.catalog.catalog import Video
+from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.reasons import StyleReference
 from choreai.storage import objects
 from choreai.style.evaluation import baselines
@@ -59,16 +60,18 @@ def train_style(
     labels: Sequence[str] = (),
     parents: Mapping[str, str] | None = None,
     taxonomy_version: str = "",
+    named: Mapping[str, NamedDancers] | None = None,
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
 ) -> TrainedStyle:
     """Train a model on the labelled `videos`' keypoints in `tables_uri`, and save it under `output_uri`/models.
 
-    Ray must be connected. `labels` empty: those of the catalog. `parents`: see `StyleModelConfig`. Checkpoints go to
-    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does not
-    stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
+    Ray must be connected. `labels` empty: those of the catalog. `parents`: see `StyleModelConfig`. `named`: by video_id
+    who dances, where a review says so. Checkpoints go to `output_uri`/training. Raises TableError where the videos
+    cannot be trained on, ConfigError where the loss does not stay finite, and `ray.train.TrainingFailedError` after
+    more than MAX_FAILURES lost workers.
     """
-    source = TableSource(tables_uri, pose_fingerprint)
+    source = TableSource(tables_uri, pose_fingerprint, dict(named or {}))
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
 
     def fit(dataset: Dataset, settings: TrainSettings) -> Fitted:
