@@ -59,12 +59,16 @@ def num_parts(output: str) -> int:
     return sum(len(list(list_parts(output, "keypoints", version))) for version in fingerprints(output))
 
 
-def test_a_second_run_does_nothing_and_says_so(dances, undisturbed) -> None:
-    before = sorted(info.uri for info in objects.list_objects(undisturbed))
+def test_a_second_run_does_nothing_and_says_so_and_leaves_only_its_record(dances, undisturbed) -> None:
+    before = {info.uri for info in objects.list_objects(undisturbed)}
     code, out, _ = finish(extract(dances, undisturbed))
     assert code == 0
     assert f"nothing to do: all {NUM_VIDEOS} videos have poses" in out
-    assert sorted(info.uri for info in objects.list_objects(undisturbed)) == before
+    added = {info.uri for info in objects.list_objects(undisturbed)} - before
+    assert sorted(Path(uri).parts[-3] + "/" + Path(uri).name for uri in added) == [
+        "runs/manifest.json",
+        "runs/report.html",
+    ]
 
 
 def test_a_worker_killed_in_mid_run_costs_no_row(dances, undisturbed, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from choreai.pipeline.selection import deadline, select_videos
 from choreai.pipeline.tag import POSE_SHARE
 from choreai.storage import objects
 from choreai.tables.reports import ShardReport
-from choreai.tables.runs import RunManifest
+from choreai.tables.runs import RunManifest, read_runs
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -255,6 +255,22 @@ def test_a_run_after_a_red_one_is_red_until_something_is_done_about_it(
     lines = catalog.read_text().splitlines()
     catalog.write_text("\n".join(line for line in lines if "clip-001" not in line and "clip-002" not in line))
     assert tag(catalog, output) == 0
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_quiet_night_leaves_a_record_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5, 6]), tmp_path / "out"
+    (tmp_path / "5.mp4").write_bytes(b"no video")
+    caplog.set_level("INFO")
+    assert tag(catalog, output) == 0
+    assert "quarantined: clip-005: " in caplog.text
+    first = {run.run_id for run in read_runs(str(output))}
+    assert tag(catalog, output) == 0
+    (quiet,) = [run for run in read_runs(str(output)) if run.run_id not in first]
+    assert (quiet.job, quiet.finished, quiet.failed, quiet.num_videos) == ("tag_catalog", True, False, 0)
+    assert (output / "runs" / quiet.run_id / "report.html").exists()
+    assert "tag_catalog: nothing new, 6 done before, 1 in quarantine, in 0 s" in caplog.text
 
 
 @pytest.mark.ray

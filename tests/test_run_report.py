@@ -198,6 +198,54 @@ def test_nothing_from_a_catalog_becomes_markup(tmp_path: Path) -> None:
     assert page.count("&lt;script&gt;") >= 4
 
 
+def test_a_night_that_was_stopped_and_resumed_counts_what_both_parts_did(tmp_path: Path) -> None:
+    root, first, part = str(tmp_path), "20261102T010000Z-aaaaaa", "20261102T013000Z-dddddd"
+    reason = {"stage": "decode", "error_class": "MediaError", "reason": "no video stream"}
+    videos = [
+        video_row("a", run_id=first),
+        video_row("broken", status="quarantined", run_id=first, uri=f"{root}/a broken.mp4", **reason),
+        video_row("b", run_id=EXTRACT),
+    ]
+    write_rows(root, "videos", "fp1", "0", videos)
+    write_tags(root, [tag_row("a", run_id=part), tag_row("b", "house", run_id=SECOND)])
+    write_run(root, first, job="extract_poses", wall_seconds=0.0, workers=())
+    write_run(root, part, wall_seconds=0.0, workers=())
+    write_run(root, EXTRACT, job="extract_poses", statuses={"ok": 1})
+    write_run(root, SECOND, statuses={"tagged": 1})
+    report = report_of(root)
+    assert [(run.run_id, dict(run.statuses)) for run in report.runs] == [
+        (first, {"ok": 1, "quarantined": 1}),
+        (part, {"tagged": 1}),
+        (EXTRACT, {"ok": 1}),
+        (SECOND, {"tagged": 1}),
+    ]
+    assert report.runs[0].num_frames > 0
+    assert (report.failed, report.num_quarantined) == (False, 1)
+    assert {each.style: each.num for each in report.styles} == {"hiphop": 1, "house": 1}
+    page = run_report_page(report)
+    assert "(stopped, then resumed)" in page
+    assert f'<a href="file://{root}/a%20broken.mp4">' in page
+    assert "--retry-quarantined" in page
+    assert "50 %" in page
+
+
+def test_a_quiet_night_has_a_report_and_is_nothing_to_compare_the_next_one_with(two_nights) -> None:
+    quiet, third = "20261103T030000Z-dddddd", "20261104T030000Z-eeeeee"
+    write_run(two_nights, quiet, workers=(), num_done_before=4, num_quarantined_before=3)
+    report = report_of(two_nights)
+    assert ([run.run_id for run in report.runs], report.failed) == ([quiet], False)
+    assert "3 by earlier runs" in run_report_page(report)
+    write_run(two_nights, third, statuses={"tagged": 1})
+    assert report_of(two_nights).reference_run == SECOND
+
+
+def test_only_the_five_slowest_videos_are_listed(tmp_path: Path) -> None:
+    rows = [video_row(f"v{n}", process_seconds=float(n), run_id=EXTRACT) for n in range(9)]
+    write_rows(str(tmp_path), "videos", "fp1", "0", rows)
+    write_run(str(tmp_path), EXTRACT, job="extract_poses", statuses={"ok": 9})
+    assert [each.video_id for each in report_of(str(tmp_path)).slowest] == ["v8", "v7", "v6", "v5", "v4"]
+
+
 def test_a_first_night_has_nothing_to_compare_with_and_says_so(tmp_path: Path) -> None:
     write_tags(str(tmp_path), [tag_row("a", run_id=SECOND)])
     write_run(str(tmp_path), SECOND, statuses={"tagged": 1})

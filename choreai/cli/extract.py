@@ -13,6 +13,7 @@ from choreai.config import ExtractConfig, load_config
 from choreai.operations.notify import build_message, post_webhook, publish_sns
 from choreai.operations.run_report import make_run_report
 from choreai.operations.run_report_page import write_run_report
+from choreai.pipeline.execution import end_run
 from choreai.pipeline.extract import extract_poses, find_pending, open_catalog
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
@@ -33,6 +34,16 @@ def write_report(config: ExtractConfig, run_id: str) -> None:
         post_webhook(webhook, message)
     if config.report.sns_topic_arn:
         publish_sns(config.report.sns_topic_arn, message)
+
+
+def record(config: ExtractConfig, manifest: RunManifest, code: int) -> int:
+    """Record the run that ends with this exit code, also a quiet one: manifest, metrics, report and notification.
+
+    Returns `code`.
+    """
+    end_run(config, manifest, is_red=code != 0)
+    write_report(config, manifest.run_id)
+    return code
 
 
 def print_summary(manifest: RunManifest, *, output: str) -> None:
@@ -93,6 +104,4 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
         print_nothing_to_do(selection)
     print_left_for_later(selection)
     stopped = exit_code_after_deadline(num_remaining(manifest, selection.catalog), num_done=manifest.num_videos)
-    if manifest.num_videos:
-        write_report(config, manifest.run_id)
-    return max(stopped, exit_code(manifest, config, selection))
+    return record(config, manifest, max(stopped, exit_code(manifest, config, selection)))

@@ -10,7 +10,7 @@ from choreai.catalog.catalog import Catalog
 from choreai.catalog.shards import KEY
 from choreai.cli.console import print_table
 from choreai.cli.dry_run import print_dry_run
-from choreai.cli.extract import write_report
+from choreai.cli.extract import record
 from choreai.cli.outcome import exit_code, exit_code_after_deadline, print_left_for_later, print_nothing_to_do
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
@@ -112,7 +112,7 @@ def _finish(config: TagConfig, selection: Selection, extracted: RunManifest, tag
     print_left_for_later(selection)
     left = num_remaining(extracted, selection.catalog) + num_remaining(tagged, selection.catalog)
     stopped = exit_code_after_deadline(left, num_done=num_done)
-    if num_done:
-        write_report(config, (tagged if tagged.num_videos else extracted).run_id)
     tagging_failed = tagged.num_videos > 0 and tagged.failed
-    return max(stopped, exit_code(extracted, config, selection), int(tagging_failed))
+    code = max(stopped, exit_code(extracted, config, selection), int(tagging_failed))
+    tagged.num_quarantined_before = extracted.num_quarantined_before
+    return record(config, tagged, code)

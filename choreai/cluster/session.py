@@ -47,6 +47,11 @@ def connect(address: str | None = None) -> Session:
     return session
 
 
+def names_cluster(address: str | None) -> bool:
+    """Return whether `connect` would join a cluster, and not start a Ray of its own."""
+    return (address or os.environ.get("RAY_ADDRESS") or "local") != "local"
+
+
 def disconnect() -> None:
     """End this process's connection to Ray, if there is one, and with it a local Ray."""
     if "ray" in sys.modules:

@@ -1,11 +1,12 @@
 """The run report: what was done, what changed and why, what failed, what drifted, and what it cost."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from choreai.config import ReportSettings
 from choreai.operations.drift import Drift, drift_of_counts, drift_of_values
 from choreai.search.tag_database import TagDatabase, open_tag_database
+from choreai.storage.uris import without_secrets
 from choreai.tables.runs import RunGroup, RunManifest, find_run_group
 
 KEY_KINEMATICS = (
@@ -18,6 +19,9 @@ KEY_KINEMATICS = (
 )
 NOTHING = "nothing to judge"
 MAX_LISTED = 15
+MAX_SLOWEST = 5
+MAX_NAMED = 1000
+"""Quarantined videos on the page; the videos table has all of them."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,16 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class QuarantinedVideo:
+    """A video that could not be processed."""
+
+    video_id: str
+    uri: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class SlowVideo:
     """A video and the time its poses took."""
 
@@ -77,6 +91,7 @@ class RunReport:
     """Everything that the report's page shows."""
 
     group: RunGroup
+    """What a run that was stopped had done by then is counted from the tables."""
     settings: ReportSettings
     reference_run: str | None
     styles: tuple[StyleCount, ...]
@@ -84,6 +99,8 @@ class RunReport:
     changes: tuple[Change, ...]
     drifts: tuple[Drift, ...]
     quarantined: tuple[Quarantined, ...]
+    quarantined_videos: tuple[QuarantinedVideo, ...]
+    """The first MAX_NAMED, by video_id."""
     slowest: tuple[SlowVideo, ...]
 
     @property
@@ -98,6 +115,16 @@ class RunReport:
     def failed(self) -> bool:
         """Whether the last run of either job failed."""
         return self.group.failed
+
+    @property
+    def num_quarantined(self) -> int:
+        """Videos that this run quarantined, its part before it was stopped and resumed included."""
+        return sum(run.statuses.get("quarantined", 0) for run in self.runs)
+
+    @property
+    def num_quarantined_before(self) -> int:
+        """Videos of the catalog that an earlier run quarantined and this one did not try again."""
+        return max((run.num_quarantined_before for run in self.runs), default=0)
 
     @property
     def cost(self) -> float | None:
@@ -116,7 +143,7 @@ class RunReport:
             parts = [f"{count} {status}" for status, count in sorted(run.statuses.items())]
             parts += [f"{run.num_failed} could not be finished"] if run.num_failed else []
             busy = f", workers {100 * run.utilisation:.0f} % busy" if run.utilisation is not None else ""
-            lines.append(f"{run.job}: {', '.join(parts) or 'nothing'} in {run.wall_seconds:.0f} s{busy}")
+            lines.append(f"{run.job}: {', '.join(parts) or _nothing_new(run)} in {run.wall_seconds:.0f} s{busy}")
         failed = ", ".join(f"{each.num} {each.error_class} ({each.stage})" for each in self.quarantined[:3])
         return [*lines, f"quarantined: {failed}"] if failed else lines
 
@@ -136,6 +163,11 @@ class RunReport:
         return f"cost of the worker nodes: {self.cost:.2f} {self.settings.currency}" if self.cost is not None else ""
 
 
+def _nothing_new(run: RunManifest) -> str:
+    quarantined = f", {run.num_quarantined_before} in quarantine" if run.num_quarantined_before else ""
+    return f"nothing new, {run.num_done_before} done before{quarantined},"
+
+
 def make_run_report(root: str, settings: ReportSettings, *, run_id: str | None = None) -> RunReport:
     """Make the report of the run `run_id` under `root`, or of the newest.
 
@@ -143,18 +175,20 @@ def make_run_report(root: str, settings: ReportSettings, *, run_id: str | None =
     """
     group = find_run_group(root, run_id)
     reference = _reference_run(root, group, settings)
+    reference_ids = _tagging_ids(find_run_group(root, reference)) if reference else []
     with open_tag_database(root) as database:
         tagged = _load_tags(database, group)
         _load_videos(database, group)
         return RunReport(
-            group=group,
+            group=_recounted(database, group, tagged=tagged),
             settings=settings,
             reference_run=reference,
-            styles=_styles(database, group, reference) if tagged else (),
+            styles=_styles(database, _tagging_ids(group), reference_ids) if tagged else (),
             causes=_causes(database) if tagged else (),
             changes=_changes(database) if tagged else (),
-            drifts=_drifts(database, group, reference) if tagged and reference else (),
+            drifts=_drifts(database, _tagging_ids(group), reference_ids) if tagged and reference else (),
             quarantined=_quarantined(database),
+            quarantined_videos=_quarantined_videos(database),
             slowest=_slowest(database),
         )
 
@@ -178,36 +212,65 @@ _COMPARED = f"""
              WHEN b.model_version <> n.model_version THEN 'model'
              ELSE 'tagged again' END AS cause
     FROM current n LEFT JOIN (
-        SELECT * FROM tags WHERE run_id <> ? AND tagged_at < (SELECT min(tagged_at) FROM current)
+        SELECT * FROM tags WHERE NOT list_contains(?, run_id) AND tagged_at < (SELECT min(tagged_at) FROM current)
         QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY tagged_at DESC, model_version DESC) = 1
     ) b ON b.video_id = n.video_id"""
 
 
+def _tagging_ids(group: RunGroup) -> list[str]:
+    return [run.run_id for run in group.runs if run.job == "tag_catalog"]
+
+
 def _load_tags(database: TagDatabase, group: RunGroup) -> bool:
     """Load the tables `tags`, `current` (this run's) and `compared`, and return whether the run tagged anything."""
-    if group.tagging is None or not group.tagging.statuses:
+    tagging = [run for run in group.runs if run.job == "tag_catalog"]
+    if not any(run.num_videos or not run.finished for run in tagging):
         return False
-    run_id = group.tagging.run_id
+    run_ids = _tagging_ids(group)
     database.load_tags(features=KEY_KINEMATICS)
-    database.sql("CREATE TABLE current AS SELECT * FROM tags WHERE run_id = ?", [run_id])
-    database.sql(f"CREATE TABLE compared AS {_COMPARED}", [run_id])
-    return True
+    database.sql("CREATE TABLE current AS SELECT * FROM tags WHERE list_contains(?, run_id)", [run_ids])
+    database.sql(f"CREATE TABLE compared AS {_COMPARED}", [run_ids])
+    return bool(database.rows("SELECT 1 FROM current LIMIT 1"))
 
 
 def _load_videos(database: TagDatabase, group: RunGroup) -> None:
-    columns = ["video_id", "status", "stage", "error_class", "reason", "duration_seconds", "num_frames_sampled"]
+    columns = ["video_id", "uri", "status", "stage", "error_class", "reason", "duration_seconds", "num_frames_sampled"]
     fingerprints = sorted({run.pose_fingerprint for run in group.runs})
     database.load_videos([*columns, "process_seconds", "run_id"], fingerprints=fingerprints)
     database.sql("CREATE TABLE done AS SELECT * FROM videos WHERE list_contains(?, run_id)",
                  [[run.run_id for run in group.runs]])  # fmt: skip
 
 
-def _styles(database: TagDatabase, group: RunGroup, reference: str | None) -> tuple[StyleCount, ...]:
+def _recounted(database: TagDatabase, group: RunGroup, *, tagged: bool) -> RunGroup:
+    """Return the group with what its stopped runs, whose manifests are of their start, had done by then."""
+    return replace(group, runs=tuple(run if run.finished else _count(database, run, tagged) for run in group.runs))
+
+
+def _count(database: TagDatabase, run: RunManifest, tagged: bool) -> RunManifest:
+    if run.job == "tag_catalog":
+        sql = f"SELECT if(style IS NULL, '{NOTHING}', 'tagged') AS status, count(*) AS num FROM current"
+        rows = database.rows(f"{sql} WHERE run_id = ? GROUP BY 1", [run.run_id]) if tagged else []
+        return replace(run, statuses=Counter({row["status"]: row["num"] for row in rows}))
     rows = database.rows(
-        f"""SELECT coalesce(style, '{NOTHING}') AS style, count(*) FILTER (run_id = $1) AS num,
-                avg(score) FILTER (run_id = $1) AS mean_score, count(*) FILTER (run_id = $2) AS num_reference
-            FROM tags WHERE run_id IN ($1, $2) GROUP BY 1 ORDER BY num DESC, style""",
-        [group.main.run_id, reference or ""],
+        """SELECT status, count(*) AS num, sum(num_frames_sampled) AS num_frames, sum(process_seconds) AS seconds
+            FROM done WHERE run_id = ? GROUP BY status""",
+        [run.run_id],
+    )
+    return replace(
+        run,
+        statuses=Counter({row["status"]: row["num"] for row in rows}),
+        num_frames=int(sum(row["num_frames"] for row in rows)),
+        busy_seconds=float(sum(row["seconds"] for row in rows)),
+    )
+
+
+def _styles(database: TagDatabase, run_ids: list[str], reference_ids: list[str]) -> tuple[StyleCount, ...]:
+    rows = database.rows(
+        f"""SELECT coalesce(style, '{NOTHING}') AS style, count(*) FILTER (list_contains($1, run_id)) AS num,
+                avg(score) FILTER (list_contains($1, run_id)) AS mean_score,
+                count(*) FILTER (list_contains($2, run_id)) AS num_reference
+            FROM tags WHERE list_contains(list_concat($1, $2), run_id) GROUP BY 1 ORDER BY num DESC, style""",
+        [run_ids, reference_ids],
     )
     return tuple(StyleCount(**row) for row in rows)
 
@@ -230,20 +293,20 @@ def _changes(database: TagDatabase) -> tuple[Change, ...]:
     return tuple(Change(**row) for row in rows)
 
 
-def _drifts(database: TagDatabase, group: RunGroup, reference: str) -> tuple[Drift, ...]:
-    run_ids = (reference, group.main.run_id)
+def _drifts(database: TagDatabase, run_ids: list[str], reference_ids: list[str]) -> tuple[Drift, ...]:
+    before_and_now = (reference_ids, run_ids)
     styles = [
-        Counter(dict(database.sql(f"SELECT coalesce(style, '{NOTHING}'), count(*) FROM tags WHERE run_id = ? "
-                                  "GROUP BY 1", [run_id]).fetchall()))
-        for run_id in run_ids
+        Counter(dict(database.sql(f"SELECT coalesce(style, '{NOTHING}'), count(*) FROM tags "
+                                  "WHERE list_contains(?, run_id) GROUP BY 1", [ids]).fetchall()))
+        for ids in before_and_now
     ]  # fmt: skip
     found = [drift_of_counts("style", *styles)]
     for name, column in (("score", "score"), *((name, f"kinematics.{name}") for name in KEY_KINEMATICS)):
         samples = [
-            database.sql(f"SELECT coalesce({column}, 'NaN') AS value FROM tags WHERE run_id = ?", [run_id])
+            database.sql(f"SELECT coalesce({column}, 'NaN') AS value FROM tags WHERE list_contains(?, run_id)", [ids])
             .fetchnumpy()["value"]
             .astype("float32")
-            for run_id in run_ids
+            for ids in before_and_now
         ]
         found.append(drift_of_values(name, *samples))
     return tuple(drift for drift in found if drift is not None)
@@ -261,10 +324,19 @@ def _quarantined(database: TagDatabase) -> tuple[Quarantined, ...]:
     return tuple(Quarantined(**row) for row in rows)
 
 
+def _quarantined_videos(database: TagDatabase) -> tuple[QuarantinedVideo, ...]:
+    rows = database.rows(
+        """SELECT video_id, uri, coalesce(stage, '') AS stage, coalesce(reason, '') AS reason
+            FROM done WHERE status = 'quarantined' ORDER BY video_id LIMIT ?""",
+        [MAX_NAMED],
+    )
+    return tuple(QuarantinedVideo(**{**row, "uri": without_secrets(row["uri"])}) for row in rows)
+
+
 def _slowest(database: TagDatabase) -> tuple[SlowVideo, ...]:
     rows = database.rows(
         """SELECT video_id, process_seconds, duration_seconds, num_frames_sampled AS num_frames FROM done
             ORDER BY process_seconds DESC, video_id LIMIT ?""",
-        [MAX_LISTED],
+        [MAX_SLOWEST],
     )
     return tuple(SlowVideo(**row) for row in rows)

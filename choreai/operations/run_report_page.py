@@ -1,5 +1,8 @@
 """The run report as one HTML page, `runs/<run id>/report.html`."""
 
+import shlex
+from urllib.parse import quote
+
 from choreai.operations.drift import SHIFTED_ABOVE, STABLE_BELOW
 from choreai.operations.run_report import RunReport
 from choreai.storage import objects
@@ -23,12 +26,13 @@ _BODY = """
 <th class="number">wall time</th><th class="number">videos/min</th><th class="number">workers</th>
 <th class="number">busy</th><th class="number">worker deaths</th></tr>
 {% for run in r.runs %}
-<tr><td>{{ run.job }}{% if not run.finished %} <span class="bad">(did not finish)</span>{% endif %}</td>
+<tr><td>{{ run.job }}{% if not run.finished %} <span class="bad">
+{{- '(did not finish)' if run is sameas r.group.main else '(stopped, then resumed)' }}</span>{% endif %}</td>
 <td class="text">{% for status, count in run.statuses | dictsort %}
 {{ count }} {{ status }}{{ ', ' if not loop.last }}{% endfor %}
 {% if run.num_failed %}<span class="bad">{{ run.num_failed }} could not be finished</span>{% endif %}</td>
 <td class="number">{{ run.num_done_before }}</td><td class="number">{{ '{:,}'.format(run.num_frames) }}</td>
-<td class="number">{{ '%.0f s' % run.wall_seconds }}</td>
+<td class="number">{{ '%.0f s' % run.wall_seconds if run.finished }}</td>
 <td class="number">{{ '%.1f' % (run.statuses.values() | sum * 60 / run.wall_seconds) if run.wall_seconds else '' }}</td>
 <td class="number">{{ run.workers | length }} on {{ run.num_hosts }} node{{ 's' if run.num_hosts != 1 }}</td>
 <td class="number">{{ '%.0f %%' % (100 * run.utilisation) if run.utilisation is not none else '' }}</td>
@@ -43,9 +47,11 @@ _BODY = """
 {% if r.reference_run %}<th class="number">{{ r.reference_run }}</th><th>share</th>{% endif %}</tr>
 {% for each in r.styles %}
 <tr><td>{{ each.style }}</td><td class="number">{{ each.num }}</td>
-<td><div class="bar"><i style="width: {{ '%.1f' % share(each.num, num_now) }}%"></i></div></td>
+<td>{{ '%.0f %%' % share(each.num, num_now) }}
+<div class="bar"><i style="width: {{ '%.1f' % share(each.num, num_now) }}%"></i></div></td>
 <td class="number">{{ '%.2f' % each.mean_score if each.mean_score is not none else '' }}</td>
-{% if r.reference_run %}<td class="number">{{ each.num_reference }}</td><td><div class="bar before">
+{% if r.reference_run %}<td class="number">{{ each.num_reference }}</td>
+<td>{{ '%.0f %%' % share(each.num_reference, num_reference) }}<div class="bar before">
 <i style="width: {{ '%.1f' % share(each.num_reference, num_reference) }}%"></i></div></td>{% endif %}</tr>
 {% endfor %}
 </table></div>
@@ -95,7 +101,19 @@ A value that so few videos reach by chance alone is marked as chance.</p>
 <td class="text">{{ each.reason }}</td><td class="text">{{ each.example }}</td></tr>
 {% endfor %}
 </table></div>
-{% else %}<p class="soft">None in this run.</p>
+{% if r.quarantined_videos | length < r.num_quarantined %}<p class="soft">The first {{ r.quarantined_videos | length }}
+of {{ r.num_quarantined }} by name; the videos table has all.</p>{% endif %}
+<div class="scroll"><table>
+<tr><th>video</th><th>stage</th><th>reason</th><th>file</th></tr>
+{% for each in r.quarantined_videos %}
+<tr><td class="text">{{ each.video_id }}</td><td>{{ each.stage }}</td><td class="text">{{ each.reason }}</td>
+<td class="text">{% if link(each.uri) %}<a href="{{ link(each.uri) }}">{{ each.uri }}</a>
+{%- else %}{{ each.uri }}{% endif %}</td></tr>
+{% endfor %}
+</table></div>
+<p>Once they are repaired: <code>{{ retry }}</code></p>
+{% else %}<p class="soft">None in this run{% if r.num_quarantined_before %},
+{{ r.num_quarantined_before }} by earlier runs: <code>{{ retry }}</code> tries them again{% endif %}.</p>
 {% endif %}
 
 {% if r.slowest %}
@@ -126,8 +144,24 @@ def run_report_page(report: RunReport) -> str:
         "stable": STABLE_BELOW,
         "shifted": SHIFTED_ABOVE,
         "band_classes": _BAND_CLASSES,
+        "link": _link,
+        "retry": _retry_command(report),
     }
     return render_page(f"choreai run {report.run_id}", _BODY, data)
+
+
+def _link(uri: str) -> str:
+    """Return where a browser finds the file; empty for one that only a store's client can read."""
+    if uri.startswith(("http://", "https://")):
+        return uri
+    return f"file://{quote(uri)}" if uri.startswith("/") else ""
+
+
+def _retry_command(report: RunReport) -> str:
+    """Return the command that tries the quarantined videos again."""
+    command = {"extract_poses": "extract", "tag_catalog": "tag"}.get(report.group.main.job, "tag")
+    catalog, output = (str(report.group.main.config.get(name, "")) for name in ("catalog", "output"))
+    return shlex.join(["choreai", command, catalog, "--output", output, "--retry-quarantined"])
 
 
 def _tiles(report: RunReport) -> list[tuple[str, str]]:
@@ -136,7 +170,7 @@ def _tiles(report: RunReport) -> list[tuple[str, str]]:
     if report.styles:
         tiles.append(("unknown", f"{100 * unknown / max(1, sum(each.num for each in report.styles)):.0f} %"))
         tiles.append(("changed style", f"{sum(each.num_changed for each in report.causes):,}"))
-    tiles.append(("quarantined", f"{sum(run.statuses.get('quarantined', 0) for run in report.runs):,}"))
+    tiles.append(("quarantined", f"{report.num_quarantined:,}"))
     tiles.append(("wall time", f"{sum(run.wall_seconds for run in report.runs) / 60:.1f} min"))
     if report.cost is not None:
         tiles.append(("worker nodes", f"{report.cost:.2f} {report.settings.currency}"))

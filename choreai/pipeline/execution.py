@@ -3,18 +3,21 @@
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from choreai.catalog.catalog import Video
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
-from choreai.cluster.session import connect, num_workers_for
+from choreai.cluster.session import connect, names_cluster, num_workers_for
 from choreai.config import ExtractConfig
 from choreai.pipeline.progress import progress
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
 
 logger = logging.getLogger(__name__)
+MAX_NAMED = 20
+"""Quarantined videos that the log names one by one."""
 
 
 class VideoShard(Protocol):
@@ -53,6 +56,7 @@ def run_shards(
     """
     session = connect(config.ray_address)
     metrics = RunMetrics(summary.job, num_videos=num_videos)
+    named = _NamedVideos()
     pool: WorkerPool[ShardT, ShardReport] = WorkerPool(
         worker,
         config.output,
@@ -71,10 +75,44 @@ def run_shards(
                 _count_failure(outcome, summary, metrics)
             else:
                 _count_report(outcome, summary, metrics)
+                named.log(outcome)
                 steps.advance(sum(outcome.statuses.values()))
+    named.log_others()
     summary.num_worker_deaths = pool.num_worker_deaths
     summary.finish()
     metrics.finished(failed=summary.failed)
+
+
+@dataclass
+class _NamedVideos:
+    """The quarantined videos of a run, named in its log: the first MAX_NAMED of them, and how many there are more."""
+
+    num: int = 0
+
+    def log(self, report: ShardReport) -> None:
+        """Name the quarantined videos of a shard, with the reasons."""
+        for video_id, reason in report.problems[: max(0, MAX_NAMED - self.num)]:
+            logger.warning("quarantined: %s: %s", video_id, reason)
+        self.num += len(report.problems)
+
+    def log_others(self) -> None:
+        """Say how many were not named."""
+        if self.num > MAX_NAMED:
+            logger.warning("quarantined: %d more, which the run report lists", self.num - MAX_NAMED)
+
+
+def end_run(config: ExtractConfig, summary: RunManifest, *, is_red: bool) -> None:
+    """Record that a command has ended, also one that found nothing to do: manifest and metrics.
+
+    Metrics need a cluster: nobody reads those of a local Ray, and a run that had nothing to do has not started one.
+    """
+    if not summary.finished:
+        summary.finish()
+    summary.is_red = is_red
+    logger.info("manifest: %s", summary.write(config.output))
+    if names_cluster(config.ray_address):
+        connect(config.ray_address)
+        RunMetrics(summary.job, num_videos=0).finished(failed=is_red)
 
 
 def _count_failure(failure: Failure[ShardT], summary: RunManifest, metrics: RunMetrics) -> None:

@@ -58,6 +58,8 @@ class RunManifest:
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
     """By worker."""
     gpu_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    is_red: bool = False
+    """Whether the command exited with 1 for whatever reason, too much of the catalog in quarantine included."""
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()  # unlike the clock of `started_at`, never set back
@@ -91,9 +93,9 @@ class RunManifest:
 
     @property
     def failed(self) -> bool:
-        """Whether the job exits with 1: too many videos failed, or some are left to do."""
+        """Whether the job exits with 1: too many videos failed, of this run or the catalog, or some are left to do."""
         allowed = float(self.config.get("max_failed_fraction", 1.0))
-        return not self.finished or self.num_failed > 0 or self.failed_fraction > allowed
+        return self.is_red or not self.finished or self.num_failed > 0 or self.failed_fraction > allowed
 
     @property
     def num_videos(self) -> int:
@@ -187,12 +189,13 @@ def read_runs(root: str) -> Iterator[RunManifest]:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """A tagging run with the extractions that made poses for it; or a single extraction."""
+    """A tagging run, with its part before it was stopped and resumed, and the extractions that made poses for it; or an
+    extraction."""
 
     runs: tuple[RunManifest, ...]
     """In the order in which they ran."""
     previous: str | None
-    """Id of the tagging run before, if there is one."""
+    """Id of the tagging run before that processed anything, if there is one."""
 
     @property
     def main(self) -> RunManifest:
@@ -215,17 +218,24 @@ def find_run_group(root: str, run_id: str | None = None) -> RunGroup:
     main = next((run for run in newest_first if run_id is None or run.run_id == run_id), None)
     if main is None:
         raise ConfigError(f"{root}: no run{f' {run_id}' if run_id else 's'} under runs/ here; check --output")
-    runs, previous = [main], None
+    runs: list[RunManifest] = [main]
+    is_open = True
     for run in newest_first:
-        if run.job == "tag_catalog":
-            previous = run.run_id
-            break
-        if main.job == "tag_catalog" and run.job == "extract_poses" and _prepares(run, main):
+        if is_open and _belongs(run, main):
             runs.insert(0, run)
-    return RunGroup(tuple(runs), previous)
+        elif run.job == "tag_catalog":
+            is_open = False
+            if run.num_videos or not run.finished:
+                return RunGroup(tuple(runs), run.run_id)
+    return RunGroup(tuple(runs), None)
 
 
-def _prepares(extraction: RunManifest, tagging: RunManifest) -> bool:
-    """Return whether `extraction` was of the same catalog with the same pose settings; a training job's is not."""
-    same_settings = extraction.pose_fingerprint == tagging.pose_fingerprint
-    return same_settings and extraction.config.get("catalog") == tagging.config.get("catalog")
+def _belongs(run: RunManifest, main: RunManifest) -> bool:
+    """Return whether `run`, of before, did a part of what `main` ended: made poses for its tags, or was stopped and
+    resumed by it. Its catalog and pose settings are the same; a training job's are not."""
+    same = ("job", "pose_fingerprint", "model_version")
+    if run.config.get("catalog") != main.config.get("catalog") or run.pose_fingerprint != main.pose_fingerprint:
+        return False
+    if all(getattr(run, name) == getattr(main, name) for name in same):
+        return not run.finished
+    return (run.job, main.job) == ("extract_poses", "tag_catalog")
