@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# MediaPipe's last self-contained wheel exists for Python 3.11 and 3.12 only, so look for those first.
-PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $(p))))
+# 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
+PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
 .PHONY: help demo check test coverage docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
@@ -26,12 +26,12 @@ help:
 	@echo "make clean  remove the virtual environment and caches"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "choreai needs Python 3.11 or 3.12 (found: $$(python3 --version 2>&1)); install one, or run: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "choreai needs Python 3.11, 3.12 or 3.13 (found: $$(python3 --version 2>&1)); install one, or run: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@echo "setting up $(VENV) with $(PYTHON): a few minutes and 3 GB, once"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[mediapipe,onnx,web,test]"
 # The windowed OpenCV build needs the system's libGL; on a bare machine its headless twin (same version, same files) does as well.
-	@$(PY) -c "import cv2" 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall opencv-contrib-python-headless==$$($(PY) -c "from importlib.metadata import version; print(version('opencv-contrib-python'))")
+	@$(PY) -c "import cv2" 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall opencv-python-headless==$$($(PY) -c "from importlib.metadata import version; print(version('opencv-python'))")
 	@touch $@
 
 setup: $(VENV)/.installed
