@@ -176,14 +176,40 @@ def test_the_image_is_pinned_and_does_not_run_as_root() -> None:
     assert steps[-2][0] == "USER"  # and nothing runs after it but the command
 
 
+PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def pins_for(python_version: str) -> dict[str, str]:
+    """The pinned release of each package for that version of Python."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    chosen = [pin for pin in pins if pin.marker is None or pin.marker.evaluate({"python_version": python_version})]
+    names = [canonicalize_name(pin.name) for pin in chosen]
+    assert len(set(names)) == len(names)
+    return {name: str(pin.specifier).removeprefix("==") for name, pin in zip(names, chosen, strict=True)}
+
+
+def wanted_by(project: dict[str, Any], extras: list[str], python_version: str) -> list[Requirement]:
+    texts = project["dependencies"] + [r for extra in extras for r in project["optional-dependencies"][extra]]
+    wanted = [Requirement(text) for text in texts]
+    return [r for r in wanted if r.marker is None or r.marker.evaluate({"python_version": python_version})]
+
+
+@pytest.mark.parametrize("python_version", ["3.11", "3.12", "3.13"])
+def test_the_pins_are_what_pyproject_asks_for(python_version: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"Programming Language :: Python :: {python_version}" in project["classifiers"]
+    pins = pins_for(python_version)
+    for requirement in wanted_by(project, list(project["optional-dependencies"]), python_version):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), str(requirement)
+
+
 def test_every_package_of_the_image_is_pinned_and_its_extras_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = next(rest for step, rest in docker_steps() if step == "ARG" and rest.startswith("EXTRAS="))[7:].split(",")
     assert set(extras) <= set(project["optional-dependencies"])
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
-    todo = [Requirement(r) for r in project["dependencies"]]
-    todo += [Requirement(r) for extra in extras for r in project["optional-dependencies"][extra]]
+    pins = pins_for(PYTHON_VERSION)
+    todo = wanted_by(project, extras, PYTHON_VERSION)
     seen: set[str] = set()
     while todo:
         requirement = todo.pop()

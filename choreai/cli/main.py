@@ -8,6 +8,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from choreai import __version__
 from choreai.cli.compact import compact_parser
@@ -84,8 +85,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = make_parser(f"choreai {words.command}").parse_args(words.arguments)
     from choreai.cli.console import run_command
 
+    return run_command(partial(_check_and_run, target), arguments)
+
+
+def _check_and_run(target: str, arguments: argparse.Namespace) -> int:
+    from choreai.video.opencv import check_opencv
+
+    check_opencv()
     module, _, function = target.partition(":")
-    return run_command(getattr(importlib.import_module(module), function), arguments)
+    return int(getattr(importlib.import_module(module), function)(arguments))
 
 
 def run() -> None:
