@@ -1,5 +1,6 @@
 """Fixtures for every test: an S3 server in a process of its own, spoken to over HTTP."""
 
+import importlib.util
 import itertools
 import os
 import socket
@@ -63,6 +64,13 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def mediapipe() -> None:
+    """Skip what needs the mediapipe package where it is not installed: it has no wheels for Python 3.13."""
+    if importlib.util.find_spec("mediapipe") is None:
+        pytest.skip("the mediapipe extra is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -41,19 +42,20 @@ class FixedEstimator:
 
 
 def pose_fingerprints() -> dict[str, str]:
-    """Of MediaPipe's real settings and of made up ones."""
-    from choreai.pose.mediapipe import MediaPipeEstimator
-
+    """Of made up settings, and of MediaPipe's real ones where it is installed."""
     files = {"checkpoint": "pose.onnx", "detector_checkpoint": "yolox.onnx"}
     alphapose: dict[str, Any] = {"estimator": "alphapose", **files}
     fixed: Any = FixedEstimator(name="topdown", weights="a" * 64, score=0.1, flip=False)
-    mediapipe: Any = MediaPipeEstimator()
-    cases = {
-        "mediapipe": (PoseSettings(), mediapipe),
-        "mediapipe at 8 frames a second": (PoseSettings(frames_per_second=8.0), mediapipe),
+    cases: dict[str, tuple[PoseSettings, Any]] = {
         "top-down": (PoseSettings(**alphapose), fixed),
         "top-down with re-ID": (PoseSettings(**alphapose, reid_checkpoint="osnet.pth"), fixed),
     }
+    if find_spec("mediapipe"):
+        from choreai.pose.mediapipe import MediaPipeEstimator
+
+        mediapipe = MediaPipeEstimator()
+        cases["mediapipe"] = (PoseSettings(), mediapipe)
+        cases["mediapipe at 8 frames a second"] = (PoseSettings(frames_per_second=8.0), mediapipe)
     return {name: pose_fingerprint(*case) for name, case in cases.items()}
 
 

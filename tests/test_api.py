@@ -24,8 +24,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def poses(clip: str) -> choreai.VideoPoses:
-    pytest.importorskip("mediapipe")
+def poses(mediapipe: None, clip: str) -> choreai.VideoPoses:
     return choreai.estimate_poses(clip)
 
 
@@ -56,8 +55,8 @@ def test_a_video_s_poses_are_estimated(poses: choreai.VideoPoses) -> None:
     assert repr(poses) == f"hiphop-31000: 1 person, {len(poses)} poses, 0.0 to 4.9 s"
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_a_video_is_tagged_in_one_line(clip: str) -> None:
-    pytest.importorskip("mediapipe")
     tag = choreai.tag(clip, model=str(previous_output.MODEL))
     assert (tag.style, tag.best_style) == ("hiphop", "hiphop")
     assert repr(tag) == f"hiphop-31000: hiphop {tag.score:.2f}"
@@ -120,8 +119,8 @@ def test_a_model_of_other_poses_is_refused(known: choreai.VideoPoses) -> None:
         choreai.tag_keypoints(other, model=str(previous_output.MODEL))
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_a_file_that_is_no_video_or_is_not_there_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("mediapipe")
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(MediaError, match=r"text\.mp4"):
         choreai.estimate_poses(str(tmp_path / "text.mp4"))
@@ -136,10 +135,10 @@ def test_an_unknown_video_or_folder_says_what_to_do(tmp_path: Path) -> None:
         choreai.read_keypoints(str(tmp_path), video_id="nope")
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_every_example_of_the_page_runs(
     clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("mediapipe")
     page = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     previous_output.copy_output(tmp_path)

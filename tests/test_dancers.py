@@ -342,8 +342,8 @@ def covering_dancers() -> list[Dancer]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("mediapipe")
 def test_mediapipe_finds_and_follows_dancers_of_every_skin_tone_hair_and_clothing(tmp_path: Path) -> None:
-    pytest.importorskip("mediapipe", reason="MediaPipe is an extra")
     from choreai.pose.mediapipe import MediaPipeEstimator
 
     estimator = MediaPipeEstimator()

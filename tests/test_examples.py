@@ -48,8 +48,8 @@ def test_every_example_is_listed_and_tested() -> None:
     assert all(f"[{name}]({name})" in listed and f'"{name}"' in tests for name in names)
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_a_video_is_posed(clip: Path) -> None:
-    pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     printed = run(sys.executable, EXAMPLES / "pose_a_video.py", clip, cwd=clip.parent)
     assert "dance: 1 person, 60 poses" in printed
     assert "hands_speed_mean" in printed
@@ -66,8 +66,8 @@ def test_tags_are_queried(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("mediapipe")
 def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for name, value in {**ENVIRONMENT, "VIDEO": str(clip), "MODEL": str(previous_output.MODEL)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MPLBACKEND")  # the kernel's own shows pictures in the page
@@ -83,8 +83,8 @@ def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("mediapipe")
 def test_a_model_is_trained_on_own_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     for style in ("classical", "hiphop"):
         (tmp_path / "videos" / style).mkdir(parents=True)
         for seed in range(3):

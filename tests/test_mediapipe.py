@@ -23,7 +23,7 @@ from choreai.video.frame import Frame
 
 Image = npt.NDArray[np.uint8]
 
-pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
+pytestmark = pytest.mark.usefixtures("mediapipe")
 
 NOSE, LEFT_EYE, RIGHT_EYE, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP = 0, 1, 2, 5, 6, 11, 12
 

@@ -48,8 +48,8 @@ def test_its_run_has_a_report(output: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("mediapipe")
 def test_a_second_night_estimates_the_new_video_alone(output: Path, tmp_path: Path) -> None:
-    pytest.importorskip("mediapipe")
     write_catalog(tmp_path / "new", num_per_style=1, first_seed=20_000, duration_seconds=3.0)
     new = tmp_path / "new" / "videos" / "hiphop-20000.mp4"
     rows = (

@@ -242,11 +242,11 @@ def test_a_pose_that_is_not_finite_is_refused() -> None:
         "streetdance/clips/3001_503_10.mp4",
     ],
 )
+@pytest.mark.usefixtures("mediapipe")
 def test_a_real_dancer_alone_is_one_track(clip: str) -> None:
     path = SHARED / clip
     if not path.is_file():
         pytest.skip(f"needs {path}, which does not travel with the project")
-    pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
     from choreai.pose.mediapipe import MediaPipeEstimator
     from choreai.video.decode import VideoReader
 

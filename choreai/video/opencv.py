@@ -1,6 +1,7 @@
 """Which builds of OpenCV are installed: PyPI has four, and all of them write the same files."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from importlib.metadata import distributions
@@ -39,6 +40,6 @@ def find_builds(path: Sequence[str] | None = None) -> dict[str, str]:
     """Return the release of every build that is installed, by its name."""
     found: dict[str, str] = {}
     for name in BUILDS:
-        for build in distributions(name=name, **({} if path is None else {"path": list(path)})):
+        for build in distributions(name=name, path=list(sys.path if path is None else path)):
             found.setdefault(name, build.version)
     return found
