@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from choreai.errors import ConfigError
@@ -78,7 +79,7 @@ class ExtractConfig:
     __pydantic_config__ = _STRICT
 
     catalog: str
-    """A CSV, JSONL or Parquet file, a folder, or an s3:// prefix."""
+    """A CSV, JSONL or Parquet file, a folder, an s3:// prefix, or a video."""
     output: str
     """The folder or s3:// prefix for all tables, models and run reports."""
     allowed_roots: tuple[str, ...] = ()
@@ -167,13 +168,19 @@ class TagConfig(ExtractConfig):
             object.__setattr__(self, "model", resolve_uri(self.model, against="."))
 
 
-def load_config(cls: type[ConfigT], path: str | None, overrides: Mapping[str, object]) -> ConfigT:
-    """Load a `cls` from the TOML file at `path` (None: no file), with `overrides` on top.
+def load_config(
+    cls: type[ConfigT],
+    path: str | None,
+    overrides: Mapping[str, object],
+    *,
+    defaults: Mapping[str, object] = MappingProxyType({}),
+) -> ConfigT:
+    """Load a `cls` from the TOML file at `path` (None: no file), with `overrides` on top and `defaults` below.
 
     The name of an override may be dotted ("workers.num_workers"); None means not given. Raises ConfigError, which
     names the file and key.
     """
-    raw = _read_toml(path) if path else {}
+    raw = {**defaults, **(_read_toml(path) if path else {})}
     for name, value in overrides.items():
         if value is not None:
             section, _, key = name.rpartition(".")

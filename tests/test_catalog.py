@@ -12,7 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from choreai.catalog.catalog import CATALOG_SCHEMA, UNAVAILABLE, Catalog, Video, read_catalog, with_content_ids
+from choreai.catalog.catalog import (
+    CATALOG_SCHEMA,
+    UNAVAILABLE,
+    Catalog,
+    Video,
+    read_catalog,
+    with_content_ids,
+)
 from choreai.catalog.listings import MIN_WANTED
 from choreai.errors import CatalogError, StorageError
 from choreai.storage import s3

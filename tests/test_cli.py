@@ -54,7 +54,7 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
         (("extract", "x.csv", "--output", "out", "--num-workers", "-1"), "num_workers must be 0"),
         (("tag", "x.csv", "--output", "out", "--config", "/nowhere.toml"), "/nowhere.toml: cannot be read"),
         (("show", "/nowhere.mp4"), "no such file"),
-        (("convert", "a.json", "b.parquet"), "video_id"),
+        (("convert", "a.json", "b.parquet"), "a.json: no such file or folder; check the name"),
     ],
 )
 def test_a_mistake_exits_with_2_and_says_what_to_do(

@@ -114,6 +114,8 @@ def is_table(value: object) -> bool:
 
 # ---- docs/commands.md ----
 
+FLAGS_OF_ALL = {"--json", "--quiet"}
+
 
 def flags(parser: argparse.ArgumentParser) -> set[str]:
     """Every flag and positional argument that help shows, those of sub-commands included."""
@@ -131,7 +133,16 @@ def test_the_commands_page_has_every_flag(command: str) -> None:
     parser = COMMANDS[command][0](f"choreai {command}")
     told = [name.split()[0] for cells in rows(sections(page("commands.md"))[command]) for name in code(cells[0])]
     assert len(told) == len(set(told))
-    assert set(told) == flags(parser)
+    assert set(told) | (FLAGS_OF_ALL & flags(parser)) == flags(parser)
+
+
+def test_the_commands_page_says_once_what_nearly_all_commands_take() -> None:
+    head = page("commands.md").split("\n## ")[0]
+    assert set(code(head)) >= FLAGS_OF_ALL
+    without_json = {name for name, (make, _) in COMMANDS.items() if "--json" not in flags(make(None))}
+    (told,) = re.findall(r"has it but (.*?), of", head)
+    assert set(code(told)) == without_json
+    assert all("--quiet" in flags(make(None)) for make, _ in COMMANDS.values())
 
 
 def test_the_commands_page_has_every_command() -> None:

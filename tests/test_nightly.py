@@ -211,7 +211,7 @@ class ClockOf:
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5, 6]), tmp_path / "out"
     with monkeypatch.context() as patched:
@@ -219,12 +219,10 @@ def test_a_run_out_of_time_ends_well_and_the_next_night_goes_on(
         assert extract(catalog, output, "--max-hours", "1", "--videos-per-shard", "1") == 0
     done = posed(output)
     assert done in (["clip-000", "clip-001"], ["clip-000", "clip-001", "clip-002"])  # one, and those in flight
-    assert (
-        f"stopped at the deadline (--max-hours); {6 - len(done)} videos remain for the next run"
-        in capsys.readouterr().out
-    )
+    assert f"stopped at the deadline (--max-hours); {6 - len(done)} videos remain for the next run" in caplog.text
+    caplog.clear()
     assert extract(catalog, output, "--max-hours", "1", "--videos-per-shard", "1") == 0
-    assert "deadline" not in capsys.readouterr().out
+    assert "deadline" not in caplog.text
     assert len(posed(output)) == 6
 
 

@@ -106,8 +106,12 @@ def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseS
         ) as (_, tracked),
     ):
         sequence = to_sequence(tracked)
-    name = PurePosixPath(path_or_uri).stem
-    return VideoPoses(name, path_or_uri, sequence, pose_fingerprint(settings, estimator), settings)
+    return VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_fingerprint(settings, estimator), settings)
+
+
+def name_of(path_or_uri: str) -> str:
+    """Return the file's name without the ending."""
+    return PurePosixPath(path_or_uri).stem
 
 
 def read_keypoints(output: str, *, video_id: str, pose_fingerprint: str | None = None) -> VideoPoses:

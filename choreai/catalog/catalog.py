@@ -83,11 +83,11 @@ def read_catalog(uri: str) -> Catalog:
     """Read the catalog at `uri` and check every row.
 
     A .csv, .jsonl or .parquet file with video_id and uri, and label, group and content_id where it has them
-    (other columns are dropped); or a folder or bucket prefix, whose videos are found by extension (hidden
-    files and folders are not) and named by their path in it, in order. Relative URIs count from the catalog's own
-    folder. Labels and groups are stripped, and those spelt in several ways (`Hip-Hop`, `hip hop`) are one. Raises
-    `CatalogError`, which names the catalog, its bad rows and the remedy of each; a name in a listing that no table
-    could hold is no error, but a row that will be quarantined.
+    (other columns are dropped); one video, named by its file; or a folder or bucket prefix, whose videos are found by
+    extension (hidden files and folders are not) and named by their path in it, in order. Relative URIs count from the
+    catalog's own folder. Labels and groups are stripped, and those spelt in several ways (`Hip-Hop`, `hip hop`) are
+    one. Raises `CatalogError`, which names the catalog, its bad rows and the remedy of each; a name in a listing that
+    no table could hold is no error, but a row that will be quarantined.
     """
     try:
         check_uri(uri)

@@ -25,6 +25,7 @@ from choreai.storage.objects import is_folder, list_objects, open_object, stat_o
 from choreai.storage.uris import join_uri, resolve_uri, shorten
 
 COLUMNS = ("video_id", "uri", "label", "group", "content_id")
+CATALOG_EXTENSIONS = (".csv", ".jsonl", ".parquet")
 
 UNAVAILABLE = "unavailable: "
 """Prefix of the content id of a video that cannot be read; the reason follows."""
@@ -81,11 +82,13 @@ def read_rows(uri: str, mistakes: Mistakes) -> Iterator[CatalogRows]:
     if is_folder(uri):
         yield from _parquet_folder(uri) if extension == ".parquet" else [_read_listing(uri)]
         return
-    if stat_object(uri) is None:
+    info = stat_object(uri)
+    if info is None:
         raise CatalogError(f"{uri}: there is no such file or folder; check the name")
-    if extension not in (".csv", ".jsonl", ".parquet"):
-        known = "a .csv, .jsonl or .parquet file, or a folder"
-        raise CatalogError(f"{uri}: unknown extension {extension!r}; a catalog is {known}")
+    if is_video_name(uri):
+        yield _one_video(uri, info.content_id)
+        return
+    check_catalog_name(uri)
     with open_object(uri) as file:
         if extension == ".parquet":
             batches = _parquet_batches(uri, file)
@@ -108,6 +111,24 @@ def _parquet_folder(uri: str) -> Iterator[CatalogRows]:
             for batch in _parquet_batches(part, file, first_place=first_place):
                 first_place += len(batch)
                 yield CatalogRows(uri, "row", pa.Table.from_batches([batch]))
+
+
+def is_video_name(uri: str) -> bool:
+    """Return whether a file is a video, as its extension has it."""
+    return uri.lower().endswith(VIDEO_EXTENSIONS)
+
+
+def check_catalog_name(uri: str) -> None:
+    """Raise `CatalogError` for a file that is neither a catalog nor a video, as its extension has it."""
+    extension = posixpath.splitext(uri)[1].lower()
+    if not is_video_name(uri) and extension not in CATALOG_EXTENSIONS:
+        known = "a .csv, .jsonl or .parquet file, a folder, or a video (.mp4, .mov, .webm, ...)"
+        raise CatalogError(f"{uri}: unknown extension {extension!r}; a catalog is {known}")
+
+
+def _one_video(uri: str, content_id: str) -> CatalogRows:
+    row = _listed_row(1, posixpath.basename(uri), resolve_uri(uri, against="."), content_id)
+    return CatalogRows(uri, "file", pa.Table.from_batches(_to_batches(uri, iter([row]))))
 
 
 def _read_listing(uri: str) -> CatalogRows:

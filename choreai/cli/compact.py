@@ -2,27 +2,30 @@
 
 import argparse
 
+from choreai.cli.parser import CommandParser
+
 COMPACT = """\
 Merge the many small Parquet parts of the videos, shots, tags and kinematics
 tables into few. Rows stay as they are; jobs and searches may run meanwhile.
 Kill it anywhere and run it again: it resumes."""
 
 
-def compact_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=COMPACT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def compact_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=COMPACT)
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
-    return parser
+    return parser.add_result_flags()
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge the parts, and return the exit code."""
-    from choreai.cli.console import print_table
+    from choreai.cli.console import print_json, print_table
     from choreai.storage.uris import resolve_uri
     from choreai.tables.compact import compact
 
     done = compact(resolve_uri(arguments.output, against="."))
+    if arguments.json:
+        print_json(done)
+        return 0
     rows = [(f"{d.table}/{d.version}", str(d.num_parts_before), str(d.num_parts_after)) for d in done]
     if rows:
         print_table("compact", rows, header=("table", "parts before", "parts now"))

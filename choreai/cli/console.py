@@ -1,28 +1,38 @@
-"""Running a command: its logging, its exit code and its tables on standard output."""
+"""Running a command: its logging on standard error, its exit code, and its results on standard output."""
 
 import argparse
+import json
 import logging
+import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TextIO
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
-from choreai.cluster.session import disconnect
 from choreai.errors import CatalogError, ChoreaiError, ChoreaiWarning, ConfigError, MediaError, TableError, WeightsError
 from choreai.pipeline.progress import console
 
 logger = logging.getLogger(__name__)
+WORDS = ("why", "reason", "settings")
+"""Headers of columns that hold sentences: aligned left, and wrapped where there is no room."""
+MIN_NAME_WIDTH = 16
+MAX_BOXED = 4
 WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
 
 
 def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 for Ctrl-C."""
-    start_logging()
+    start_logging(quiet=getattr(arguments, "quiet", False))
     try:
         return run(arguments)
     except WRONG_INPUT as exc:
@@ -40,13 +50,18 @@ def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Na
         logger.exception("stopped by a bug in choreai; finished work is kept")
         return 1
     finally:
-        disconnect()
+        if "ray" in sys.modules:
+            from choreai.cluster.session import disconnect
+
+            disconnect()
 
 
-def start_logging() -> None:
-    """Log our lines to standard error, and other libraries' from warnings up."""
+def start_logging(*, quiet: bool = False) -> None:
+    """Log our lines to standard error, and other libraries' from warnings up; quiet: ours from warnings up too."""
+    console.quiet = quiet
     if console.is_terminal:
-        handler: logging.Handler = RichHandler(console=console, show_path=False, show_level=False, markup=False)
+        own = Console(stderr=True) if quiet else console
+        handler: logging.Handler = RichHandler(console=own, show_path=False, show_level=False, markup=False)
         handler.setFormatter(logging.Formatter("%(message)s", datefmt="%X"))
     else:
         handler = logging.StreamHandler(sys.stderr)
@@ -54,7 +69,7 @@ def start_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     warnings.showwarning = _log_warning
     for name in ("choreai", "jobs", "__main__"):
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _log_warning(
@@ -71,11 +86,59 @@ def _log_warning(
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str, ...] = ()) -> None:
-    """Print a table on standard output; columns after the first are right-aligned."""
-    table = Table(title=title, title_justify="left", show_header=bool(header))
+    """Print a table on standard output; columns after the first are right-aligned, but for those of `WORDS`.
+
+    On a terminal, names in the first column are shortened in the middle to what the others leave; elsewhere nothing is
+    ever broken.
+    """
+    narrow = len(header) > MAX_BOXED  # lines between many columns would take a quarter of 80
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=bool(header), pad_edge=not narrow,
+                  box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD, show_edge=not narrow)  # fmt: skip
+    output = Console(width=None if sys.stdout.isatty() else 10_000)
     width = len(rows[0]) if rows else len(header)
-    for index in range(width):
-        table.add_column(header[index] if header else "", justify="left" if index == 0 else "right", overflow="fold")
+    names = header or ("",) * width
+    room = _room_for_names(output.width, rows, names)
+    for index, name in enumerate(names):
+        is_words = name in WORDS
+        table.add_column(name, justify="left" if index == 0 or is_words else "right", overflow="fold",
+                         no_wrap=bool(header) and not is_words)  # fmt: skip
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: names from a catalog are not markup
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+        cells = [shorten(row[0], room), *row[1:]] if header else row
+        table.add_row(*(Text(cell) for cell in cells))  # Text: names from a catalog are not markup
+    output.print(table)
+
+
+def _room_for_names(width: int, rows: Sequence[Sequence[str]], header: Sequence[str]) -> int:
+    """Return the cells that a first column may have: what the other columns leave, sentences wrapped if they must."""
+    taken = 0
+    for index, name in enumerate(header[1:], start=1):
+        longest = max((cell_len(row[index]) for row in rows), default=0)
+        taken += 3 + max(cell_len(name), min(longest, width // 3) if name in WORDS else longest)
+    return max(MIN_NAME_WIDTH, width - taken - 4)
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text` with its middle left out where it is longer than `width` cells."""
+    if cell_len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def print_json(result: object) -> None:
+    """Print a result as JSON on standard output: dataclasses by field, NaN as null."""
+    print(json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value

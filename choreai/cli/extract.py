@@ -5,16 +5,18 @@ import logging
 import os
 import time
 
-from choreai.cli.console import print_table
+from choreai.cli.console import print_json, print_table
 from choreai.cli.dry_run import print_dry_run
+from choreai.cli.job import load_job
 from choreai.cli.outcome import exit_code, exit_code_after_deadline, print_left_for_later, print_nothing_to_do
 from choreai.cluster.pose_worker import PoseWorker
-from choreai.config import ExtractConfig, load_config
+from choreai.config import ExtractConfig
 from choreai.operations.notify import build_message, post_webhook, publish_sns
 from choreai.operations.run_report import make_run_report
 from choreai.operations.run_report_page import write_run_report
 from choreai.pipeline.execution import end_run
 from choreai.pipeline.extract import extract_poses, find_pending, open_catalog
+from choreai.pipeline.in_process import MAX_VIDEOS
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
 from choreai.tables.pose_parts import recover_videos_parts
@@ -24,10 +26,11 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(config: ExtractConfig, run_id: str) -> None:
-    """Write the run report beside the manifest, log its summary, and send it to the webhook and topic, if any."""
+    """Write the run report beside the manifest, log what it says of the run, and send it to the webhook and topic, if
+    any. Drift is on the page: eight numbers that say "chance" are no news on a screen."""
     report = make_run_report(config.output, config.report, run_id=run_id)
     uri = write_run_report(config.output, report)
-    for line in [*report.summary, f"run report: {uri}"]:
+    for line in [*report.run_lines, f"run report: {uri}"]:
         logger.info("%s", line)
     message = build_message(report, uri)
     if webhook := os.environ.get("CHOREAI_WEBHOOK_URL"):
@@ -70,9 +73,9 @@ def print_summary(manifest: RunManifest, *, output: str) -> None:
         ("workers", str(len(manifest.peak_memory_bytes))),
         ("workers that died", str(manifest.num_worker_deaths)),
         ("peak memory of a worker", f"{peak:.0f} MiB"),
-        ("keypoints", f"{output}/keypoints/{manifest.pose_fingerprint}"),
     ]
     print_table("extract", rows)
+    print(f"keypoints: {output}/keypoints/{manifest.pose_fingerprint}")
     if manifest.problems:
         print_table("not processed", [p for p in manifest.problems[:20]], header=("video", "reason"))
         if len(manifest.problems) > 20:
@@ -82,10 +85,10 @@ def print_summary(manifest: RunManifest, *, output: str) -> None:
 def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker) -> int:
     """Run the extraction job with pose workers of class `worker`, and return its exit code."""
     started = time.monotonic()
-    settings = dict(vars(arguments))
-    dry_run = settings.pop("dry_run")
-    config = settle_poses(load_config(ExtractConfig, settings.pop("config"), settings))
-    catalog = open_catalog(config)
+    job = load_job(ExtractConfig, arguments)
+    config, dry_run = settle_poses(job.config), arguments.dry_run
+    sources = job.open_sources()
+    catalog = open_catalog(config, sources)
     pose_id = worker.fingerprint(config.pose)
     selection = Selection(catalog, catalog)
     if dry_run or is_partial(config):
@@ -97,11 +100,15 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
         print_dry_run(config, selection, pending, pose_id=pose_id)
         return 0
     until = deadline(config, started=started)
-    manifest = extract_poses(config, selection.catalog, pose_id=pose_id, worker=worker, until=until)
-    if manifest.num_videos or not is_partial(config):
+    here = job.is_small(sources, most=MAX_VIDEOS)
+    manifest = extract_poses(config, selection.catalog, pose_id=pose_id, worker=worker, until=until, in_process=here)
+    if job.as_json:
+        print_json(manifest.to_json())
+    elif manifest.num_videos or not is_partial(config):
         print_summary(manifest, output=config.output)
     else:
         print_nothing_to_do(selection)
-    print_left_for_later(selection)
+    if not job.as_json:
+        print_left_for_later(selection)
     stopped = exit_code_after_deadline(num_remaining(manifest, selection.catalog), num_done=manifest.num_videos)
     return record(config, manifest, max(stopped, exit_code(manifest, config, selection)))

@@ -1,7 +1,6 @@
 """The flags of extract, train, tag and demo; their destinations are the override names of `load_config`."""
 
-import argparse
-
+from choreai.cli.parser import CommandParser
 from choreai.style.settings import TrainSettings
 
 EXTRACT = """\
@@ -9,6 +8,7 @@ Estimate the poses of every video of a catalog that has none yet, into Parquet
 keypoint tables.
 
   choreai extract videos/ --output out
+  choreai extract solo.mp4 duo.mp4 --output out
   choreai extract s3://bucket/catalog.csv --output s3://bucket/dance
 
 Kill it anywhere and run it again: it resumes."""
@@ -21,20 +21,29 @@ sides of the train/test split. Missing poses are extracted first.
   choreai train catalog.csv --output out"""
 
 TAG = """\
-Tag every video of a catalog that has no tag from this model yet. Missing poses
-are extracted first.
+Tag every video that has no tag from this model yet. Missing poses are
+extracted first.
 
+  choreai tag dance.mp4 --model out/models/lstm-0123456789ab
+  choreai tag *.mp4 https://example.org/dance.mp4 --model MODEL
   choreai tag videos/ --output out
   choreai tag s3://bucket/uploads/ --output s3://bucket/dance \\
-      --model s3://bucket/dance/models/lstm-0123456789ab"""
+      --model s3://bucket/dance/models/lstm-0123456789ab
+
+Without --output, tables go to a temporary folder. Without a model, what needs
+none is measured, as by `choreai describe`."""
 
 
-def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
+def _job_parser(prog: str | None, description: str, *, several: bool = False) -> CommandParser:
     """Return a parser with the flags that every job has."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3:// prefix")
+    parser = CommandParser(prog=prog, description=description)
+    if several:
+        parser.add_argument("catalog", nargs="*", help="videos, folders, patterns, https:// addresses, an s3:// "
+                            "prefix, or a CSV, JSONL or Parquet catalog")  # fmt: skip
+        parser.add_argument("--allow-private-addresses", action="store_true",
+                            help="download from hosts of a private network too")  # fmt: skip
+    else:
+        parser.add_argument("catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3:// prefix")
     parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix for tables, models and reports")
     parser.add_argument("--config", metavar="FILE", help="TOML file with any setting; flags win over it")
     parser.add_argument("--num-workers", dest="workers.num_workers", type=int, metavar="N",
@@ -51,12 +60,12 @@ def _job_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
                         help="try videos again that failed in an earlier run")  # fmt: skip
     parser.add_argument("--ray-address", metavar="ADDRESS",
                         help="Ray cluster (default: the one this job was submitted to, else a local one)")  # fmt: skip
-    return parser
+    return parser.add_result_flags()
 
 
-def extract_parser(prog: str | None, description: str = EXTRACT) -> argparse.ArgumentParser:
+def extract_parser(prog: str | None, description: str = EXTRACT) -> CommandParser:
     """Return the parser of a job that may be run again and again."""
-    parser = _job_parser(prog, description)
+    parser = _job_parser(prog, description, several=True)
     parser.add_argument("--dry-run", action="store_true",
                         help="print what would be done, how long it would take and what it would cost")  # fmt: skip
     parser.add_argument("--limit", type=int, metavar="N", help="at most N videos, in catalog order")
@@ -67,7 +76,7 @@ def extract_parser(prog: str | None, description: str = EXTRACT) -> argparse.Arg
     return parser
 
 
-def train_parser(prog: str | None, description: str = TRAIN) -> argparse.ArgumentParser:
+def train_parser(prog: str | None, description: str = TRAIN) -> CommandParser:
     parser = _job_parser(prog, description)
     parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
     parser.add_argument("--seed", dest="training.seed", type=int, metavar="N", help="default: 0")
@@ -92,17 +101,17 @@ def train_parser(prog: str | None, description: str = TRAIN) -> argparse.Argumen
     return parser
 
 
-def tag_parser(prog: str | None, description: str = TAG) -> argparse.ArgumentParser:
+def tag_parser(prog: str | None, description: str = TAG) -> CommandParser:
     parser = extract_parser(prog, description)
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: the newest under OUTPUT)")
     return parser
 
 
-def demo_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def demo_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(
         prog=prog,
         description="Make synthetic dancers, train on them, and tag dancers the model never saw: about 5 minutes.",
     )
     parser.add_argument("--output", metavar="FOLDER", default="demo-output", help="default: demo-output")
     parser.add_argument("--seed", type=int, default=0, help="other dancers (default: 0)")
-    return parser
+    return parser.add_result_flags(json=False)

@@ -12,8 +12,11 @@ from functools import partial
 
 from choreai import __version__
 from choreai.cli.compact import compact_parser
+from choreai.cli.completion_flags import completion_parser
 from choreai.cli.convert import convert_parser
+from choreai.cli.describe_flags import describe_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
+from choreai.cli.parser import CommandParser, help_width, wrap
 from choreai.cli.plan import plan_parser
 from choreai.cli.pose import pose_parser
 from choreai.cli.report import report_parser
@@ -25,72 +28,84 @@ from choreai.cli.show import show_parser
 from choreai.cli.weights import weights_parser
 
 DESCRIPTION = """\
-Objective style tags for catalogs of dance videos.
+Objective style tags for dance videos, one or a catalog of millions.
 
+  choreai describe   what one video shows, without any model
+  choreai tag        videos, folders, addresses, catalogs -> style tags
+  choreai show       draw skeletons and style on videos
   choreai demo       the whole flow on synthetic dancers, in five minutes
+
   choreai extract    catalog -> keypoint tables
   choreai train      catalog with labels -> style model
-  choreai tag        catalog -> style tags
-  choreai pose       AlphaPose's flags and result files, for its users
-  choreai show       draw skeletons and style on one video
   choreai serve      live classification, uploads and the catalog on a web page
-  choreai convert    to and from AlphaPose JSON and text keypoints
-
   choreai search     find videos by style, score, tempo and movement
   choreai review     choose videos for review, and import the corrections
   choreai report     what a run did, changed, failed and cost, as a page
+
+  choreai pose       AlphaPose's flags and result files, for its users
+  choreai convert    to and from AlphaPose JSON and text keypoints
   choreai plan       workers, hours and cost of a catalog or a stream of uploads
   choreai compact    merge many small Parquet parts into few
   choreai weights    fetch, list, verify and mirror detector and pose weights
   choreai score-tracks
                      HOTA, IDF1 and id switches against a ground truth
+  choreai completion commands and flags completed by bash, zsh or fish
 
 A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and
 group for training), a folder of videos, or an s3:// prefix. train and tag
-extract missing poses first. Exit codes: 0 done, 1 too many failures (run again
-to resume), 2 wrong input.
-"""
+extract missing poses first.
+
+Results go to standard output, progress and messages to standard error; --json
+prints results for programs, --quiet leaves out the progress. Exit codes: 0
+done, 1 too many failures (run again to resume), 2 wrong input."""
 
 
-COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], str]] = {
+COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
+    "describe": (describe_parser, "choreai.cli.describe:run"),
+    "tag": (tag_parser, "choreai.cli.tag_start:run"),
+    "show": (show_parser, "choreai.cli.show_run:run"),
     "demo": (demo_parser, "choreai.cli.demo:run"),
     "extract": (extract_parser, "choreai.cli.extract:run"),
     "train": (train_parser, "choreai.cli.train:run"),
-    "tag": (tag_parser, "choreai.cli.tag:run"),
-    "pose": (pose_parser, "choreai.cli.pose:run"),
-    "show": (show_parser, "choreai.cli.show_run:run"),
     "serve": (serve_parser, "choreai.web.serve:run"),
-    "convert": (convert_parser, "choreai.cli.convert:run"),
     "search": (search_parser, "choreai.cli.search:run"),
     "review": (review_parser, "choreai.cli.review:run"),
     "report": (report_parser, "choreai.cli.report:run"),
+    "pose": (pose_parser, "choreai.cli.pose:run"),
+    "convert": (convert_parser, "choreai.cli.convert:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
     "weights": (weights_parser, "choreai.cli.weights:run"),
     "score-tracks": (score_tracks_parser, "choreai.cli.score_tracks:run"),
+    "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command, and return its exit code: 0 done, 1 too many failures, 2 wrong input."""
-    parser = argparse.ArgumentParser(
-        prog="choreai", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    words = sys.argv[1:] if argv is None else argv
+    parser = CommandParser(prog="choreai", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"choreai {__version__}")
     parser.add_argument("command", choices=list(COMMANDS), metavar="COMMAND", help=", ".join(COMMANDS))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="`choreai COMMAND --help` explains them")
-    words = parser.parse_args(argv)
-    make_parser, target = COMMANDS[words.command]
-    arguments = make_parser(f"choreai {words.command}").parse_args(words.arguments)
+    if not words:
+        print(wrap(DESCRIPTION, help_width()))
+        return 0
+    chosen = parser.parse_args(words)
+    make_parser, target = COMMANDS[chosen.command]
+    arguments = make_parser(f"choreai {chosen.command}").parse(chosen.arguments)
     from choreai.cli.console import run_command
 
-    return run_command(partial(_check_and_run, target), arguments)
+    return run_command(partial(_check_and_run, chosen.command, target), arguments)
 
 
-def _check_and_run(target: str, arguments: argparse.Namespace) -> int:
+def _check_and_run(command: str, target: str, arguments: argparse.Namespace) -> int:
+    """Refuse what shows at once to be wrong; only then load what the command needs, and run it."""
+    from choreai.cli.checks import check_arguments
     from choreai.video.opencv import check_opencv
 
+    check_arguments(command, arguments)
     check_opencv()
     module, _, function = target.partition(":")
     return int(getattr(importlib.import_module(module), function)(arguments))

@@ -24,13 +24,13 @@ def print_nothing_to_do(selection: Selection) -> None:
 
 
 def exit_code_after_deadline(num_remaining: int, *, num_done: int) -> int:
-    """Return 1 if a run met its deadline before a single video was processed, else 0; print how many remain.
+    """Return 1 if a run met its deadline before a single video was processed, else 0; log how many remain.
 
     If none was, no later run would get further: the budget is too short to start in, or no worker ever came.
     """
     if not num_remaining:
         return 0
-    print(f"stopped at the deadline (--max-hours); {num_remaining} videos remain for the next run")
+    logger.warning("stopped at the deadline (--max-hours); %d videos remain for the next run", num_remaining)
     if num_done:
         return 0
     logger.error("the deadline came before a single video was processed; raise --max-hours, or see why no worker came")

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ Estimate the workers, nodes, hours and cost of a catalog or a stream of uploads.
 Rates come from finished extractions under --output, or from flags, which win."""
 
 
-def plan_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=PLAN, formatter_class=argparse.RawDescriptionHelpFormatter)
+def plan_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=PLAN)
     work = parser.add_mutually_exclusive_group(required=True)
     work.add_argument("catalog", nargs="?", help="a catalog, whose videos are counted")
     work.add_argument("--num-videos", type=int, metavar="N", help="number of videos, instead of a catalog")
@@ -40,12 +41,12 @@ def plan_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--price-per-hour", type=float, default=0.0, metavar="X", help="price of an on-demand node")
     parser.add_argument("--spot-price-per-hour", type=float, default=0.0, metavar="X", help="price of a spot node")
     parser.add_argument("--currency", default="USD", help="default: USD")
-    return parser
+    return parser.add_result_flags()
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan, and return the exit code."""
-    from choreai.cli.console import print_table
+    from choreai.cli.console import print_json, print_table
     from choreai.operations.capacity import Node, need_for_catalog, need_for_stream
 
     rates = _rates(arguments)
@@ -57,6 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         num_videos, mean_seconds = _num_videos(arguments), _mean_seconds(arguments, rates)
         work = f"{num_videos:,} videos of {mean_seconds:.1f} s: {num_videos * mean_seconds / 3600:,.1f} hours of video"
         need = need_for_catalog(num_videos * mean_seconds, rates, node, within_hours=arguments.hours)
+    if arguments.json:
+        print_json({"work": work, "rates": rates, "node": node, "need": need})
+        return 0
     print_table("assumptions", _inputs(work, rates, node))
     print_table("plan", _results(need, node, arguments))
     return 0

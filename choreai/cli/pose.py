@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from choreai.cli.parser import CommandParser
+
 POSE = """\
 Estimate poses with AlphaPose's flags, and write its result files.
 
@@ -18,8 +20,8 @@ without people. Weights are not included: give your own, as paths or s3:// URIs.
 DETECTORS = ("yolo", "yolox", *(f"yolox-{size}" for size in ("nano", "tiny", "s", "m", "l", "x")))
 
 
-def pose_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=POSE, formatter_class=argparse.RawDescriptionHelpFormatter)
+def pose_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=POSE)
     files = parser.add_argument_group("networks")
     files.add_argument("--checkpoint", required=True, metavar="URI", help="AlphaPose checkpoint or .onnx pose network")
     files.add_argument("--cfg", metavar="URI", default="", help="AlphaPose's YAML config; only 133 and 136 keypoints "
@@ -66,7 +68,7 @@ def pose_parser(prog: str | None) -> argparse.ArgumentParser:
     for flag in ("--sp", "--vis_fast"):
         how.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     how.add_argument("--qsize", type=int, help=argparse.SUPPRESS)
-    return parser
+    return parser.add_result_flags(json=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError, MediaError, StorageError
 
 if TYPE_CHECKING:
@@ -28,17 +29,15 @@ reviewed_at. The last review of a video counts; the style `unknown` means that
 none of the styles fits."""
 
 
-def review_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=REVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def review_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=REVIEW)
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--import", dest="imported", metavar="FILE", help="reviews to store")
     parser.add_argument("--num", type=int, default=50, metavar="N", help="videos to list (default: 50)")
     parser.add_argument("--catalog", metavar="URI", help="catalog whose labels may contradict the tags")
     parser.add_argument("--model", metavar="VERSION", action="append", default=[], help="only tags of this model")
     parser.add_argument("--to", metavar="FOLDER", default=".", help="folder for page and list (default: here)")
-    return parser
+    return parser.add_result_flags()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,21 +46,26 @@ def run(arguments: argparse.Namespace) -> int:
 
     output = resolve_uri(arguments.output, against=".")
     if arguments.imported:
-        return _import(output, arguments.imported)
+        return _import(output, arguments.imported, as_json=arguments.json)
     if arguments.num < 1:
         raise ConfigError(f"--num must be at least 1, got {arguments.num}")
     return _make_page(output, arguments)
 
 
-def _import(output: str, file_uri: str) -> int:
+def _import(output: str, file_uri: str, *, as_json: bool) -> int:
+    from choreai.cli.console import print_json
     from choreai.search.corrections import import_corrections
 
     done = import_corrections(output, file_uri)
+    if as_json:
+        print_json(done)
+        return 0
     print(f"{done.num_reviews} reviews {'stored in' if done.is_new else 'are already stored in'} {done.uri}")
     return 0
 
 
 def _make_page(output: str, arguments: argparse.Namespace) -> int:
+    from choreai.cli.console import print_json
     from choreai.cli.search import catalog_labels
     from choreai.operations.review import choose_videos
     from choreai.operations.review_page import review_page
@@ -79,6 +83,9 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "review.html").write_text(page, encoding="utf-8")
     _write_list(folder / "review.csv", candidates)
+    if arguments.json:
+        print_json({"page": folder / "review.html", "list": folder / "review.csv", "videos": candidates})
+        return 0
     print(f"{len(candidates)} videos to review: {folder / 'review.html'}, and as a list {folder / 'review.csv'}")
     return 0
 

@@ -3,6 +3,8 @@
 import argparse
 import math
 
+from choreai.cli.parser import CommandParser
+
 SCORE_TRACKS = """\
 Score tracks against a ground truth by TrackEval's definitions: HOTA with its
 halves DetA and AssA, IDF1, identity switches and MOTA, for each sequence and
@@ -21,17 +23,15 @@ pedestrians with a confidence are scored."""
 HEADER = ("sequence", "HOTA", "DetA", "AssA", "IDF1", "MOTA", "switches", "true boxes", "found")
 
 
-def score_tracks_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=SCORE_TRACKS, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def score_tracks_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=SCORE_TRACKS)
     parser.add_argument("truth", metavar="GT", help="ground truth: a file or a folder")
     parser.add_argument("result", metavar="RESULT", help="tracks found: a file or a folder")
     parser.add_argument("--sequences", metavar="A,B", default="", help="score these only (default: all of GT)")
     parser.add_argument("--min-score", type=float, default=0.0, metavar="X",
                         help="discard boxes of RESULT below this score (default: 0)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    return parser
+    return parser.add_result_flags(json=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

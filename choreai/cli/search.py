@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ style overrides the model's."""
 MAX_SHOWN = 50
 
 
-def search_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=SEARCH, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def search_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=SEARCH)
     parser.add_argument("expression", nargs="?", default="", help="what to find (default: everything)")
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--model", metavar="VERSION", action="append", default=[],
@@ -49,7 +48,7 @@ def search_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--index", metavar="NAME", default="choreai-tags",
                         help="OpenSearch index (default: choreai-tags)")  # fmt: skip
     parser.add_argument("--to", metavar="FILE", help="a new path or s3:// URI (default: standard output)")
-    return parser
+    return parser.add_result_flags()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,6 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     from choreai.search.tag_database import open_tag_database
     from choreai.storage.uris import resolve_uri
 
+    if arguments.json:
+        if arguments.format != "table":
+            raise ConfigError("--json is short for --format jsonl; give one of them")
+        arguments.format = "jsonl"
     as_table = arguments.format == "table"
     if as_table and arguments.to:
         raise ConfigError("--to needs --format csv, jsonl or opensearch; a table is only printed")

@@ -1,11 +1,13 @@
 """The flags of `choreai show`."""
 
-import argparse
+from choreai.cli.parser import CommandParser
 
 SHOW = """\
-Draw skeletons and style on one video: an annotated mp4 and a contact sheet PNG.
+Draw skeletons and style on videos: an annotated mp4 and a contact sheet PNG of
+each.
 
   choreai show dance.mp4                estimates the poses now
+  choreai show *.mp4 --model MODEL --to pictures
   choreai show VIDEO_ID --output out    takes poses and model from the output
 
 Where several people are in view, who dances is drawn in colour and the others
@@ -16,9 +18,10 @@ then tags the video again, and training takes this person:
   choreai show VIDEO_ID --output out --person auto    leaves it to choreai again"""
 
 
-def show_parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=SHOW, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", help="a path, an s3:// URI, or the id of a video in the tables under --output")
+def show_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=SHOW)
+    parser.add_argument("video", nargs="+", help="videos, folders, patterns, https:// addresses, s3:// URIs, or ids of "
+                        "videos in the tables under --output")  # fmt: skip
     parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix of the jobs' tables and models")
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
     parser.add_argument(
@@ -30,4 +33,6 @@ def show_parser(prog: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--why", action="store_true", help="print the reasons for the style, and draw them in a picture"
     )
-    return parser
+    parser.add_argument("--allow-private-addresses", action="store_true",
+                        help="download from hosts of a private network too")  # fmt: skip
+    return parser.add_result_flags()

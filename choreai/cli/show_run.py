@@ -1,36 +1,82 @@
-"""show: one video with its skeletons and style drawn on it, as an mp4 and a contact sheet.
+"""show: videos with their skeletons and style drawn on them, each as an mp4 and a contact sheet.
 
 Poses come from the keypoint tables if a job has extracted them, otherwise they are estimated now by the same code.
 """
 
 import argparse
 import logging
+import os
+import sys
+import tempfile
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from choreai.api.poses import estimate_with
+from choreai.catalog.catalog import read_catalog
+from choreai.cli.console import print_json
 from choreai.cli.show_people import chosen_dancers, print_people
+from choreai.cli.sources import find_sources
 from choreai.config import load_pose_settings
-from choreai.errors import ConfigError
+from choreai.errors import ConfigError, MediaError
 from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.explain.annotated_video import annotate, unused_name
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
-from choreai.style.model import load_model, newest_model
-from choreai.style.tagging import tag_sequence, with_remark
+from choreai.style.model import StyleModel, load_model, newest_model
+from choreai.style.tagging import tag_row, tag_sequence, with_remark
 from choreai.tables.posed_video import PosedVideo, find_in_tables
 
 logger = logging.getLogger(__name__)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw one video, and return the exit code."""
+    """Draw the videos, and return the exit code: 1 if one of several could not be used."""
     pose = load_pose_settings(arguments.config)
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
-    found = _find(arguments.video, arguments.output, pose)
+    estimator = build_estimator(pose, read_file=objects.read_object, num_threads=2)
+    drawn: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="choreai-") as scratch:
+        videos = _videos(arguments, scratch)
+        for video in videos:
+            try:
+                # With --json only the JSON is the result; what is told beside it goes where messages go.
+                with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+                    drawn.append(_draw(_find(video, arguments.output, estimator, pose), model, arguments))
+            except MediaError as exc:
+                if len(videos) == 1:
+                    raise
+                logger.error("%s", exc)
+    if arguments.json:
+        print_json(drawn)
+    return 0 if len(drawn) == len(videos) else 1
+
+
+def _videos(arguments: argparse.Namespace, scratch: str) -> list[str]:
+    """Return the path, URI or id of each video, those in folders included."""
+    words = find_sources(arguments.video, folder=scratch, allow_private=arguments.allow_private_addresses)
+    videos = [uri for word in words for uri in (_in_folder(word) if _is_folder(word) else [word])]
+    if arguments.person is not None and len(videos) > 1:
+        raise ConfigError(f"--person names somebody in one video; {len(videos)} are given")
+    return videos
+
+
+def _is_folder(word: str) -> bool:
+    return objects.is_folder(word) if word.startswith("s3://") else os.path.isdir(word)
+
+
+def _in_folder(folder: str) -> list[str]:
+    uris: list[str] = read_catalog(folder).table["uri"].to_pylist()
+    return uris
+
+
+def _draw(found: PosedVideo, model: StyleModel | None, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Draw one video, print what was written where, and return it for JSON."""
     dancers = chosen_dancers(found, arguments)
     tagged = with_remark(tag_sequence(found.rows, model, named=dancers.track_ids), dancers.remark)
     folder = Path(arguments.to)
@@ -40,23 +86,32 @@ def run(arguments: argparse.Namespace) -> int:
     print_people(found, dancers, annotated.size_wh)
     print(f"video: {annotated.video}")
     print(f"contact sheet: {annotated.sheet}")
+    written = {
+        "video_id": found.name,
+        "uri": found.uri,
+        "text": tagged.text,
+        "tag": None if tagged.tag is None else tag_row(tagged.tag),
+        "video": annotated.video,
+        "sheet": annotated.sheet,
+    }
     figure = draw_movement(source.rows, tagged)
     if figure is not None:
         for suffix in ("png", "svg"):
             save_figure(figure, folder / f"{source.name}.movement.{suffix}")
         print(f"movement over time: {folder / source.name}.movement.png, .svg")
+        written["movement"] = folder / f"{source.name}.movement.png"
     if arguments.why and tagged.tag is not None:
         print(why_text(tagged.tag))
         if tagged.tag.reasons:
             picture = folder / f"{source.name}.why.png"
             picture.write_bytes(reasons_png(tagged.tag.reasons, style=tagged.tag.prediction.best_style))
             print(f"reasons: {picture}")
-    return 0
+            written["reasons"] = picture
+    return written
 
 
-def _find(video: str, output: str | None, settings: PoseSettings) -> PosedVideo:
+def _find(video: str, output: str | None, estimator: PoseEstimator, settings: PoseSettings) -> PosedVideo:
     """Return the video's poses, from the tables under `output` if they have it, otherwise estimated now."""
-    estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     if output:
         pose_id = pose_fingerprint(settings, estimator)
         known = find_in_tables(video, output, pose_id)

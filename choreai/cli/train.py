@@ -3,10 +3,11 @@
 import argparse
 import logging
 
-from choreai.cli.console import print_table
+from choreai.cli.console import print_json, print_table
+from choreai.cli.job import load_job
 from choreai.cli.outcome import exit_code
 from choreai.cluster.pose_worker import PoseWorker
-from choreai.config import TrainConfig, load_config
+from choreai.config import TrainConfig
 from choreai.pipeline import extract
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.train import find_labelled, sweep, train
@@ -48,9 +49,10 @@ def print_summary(trained: TrainedStyle) -> None:
             ("share of videos tagged, their precision", _format_shares(trained)),
             ("videos, windows", f"{data.num_videos}, {data.num_windows}"),
             ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
-            ("model and report", f"{trained.model_uri}/report.html"),
         ],
     )
+    print(f"model:  {trained.model_uri}")
+    print(f"report: {trained.model_uri}/report.html")
 
 
 def _format_shares(trained: TrainedStyle) -> str:
@@ -80,15 +82,16 @@ def print_sweep(result: SweepResult) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the training job or a sweep, and return its exit code."""
-    settings = dict(vars(arguments))
-    kind = settings.pop("sweep")
-    config = settle_poses(load_config(TrainConfig, settings.pop("config"), settings))
+    job = load_job(TrainConfig, arguments)
+    config, kind = settle_poses(job.config), arguments.sweep
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
     pose_id = PoseWorker.fingerprint(config.pose)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
     if kind is not None:
-        print_sweep(sweep(config, labelled, pose_id=pose_id, kind=kind))
+        found = sweep(config, labelled, pose_id=pose_id, kind=kind)
+        print_json(found) if job.as_json else print_sweep(found)
     else:
-        print_summary(train(config, labelled, pose_id=pose_id))
+        trained = train(config, labelled, pose_id=pose_id)
+        print_json({"model": trained.model_uri, "metrics": trained.metrics}) if job.as_json else print_summary(trained)
     return exit_code(extracted, config)

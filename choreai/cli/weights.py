@@ -7,8 +7,10 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from choreai.cli.parser import CommandParser
 from choreai.errors import StorageError, WeightsError
 
 if TYPE_CHECKING:
@@ -46,20 +48,21 @@ gets a file or a set."""
 _WIDTH = 80
 
 
-def weights_parser(prog: str | None) -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog=prog, description=WEIGHTS, formatter_class=raw)
+def weights_parser(prog: str | None) -> CommandParser:
+    parser = CommandParser(prog=prog, description=WEIGHTS)
     commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False).add_result_flags(json=False)
     common.add_argument("--cache", metavar="FOLDER", help="where files are kept (default: $CHOREAI_WEIGHTS)")
     common.add_argument("--catalogue", metavar="FILE", help="a TOML file of the same form as choreai's own")
 
-    def add(name: str, words: str, names: str, count: str) -> argparse.ArgumentParser:
+    def add(name: str, words: str, names: str, count: str) -> CommandParser:
         command = commands.add_parser(name, parents=[common], help=words, description=f"{words.capitalize()}.")
         command.add_argument("names", nargs=count, metavar="NAME", help=names)
         return command
 
-    add("list", "what there is, with size, terms and accuracy, and what is here", "show everything about these", "*")
+    listed = add("list", "what there is, with size, terms and accuracy, and what is here",
+                 "show everything about these", "*")  # fmt: skip
+    listed.add_argument("--json", action="store_true", help="print JSON")
     fetch = add("fetch", "bring weights here and check them", "weights, or a set such as crowd-cpu", "+")
     fetch.add_argument("--mirror", metavar="URI",
                        help="a folder, s3:// prefix or http:// address to fetch from instead of the official ones "
@@ -81,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = default_folder({"CHOREAI_WEIGHTS": arguments.cache} if arguments.cache else os.environ)
     cache, catalogue = Cache(folder), read_catalogue(arguments.catalogue)
     if arguments.what == "list":
-        return _list(catalogue, cache, arguments.names)
+        return _list(catalogue, cache, arguments.names, as_json=arguments.json)
     if arguments.what == "fetch":
         return _fetch(catalogue.expand(arguments.names), cache, arguments.mirror)
     if arguments.what == "verify":
@@ -89,7 +92,13 @@ def run(arguments: argparse.Namespace) -> int:
     return _mirror(catalogue, cache, arguments.names, arguments.target)
 
 
-def _list(catalogue: "Catalogue", cache: "Cache", names: Sequence[str]) -> int:
+def _list(catalogue: "Catalogue", cache: "Cache", names: Sequence[str], *, as_json: bool) -> int:
+    if as_json:
+        from choreai.cli.console import print_json
+
+        entries = catalogue.expand(names) if names else tuple(catalogue.weights.values())
+        print_json([{**asdict(entry), "path": cache.find(entry)} for entry in entries])
+        return 0
     if names:
         print("\n\n".join(_details(entry, cache) for entry in catalogue.expand(names)))
         return 0

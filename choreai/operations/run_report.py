@@ -135,9 +135,11 @@ class RunReport:
     @property
     def summary(self) -> list[str]:
         """The report in a few lines of text, for the end of a log."""
-        return [line for line in (*self._run_lines(), *self._tag_lines(), self._cost_line()) if line]
+        return [line for line in (*self.run_lines, *self._tag_lines(), self._cost_line()) if line]
 
-    def _run_lines(self) -> list[str]:
+    @property
+    def run_lines(self) -> list[str]:
+        """What was done and what failed, a line each."""
         lines = []
         for run in self.runs:
             parts = [f"{count} {status}" for status, count in sorted(run.statuses.items())]

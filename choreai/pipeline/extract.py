@@ -6,12 +6,14 @@ happened, is resumed by running it again. Videos that cannot be used are listed 
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 
-from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
+from choreai.catalog.catalog import Catalog, with_content_ids
+from choreai.catalog.several import read_catalogs
 from choreai.catalog.shards import KEY, Pending, PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimits
 from choreai.cluster.pool import Failure, WorkerResources
@@ -19,6 +21,7 @@ from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
 from choreai.cluster.session import connect
 from choreai.config import ExtractConfig
 from choreai.pipeline.execution import run_shards
+from choreai.pipeline.in_process import run_in_process
 from choreai.pipeline.pose_files import share_weights
 from choreai.pipeline.progress import progress
 from choreai.storage.conditional_writes import check_conditional_writes
@@ -31,11 +34,14 @@ from choreai.tables.runs import RunManifest, new_run_id
 logger = logging.getLogger(__name__)
 
 
-def open_catalog(config: ExtractConfig) -> Catalog:
-    """Return the catalog, checked, with the content id of every video."""
+def open_catalog(config: ExtractConfig, sources: Sequence[str] = ()) -> Catalog:
+    """Return the catalog, checked, with the content id of every video.
+
+    `sources` are the catalogs, folders and videos that stand together for `config.catalog`, where they are several.
+    """
     # Arrow's own allocators keep freed memory: half a GB for a catalog of ten million videos.
     pa.set_memory_pool(pa.system_memory_pool())
-    catalog = read_catalog(config.catalog)
+    catalog = read_catalogs(sources or [config.catalog])
     with progress("looking at videos", len(catalog)) as steps:
         return with_content_ids(catalog, allowed_roots=config.allowed_roots, on_videos=steps.advance)
 
@@ -56,11 +62,12 @@ def extract_poses(
     pose_id: str,
     worker: type[PoseWorker] = PoseWorker,
     until: float = math.inf,
+    in_process: bool = False,
 ) -> RunManifest:
     """Estimate the poses of the catalog's videos that have none yet, and return what became of them.
 
     `pose_id` is the fingerprint of the job's pose settings (`PoseWorker.fingerprint`). From `until` on
-    (`time.monotonic`) no video is begun.
+    (`time.monotonic`) no video is begun. `in_process`: on one worker in this process, not on Ray.
     """
     recover_videos_parts(config.output, pose_id)
     pending = find_pending(config, catalog, pose_id=pose_id)
@@ -76,8 +83,10 @@ def extract_poses(
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
         check_conditional_writes(config.output)
         summary.write(config.output)  # unfinished; fails now, not in the morning, if writing is forbidden
-        _run_pending(config, pending.videos, pose_id, summary, worker, until)
-        logger.info("manifest: %s", summary.write(config.output))
+        _run_pending(config, pending.videos, pose_id, summary, worker, until, in_process)
+        manifest_uri = summary.write(config.output)
+        if not in_process:
+            logger.info("manifest: %s", manifest_uri)
     return summary
 
 
@@ -96,11 +105,17 @@ def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
 
 
 def _run_pending(
-    config: ExtractConfig, videos: pa.Table, pose_id: str, summary: RunManifest, worker: type[PoseWorker], until: float
+    config: ExtractConfig,
+    videos: pa.Table,
+    pose_id: str,
+    summary: RunManifest,
+    worker: type[PoseWorker],
+    until: float,
+    in_process: bool,
 ) -> None:
     """Run the pending videos through the pool, and count them in `summary`."""
-    has_other_nodes = connect(config.ray_address).can_grow
-    worker_settings = {
+    has_other_nodes = not in_process and connect(config.ray_address).can_grow
+    worker_settings: dict[str, Any] = {
         "settings": share_weights(config.pose, config.output) if has_other_nodes else config.pose,
         "pose_fingerprint": pose_id,
         "run_id": summary.run_id,
@@ -109,8 +124,19 @@ def _run_pending(
             max_seconds=60 * config.workers.max_video_minutes, max_bytes=int(config.workers.max_video_gib * 2**30)
         ),
     }
+    shards = plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id)
+    if in_process:
+        run_in_process(
+            shards,
+            worker(config.output, **worker_settings),
+            summary=summary,
+            title="estimating poses",
+            num_videos=videos.num_rows,
+            until=until,
+        )
+        return
     run_shards(
-        plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id),
+        shards,
         worker=worker,
         worker_settings=worker_settings,
         resources=WorkerResources(num_cpus=config.workers.num_cpus, num_gpus=config.workers.num_gpus),

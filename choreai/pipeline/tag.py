@@ -19,6 +19,7 @@ from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.errors import WeightsError
 from choreai.pipeline.execution import run_shards
+from choreai.pipeline.in_process import run_in_process
 from choreai.search.dancer_reviews import DancerReviews, read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.model import StyleModel, newest_model
@@ -115,10 +116,11 @@ def tag_catalog(
     pose_id: str,
     worker: type[TagWorker] = TagWorker,
     until: float = math.inf,
+    in_process: bool = False,
 ) -> RunManifest:
     """Tag the catalog's videos that have poses but no tag from this model, and return what became of them.
 
-    From `until` on (`time.monotonic`) no video is begun.
+    From `until` on (`time.monotonic`) no video is begun. `in_process`: on one worker in this process, not on Ray.
     """
     model_uri, model = open_model(config, pose_id=pose_id, worker=worker)
     untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
@@ -134,8 +136,10 @@ def tag_catalog(
         logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)
         check_conditional_writes(config.output)
         summary.write(config.output)  # unfinished; fails now, not in the morning, if writing is forbidden
-        _run_untagged(config, untagged, pose_id, model_uri, summary, worker, until)
-        logger.info("manifest: %s", summary.write(config.output))
+        _run_untagged(config, untagged, pose_id, model_uri, summary, worker, until, in_process)
+        manifest_uri = summary.write(config.output)
+        if not in_process:
+            logger.info("manifest: %s", manifest_uri)
     return summary
 
 
@@ -147,6 +151,7 @@ def _run_untagged(
     summary: RunManifest,
     worker: type[TagWorker],
     until: float,
+    in_process: bool,
 ) -> None:
     """Run the untagged videos through the pool, and count them in `summary`."""
     reviews = read_dancer_reviews(config.output, pose_fingerprint=pose_id)
@@ -154,8 +159,19 @@ def _run_untagged(
     others, named = plan_named_shards(untagged, reviews, **ids)
     if named:
         logger.info("%d of these videos with dancers named by reviewers", len(named))
+    shards = chain(plan_tag_shards(others, **ids), named)
+    if in_process:
+        run_in_process(
+            shards,
+            worker(config.output, model_uri=model_uri, pose_fingerprint=pose_id, run_id=summary.run_id),
+            summary=summary,
+            title="tagging",
+            num_videos=untagged.num_rows,
+            until=until,
+        )
+        return
     run_shards(
-        chain(plan_tag_shards(others, **ids), named),
+        shards,
         worker=worker,
         worker_settings={"model_uri": model_uri, "pose_fingerprint": pose_id, "run_id": summary.run_id},
         resources=WORKER_RESOURCES,

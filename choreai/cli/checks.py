@@ -1,0 +1,148 @@
+"""What is refused at once: a command's arguments, checked before anything heavy is loaded."""
+
+import argparse
+import os
+from collections.abc import Callable
+
+from choreai.cli.sources import suggest_path
+from choreai.errors import ConfigError, WeightsError
+from choreai.storage.uris import check_uri
+
+Check = Callable[[argparse.Namespace], None]
+
+
+def check_arguments(command: str, arguments: argparse.Namespace) -> None:
+    """Raise ConfigError, CatalogError or WeightsError for arguments that cannot be meant.
+
+    What passes may still be wrong: a command checks again whatever it works with.
+    """
+    _check_folders(arguments)
+    if command in _CHECKS:
+        _CHECKS[command](arguments)
+
+
+def _check_folders(arguments: argparse.Namespace) -> None:
+    """Check flags that many commands share: --output, --model and --config."""
+    given = vars(arguments)
+    output, model, config = (given.get(name) for name in ("output", "model", "config"))
+    for uri in (output, model if isinstance(model, str) else None):
+        if uri:
+            check_uri(uri)
+    if config and not os.path.isfile(config):
+        raise ConfigError(f"{config}: cannot be read (no such file); give --config the path of a TOML file")
+    if (
+        isinstance(model, str)
+        and model
+        and "://" not in model
+        and not os.path.isfile(os.path.join(model, "model.json"))
+    ):
+        raise WeightsError(f"{model}: there is no model.json here; give a model folder that `choreai train` wrote")
+
+
+def _check_extract(arguments: argparse.Namespace) -> None:
+    from choreai.cli.job import check_job
+    from choreai.config import ExtractConfig
+
+    check_job(ExtractConfig, arguments)
+
+
+def _check_train(arguments: argparse.Namespace) -> None:
+    from choreai.cli.job import check_job
+    from choreai.config import TrainConfig
+
+    check_job(TrainConfig, arguments)
+
+
+def _check_tag(arguments: argparse.Namespace) -> None:
+    from choreai.cli.job import check_job
+    from choreai.config import TagConfig
+
+    if not arguments.catalog and not arguments.config:
+        raise ConfigError("name what to tag: videos, folders, https:// addresses or a catalog; `choreai tag dance.mp4`")
+    check_job(TagConfig, arguments, needs_output=False)
+
+
+def _check_describe(arguments: argparse.Namespace) -> None:
+    from choreai.cli.job import check_sources
+
+    check_sources(arguments.videos)
+
+
+def _check_show(arguments: argparse.Namespace) -> None:
+    from choreai.cli.job import check_sources
+
+    if not arguments.output:
+        check_sources(arguments.video)
+
+
+def _check_tables(arguments: argparse.Namespace) -> None:
+    """Check that a local --output is there: these commands only read it."""
+    output = arguments.output
+    if "://" not in output and not os.path.isdir(output):
+        raise ConfigError(
+            f"{output}: there is no such folder; give the --output of a job that has run{suggest_path(output)}"
+        )
+
+
+def _check_serve(arguments: argparse.Namespace) -> None:
+    if not 0 <= arguments.port <= 65535:
+        raise ConfigError(f"--port must be 0 to 65535, got {arguments.port}")
+    if arguments.output:
+        _check_tables(arguments)
+
+
+def _check_plan(arguments: argparse.Namespace) -> None:
+    if arguments.catalog:
+        from choreai.cli.job import check_sources
+
+        check_sources([arguments.catalog])
+
+
+def _check_convert(arguments: argparse.Namespace) -> None:
+    _check_there(arguments.source)
+
+
+def _check_score_tracks(arguments: argparse.Namespace) -> None:
+    _check_there(arguments.truth)
+    _check_there(arguments.result)
+
+
+def _check_pose(arguments: argparse.Namespace) -> None:
+    files = (
+        "checkpoint",
+        "cfg",
+        "detector_checkpoint",
+        "reid_checkpoint",
+        "video",
+        "indir",
+        "list",
+        "image",
+        "detfile",
+    )
+    for name in files:
+        if given := getattr(arguments, name):
+            _check_there(given)
+
+
+def _check_there(path: str) -> None:
+    """Raise ConfigError where a local file or folder is not there."""
+    if "://" not in path and not os.path.exists(path):
+        raise ConfigError(f"{path}: no such file or folder; check the name{suggest_path(path)}")
+
+
+_CHECKS: dict[str, Check] = {
+    "describe": _check_describe,
+    "tag": _check_tag,
+    "show": _check_show,
+    "extract": _check_extract,
+    "train": _check_train,
+    "serve": _check_serve,
+    "search": _check_tables,
+    "review": _check_tables,
+    "report": _check_tables,
+    "pose": _check_pose,
+    "convert": _check_convert,
+    "score-tracks": _check_score_tracks,
+    "plan": _check_plan,
+    "compact": _check_tables,
+}

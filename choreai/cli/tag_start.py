@@ -1,0 +1,30 @@
+"""tag, before anything heavy is loaded: the job where there is a model, otherwise what needs none."""
+
+import argparse
+import logging
+
+from choreai.cli.job import load_job
+from choreai.config import TagConfig
+
+logger = logging.getLogger(__name__)
+
+NO_MODEL = (
+    "no style model is named, so no style can be told. Give one with --model FOLDER, as `choreai train` prints it, or "
+    "the --output of a training. To make one, label some videos: `choreai train catalog.csv --output out`. "
+    "(`choreai demo` makes one of synthetic dancers, which shows the flow and knows no real dance.)"
+)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the job, and return its exit code; without a model measure the videos, and return 2."""
+    job = load_job(TagConfig, arguments, needs_output=False)
+    if job.is_temporary and not job.config.model and not arguments.dry_run:
+        from choreai.cli.describe import describe
+
+        logger.error("%s", NO_MODEL)
+        logger.info("this is what needs no model, as `choreai describe` measures it:")
+        describe(job.words, pose=job.config.pose, allow_private=job.allow_private, as_json=job.as_json)
+        return 2
+    from choreai.cli import tag
+
+    return tag.run(arguments)

@@ -1,0 +1,52 @@
+"""A job's shards on one worker in this process: no Ray, no second start of the libraries.
+
+For a few videos that somebody waits for. A video that ends its worker ends the run with it; thousands go to the pool.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+from choreai.catalog.shards import PoseShard, TagShard
+from choreai.cluster.limits import VideoLimitError
+from choreai.errors import StorageError
+from choreai.pipeline.progress import progress
+from choreai.tables.reports import ShardReport
+from choreai.tables.runs import RunManifest
+
+logger = logging.getLogger(__name__)
+
+MAX_VIDEOS = 3
+"""More are quicker on the pool, as soon as there are two cores: it takes 10 s to start, and then a core a video."""
+
+ShardT = TypeVar("ShardT", PoseShard, TagShard, contravariant=True)
+
+
+class Worker(Protocol[ShardT]):
+    """What `choreai.cluster.pool.WorkerPool` runs on its actors."""
+
+    def setup(self) -> None: ...
+
+    def process(self, shard: ShardT, /) -> ShardReport: ...
+
+
+def run_in_process(
+    shards: Iterator[ShardT], worker: Worker[ShardT], *, summary: RunManifest, title: str, num_videos: int, until: float
+) -> None:
+    """Run `shards` (of `num_videos` videos together) one after another, and count them in `summary`.
+
+    From `until` on (`time.monotonic`) no shard is begun. Raises what the worker's `setup` raises.
+    """
+    worker.setup()
+    with progress(title, num_videos) as steps:
+        for shard in shards:
+            if time.monotonic() >= until:
+                break
+            try:
+                summary.add(worker.process(shard))
+            except (StorageError, VideoLimitError) as exc:
+                summary.add_failure([video.video_id for video in shard.videos], str(exc))
+                logger.error("%s", exc)
+            steps.advance(len(shard.videos))
+    summary.finish()
