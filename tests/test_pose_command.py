@@ -220,13 +220,13 @@ def two_people() -> TrackedPoses:
     return TrackedPoses(7, 0.25, poses, np.array([3, 1], np.int32))
 
 
-def test_coco_people_come_by_falling_score_which_is_alphapose_s() -> None:
+def test_coco_people_keep_the_order_of_pose_nms_and_their_score_is_alphapose_s() -> None:
     people = two_people()
     first, second = to_coco(people, image_id="7.jpg")
-    assert (first["idx"], second["idx"]) == (1, 3)
-    assert first["score"] == pytest.approx(0.55 + 0.25 + 1.25 * 0.9)
-    assert first["box"] == [30, 5, 20, 40]
-    keypoints: Any = first["keypoints"]
+    assert (first["idx"], second["idx"]) == (3, 1)  # though the second scores higher
+    assert second["score"] == pytest.approx(0.55 + 0.25 + 1.25 * 0.9)
+    assert second["box"] == [30, 5, 20, 40]
+    keypoints: Any = second["keypoints"]
     np.testing.assert_array_equal(np.reshape(keypoints, (17, 3))[:, :2], people.poses.keypoints_xy[1])
 
 
@@ -237,7 +237,7 @@ def test_openpose_has_its_18_keypoints_with_a_neck_between_the_shoulders(name, o
     people = two_people()
     written: Any = to_openpose(people, result_format=name)
     assert written["version"] == "AlphaPose v0.3"
-    best = np.reshape(written[outer][0][inner], (18, 3))
+    best = np.reshape(written[outer][1][inner], (18, 3))
     coco = dict(zip(KEYPOINT_NAMES, people.poses.keypoints_xy[1], strict=True))
     names = ["nose", "neck"]
     names += [f"{side}_{part}" for side in ("right", "left") for part in ("shoulder", "elbow", "wrist")]

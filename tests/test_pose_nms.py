@@ -127,13 +127,34 @@ def test_a_persons_score_counts_keypoints_and_box() -> None:
     assert survivors.person_scores(np.array([0.75], np.float32)).tolist() == pytest.approx([expected])
 
 
-def test_scores_of_zero_and_less_do_no_harm() -> None:
+def test_scores_of_zero_are_a_little_and_negative_ones_stay_negative() -> None:
+    scores = np.full((1, 17), 0.9, np.float32)
+    scores[0, :2] = [0, -0.2]
+    survivors = pose_nms(BOX[None], person()[None], scores, constants=HEATMAP_CONSTANTS)
+    np.testing.assert_allclose(survivors.keypoints_xy[0], person(), atol=1e-3)
+    np.testing.assert_allclose(survivors.keypoint_scores[0, :3], [1e-5, -0.2, 0.9], rtol=1e-6)
+
+
+def test_one_negative_score_counts_in_the_person_s_score_as_in_alphapose() -> None:
+    scores = np.array([[0.9] * 16 + [-0.2]], np.float32)
+    survivors = pose_nms(BOX[None], person()[None], scores, constants=HEATMAP_CONSTANTS)
+    assert survivors.person_scores(np.array([0.8], np.float32)).tolist() == pytest.approx([2.7603], abs=5e-5)
+
+
+def test_scores_that_cancel_out_give_finite_keypoints() -> None:
     scores = np.full((2, 17), 0.9, np.float32)
-    scores[:, :5] = [[0], [-0.2]]
+    scores[:, 0] = [0.2, -0.2]
     survivors = pose_nms(np.stack([BOX, BOX]), np.stack([person(), person()]), scores, constants=HEATMAP_CONSTANTS)
     assert survivors.merged == ((0, 1),)
-    np.testing.assert_allclose(survivors.keypoints_xy[0], person(), atol=1e-3)
-    np.testing.assert_allclose(survivors.keypoint_scores[0, :5], 1e-5)
+    assert np.isfinite(survivors.keypoints_xy).all()
+    assert np.isfinite(survivors.keypoint_scores).all()
+
+
+def test_people_come_by_falling_mean_keypoint_score() -> None:
+    scores = np.array([[0.5] * 16 + [0.9], [0.6] * 17], np.float32)
+    people = np.stack([person(), person(at=300)])
+    survivors = pose_nms(np.stack([BOX, BOX]), people, scores, constants=HEATMAP_CONSTANTS)
+    assert survivors.picks.tolist() == [1, 0]
 
 
 def test_nobody_stays_nobody() -> None:

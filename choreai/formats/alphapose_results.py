@@ -30,7 +30,10 @@ def person_scores(people: TrackedPoses) -> FloatArray:
 
 
 def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
-    """Return an object per person, best score first: `box` is the detector's x, y, width, height; `idx`: track id."""
+    """Return an object per person, in the order given (AlphaPose's is that of pose NMS).
+
+    `box` is the detector's x, y, width, height; `idx` the track id.
+    """
     scores = person_scores(people)
     poses = people.poses
     sizes = poses.box_xyxy[:, 2:] - poses.box_xyxy[:, :2]
@@ -45,17 +48,16 @@ def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
             "box": boxes[person].tolist(),
             "idx": int(people.track_ids[person]),
         }
-        for person in np.argsort(-scores, kind="stable")
+        for person in range(len(scores))
     ]
 
 
 def to_openpose(people: TrackedPoses, *, result_format: Literal["cmu", "open"]) -> JsonObject:
-    """Return the object of one image, its people by falling score. The neck is the middle of the shoulders."""
+    """Return the object of one image, its people in the order given. The neck is the middle of the shoulders."""
     poses = people.poses
     keypoints = np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2)
     neck = keypoints[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1, keepdims=True)
     ordered = without_missing(np.concatenate((keypoints, neck), axis=1)[:, list(OPENPOSE_FROM_COCO)])
-    order = np.argsort(-person_scores(people), kind="stable")
     outer, inner = ("bodies", "joints") if result_format == "cmu" else ("people", "pose_keypoints_2d")
     # Readers of these formats look at the version.
-    return {"version": "AlphaPose v0.3", outer: [{inner: ordered[person].ravel().tolist()} for person in order]}
+    return {"version": "AlphaPose v0.3", outer: [{inner: person.ravel().tolist()} for person in ordered]}

@@ -34,7 +34,8 @@ _BODY = """
 <td class="number">{{ run.num_done_before }}</td><td class="number">{{ '{:,}'.format(run.num_frames) }}</td>
 <td class="number">{{ '%.0f s' % run.wall_seconds if run.finished }}</td>
 <td class="number">{{ '%.1f' % (run.statuses.values() | sum * 60 / run.wall_seconds) if run.wall_seconds else '' }}</td>
-<td class="number">{{ run.workers | length }} on {{ run.num_hosts }} node{{ 's' if run.num_hosts != 1 }}</td>
+<td class="number">{% if run.workers %}{{ run.workers | length }} on {{ run.num_hosts }}
+{{- ' nodes' if run.num_hosts != 1 else ' node' }}{% endif %}</td>
 <td class="number">{{ '%.0f %%' % (100 * run.utilisation) if run.utilisation is not none else '' }}</td>
 <td class="number">{{ run.num_worker_deaths }}</td></tr>
 {% endfor %}

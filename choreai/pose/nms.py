@@ -105,8 +105,9 @@ def pose_nms(
     """Return the people of one frame without duplicates.
 
     Takes detector boxes (P, 4), keypoints (P, K, 2) and scores (P, K) of one frame, in pixels. Survivors whose
-    keypoints span less than `min_box_area` / 2.25 square pixels are discarded. Scores of zero and below count as
-    0.00001. Raises ValueError for shapes that do not fit and keypoints that are not finite.
+    keypoints span less than `min_box_area` / 2.25 square pixels are discarded. Scores that are exactly zero
+    count as 0.00001, negative ones as they are. Raises ValueError for shapes that do not fit and keypoints that are not
+    finite.
     """
     num_people, num_keypoints = keypoint_scores.shape
     if box_xyxy.shape != (num_people, 4) or keypoints_xy.shape != (num_people, num_keypoints, 2):
@@ -116,7 +117,7 @@ def pose_nms(
     if not (np.isfinite(keypoints_xy).all() and np.isfinite(keypoint_scores).all()):
         raise ValueError("keypoints and scores must be finite; did a network overflow in half precision?")
     xy = keypoints_xy.astype(np.float64)
-    scores = np.where(keypoint_scores <= 0, ZERO_SCORE, keypoint_scores.astype(np.float64))
+    scores = np.where(keypoint_scores == 0, ZERO_SCORE, keypoint_scores.astype(np.float64))
     reach = constants.alpha * (box_xyxy[:, 2:] - box_xyxy[:, :2]).max(1, initial=0)
     pool = np.arange(num_people)
     picks, merged, poses, pose_scores = [], [], [], []
@@ -130,6 +131,7 @@ def pose_nms(
         close = distances[same] <= min(reach[pick], MERGE_PIXELS)
         weights = np.where(close, scores[cluster], 0)
         total = weights.sum(0)
+        total = np.where(total == 0, ZERO_SCORE, total)  # positive and negative ones that cancel out
         pose = (xy[cluster] * weights[..., None]).sum(0) / total[:, None]
         pose_score = (weights**2).sum(0) / total
         is_large = keep_large_poses(pose[None], min_box_area=min_box_area)[0]
