@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -13,12 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from clips import write_clip
+from moving_skeletons import FINGERPRINT
 from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
+from two_dancers import write_duo
 
 from choreai.cli.main import main
 from choreai.operations.review import Candidate, choose_videos
 from choreai.operations.review_page import review_page
 from choreai.search.corrections import import_corrections, read_corrections
+from choreai.search.dancer_reviews import read_dancer_reviews
 from choreai.search.tag_database import open_tag_database
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 
@@ -193,8 +197,6 @@ def test_the_file_that_the_page_makes_is_what_import_takes(tmp_path: Path) -> No
     )
     saved = re.findall(r'<pre id="saved">(.*?)</pre>', done.stdout)
     assert len(saved) == 1, done.stderr[-2000:]
-    import json
-
     (tmp_path / "corrections.csv").write_text(json.loads(html.unescape(saved[0])), newline="")
     import_corrections(str(tmp_path / "out"), str(tmp_path / "corrections.csv"))
     rows = read_corrections(str(tmp_path / "out")).to_pylist()
@@ -226,3 +228,83 @@ def test_compact_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "tags/lstm-a" in capsys.readouterr().out
     assert main(["compact", "--output", str(tmp_path / "nothing")]) == 0
     assert "no tables" in capsys.readouterr().out
+
+
+UNCERTAIN = "several people, dancer uncertain"
+
+
+def test_a_tag_that_may_be_another_persons_is_asked_about_until_somebody_says_who_dances(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    sure: dict[str, Any] = {"distribution": spread(0.98, 0.01, 0.01)}
+    write_tags(
+        root,
+        [
+            tag_row("sure", "house", 0.98, **sure),
+            tag_row("crowd", "house", 0.98, reason=UNCERTAIN, **sure),
+            tag_row("corrected", "house", 0.98, reason=UNCERTAIN, **sure),
+            tag_row("answered", "house", 0.98, reason=UNCERTAIN, **sure),
+            tag_row("left", "house", 0.98, reason=UNCERTAIN, **sure),
+            tag_row("lost", "house", 0.98, reason="the dancer named by kim was not found again", **sure),
+        ],
+    )
+    lines = [
+        "video_id,style,reviewer,reviewed_at,dancers",
+        "corrected,hiphop,kim,2026-10-20,",
+        'answered,,kim,2026-10-20,"3@1:0,0,0.2,0.5"',
+        "left,,kim,2026-10-20,auto",
+        'lost,,kim,2026-10-20,"3@1:0,0,0.2,0.5"',
+    ]
+    import_corrections(root, write_lines(tmp_path / "r.csv", *lines))
+    found = {each.video_id: each for each in chosen(root)}
+    assert {name for name, each in found.items() if each.asks_dancer} == {"crowd", "corrected", "lost"}
+    assert found["crowd"].why == "several people: who dances?; house 0.98 or hiphop 0.01"
+    assert {each.video_id for each in chosen(root)[:3]} == {"crowd", "corrected", "lost"}
+    import_corrections(root, write_lines(tmp_path / "s.csv", lines[0], 'lost,,kim,2026-11-20,"4@1:0,0,0.2,0.5"'))
+    assert not {each.video_id: each for each in chosen(root)}["lost"].asks_dancer
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Path:
+    """An output with one video of two people, whose tag is uncertain of the dancer."""
+    write_duo(tmp_path)
+    write_tags(str(tmp_path), [tag_row("duo", "house", 0.9, uri=str(tmp_path / "duo.mp4"), content_id="c",
+                                       pose_fingerprint=FINGERPRINT, reason=UNCERTAIN)])  # fmt: skip
+    return tmp_path
+
+
+CHOOSE = """
+URL.createObjectURL = blob => { blob.text().then(text => {
+  const pre = document.createElement("pre"); pre.id = "saved"; pre.textContent = JSON.stringify(text);
+  document.body.append(pre); }); return "#"; };
+const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+press("a"); press("b"); press("a");
+document.getElementById("reviewer").value = "Kim";
+document.getElementById("save").click();
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_page_shows_everybody_and_the_person_who_is_chosen_there_is_the_dancer(crowded, tmp_path: Path) -> None:
+    assert main(["review", "--output", str(crowded), "--to", str(tmp_path / "page")]) == 0
+    page = (tmp_path / "page" / "review.html").read_text()
+    assert page.count('alt="person ') == 2
+    assert "Who dances?" in page
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    (tmp_path / "page.html").write_text(page.replace("</body>", f"<script>{CHOOSE}</script></body>"))
+    assert CHROMIUM is not None
+    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    done = subprocess.run(
+        [*browser, "--virtual-time-budget=2000", "--dump-dom", f"file://{tmp_path}/page.html"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    (saved,) = re.findall(r'<pre id="saved">(.*?)</pre>', done.stdout)
+    (tmp_path / "corrections.csv").write_text(json.loads(html.unescape(saved)), newline="")
+    import_corrections(str(crowded), str(tmp_path / "corrections.csv"))
+    named = read_dancer_reviews(str(crowded)).get("duo", "c")
+    assert named is not None
+    second = re.findall(r'alt="person (\d)"', page)[1]
+    assert (named.track_ids, named.pose_fingerprint, named.reviewer) == ([int(second)], FINGERPRINT, "Kim")
+    assert read_corrections(str(crowded))["style"].to_pylist() == [None]
+    assert "1 of 1 reviewed" in done.stdout

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from arms_model import arms_model
-from clips import write_clip
 from moving_skeletons import FINGERPRINT
-from two_dancers import SIZE_WH, two_people, write_two_people
+from two_dancers import SIZE_WH, two_people, write_duo
 
 from choreai.cli.show_people import chosen_dancers, print_people
 from choreai.errors import ConfigError
@@ -25,9 +24,7 @@ MODEL = arms_model(unknown_below=0.2)
 @pytest.fixture
 def duo(tmp_path: Path) -> PosedVideo:
     """A grey clip in the tables under `tmp_path`, with two people beside each other."""
-    shade = np.full((SIZE_WH[1], SIZE_WH[0], 3), 90, np.uint8)
-    clip = write_clip(tmp_path / "duo.mp4", num_frames=60, frames_per_second=10, size_wh=SIZE_WH, paint=lambda _: shade)
-    write_two_people(tmp_path, two_people(), uri=str(clip))
+    write_duo(tmp_path)
     found = find_in_tables("duo", str(tmp_path), FINGERPRINT)
     assert found is not None
     return found

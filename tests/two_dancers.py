@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from clips import write_clip
 from moving_skeletons import FINGERPRINT, dancer_xy
 from tag_rows import video_row
 
@@ -66,3 +67,10 @@ def write_two_people(
         record = video_row(video_id, uri=uri, content_id="c", width=width, height=height)
         writer.add_video({name: value for name, value in record.items() if name != "shard_id"}, rows)
         writer.commit()
+
+
+def write_duo(root: Path) -> None:
+    """A grey clip of six seconds and its poses: video "duo" of content "c"."""
+    shade = np.full((SIZE_WH[1], SIZE_WH[0], 3), 90, np.uint8)
+    clip = write_clip(root / "duo.mp4", num_frames=60, frames_per_second=10, size_wh=SIZE_WH, paint=lambda _: shade)
+    write_two_people(root, two_people(), uri=str(clip))

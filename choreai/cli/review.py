@@ -3,7 +3,7 @@
 import argparse
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError, MediaError, StorageError
 
 if TYPE_CHECKING:
+    from choreai.motion.sequence import KeypointSequence
     from choreai.operations.review import Candidate
+    from choreai.operations.who_dances import PossibleDancer
     from choreai.search.tag_database import TagDatabase
 
 logger = logging.getLogger(__name__)
@@ -23,10 +25,11 @@ List the videos that a person should review, or import the corrections.
   choreai review --output out --import corrections.csv
 
 The page works without a server and makes the corrections file. A review
-overrides the tag in `choreai search` and is the label in the next training. A
-file of your own (CSV, JSONL or Parquet) needs video_id, style, reviewer and
-reviewed_at. The last review of a video counts; the style `unknown` means that
-none of the styles fits."""
+overrides the tag in `choreai search` and is the label in the next training.
+Where it is uncertain who dances, the page shows the people and asks; `choreai
+tag` then tags the video again. A file of your own (CSV, JSONL or Parquet) needs
+video_id, style, reviewer and reviewed_at. The last review of a video counts; the
+style `unknown` means that none of the styles fits."""
 
 
 def review_parser(prog: str | None) -> CommandParser:
@@ -74,11 +77,11 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
     labels = catalog_labels(arguments.catalog) if arguments.catalog else None
     with open_tag_database(output) as database:
         candidates = choose_videos(database, num=arguments.num, models=arguments.model, labels=labels)
-        stills = _stills(database, candidates)
+        stills, people = _pictures(database, candidates)
         styles = database.rows("SELECT DISTINCT style FROM (SELECT unnest(distribution).style AS style FROM tags "
                                 "UNION ALL SELECT label FROM labels UNION ALL SELECT style FROM corrections) "
                                 "WHERE style IS NOT NULL AND style <> 'unknown' ORDER BY style")  # fmt: skip
-    page = review_page(candidates, stills, styles=[str(row["style"]) for row in styles])
+    page = review_page(candidates, stills, styles=[str(row["style"]) for row in styles], people=people)
     folder = Path(arguments.to)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "review.html").write_text(page, encoding="utf-8")
@@ -90,31 +93,44 @@ def _make_page(output: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _stills(database: "TagDatabase", candidates: "Sequence[Candidate]") -> dict[str, bytes | str]:
-    """Return by video_id a JPEG with the skeletons, or why there is none."""
+def _pictures(
+    database: "TagDatabase", candidates: "Sequence[Candidate]"
+) -> "tuple[dict[str, bytes | str], dict[str, tuple[PossibleDancer, ...]]]":
+    """Return by video_id a JPEG with the skeletons, or why there is none, and who may dance where that is asked."""
+    from choreai.operations.who_dances import possible_dancers
     from choreai.pipeline.progress import progress
-    from choreai.tables.keypoints import read_videos
-    from choreai.tables.parts import part_uri
     from choreai.visualize.stills import annotated_stills
 
-    database.load_videos(["video_id", "content_id", "shard_id"])
+    database.load_videos(["video_id", "content_id", "shard_id", "width", "height"])
     stills: dict[str, bytes | str] = {}
+    people: dict[str, tuple[PossibleDancer, ...]] = {}
     with progress("drawing stills", len(candidates)) as steps:
         for each in candidates:
-            shards = database.rows(
-                "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
-                [each.video_id, each.content_id, each.pose_fingerprint],
-            )
             stills[each.video_id] = "its poses are no longer in the tables"
-            for row in shards:
-                part = part_uri(database.root, "keypoints", each.pose_fingerprint, row["shard_id"])
-                try:
-                    for _, rows in read_videos(part, {each.video_id: each.content_id}):
-                        stills[each.video_id] = annotated_stills(each.uri, rows) or "no person in its first minute"
-                except (ConfigError, MediaError, StorageError) as exc:  # a page with a gap is better than no page
-                    stills[each.video_id] = str(exc)
+            try:
+                for rows, size_wh in _keypoints(database, each):
+                    stills[each.video_id] = annotated_stills(each.uri, rows) or "no person in its first minute"
+                    if each.asks_dancer:
+                        people[each.video_id] = possible_dancers(each.uri, rows, size_wh=size_wh)
+            except (ConfigError, MediaError, StorageError) as exc:  # a page with a gap is better than no page
+                stills[each.video_id] = str(exc)
             steps.advance()
-    return stills
+    return stills, people
+
+
+def _keypoints(database: "TagDatabase", candidate: "Candidate") -> "Iterator[tuple[KeypointSequence, tuple[int, int]]]":
+    """Yield the video's keypoints, and width and height of its picture."""
+    from choreai.tables.keypoints import read_videos
+    from choreai.tables.parts import part_uri
+
+    shards = database.rows(
+        "SELECT shard_id, width, height FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
+        [candidate.video_id, candidate.content_id, candidate.pose_fingerprint],
+    )
+    for row in shards:
+        part = part_uri(database.root, "keypoints", candidate.pose_fingerprint, row["shard_id"])
+        for _, rows in read_videos(part, {candidate.video_id: candidate.content_id}):
+            yield rows, (row["width"], row["height"])
 
 
 def _write_list(path: Path, candidates: "Sequence[Candidate]") -> None:

@@ -1,12 +1,15 @@
-"""Choosing videos for review: where the model is unsure, contradicts a label, or sees unfamiliar movement."""
+"""Choosing videos for review: where it is uncertain who dances, and where the model is unsure, contradicts a label, or
+sees unfamiliar movement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from choreai.search.dancer_reviews import NOT_FOUND_AGAIN
 from choreai.search.search import Search, open_found
 from choreai.search.tag_database import TagDatabase
+from choreai.style.tagging import DANCER_UNCERTAIN
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class Candidate:
     novelty: str | None
     """The tag's reason if the movement is unlike the training data, else None."""
     pose_fingerprint: str
+    asks_dancer: bool = False
+    """Whether the tag may be of the wrong person: then review asks who dances."""
 
     @property
     def why(self) -> str:
         """Why a person should look at it."""
-        reasons = []
+        reasons = ["several people: who dances?"] if self.asks_dancer else []
         if self.label is not None and self.label != self.best_style:
             reasons.append(f"labelled {self.label}, but the model says {self.best_style} ({self.score:.2f})")
         if self.novelty:
@@ -42,18 +47,27 @@ class Candidate:
         return "; ".join(reasons)
 
 
-# A contradicted label is worth most, and more the surer the model is: one of the two is wrong. Next is movement unlike
-# the training data, where the score means little; then small margins. The list takes styles in turn, each by worth,
-# so that it does not show the same confusion fifty times.
-_WORTH = """
-    SELECT video_id, uri, content_id, style, best_style, score, label, distribution, pose_fingerprint,
+# It is uncertain who dances where the tag says so and nobody has answered, or where the person named before is not in
+# the poses that were tagged.
+_ASKS_DANCER = f"""
+    coalesce(reason LIKE '%{DANCER_UNCERTAIN}%' AND dancers_at IS NULL, false)
+    OR coalesce(reason LIKE '%{NOT_FOUND_AGAIN}%' AND dancers_at <= tagged_at, false)"""
+
+# A contradicted label is worth most, and more the surer the model is: one of the two is wrong. A tag that may be
+# another person's says nothing, however sure it is. Next is movement unlike the training data, where the score means
+# little; then small margins. The list takes styles in turn, each by worth, so that it does not show the same confusion
+# fifty times.
+_WORTH = f"""
+    SELECT video_id, uri, content_id, style, best_style, score, label, distribution, pose_fingerprint, asks_dancer,
         scores[1] - coalesce(scores[2], 0) AS margin,
         CASE WHEN unknown AND reason LIKE '%unlike%' THEN reason END AS novelty,
         CASE WHEN label <> best_style THEN 1 + score ELSE 0 END
+            + CASE WHEN asks_dancer THEN 1 ELSE 0 END
             + CASE WHEN unknown AND reason LIKE '%unlike%' THEN 0.5 ELSE 0 END
             + 1 - margin AS worth
-    FROM (SELECT *, list_reverse_sort([each.score FOR each IN distribution]) AS scores FROM found)
-    WHERE best_style IS NOT NULL AND corrected_by IS NULL"""
+    FROM (SELECT *, list_reverse_sort([each.score FOR each IN distribution]) AS scores, {_ASKS_DANCER} AS asks_dancer
+        FROM found)
+    WHERE best_style IS NOT NULL AND (corrected_by IS NULL OR asks_dancer)"""
 
 _CHOSEN = f"""
     SELECT *, row_number() OVER (PARTITION BY best_style ORDER BY worth DESC, video_id) AS turn
@@ -63,7 +77,8 @@ _CHOSEN = f"""
 def choose_videos(
     database: TagDatabase, *, num: int, models: Sequence[str] = (), labels: pa.Table | None = None
 ) -> list[Candidate]:
-    """Choose up to `num` videos whose newest tag no person has reviewed yet, the most worthwhile first.
+    """Choose up to `num` videos whose newest tag no person has reviewed yet, the most worthwhile first; and those of
+    which nobody has said who dances where that is uncertain.
 
     `labels` (video_id, label) are a catalog's, which tags may contradict.
     """
@@ -80,4 +95,5 @@ def _candidate(row: dict[str, object]) -> Candidate:
         **{name: row[name] for name in names},  # type: ignore[arg-type]  # from a table whose schema is checked
         distribution=tuple(pairs),
         pose_fingerprint=str(row["pose_fingerprint"]),
+        asks_dancer=bool(row["asks_dancer"]),
     )

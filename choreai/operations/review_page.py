@@ -2,8 +2,11 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from choreai.motion.people import Person
 from choreai.operations.review import Candidate
+from choreai.operations.who_dances import PossibleDancer
 from choreai.visualize.html import render_page
 
 _STYLE = """
@@ -17,6 +20,12 @@ article img { width: 100%; max-width: 60rem; border-radius: .3rem; display: bloc
 button, input { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
   border-radius: .4rem; padding: .3rem .7rem; min-height: 2.2rem; }
 button { cursor: pointer; } button[aria-pressed=true] { background: var(--accent); color: var(--paper); }
+fieldset { border: 0; padding: 0; margin: .6rem 0; } legend { padding: 0; font-weight: 600; }
+.people { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .5rem; margin-top: .3rem; }
+.people button { padding: .25rem; display: grid; gap: .25rem; text-align: left; font-size: .8em; align-content: start; }
+.people img { width: 100%; border-radius: .3rem; display: block; }
+.people button[aria-pressed=true] { background: var(--card); color: inherit; outline: 3px solid var(--accent); }
+.people button[aria-pressed=true] b::after { content: " dances"; color: var(--accent); }
 .styles { display: flex; flex-wrap: wrap; gap: .4rem; margin-top: .5rem; } kbd { color: var(--soft); font-size: .8em; }
 button[aria-pressed=true] kbd { color: inherit; }
 """
@@ -24,7 +33,8 @@ button[aria-pressed=true] kbd { color: inherit; }
 _BODY = """
 <h1>{{ title }}</h1>
 <p class="soft">Keys: <kbd>j</kbd> next, <kbd>k</kbd> back, <kbd>Enter</kbd> confirm the best style, <kbd>1</kbd> to
-<kbd>9</kbd> a style, <kbd>0</kbd> none of these styles, <kbd>Backspace</kbd> undo. Answers stay in this
+<kbd>9</kbd> a style, <kbd>0</kbd> none of these styles, <kbd>a</kbd> to <kbd>h</kbd> who dances,
+<kbd>Backspace</kbd> undo. Answers stay in this
 browser; the button downloads the file for <code>choreai review --import</code>.</p>
 <header>
   <label>Reviewer <input id="reviewer" autocomplete="name" size="16"></label>
@@ -38,6 +48,19 @@ browser; the button downloads the file for <code>choreai review --import</code>.
   {% else %}<div class="missing">No picture: {{ video.problem }}</div>{% endif %}
   <p><b>{{ video.video_id }}</b> <span class="soft">{{ video.uri }}</span></p>
   <p>{{ video.why }}</p>
+  {% if video.people %}
+  <fieldset>
+    <legend>Who dances?</legend>
+    <p class="soft">Choose one, or several who dance together; one person may be here under several numbers.</p>
+    <div class="people">
+      {% for person in video.people %}
+      <button type="button" data-person="{{ loop.index0 }}" aria-pressed="false"><img src="{{ person.portrait }}"
+        alt="person {{ person.id }}"><span><b>{{ person.id }}</b> <kbd>{{ "abcdefgh"[loop.index0] }}</kbd><br>
+        {{ person.facts }}</span></button>
+      {% endfor %}
+    </div>
+  </fieldset>
+  {% endif %}
   <div class="styles">
     {% for style in styles %}
     <button type="button" data-style="{{ style }}" aria-pressed="false">{{ style }}
@@ -65,6 +88,10 @@ let here = 0, answers = {};
 try { const kept = JSON.parse(localStorage.getItem(stored) || "{}"); answers = kept.answers || {};
   reviewer.value = kept.reviewer || ""; } catch (error) { /* some browsers store nothing for local files */ }
 const keyOf = video => video.video_id + "\u0000" + video.content_id;
+for (const video of videos) {  // ids are of one version of the poses
+  const given = answers[keyOf(video)];
+  if (given && given.poses !== video.pose_fingerprint) given.people = [];
+}
 function keep() {
   const state = JSON.stringify({answers, reviewer: reviewer.value});
   try { localStorage.setItem(stored, state); } catch (error) { /* same */ }
@@ -77,9 +104,11 @@ function show() {
     const buttons = [...article.querySelectorAll("button[data-style]")];
     for (const button of buttons)
       button.setAttribute("aria-pressed", String(Boolean(answer) && answer.style === button.dataset.style));
+    for (const button of article.querySelectorAll("button[data-person]"))
+      button.setAttribute("aria-pressed", String(peopleOf(answer).includes(idOf(number, button))));
     const listed = answer && buttons.some(button => button.dataset.style === answer.style);
     const other = article.querySelector(".other"), note = article.querySelector(".note");
-    if (other !== document.activeElement) other.value = answer && !listed ? answer.style : "";
+    if (other !== document.activeElement) other.value = answer && !listed ? answer.style || "" : "";
     if (note !== document.activeElement && answer) note.value = answer.note;
   });
   const done = videos.filter(video => answers[keyOf(video)]).length;
@@ -92,19 +121,28 @@ function go(number) {
   show();
   articles[here].scrollIntoView({block: "start"});
 }
-function answer(number, style) {
+function answer(number, style, people = peopleOf(answers[keyOf(videos[number])])) {
   const key = keyOf(videos[number]);
-  if (style) answers[key] = {style, at: new Date().toISOString(),
-    note: articles[number].querySelector(".note").value};
+  if (style || people.length) answers[key] = {style, people, poses: videos[number].pose_fingerprint,
+    at: new Date().toISOString(), note: articles[number].querySelector(".note").value};
   else delete answers[key];
   here = number;
   show();
 }
+const peopleOf = given => (given && given.people) || [];
+const idOf = (number, button) => videos[number].people[Number(button.dataset.person)].id;
+function choose(number, button) {
+  if (!button) return;
+  const given = answers[keyOf(videos[number])], id = idOf(number, button), chosen = peopleOf(given);
+  const people = chosen.includes(id) ? chosen.filter(other => other !== id) : [...chosen, id];
+  answer(number, given ? given.style : "", people);
+}
 function settle(style) { answer(here, style); go(here + 1); }
 articles.forEach((article, number) => {
   article.addEventListener("click", event => {
-    const button = event.target.closest("button[data-style]");
-    if (button) answer(number, button.dataset.style);
+    const button = event.target.closest("button[data-style]"), person = event.target.closest("button[data-person]");
+    if (person) choose(number, person);
+    else if (button) answer(number, button.dataset.style);
     else { here = number; show(); }
   });
   article.querySelector(".other").addEventListener("change", event => answer(number, event.target.value.trim()));
@@ -118,7 +156,9 @@ document.addEventListener("keydown", event => {
   const styles = [...articles[here].querySelectorAll("button[data-style]")].map(button => button.dataset.style);
   if (event.key === "j" || event.key === "ArrowDown") go(here + 1);
   else if (event.key === "k" || event.key === "ArrowUp") go(here - 1);
-  else if (event.key === "Backspace") answer(here, "");
+  else if (event.key === "Backspace") answer(here, "", []);
+  else if (/^[a-h]$/.test(event.key))
+    choose(here, articles[here].querySelectorAll("[data-person]")["abcdefgh".indexOf(event.key)]);
   else if (event.key === "Enter" && event.target.tagName !== "BUTTON") settle(videos[here].best_style);
   else if (event.key === "0") settle("unknown");
   else if (/^[1-9]$/.test(event.key) && Number(event.key) < styles.length) settle(styles[Number(event.key) - 1]);
@@ -131,11 +171,13 @@ const neutral = text => /^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/.test(text) ? 
 const cell = text => '"' + neutral(text).replaceAll('"', '""') + '"';
 document.getElementById("save").addEventListener("click", () => {
   if (!reviewer.value.trim()) { reviewer.focus(); reviewer.placeholder = "your name first"; return; }
-  const lines = ["video_id,content_id,style,reviewer,reviewed_at,note"];
+  const lines = ["video_id,content_id,style,reviewer,reviewed_at,note,dancers,pose_fingerprint"];
   for (const video of videos) {
     const given = answers[keyOf(video)];
-    if (given) lines.push([video.video_id, video.content_id, given.style, reviewer.value.trim(), given.at, given.note]
-      .map(cell).join(","));
+    if (!given) continue;
+    const dancers = video.people.filter(person => peopleOf(given).includes(person.id)).map(person => person.dancers);
+    lines.push([video.video_id, video.content_id, given.style || "", reviewer.value.trim(), given.at, given.note,
+      dancers.join(" "), dancers.length ? video.pose_fingerprint : ""].map(cell).join(","));
   }
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([lines.join("\r\n") + "\r\n"], {type: "text/csv"}));
@@ -146,8 +188,15 @@ show();
 """
 
 
-def review_page(candidates: Sequence[Candidate], stills: Mapping[str, bytes | str], *, styles: Sequence[str]) -> str:
-    """Return the page for `candidates`, offering `styles`. `stills`: a JPEG by video_id, or why there is none."""
+def review_page(
+    candidates: Sequence[Candidate],
+    stills: Mapping[str, bytes | str],
+    *,
+    styles: Sequence[str],
+    people: Mapping[str, Sequence[PossibleDancer]] = MappingProxyType({}),
+) -> str:
+    """Return the page for `candidates`, offering `styles`. `stills`: a JPEG by video_id, or why there is none;
+    `people`: by video_id who may dance, where that is asked."""
     videos = [
         {
             "video_id": each.video_id,
@@ -155,12 +204,28 @@ def review_page(candidates: Sequence[Candidate], stills: Mapping[str, bytes | st
             "why": each.why,
             "still": _data_uri(still) if isinstance(still := stills[each.video_id], bytes) else None,
             "problem": still,
+            "people": [
+                {"id": one.person.track_id, "portrait": _data_uri(one.portrait), "facts": _facts(one.person)}
+                for one in people.get(each.video_id, ())
+            ],
         }
         for each in candidates
     ]
-    records = [{name: getattr(each, name) for name in ("video_id", "content_id", "best_style")} for each in candidates]
+    records = [
+        {
+            **{name: getattr(each, name) for name in ("video_id", "content_id", "best_style", "pose_fingerprint")},
+            "people": [{"id": one.person.track_id, "dancers": one.text} for one in people.get(each.video_id, ())],
+        }
+        for each in candidates
+    ]
     data = {"videos": videos, "records": records, "styles": list(styles)}
     return render_page(f"{len(candidates)} videos to review", _BODY, data, style=_STYLE, script=_SCRIPT)
+
+
+def _facts(person: Person) -> str:
+    """Return what tells a person from the others, in a few words."""
+    dances = f", dances {person.dancing_share:.0%}" if person.dancing_share else ""
+    return f"seen {person.seconds:.0f} s{dances}"
 
 
 def _data_uri(jpeg: bytes) -> str:

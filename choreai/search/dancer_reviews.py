@@ -16,6 +16,9 @@ from choreai.search.dancer_text import box_of
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
 
+NOT_FOUND_AGAIN = "was not found again"
+"""In the reason of a tag whose named dancers nobody in the keypoints is."""
+
 
 @dataclass(frozen=True)
 class DancerReviews:
@@ -99,7 +102,7 @@ def find_named(named: NamedDancers | None, sequence: KeypointSequence, *, pose_f
         return Found(None)
     found = named.find(sequence, pose_fingerprint=pose_fingerprint)
     if found == []:
-        return Found(None, f"the dancer named by {named.reviewer} was not found again")
+        return Found(None, f"the dancer named by {named.reviewer} {NOT_FOUND_AGAIN}")
     return Found(found)
 
 
