@@ -166,6 +166,12 @@ def dancing_tracks(sequence: KeypointSequence, choice: DancerChoice) -> list[int
     return main_tracks(dancing) if choice.named is None else dancing.track_ids
 
 
+def dancing_rows(sequence: KeypointSequence, named: Collection[int] | None = None) -> BoolArray:
+    """Return (N,) whether each row is of somebody whom the video's tag is about, while they dance."""
+    choice = choose_dancers(sequence, named)
+    return np.asarray(choice.is_main & np.isin(sequence.track_id, dancing_tracks(sequence, choice)), np.bool_)
+
+
 def main_tracks(sequence: KeypointSequence) -> list[int]:
     """Return the ids, rising, of the tracks with at least MAIN_SHARE of the highest prominence; none only for no rows.
 

@@ -1,15 +1,17 @@
 """Stills: a few frames of a video with the skeletons that the model saw, for a report."""
 
 import io
+from collections.abc import Collection
 
 import numpy as np
 from PIL import Image
 
-from choreai.arrays import ImageArray
+from choreai.arrays import BoolArray, ImageArray
+from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
 from choreai.video.decode import VideoReader
-from choreai.visualize.draw import contact_sheet, draw_people
+from choreai.visualize.draw import contact_sheet, draw_onlookers, draw_people
 
 NUM_STILLS = 4
 STILL_WIDTH = 240
@@ -19,9 +21,10 @@ TOLERANCE_SECONDS = 1 / 16
 JPEG_QUALITY = 70
 
 
-def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
+def annotated_stills(uri: str, rows: KeypointSequence, *, named: Collection[int] | None = None) -> bytes | None:
     """Return a JPEG of NUM_STILLS frames side by side, evenly over the time in which somebody is in view.
 
+    Who dances is in colour, by choreai's choice or the ids `named` by a person; others are grey.
     None where nobody is in the first MAX_SECONDS. Raises MediaError or StorageError where the video cannot be read.
     """
     times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_SECONDS])
@@ -29,24 +32,29 @@ def annotated_stills(uri: str, rows: KeypointSequence) -> bytes | None:
         return None
     wanted = times[np.linspace(0, len(times) - 1, NUM_STILLS).round().astype(int)]
     stills: list[ImageArray] = []
+    dances = dancing_rows(rows, named)
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
         for frame in reader.frames():
             if frame.pts_seconds >= wanted[len(stills)] - 1e-3:
-                stills.append(_draw_people_at(frame.image, rows, frame.pts_seconds))
+                stills.append(draw_people_at(frame.image, rows, dances, seconds=frame.pts_seconds))
             if len(stills) == NUM_STILLS:
                 break
     return _jpeg(contact_sheet(stills, columns=NUM_STILLS, cell_width=STILL_WIDTH)) if stills else None
 
 
-def _draw_people_at(image: ImageArray, rows: KeypointSequence, seconds: float) -> ImageArray:
-    """Return a copy with everybody who was seen within TOLERANCE_SECONDS of `seconds`."""
-    people = rows.at(seconds, tolerance_seconds=TOLERANCE_SECONDS)
+def draw_people_at(image: ImageArray, rows: KeypointSequence, dances: BoolArray, *, seconds: float) -> ImageArray:
+    """Return a copy with everybody who was seen within TOLERANCE_SECONDS of `seconds`; `dances` (N,) says of each of
+    `rows` whether the person dances, and is in colour."""
     drawn = image.copy()
+    onlookers, dancers = (
+        rows.take(dances == is_dancer).at(seconds, tolerance_seconds=TOLERANCE_SECONDS) for is_dancer in (False, True)
+    )
+    draw_onlookers(drawn, keypoints_xy=onlookers.keypoints_xy, keypoint_scores=onlookers.keypoint_scores)
     draw_people(
         drawn,
-        keypoints_xy=people.keypoints_xy,
-        keypoint_scores=people.keypoint_scores,
-        track_ids=people.track_ids,
+        keypoints_xy=dancers.keypoints_xy,
+        keypoint_scores=dancers.keypoint_scores,
+        track_ids=dancers.track_ids,
     )
     return drawn
 

@@ -11,20 +11,25 @@ import math
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
+from choreai.arrays import BoolArray
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
+from choreai.motion.named_dancers import NamedDancers
+from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
 from choreai.search.condition import compile_expression
-from choreai.search.corrections import import_corrections
+from choreai.search.corrections import CORRECTIONS, import_corrections
+from choreai.search.dancer_reviews import Found, dancer_reviews, find_named, store_dancers
 from choreai.search.search import COLUMNS, MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects
@@ -33,8 +38,9 @@ from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
 from choreai.video.decode import VideoReader
-from choreai.visualize.draw import draw_people
+from choreai.visualize.stills import draw_people_at
 from choreai.web.json_values import json_value
+from choreai.web.people import people_json
 
 REFRESH_SECONDS = 60.0
 """How often the tags are read again; twenty times the time that reading takes, if that is longer."""
@@ -44,8 +50,8 @@ MAX_STILL_SECONDS = 15.0
 """A still comes from the first seconds of a video, so that long videos cost no more."""
 MAX_KEYPOINT_SECONDS = 600.0
 
-_ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label", "duration",
-          "tempo", "model_version", "tagged_at")  # fmt: skip
+_ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "dancers_by", "dancers_at",
+          "label", "duration", "tempo", "model_version", "tagged_at")  # fmt: skip
 _DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
 
 
@@ -127,25 +133,66 @@ class CatalogBrowser:
         if place is None:
             return None
         rows = self._keypoint_rows(place)
+        dances = dancing_rows(rows, self._named(place, rows).track_ids)
         flat = np.concatenate([rows.keypoints_xy, rows.keypoint_scores[..., None]], axis=2).reshape(len(rows), -1)
         flat = np.where(np.isfinite(flat), flat, 0).astype(float).round(2)
         order = np.argsort(rows.pts_seconds, kind="stable")
         frames: dict[float, list[dict[str, Any]]] = {}
         for i in order[rows.pts_seconds[order] < MAX_KEYPOINT_SECONDS].tolist():
             people = frames.setdefault(round(float(rows.pts_seconds[i]), 3), [])
-            people.append({"track_id": int(rows.track_id[i]), "keypoints": flat[i].tolist()})
+            person = {"track_id": int(rows.track_id[i]), "dances": bool(dances[i]), "keypoints": flat[i].tolist()}
+            people.append(person)
         return [{"seconds": seconds, "people": people} for seconds, people in frames.items()]
+
+    def people(self, key: str) -> dict[str, Any] | None:
+        """Return who is in a video and who of them dances (`people_json`); None if no video has this key."""
+        place = self._place(key)
+        if place is None:
+            return None
+        rows = self._keypoint_rows(place)
+        return people_json(rows, self._named(place, rows).track_ids, size_wh=self._size_wh(place))
+
+    def name_dancers(self, key: str, *, track_ids: Sequence[int], reviewer: str, note: str) -> list[int] | None:
+        """Store who dances, or with no ids that choreai chooses; the next `choreai tag` tags the video again.
+
+        Returns the ids that the video does not have; if there are any, nothing is stored. None if no video has this
+        key.
+        """
+        place = self._place(key)
+        size_wh = None if place is None else self._size_wh(place)
+        if place is None or size_wh is None:
+            return None
+        rows = self._keypoint_rows(place)
+        if unknown := sorted(set(track_ids) - set(rows.track_ids)):
+            return unknown
+        store_dancers(
+            self._output,
+            rows,
+            track_ids,
+            video_id=place.video_id,
+            content_id=place.content_id,
+            pose_fingerprint=place.pose_fingerprint,
+            size_wh=size_wh,
+            reviewer=reviewer,
+            note=note,
+        )
+        self._reload_corrections()
+        return []
 
     def still(self, key: str) -> bytes | None:
         """Return a JPEG of one frame with its skeletons; None if there is no such video or it cannot be read."""
         place = self._place(key)
         if place is None:
             return None
-        name = f"{key}-{place.pose_fingerprint}-{hashlib.sha256(place.content_id.encode()).hexdigest()[:16]}.jpg"
+        review = self._review(place)
+        drawn = place.content_id if review is None else f"{place.content_id} {review.reviewed_at}"
+        name = f"{key}-{place.pose_fingerprint}-{hashlib.sha256(drawn.encode()).hexdigest()[:16]}.jpg"
         path = self._stills / name
         if not path.exists():
             try:
-                picture = _draw_still(place.uri, self._keypoint_rows(place))
+                rows = self._keypoint_rows(place)
+                found = find_named(review, rows, pose_fingerprint=place.pose_fingerprint)
+                picture = _draw_still(place.uri, rows, dancing_rows(rows, found.track_ids))
             except (MediaError, StorageError, ConfigError):
                 return None  # the video may have been deleted since
             with write_atomically(path) as temporary:
@@ -169,10 +216,13 @@ class CatalogBrowser:
             path = Path(folder, "review.jsonl")
             path.write_text(json.dumps(review, ensure_ascii=False), encoding="utf-8")
             import_corrections(self._output, str(path))
+        self._reload_corrections()
+        return True
+
+    def _reload_corrections(self) -> None:
         with self._lock:
             if self._database is not None:
                 self._database.load_corrections()
-        return True
 
     def _refresh(self) -> TagDatabase | None:
         """Return the database, read again if it is old; None while there are no tags. Call with the lock held."""
@@ -186,7 +236,7 @@ class CatalogBrowser:
             except ConfigError:  # no tags there yet
                 self._open.close()
             else:
-                database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id"])
+                database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id", "width", "height"])
                 self._database = database
             self._read_at = self._clock()
             self._read_seconds = self._read_at - started
@@ -203,6 +253,34 @@ class CatalogBrowser:
     def _place(self, key: str) -> _Place | None:
         row = self._row(key, ["video_id", "uri", "content_id", "pose_fingerprint"])
         return None if row is None else _Place(**row)
+
+    def _review(self, place: _Place) -> NamedDancers | None:
+        """Return the last review that says who dances in the video; None where none does."""
+        with self._lock:
+            database = self._refresh()
+            reviews = [] if database is None else database.rows(
+                f"SELECT {', '.join(CORRECTIONS.names)} FROM corrections WHERE video_id = ? "
+                "ORDER BY reviewed_at, reviewer",
+                [place.video_id],
+            )  # fmt: skip
+        table = pa.Table.from_pylist(reviews, schema=CORRECTIONS)
+        named = dancer_reviews(table, root=self._output).get(place.video_id, place.content_id)
+        return None if named is None else replace(named, size_wh=self._size_wh(place))
+
+    def _named(self, place: _Place, rows: KeypointSequence) -> Found:
+        """Return whom the last review names, as found in `rows`."""
+        return find_named(self._review(place), rows, pose_fingerprint=place.pose_fingerprint)
+
+    def _size_wh(self, place: _Place) -> tuple[int, int] | None:
+        """Return width and height of the video's picture; None where the tables have none."""
+        with self._lock:
+            database = self._refresh()
+            rows = [] if database is None else database.rows(
+                "SELECT width, height FROM videos WHERE video_id = ? AND content_id = ? AND version = ? "
+                "AND width > 0 AND height > 0",
+                [place.video_id, place.content_id, place.pose_fingerprint],
+            )  # fmt: skip
+        return (int(rows[-1]["width"]), int(rows[-1]["height"])) if rows else None
 
     def _keypoint_rows(self, place: _Place) -> KeypointSequence:
         with self._lock:
@@ -228,20 +306,13 @@ def _details(part: str, row_in_part: int) -> dict[str, Any]:
     raise TableError(f"{part}: it has fewer rows than when it was first read; restart the server")
 
 
-def _draw_still(uri: str, rows: KeypointSequence) -> bytes:
+def _draw_still(uri: str, rows: KeypointSequence, dances: BoolArray) -> bytes:
     """Return a JPEG of the middle one of the first seconds' frames that have people in them."""
     times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_STILL_SECONDS])
     wanted = float(times[len(times) // 2]) if len(times) else 0.0
     with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
         chosen = next(frame for frame in reader.frames() if frame.pts_seconds >= wanted - 1e-3)
-    image = chosen.image.copy()
-    people = rows.at(chosen.pts_seconds, tolerance_seconds=0.05)
-    draw_people(
-        image,
-        keypoints_xy=people.keypoints_xy,
-        keypoint_scores=people.keypoint_scores,
-        track_ids=people.track_ids,
-    )
+    image = draw_people_at(chosen.image, rows, dances, seconds=chosen.pts_seconds)
     picture = Image.fromarray(image)
     picture.thumbnail((STILL_WIDTH, 2 * STILL_WIDTH))
     target = io.BytesIO()

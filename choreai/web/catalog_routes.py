@@ -14,7 +14,7 @@ from choreai.web.media import send_object
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="A video's `key`, as returned by the search.")]
 
-CatalogMethod = Literal["search", "video", "still", "keypoints", "media_uri", "correct"]
+CatalogMethod = Literal["search", "video", "still", "keypoints", "media_uri", "correct", "people", "name_dancers"]
 
 
 class CatalogBackend(Protocol):
@@ -27,6 +27,16 @@ class Correction(BaseModel):
     """A reviewer's correction of a video's style."""
 
     style: str = Field(min_length=1, max_length=100, description="A style, or `unknown`: none of the styles.")
+    reviewer: str = Field(min_length=1, max_length=100)
+    note: str = Field("", max_length=500)
+
+
+class NamedPeople(BaseModel):
+    """Who dances in a video, as a reviewer says."""
+
+    track_ids: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field(
+        max_length=50, description="The people's ids in `people` and `keypoints`; none: choreai chooses again."
+    )
     reviewer: str = Field(min_length=1, max_length=100)
     note: str = Field("", max_length=500)
 
@@ -67,6 +77,22 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
     async def keypoints(key: Key) -> list[dict[str, Any]]:
         """Return the skeletons by time: x, y (pixels) and score of the 17 COCO keypoints."""
         return _or_404(await backend.catalog("keypoints", key))
+
+    @routes.get("/catalog/{key}/people")
+    async def people(key: Key) -> dict[str, Any]:
+        """Return who is in the video, who of them dances, and whether that is uncertain."""
+        return _or_404(await backend.catalog("people", key))
+
+    @routes.post("/catalog/{key}/dancers", status_code=201)
+    async def name_dancers(key: Key, named: NamedPeople) -> dict[str, str]:
+        """Name who dances. The next `choreai tag` tags the video again, of these people only; so does training."""
+        reviewer = named.reviewer.strip()
+        if not reviewer:
+            raise WebProblem(422, "a reviewer is needed")
+        options = {"track_ids": sorted(set(named.track_ids)), "reviewer": reviewer, "note": named.note.strip()}
+        if unknown := _or_404(await backend.catalog("name_dancers", key, **options)):
+            raise WebProblem(422, f"nobody in this video has the id {unknown[0]}")
+        return {"status": "stored"}
 
     @routes.get("/catalog/{key}/media", response_class=Response)
     async def media(request: Request, key: Key) -> Response:

@@ -10,7 +10,7 @@ import numpy as np
 
 from choreai.arrays import Float64Array, FloatArray, ImageArray
 from choreai.fingerprint import fingerprint
-from choreai.motion.prominence import choose_dancers, dancing_tracks
+from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
@@ -53,8 +53,7 @@ class _Skeletons:
 
     def __init__(self, sequence: KeypointSequence, named: Sequence[int] | None) -> None:
         self._tracks = dict(sequence.tracks())
-        choice = choose_dancers(sequence, named)
-        is_dancing = choice.is_main & np.isin(sequence.track_id, dancing_tracks(sequence, choice))
+        is_dancing = dancing_rows(sequence, named)
         self._is_dancing = {track_id: is_dancing[sequence.track_id == track_id] for track_id in self._tracks}
 
     @property

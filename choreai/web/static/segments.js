@@ -8,7 +8,7 @@ export function segmentBars(element, tag, durationSeconds, styles, video) {
   element.replaceChildren(...tracks.map((track) => {
     const needle = make("span", { class: "needle" });
     needles.push(needle);
-    const bar = make("div", { class: "segments", role: "group", "aria-label": `Dancer ${track + 1}` });
+    const bar = make("div", { class: "segments", role: "group", "aria-label": `Person ${track}` });
     bar.append(...tag.segments.filter((s) => s.track_id === track).map((s) => segmentButton(s, durationSeconds, styles, video)), needle);
     return bar;
   }));

@@ -1,5 +1,5 @@
 // Draws skeletons on a canvas over the picture: a dark outline, then the track's colour, paler on the person's right
-// side.
+// side. People who do not dance are thin and grey.
 import { trackColor } from "./colors.js";
 
 const EDGES = [[0, 1], [0, 2], [1, 3], [2, 4], [5, 6], [5, 11], [6, 12], [11, 12], [5, 7], [7, 9], [6, 8], [8, 10],
@@ -7,7 +7,7 @@ const EDGES = [[0, 1], [0, 2], [1, 3], [2, 4], [5, 6], [5, 11], [6, 12], [11, 12
 const MIN_SCORE = 0.3;
 const isRight = (keypoint) => keypoint > 0 && keypoint % 2 === 0;
 
-/** `people`: {track_id, keypoints: [x, y, score, ...]} in pixels of a picture of `width` by `height`. */
+/** `people`: {track_id, dances, keypoints: [x, y, score, ...]} in pixels of a picture of `width` by `height`. */
 export function drawPeople(canvas, people, width, height) {
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
@@ -17,10 +17,15 @@ export function drawPeople(canvas, people, width, height) {
   context.clearRect(0, 0, width, height);
   const thickness = Math.max(2, Math.min(width, height) / 130);
   context.lineCap = context.lineJoin = "round";
-  for (const { track_id: trackId, keypoints } of people) {
+  for (const { track_id: trackId, dances, keypoints } of [...people].sort((a, b) => (a.dances !== false) - (b.dances !== false))) {
     const color = trackColor(trackId);
     const seen = (k) => keypoints[3 * k + 2] >= MIN_SCORE;
     const edges = EDGES.filter(([a, b]) => seen(a) && seen(b));
+    if (dances === false) {
+      stroke(context, keypoints, edges, "rgb(16 16 16 / .7)", 1.2 * thickness);
+      stroke(context, keypoints, edges, "rgb(210 210 210)", 0.45 * thickness);
+      continue;
+    }
     const right = edges.filter(([a, b]) => isRight(a) && isRight(b));
     const other = edges.filter(([a, b]) => !(isRight(a) && isRight(b)));
     stroke(context, keypoints, edges, "rgb(16 16 16 / .85)", 2.2 * thickness);
@@ -34,6 +39,16 @@ export function drawPeople(canvas, people, width, height) {
       context.fill();
     }
   }
+}
+
+/** Return [left, top, right, bottom] of a person's keypoints that are seen, with a little room around them; null if none are. */
+export function boxOf(keypoints) {
+  const seen = [...Array(17).keys()].filter((k) => keypoints[3 * k + 2] >= MIN_SCORE);
+  if (!seen.length) return null;
+  const [xs, ys] = [0, 1].map((axis) => seen.map((k) => keypoints[3 * k + axis]));
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const room = 0.08 * Math.max(right - left, bottom - top) + 4;
+  return [left - room, top - room, right + room, bottom + room];
 }
 
 function stroke(context, keypoints, edges, color, width) {

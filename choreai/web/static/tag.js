@@ -12,7 +12,8 @@ export function verdictOf(tag) {
   if (tag.unknown) {
     return { text: "unknown", isUnsure: true, detail: sentence(`closest to ${tag.best_style}, but ${tag.reason}`) };
   }
-  return { text: tag.style, isUnsure: false, detail: `Score ${percent(tag.score)}.` };
+  const remark = tag.reason ? ` ${sentence(tag.reason)}` : "";
+  return { text: tag.style, isUnsure: false, detail: `Score ${percent(tag.score)}.${remark}` };
 }
 
 export function scoreList(list, distribution, styles) {

@@ -1,5 +1,7 @@
-// One video of the catalog: playback with skeletons and segments, the reasons for its tag, and a form to correct it.
+// One video of the catalog: playback with skeletons and segments, the reasons for its tag, who dances, and forms to
+// correct both.
 import { ask, byId, clock, make, showProblem } from "./page.js";
+import { WhoDances } from "./people.js";
 import { segmentBars } from "./segments.js";
 import { drawPeople } from "./skeleton.js";
 import { showTag } from "./tag.js";
@@ -9,13 +11,29 @@ const key = location.pathname.split("/").pop();
 const url = `/v1/catalog/${encodeURIComponent(key)}`;
 const video = byId("video");
 let frames = [];
+const who = new WhoDances(url, video, { onNamed: () => load(), onProblem: (problem) => showProblem(byId("problem"), problem) });
 
-try {
-  const found = await ask(url);
-  show(found);
-  frames = await ask(`${url}/keypoints`);
-} catch (problem) {
-  showProblem(byId("problem"), problem);
+video.addEventListener("loadedmetadata", () => {
+  byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+});
+video.addEventListener("error", () => {
+  byId("unplayable").textContent = "This browser cannot play the video, or the file is gone.";
+  byId("unplayable").hidden = false;
+});
+await load();
+video.src = `${url}/media`;
+requestAnimationFrame(draw);
+
+async function load() {
+  byId("problem").hidden = true;
+  try {
+    const found = await ask(url);
+    show(found);
+    frames = await ask(`${url}/keypoints`);
+    who.show(found, await ask(`${url}/people`));
+  } catch (problem) {
+    showProblem(byId("problem"), problem);
+  }
 }
 
 function show(found) {
@@ -30,19 +48,14 @@ function show(found) {
   const last = Math.max(0.1, found.duration ?? 0, ...found.segments.map((segment) => segment.stop_seconds));
   segmentBars(byId("segments"), found, last, styles, video);
   byId("shown").hidden = false;
-  video.addEventListener("loadedmetadata", () => {
-    byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
-  });
-  video.addEventListener("error", () => {
-    byId("unplayable").textContent = "This browser cannot play the video, or the file is gone.";
-    byId("unplayable").hidden = false;
-  });
-  video.src = `${url}/media`;
-  requestAnimationFrame(draw);
 }
 
 function draw() {
-  if (video.videoWidth) drawPeople(byId("overlay"), peopleAt(video.currentTime), video.videoWidth, video.videoHeight);
+  if (video.videoWidth) {
+    const people = peopleAt(video.currentTime);
+    drawPeople(byId("overlay"), people, video.videoWidth, video.videoHeight);
+    who.place(people);
+  }
   requestAnimationFrame(draw);
 }
 
@@ -60,12 +73,12 @@ function peopleAt(seconds) {
     return seconds - before.seconds < 0.15 ? before.people : [];
   }
   const share = (seconds - before.seconds) / (after.seconds - before.seconds);
-  return before.people.flatMap(({ track_id: trackId, keypoints }) => {
+  return before.people.flatMap(({ track_id: trackId, dances, keypoints }) => {
     const next = after.people.find((person) => person.track_id === trackId);
     if (!next) return [];
     const mixed = keypoints.map((value, i) => (i % 3 === 2 ? Math.min(value, next.keypoints[i])
       : value + share * (next.keypoints[i] - value)));
-    return [{ track_id: trackId, keypoints: mixed }];
+    return [{ track_id: trackId, dances, keypoints: mixed }];
   });
 }
 
