@@ -51,7 +51,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("plan", ["is required"]),
     ("plan nowhere.csv", ["nowhere.csv: there is no such file"]),
     ("compact", ["arguments are required: --output"]),
-    ("compact --output nowhere", ["nowhere: there is no such folder"]),
+    ("compact --ouput out", ["arguments are required: --output"]),
     ("weights", ["arguments are required: WHAT"]),
     ("weights fetsh", ["did you mean fetch?"]),
     ("weights list crowd-cpuu", ["did you mean 'crowd-cpu'?"]),

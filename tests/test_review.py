@@ -122,7 +122,9 @@ def reviewable(tmp_path: Path) -> Path:
             record = {name: value for name, value in video_row(name, uri=uri).items() if name != "shard_id"}
             writer.add_video(record, rows)
         writer.commit()
-    tags = [tag_row("here", uri=str(clip)), tag_row("gone", score=0.8, uri=str(tmp_path / "gone.mp4"))]
+    scores = [{"style": "hiphop", "score": 0.9}, {"style": "house", "score": 0.1}]
+    tags = [tag_row("here", uri=str(clip), distribution=scores),
+            tag_row("gone", score=0.8, uri=str(tmp_path / "gone.mp4"), distribution=scores)]  # fmt: skip
     write_tags(str(root), tags)
     return root
 
@@ -150,6 +152,35 @@ def test_reviews_go_in_through_the_command_line(reviewable, tmp_path: Path, caps
     assert '"video_id": "here"' in capsys.readouterr().out
     broken = write_lines(tmp_path / "d.csv", "video_id,style", "here,house")
     assert main(["review", "--output", str(reviewable), "--import", broken]) == 2
+
+
+@pytest.mark.parametrize(
+    ("review", "says"),
+    [
+        ("here,huose", "line 2: no style 'huose' is known here; did you mean 'house'?"),
+        ("here,polka", "no style 'polka' is known here; the styles are "),
+        ("her,house", "line 2: no video 'her' is in the tags tables"),
+    ],
+)
+def test_a_misspelt_style_or_video_is_refused_unless_it_is_meant(
+    reviewable, tmp_path: Path, capsys: pytest.CaptureFixture[str], review: str, says: str
+) -> None:
+    reviews = write_lines(tmp_path / "c.csv", "video_id,style,reviewer,reviewed_at", f"{review},kim,2026-11-02")
+    command = ["review", "--output", str(reviewable), "--import", reviews]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Nothing was stored; if they are meant, --accept-unknown stores them" in said
+    assert read_corrections(str(reviewable)).num_rows == 0
+    assert main([*command, "--accept-unknown"]) == 0
+    assert read_corrections(str(reviewable))["style"].to_pylist() == [review.split(",")[1]]
+
+
+def test_another_spelling_is_stored_as_the_tables_have_it(reviewable, tmp_path: Path) -> None:
+    reviews = write_lines(tmp_path / "c.csv", "video_id,style,reviewer,reviewed_at", "here, HOUSE ,kim,2026-11-02",
+                          "gone,Unknown,kim,2026-11-02")  # fmt: skip
+    assert main(["review", "--output", str(reviewable), "--import", reviews]) == 0
+    assert sorted(read_corrections(str(reviewable))["style"].to_pylist()) == ["house", "unknown"]
 
 
 def candidate(video_id: str, **others: Any) -> Candidate:

@@ -141,6 +141,15 @@ def test_a_correction_counts_at_once_here_and_in_the_search_command(server, outp
     assert table["video_id"].to_pylist() == ["video <3>"]
 
 
+def test_a_misspelt_correction_is_asked_about_and_another_spelling_is_the_same_style(server) -> None:
+    corrections = f"{server.url}/v1/catalog/{key_of(server, 'video <3>')}/corrections"
+    asked = requests.post(corrections, json={"style": "balet", "reviewer": "Ana"}, timeout=10)
+    assert asked.status_code == 409
+    assert "no style 'balet' is known here; did you mean 'ballet'?" in asked.json()["detail"]
+    same = requests.post(corrections, json={"style": "BALLET ", "reviewer": "Ana"}, timeout=10)
+    assert (same.status_code, same.json()) == (201, {"style": "ballet"})
+
+
 @pytest.mark.parametrize(
     "wrong", [{}, {"style": "x"}, {"style": " ", "reviewer": "a"}, {"style": "x" * 200, "reviewer": "a"}]
 )

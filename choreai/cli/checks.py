@@ -144,5 +144,4 @@ _CHECKS: dict[str, Check] = {
     "convert": _check_convert,
     "score-tracks": _check_score_tracks,
     "plan": _check_plan,
-    "compact": _check_tables,
 }

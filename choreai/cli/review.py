@@ -36,6 +36,8 @@ def review_parser(prog: str | None) -> CommandParser:
     parser = CommandParser(prog=prog, description=REVIEW)
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--import", dest="imported", metavar="FILE", help="reviews to store")
+    parser.add_argument("--accept-unknown", action="store_true",
+                        help="store reviews of styles and videos that the tables do not know, too")  # fmt: skip
     parser.add_argument("--num", type=int, default=50, metavar="N", help="videos to list (default: 50)")
     parser.add_argument("--catalog", metavar="URI", help="catalog whose labels may contradict the tags")
     parser.add_argument("--model", metavar="VERSION", action="append", default=[], help="only tags of this model")
@@ -49,17 +51,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     output = resolve_uri(arguments.output, against=".")
     if arguments.imported:
-        return _import(output, arguments.imported, as_json=arguments.json)
+        return _import(output, arguments.imported, accept_unknown=arguments.accept_unknown, as_json=arguments.json)
     if arguments.num < 1:
         raise ConfigError(f"--num must be at least 1, got {arguments.num}")
     return _make_page(output, arguments)
 
 
-def _import(output: str, file_uri: str, *, as_json: bool) -> int:
+def _import(output: str, file_uri: str, *, accept_unknown: bool, as_json: bool) -> int:
     from choreai.cli.console import print_json
     from choreai.search.corrections import import_corrections
 
-    done = import_corrections(output, file_uri)
+    done = import_corrections(output, file_uri, accept_unknown=accept_unknown)
     if as_json:
         print_json(done)
         return 0

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
 from choreai.search.dancer_text import DANCER_FIELDS, parse_dancers
+from choreai.search.known_names import settle_names
 from choreai.search.spreadsheet import unescape_formula
 from choreai.storage import objects
 from choreai.tables import schemas
@@ -66,17 +67,21 @@ class Import:
     """False: exactly these reviews had been imported before."""
 
 
-def import_corrections(root: str, file_uri: str) -> Import:
+def import_corrections(root: str, file_uri: str, *, accept_unknown: bool = True) -> Import:
     """Import the reviews in `file_uri` into `root` and return the outcome.
 
     A .csv, .jsonl or .parquet file with video_id, style or dancers (`choreai.search.dancer_text`), reviewer,
     reviewed_at (ISO 8601; UTC if it names no zone) and, where it has them, content_id, note and pose_fingerprint.
-    Raises TableError, which names file, row and remedy, before anything is stored.
+    Raises TableError, which names file, row and remedy, before anything is stored; without `accept_unknown` also for
+    styles and videos that the tags tables do not know.
     """
-    rows = [_check_review(row, where) for where, row in _read(file_uri)]
+    rows = [(where, _check_review(row, where)) for where, row in _read(file_uri)]
     if not rows:
         raise TableError(f"{file_uri}: no reviews in this file")
-    return store_reviews(root, rows)
+    if accept_unknown:
+        return store_reviews(root, [row for _, row in rows])
+    reviewed_styles = set(read_corrections(root)["style"].drop_null().to_pylist())
+    return store_reviews(root, settle_names(root, rows, reviewed_styles=reviewed_styles))
 
 
 def store_reviews(root: str, rows: list[dict[str, object]]) -> Import:

@@ -30,6 +30,7 @@ from choreai.motion.sequence import KeypointSequence
 from choreai.search.condition import compile_expression
 from choreai.search.corrections import CORRECTIONS, import_corrections
 from choreai.search.dancer_reviews import Found, dancer_reviews, find_named, store_dancers
+from choreai.search.known_names import known_spelling, labels_of_models, style_doubt
 from choreai.search.search import COLUMNS, MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects
@@ -100,11 +101,8 @@ class CatalogBrowser:
                 "ORDER BY score DESC NULLS LAST, video_id LIMIT ? OFFSET ?",
                 [*condition.parameters, limit, offset],
             )
-            styles = database.rows(
-                "SELECT DISTINCT style FROM (SELECT best_style AS style FROM tags "
-                "UNION ALL SELECT style FROM corrections) WHERE style <> 'unknown' ORDER BY style"
-            )
-        return Page(int(count["n"]), [json_value(row) for row in rows], [str(row["style"]) for row in styles])
+            styles = _styles_seen(database)
+        return Page(int(count["n"]), [json_value(row) for row in rows], styles)
 
     def video(self, key: str) -> dict[str, Any] | None:
         """Return all that is known about a video; None if no video has this key."""
@@ -198,6 +196,14 @@ class CatalogBrowser:
             with write_atomically(path) as temporary:
                 temporary.write_bytes(picture)
         return path.read_bytes()
+
+    def meant_style(self, style: str) -> dict[str, str]:
+        """Return the `style` in its known spelling, and a `doubt`, empty where it is known or nothing is known yet."""
+        with self._lock:
+            database = self._refresh()
+            known = set() if database is None else {*_styles_seen(database), *labels_of_models(self._output)}
+        spelling = known_spelling(style, known) if known else style
+        return {"style": spelling or style, "doubt": "" if spelling else style_doubt(style, known)}
 
     def correct(self, key: str, *, style: str, reviewer: str, note: str) -> bool:
         """Store the reviewer's style, which overrides the tag here and in `choreai search`; False if no such video."""
@@ -294,6 +300,15 @@ class CatalogBrowser:
             for _, rows in read_videos(part, {place.video_id: place.content_id}):
                 return rows
         return sequence_of(schemas.KEYPOINTS.empty_table())
+
+
+def _styles_seen(database: TagDatabase) -> list[str]:
+    """Return every style that is the best match, or the correction, of some video."""
+    rows = database.rows(
+        "SELECT DISTINCT style FROM (SELECT best_style AS style FROM tags "
+        "UNION ALL SELECT style FROM corrections) WHERE style <> 'unknown' ORDER BY style"
+    )
+    return [str(row["style"]) for row in rows]
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:

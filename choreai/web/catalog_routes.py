@@ -14,7 +14,9 @@ from choreai.web.media import send_object
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="A video's `key`, as returned by the search.")]
 
-CatalogMethod = Literal["search", "video", "still", "keypoints", "media_uri", "correct", "people", "name_dancers"]
+CatalogMethod = Literal[
+    "search", "video", "still", "keypoints", "media_uri", "meant_style", "correct", "people", "name_dancers"
+]
 
 
 class CatalogBackend(Protocol):
@@ -29,6 +31,7 @@ class Correction(BaseModel):
     style: str = Field(min_length=1, max_length=100, description="A style, or `unknown`: none of the styles.")
     reviewer: str = Field(min_length=1, max_length=100)
     note: str = Field("", max_length=500)
+    is_new_style: bool = Field(False, description="Whether a style that nobody knows yet is meant.")
 
 
 class NamedPeople(BaseModel):
@@ -102,12 +105,21 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
 
     @routes.post("/catalog/{key}/corrections", status_code=201)
     async def correct(key: Key, correction: Correction) -> dict[str, str]:
-        """Correct the style. The correction overrides the tag in searches and is the label in the next training."""
-        options = {name: value.strip() for name, value in correction.model_dump().items()}
+        """Correct the style. The correction overrides the tag in searches and is the label in the next training.
+
+        A style that no model and no correction has named is answered with 409 and what was perhaps meant.
+        """
+        options = {name: getattr(correction, name).strip() for name in ("style", "reviewer", "note")}
         if not options["style"] or not options["reviewer"]:
             raise WebProblem(422, "style and reviewer must not be blank")
-        _or_404(await backend.catalog("correct", key, **options) or None)
-        return {"style": options["style"]}
+        style = options.pop("style")
+        if not correction.is_new_style:
+            meant = _or_404(await backend.catalog("meant_style", style))
+            if meant["doubt"]:
+                raise WebProblem(409, f"{meant['doubt']}; send is_new_style with it if it is a new style")
+            style = meant["style"]
+        _or_404(await backend.catalog("correct", key, style=style, **options) or None)
+        return {"style": style}
 
     return routes
 

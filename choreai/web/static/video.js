@@ -87,11 +87,23 @@ byId("correct").addEventListener("submit", async (event) => {
   byId("problem").hidden = true;
   try {
     const correction = Object.fromEntries(new FormData(event.target));
-    await ask(`${url}/corrections`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(correction),
-    });
-    show(await ask(url));
+    if (await sent(correction)) show(await ask(url));
   } catch (problem) {
     showProblem(byId("problem"), problem);
   }
 });
+
+/** Send a correction; of a style that nobody knows, ask whether it is meant. */
+async function sent(correction) {
+  try {
+    await ask(`${url}/corrections`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(correction),
+    });
+  } catch (problem) {
+    if (problem.status !== 409) throw problem;
+    const question = problem.message.split("; send ")[0];
+    if (!window.confirm(`${question}\n\nIs “${correction.style.trim()}” a new style?`)) return false;
+    return sent({ ...correction, is_new_style: true });
+  }
+  return true;
+}
