@@ -66,10 +66,9 @@ def movement_lines(movement: Kinematics) -> list[str]:
     """Return a dancer's movement as a few lines of text."""
     return [
         _line("speed", ("body {:.2f}", movement.body_speed_mean), ("hands {:.2f}", movement.hands_speed_mean),
-              ("feet {:.2f}", movement.feet_speed_mean), ("travelling {:.2f} torso lengths a second",
-                                                          movement.travel_speed_mean)),
+              ("feet {:.2f}", movement.feet_speed_mean), ("travel {:.2f} torsos/s", movement.travel_speed_mean)),
         _line("size", ("reach {:.2f}", movement.reach_mean), ("stance {:.2f}", movement.stance_width_mean),
-              ("bounce {:.2f} torso lengths", movement.bounce_height)),
+              ("bounce {:.2f} torsos", movement.bounce_height)),
         _line("posture", ("torso leans {:.0f}°", movement.torso_lean_degrees_mean),
               ("knees bent {:.0%}", movement.bent_knees_share), ("elbows bent {:.0%}", movement.bent_elbows_share)),
         _line("levels", ("hands up {:.0%}", movement.hands_up_share), ("hips low {:.0%}", movement.low_hips_share),

@@ -17,7 +17,7 @@ _choreai() {{
     case "${{COMP_WORDS[1]}} $before" in
 {choices}
     esac
-    [[ $word == -* || ${{COMP_WORDS[1]}} == completion ]] || return
+    [[ $word == -* || " {chooses} " == *" ${{COMP_WORDS[1]}} "* && $COMP_CWORD -eq 2 ]] || return
     case "${{COMP_WORDS[1]}}" in
 {flags}
     esac
@@ -69,7 +69,10 @@ def _bash(parsers: dict[str, CommandParser]) -> str:
         for flag in action.option_strings
         if action.choices
     ]
-    return _BASH.format(commands=" ".join(parsers), flags="\n".join(flags), choices="\n".join(choices))
+    chooses = [name for name, parser in parsers.items() if any(not word.startswith("-") for word in _flags(parser))]
+    return _BASH.format(
+        chooses=" ".join(chooses), commands=" ".join(parsers), flags="\n".join(flags), choices="\n".join(choices)
+    )
 
 
 def _fish(parsers: dict[str, CommandParser]) -> Iterator[str]:

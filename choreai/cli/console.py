@@ -25,6 +25,8 @@ from choreai.pipeline.progress import console
 logger = logging.getLogger(__name__)
 WORDS = ("why", "reason", "settings")
 """Headers of columns that hold sentences: aligned left, and wrapped where there is no room."""
+NAMES = ("style", "tag")
+"""Headers of columns that hold names: aligned left."""
 MIN_NAME_WIDTH = 16
 MAX_BOXED = 4
 WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
@@ -100,12 +102,14 @@ def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str,
     room = _room_for_names(output.width, rows, names)
     for index, name in enumerate(names):
         is_words = name in WORDS
-        table.add_column(name, justify="left" if index == 0 or is_words else "right", overflow="fold",
+        table.add_column(name, justify="left" if index == 0 or is_words or name in NAMES else "right", overflow="fold",
                          no_wrap=bool(header) and not is_words)  # fmt: skip
     for row in rows:
         cells = [shorten(row[0], room), *row[1:]] if header else row
         table.add_row(*(Text(cell) for cell in cells))  # Text: names from a catalog are not markup
     output.print(table)
+    if narrow:
+        output.print()
 
 
 def _room_for_names(width: int, rows: Sequence[Sequence[str]], header: Sequence[str]) -> int:
