@@ -10,11 +10,8 @@ import people_pictures
 import pyarrow.parquet as pq
 import pytest
 from clips import write_clip
-from onnx import helper
-from tiny_onnx import constant_network, serialize
+from tiny_pose_networks import results_of, run, spot, write_networks
 
-from choreai.cli import pose as pose_command
-from choreai.cli.pose import pose_parser
 from choreai.errors import ConfigError, MediaError, TableError, WeightsError
 from choreai.formats.alphapose_json import read_alphapose_json
 from choreai.formats.alphapose_results import to_coco, to_openpose
@@ -23,36 +20,9 @@ from choreai.pose.estimator import Poses
 from choreai.pose.pipeline import TrackedPoses
 
 
-def run(*flags: object) -> int:
-    return pose_command.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
-
-
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
-    """A detector that sees one person in every picture, and a network whose heatmaps are the crop's brightness."""
-    folder = tmp_path_factory.mktemp("networks")
-    # Decoded YOLOX on a 64 x 64 canvas: (1, 84, 85), one sure person of 20 x 40 in the middle.
-    predictions = np.zeros((1, 84, 85), np.float32)
-    predictions[..., :2] = 40.0
-    predictions[0, 0, :6] = (32, 32, 20, 40, 0.9, 0.99)
-    (folder / "detector.onnx").write_bytes(constant_network(predictions))
-    pose = serialize(
-        [helper.make_node("Conv", ["images", "weight"], ["heatmaps"], strides=[4, 4])],
-        {"images": ["N", 3, 256, 192]},
-        {"heatmaps": ["N", 17, 64, 48]},
-        {"weight": np.full((17, 3, 1, 1), 1 / 3, np.float32)},
-    )
-    (folder / "pose.onnx").write_bytes(pose)
-    flags = ["--checkpoint", folder / "pose.onnx", "--detector-checkpoint", folder / "detector.onnx"]
-    return [*flags, "--preprocessing", "unit", "--gpus", "-1"]
-
-
-def spot(number: int, *, side: int = 64) -> np.ndarray:
-    """Dark grey, with a bright spot that goes to the right."""
-    image = np.full((side, side, 3), 20, np.uint8)
-    x = 27 + number
-    image[28:33, x - 2 : x + 3] = 250
-    return image
+    return write_networks(tmp_path_factory.mktemp("networks"))
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +32,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / f"{number}.png"), spot(min(number, 8)))
     (folder / "notes.txt").write_text("no picture")
     return folder
-
-
-def results_of(outdir: Path) -> list[dict[str, Any]]:
-    return json.loads((outdir / "alphapose-results.json").read_text())
 
 
 def frames_of(outdir: Path) -> list[dict[str, object]]:
@@ -182,7 +148,6 @@ def test_nobody_in_a_whole_video_is_a_result(networks, tmp_path: Path, capsys: p
         (["--indir", "gone"], ConfigError, "no such folder"),
         (["--list", "pictures.txt"], ConfigError, r"1 of 1 images are missing, the first is nothing\.png"),
         (["--detfile", "pictures.txt"], TableError, "not valid JSON"),
-        (["--image", "1.png", "--save_video"], ConfigError, "--save_img"),
         (["--image", "1.png", "--detector", "yolo"], ConfigError, "YOLOv3-SPP"),
         (["--image", "1.png", "--flip"], ConfigError, "flip applies to AlphaPose checkpoints"),
         (["--image", "1.png", "--detector-checkpoint", ""], ConfigError, "--detector-checkpoint is missing"),

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+from typing import Any
 
 from choreai.cli.parser import CommandParser
+from choreai.cli.pose_alphapose import DETECTORS, REFUSED, WITHOUT_EFFECT, Refuse, detector_name, gpu_ids, show_only
 
 POSE = """\
 Estimate poses with AlphaPose's flags, and write its result files.
@@ -17,8 +19,6 @@ Writes alphapose-results.json (and sep-json/ for cmu and open),
 keypoints.parquet, and frames.parquet with a row for every frame, with or
 without people. Weights are not included: give your own, as paths or s3:// URIs."""
 
-DETECTORS = ("yolo", "yolox", *(f"yolox-{size}" for size in ("nano", "tiny", "s", "m", "l", "x")))
-
 
 def pose_parser(prog: str | None) -> CommandParser:
     parser = CommandParser(prog=prog, description=POSE)
@@ -27,11 +27,12 @@ def pose_parser(prog: str | None) -> CommandParser:
     files.add_argument("--cfg", metavar="URI", default="", help="AlphaPose's YAML config; only 133 and 136 keypoints "
                        "need it")  # fmt: skip
     files.add_argument("--detector-checkpoint", metavar="URI", default="",
-                       help="YOLOv3-SPP .weights, YOLOX checkpoint or YOLOX .onnx")  # fmt: skip
+                       help="YOLOv3-SPP .weights, YOLOX checkpoint or YOLOX .onnx (default: where AlphaPose keeps "
+                       "--detector's file, if --cfg lies in its folder)")  # fmt: skip
     files.add_argument("--reid-checkpoint", metavar="URI", default="", help="OSNet-AIN x1.0: track by appearance too; "
                        "the weights that AlphaPose's --pose_track uses")  # fmt: skip
-    files.add_argument("--detector", choices=DETECTORS, metavar="NAME",
-                       help=f"only checked against --detector-checkpoint: {', '.join(DETECTORS)}")  # fmt: skip
+    files.add_argument("--detector", type=detector_name, metavar="NAME",
+                       help=f"which file to look for, and checked against it: {', '.join(DETECTORS)}")  # fmt: skip
     files.add_argument("--preprocessing", choices=("imagenet", "imagenet-bgr", "unit", "alphapose"),
                        default="imagenet", help="of an .onnx pose network's crops (default: imagenet)")  # fmt: skip
 
@@ -47,8 +48,12 @@ def pose_parser(prog: str | None) -> CommandParser:
     output = parser.add_argument_group("output")
     output.add_argument("--outdir", metavar="FOLDER", default="examples/res", help="default: examples/res")
     output.add_argument("--format", choices=("coco", "cmu", "open"), default="coco", help="default: coco")
-    output.add_argument("--save_video", action="store_true", help="OUTDIR/AlphaPose_NAME.mp4 with skeletons")
+    output.add_argument("--eval", action="store_true", help="image ids as numbers, as COCO has them: 785 for "
+                        "000000000785.jpg")  # fmt: skip
+    output.add_argument("--save_video", action="store_true", help="OUTDIR/AlphaPose_NAME.mp4 with skeletons; images "
+                        "are shown 25 a second")  # fmt: skip
     output.add_argument("--save_img", action="store_true", help="OUTDIR/vis/ with skeletons")
+    output.add_argument("--showbox", action="store_true", help="with people's boxes too")
 
     how = parser.add_argument_group("method")
     how.add_argument("--flip", action="store_true", help="flip test: slightly more accurate, twice the time")
@@ -63,11 +68,16 @@ def pose_parser(prog: str | None) -> CommandParser:
         "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="lower ones are checked against fp32"
     )
     how.add_argument("--compile", action="store_true", help="compile the pose network: slow start, then faster")
-    how.add_argument("--gpus", default="0", metavar="ID", help="-1: the CPU; otherwise the GPU if there is one")
+    how.add_argument("--gpus", type=gpu_ids, default="0", metavar="ID", help="-1: the CPU; otherwise the "
+                     "number of the GPU, if there is one. Of several, the first; choreai extract uses all")  # fmt: skip
+    how.add_argument("--gpu", dest="gpus", type=gpu_ids, default=argparse.SUPPRESS, metavar="ID",
+                     help="the same as --gpus")  # fmt: skip
     # Accepted for AlphaPose's scripts; what they tune does not exist here.
-    for flag in ("--sp", "--vis_fast"):
-        how.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
-    how.add_argument("--qsize", type=int, help=argparse.SUPPRESS)
+    for flag in WITHOUT_EFFECT:
+        kind: dict[str, Any] = {"type": int} if flag == "qsize" else {"action": "store_true"}
+        how.add_argument(f"--{flag}", help=argparse.SUPPRESS, **kind)
+    for flag in REFUSED:
+        how.add_argument(f"--{flag}", nargs="?", action=Refuse, help=argparse.SUPPRESS)
     return parser.add_result_flags(json=False)
 
 
@@ -75,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `choreai pose`, and return its exit code."""
     # OpenMP reads this when torch loads it: threads that wait by spinning starve the decoder and onnxruntime.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments.gpus:
+        show_only(arguments.gpus[0])
     from choreai.cli.pose_run import run_pose
 
     return run_pose(arguments)

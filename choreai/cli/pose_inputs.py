@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from choreai.cli.pose_alphapose import coco_image_id
 from choreai.errors import ConfigError
 from choreai.natural_order import natural_key
 from choreai.pose.detectors.detfile import DetfileDetector, read_detfile
@@ -37,14 +38,33 @@ class PoseInput:
     unreadable: list[str] = field(default_factory=list)
     """Ids of the images that could not be read so far."""
     detector: DetfileDetector | None = None
+    numbers: Sequence[int] = ()
+    """By frame_index: what the results call the images instead, see `number_images`."""
 
     @property
     def is_video(self) -> bool:
         return self.image_ids is None
 
+    def number_images(self) -> None:
+        """Give the images the numbers in their names as ids, as COCO has them.
+
+        Raises ConfigError for a video, a name without a number, and two of one number.
+        """
+        if self.image_ids is None:
+            raise ConfigError("--eval is for images, whose ids are numbers in COCO's results; leave it out for a video")
+        numbers = [coco_image_id(image_id) for image_id in self.image_ids]
+        if len(set(numbers)) < len(numbers):
+            double = next(number for number in numbers if numbers.count(number) > 1)
+            raise ConfigError(f"--eval: {numbers.count(double)} images have the number {double}; leave --eval out")
+        self.numbers = numbers
+
     def image_id(self, frame_index: int) -> str:
-        """Return the name of a frame in the results."""
+        """Return the name of a frame."""
         return f"{frame_index}.jpg" if self.image_ids is None else self.image_ids[frame_index]
+
+    def result_id(self, frame_index: int) -> str | int:
+        """Return what the results call a frame: its name, or its number in COCO."""
+        return self.numbers[frame_index] if self.numbers else self.image_id(frame_index)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class ResultFiles:
         if not num_people:
             return
         if self._format == "coco":
-            for person in to_coco(people, image_id=image_id):
+            for person in to_coco(people, image_id=self._source.result_id(people.frame_index)):
                 self._json.add(json.dumps(person))
         else:
             self._add_openpose(people, image_id, self._format)

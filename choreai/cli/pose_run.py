@@ -11,8 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from choreai.arrays import ImageArray
+from choreai.cli.pose_alphapose import WITHOUT_EFFECT, find_detector
 from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
@@ -24,7 +26,7 @@ from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame
-from choreai.visualize.draw import draw_people
+from choreai.visualize.draw import draw_boxes, draw_people
 
 logger = logging.getLogger(__name__)
 LOG_EVERY_SECONDS = 15.0
@@ -33,13 +35,16 @@ LOG_EVERY_SECONDS = 15.0
 def run_pose(arguments: argparse.Namespace) -> int:
     """Estimate the poses of one input, write its files, and return the exit code: 1 if an image is unreadable."""
     settings = settle(_settings(arguments), read_file=objects.read_object)
+    _say_what_changes_nothing(arguments)
     num_threads = len(os.sched_getaffinity(0))
     outdir = Path(arguments.outdir)
     started = time.monotonic()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(arguments, num_threads=num_threads))
-        if arguments.save_video and not source.is_video:
-            raise ConfigError("--save_video needs --video; for images use --save_img")
+        if arguments.eval:
+            if arguments.format != "coco":
+                raise ConfigError(f"--eval is for --format coco; {arguments.format} names images")
+            source.number_images()
         estimator = build_topdown(
             settings, read_file=objects.read_object, num_threads=num_threads, detector=source.detector
         )
@@ -58,7 +63,10 @@ def run_pose(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> PoseSettings:
-    checkpoint, detector = arguments.detector_checkpoint, arguments.detector
+    detector = arguments.detector
+    checkpoint = arguments.detector_checkpoint
+    if not checkpoint and not arguments.detfile:
+        checkpoint = find_detector(detector or "", config=arguments.cfg)
     is_darknet = checkpoint.lower().endswith(".weights")
     if detector and checkpoint and (detector == "yolo") != is_darknet:
         raise ConfigError(
@@ -68,7 +76,8 @@ def _settings(arguments: argparse.Namespace) -> PoseSettings:
     if not checkpoint and not arguments.detfile:
         raise ConfigError(
             "--detector-checkpoint is missing: the person detector's weights (yolov3-spp.weights, a YOLOX checkpoint, "
-            "or YOLOX as .onnx); or give boxes with --detfile"
+            "or YOLOX as .onnx; `choreai weights list` has some), which is not below --cfg's folder either, where "
+            "AlphaPose keeps it; or give boxes with --detfile"
         )
     try:
         return PoseSettings(
@@ -85,10 +94,26 @@ def _settings(arguments: argparse.Namespace) -> PoseSettings:
             compile=arguments.compile,
             detect_batch=arguments.detbatch,
             pose_batch=arguments.posebatch,
-            device="cpu" if arguments.gpus == "-1" else "auto",
+            device="auto" if arguments.gpus else "cpu",
         )
     except ValueError as exc:
         raise ConfigError(str(exc)) from exc
+
+
+def _say_what_changes_nothing(arguments: argparse.Namespace) -> None:
+    """Log a line for each flag that has no effect, and for GPUs that are not used."""
+    for flag, reason in WITHOUT_EFFECT.items():
+        if getattr(arguments, flag):
+            logger.warning("--%s changes nothing: %s", flag, reason)
+    named = ",".join(map(str, arguments.gpus))
+    if arguments.gpus and not torch.cuda.is_available():
+        logger.log(
+            logging.INFO if arguments.gpus == (0,) else logging.WARNING,
+            "--gpus %s: there is no such CUDA GPU here, so the CPU does the work",
+            named,
+        )
+    elif len(arguments.gpus) > 1:
+        logger.warning("--gpus %s: this command uses one GPU, the first; `choreai extract` keeps several busy", named)
 
 
 def _track(
@@ -120,6 +145,8 @@ class _Pictures:
     def __init__(self, outdir: Path, source: PoseInput, arguments: argparse.Namespace) -> None:
         self._source = source
         self._folder = outdir / "vis" if arguments.save_img else None
+        self._with_boxes = bool(arguments.showbox)
+        self._size_hw: tuple[int, int] | None = None
         self._stack = ExitStack()
         self._writer: VideoWriter | None = None
         if arguments.save_video:
@@ -137,6 +164,8 @@ class _Pictures:
     def add(self, frame: Frame, people: TrackedPoses) -> None:
         if self._writer is None and self._folder is None:
             return
+        if self._with_boxes:
+            draw_boxes(frame.image, box_xyxy=people.poses.box_xyxy, track_ids=people.track_ids.tolist())
         draw_people(
             frame.image,
             keypoints_xy=people.poses.keypoints_xy,
@@ -144,9 +173,23 @@ class _Pictures:
             track_ids=people.track_ids.tolist(),
         )
         if self._writer is not None:
-            self._writer.write(frame.image, frame.pts_seconds)
+            self._writer.write(self._in_first_size(frame.image), frame.pts_seconds)
         if self._folder is not None:
             _write_image(self._folder / self._source.image_id(frame.frame_index), frame.image)
+
+    def _in_first_size(self, image: ImageArray) -> ImageArray:
+        """Return an image in the size of the first one, black where its shape is another: a video has one size."""
+        height, width = image.shape[:2]
+        self._size_hw = self._size_hw or (height, width)
+        if self._size_hw == (height, width):
+            return image
+        rows, columns = self._size_hw
+        scale = min(rows / height, columns / width)
+        fitted = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
+        top, left = (rows - fitted.shape[0]) // 2, (columns - fitted.shape[1]) // 2
+        canvas = np.zeros((rows, columns, 3), np.uint8)
+        canvas[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
+        return canvas
 
 
 def _write_image(path: Path, image: ImageArray) -> None:

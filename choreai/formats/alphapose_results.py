@@ -29,7 +29,7 @@ def person_scores(people: TrackedPoses) -> FloatArray:
     return scores.mean(axis=1) + people.poses.box_scores + 1.25 * scores.max(axis=1)
 
 
-def to_coco(people: TrackedPoses, *, image_id: str) -> list[JsonObject]:
+def to_coco(people: TrackedPoses, *, image_id: str | int) -> list[JsonObject]:
     """Return an object per person, in the order given (AlphaPose's is that of pose NMS).
 
     `box` is the detector's x, y, width, height; `idx` the track id.

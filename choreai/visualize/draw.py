@@ -20,6 +20,8 @@ Color = tuple[int, int, int]
 _OUTLINE: Color = (16, 16, 16)
 _ONLOOKER: Color = (200, 200, 200)
 _SHIFT_BITS = 4
+_FAR = 1e6
+"""Pixels; OpenCV's coordinates are 32 bits wide."""
 _PLATE_LIGHT = 0.3
 """What is left of the picture under a label: over pure white, white text still has a contrast of 8 to 1."""
 _SHEET_GREY = 32
@@ -53,6 +55,15 @@ def draw_people(
     fixed, seen = _fixed_points(image, keypoints_xy, keypoint_scores, min_score)
     for person_points, person_seen, track_id in zip(fixed, seen, track_ids, strict=True):
         _draw_person(image, person_points, person_seen, track_color(track_id))
+
+
+def draw_boxes(image: ImageArray, *, box_xyxy: FloatArray, track_ids: Sequence[int]) -> None:
+    """Draw people's boxes (P, 4), in pixels, into `image` in their tracks' colours; those not finite are left out."""
+    thickness = max(1, round(min(image.shape[:2]) / 300))
+    for box, track_id in zip(box_xyxy, track_ids, strict=True):
+        if np.isfinite(box).all():
+            left, top, right, bottom = (int(value) for value in np.clip(box, -_FAR, _FAR).round())
+            cv2.rectangle(image, (left, top), (right, bottom), track_color(track_id), thickness)
 
 
 def draw_onlookers(

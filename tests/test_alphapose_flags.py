@@ -1,0 +1,111 @@
+"""AlphaPose's command line: what is taken, what changes nothing, and what is refused with advice."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+from tiny_pose_networks import results_of, run, spot, write_networks
+
+from choreai.cli.pose import pose_parser
+from choreai.cli.pose_alphapose import REFUSED, WITHOUT_EFFECT, show_only
+from choreai.errors import ConfigError
+from choreai.video.decode import VideoReader
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    return write_networks(tmp_path_factory.mktemp("networks"))
+
+
+def test_the_command_of_the_student_report_runs_as_it_was_written(
+    networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("pretrained_models", "configs/coco", "detector/yolox/data", "examples/demo"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(networks[1], tmp_path / "pretrained_models/pose.onnx")
+    shutil.copy(networks[3], tmp_path / "detector/yolox/data/yolox_x.onnx")
+    for number in (785, 13):
+        cv2.imwrite(str(tmp_path / f"examples/demo/{number:012d}.jpg"), spot(1))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    flags = ["--detector", "yolox", "--indir", "examples/demo/", "--eval", "--gpu", "0,1,2,3", "--sp", "--vis"]
+    assert run("--checkpoint", "pretrained_models/pose.onnx", *flags) == 0
+    results = results_of(tmp_path / "examples/res")
+    assert [person["image_id"] for person in results] == [13, 785]
+    assert "--gpus 0,1,2,3: there is no such CUDA GPU here, so the CPU does the work" in caplog.text
+    assert "--sp changes nothing" in caplog.text
+    assert "--vis changes nothing" in caplog.text
+
+
+def test_images_become_a_video_of_one_size_with_boxes(networks, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), spot(1))
+    cv2.imwrite(str(folder / "2.png"), cv2.resize(spot(1), (96, 48)))
+    assert run(*networks, "--indir", folder, "--outdir", tmp_path, "--save_video", "--showbox") == 0
+    path = tmp_path / "AlphaPose_pictures.mp4"
+    with path.open("rb") as file, VideoReader(file, uri="pictures") as reader:
+        sizes = {frame.image.shape for frame in reader.frames()}
+    assert sizes == {spot(1).shape}
+
+
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        (["--webcam", "0"], "choreai serve"),
+        (["--webcam"], "choreai serve"),
+        (["--pose_flow"], "--pose_track"),
+        (["--detector", "tracker"], "--pose_track"),
+        (["--detector", "efficientdet_d7"], "YOLOX"),
+        (["--detector", "yolx"], "choose from"),
+        (["--gpus", "all"], "numbers of GPUs"),
+        (["--gpus", "0,0"], "numbers of GPUs"),
+        (["--gpus", "0,-1"], "numbers of GPUs"),
+    ],
+)
+def test_what_is_not_here_is_refused_with_what_to_use_instead(
+    networks, flags, advice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*networks, "--image", "1.png", *flags)
+    assert caught.value.code == 2
+    assert advice in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["dance.png"], "'dance.png' has no number"), (["a_7.png", "b_7.png"], "2 images have the number 7")],
+)
+def test_images_without_a_number_of_their_own_are_not_evaluated(networks, tmp_path: Path, names, words) -> None:
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), spot(1))
+    with pytest.raises(ConfigError, match=words):
+        run(*networks, "--indir", tmp_path, "--outdir", tmp_path / "out", "--eval")
+
+
+def test_the_third_gpu_is_the_third_of_those_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-7")
+    show_only(2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-7"
+    with pytest.raises(ConfigError, match="shows 1 GPUs"):
+        show_only(1)
+
+
+ALPHAPOSE_FLAGS = (
+    "cfg checkpoint sp detector detfile indir list image outdir save_img vis showbox profile format min_box_area "
+    "detbatch posebatch eval gpus qsize flip debug video webcam save_video vis_fast pose_flow pose_track"
+).split()
+"""Of its `demo_inference.py`."""
+
+
+def test_the_page_for_alphapose_s_users_says_of_every_flag_what_the_parser_does() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "alphapose.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `--(\w+)`[^|]*\| (\w+(?: without effect)?)", page, re.MULTILINE))
+    known = {name: "taken" for name in ALPHAPOSE_FLAGS}
+    known |= dict.fromkeys(WITHOUT_EFFECT, "taken without effect") | dict.fromkeys(REFUSED, "refused")
+    assert rows == known
+    flags = {flag for action in pose_parser(None)._actions for flag in action.option_strings}
+    assert {f"--{name}" for name in ALPHAPOSE_FLAGS} <= flags
