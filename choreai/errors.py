@@ -11,6 +11,7 @@
           ObjectForbiddenError  one object refused        the same, if the store gives others
       WeightsError   weights do not fit or are not ours   stop, exit 2
       TableError     a table's schema or content differs  stop, exit 2
+        DamagedPartError  one part cannot be read         its videos are left for another run, go on
 
 Every message says what is wrong, which value, and what to do. Constructors pass their own arguments to
 `super().__init__`, so that an error can be pickled and travel through Ray.
@@ -79,3 +80,7 @@ class WeightsError(ChoreaiError):
 
 class TableError(ChoreaiError):
     """A Parquet table's schema, version or content is not what the job can use."""
+
+
+class DamagedPartError(TableError):
+    """The bytes of one part are damaged; the message says what to delete, and what is then done again."""

@@ -37,6 +37,7 @@ def write_catalog_and_tables(folder: Path) -> None:
     from choreai.tables import schemas
 
     (folder / "out" / "videos" / POSE_ID).mkdir(parents=True)
+    (folder / "out" / "keypoints" / POSE_ID).mkdir(parents=True)
     with pq.ParquetWriter(folder / "catalog.parquet", CATALOG_SCHEMA) as writer:
         for start in range(0, NUM_VIDEOS, CHUNK):
             rows = _catalog_rows(start)
@@ -44,6 +45,7 @@ def write_catalog_and_tables(folder: Path) -> None:
             known = rows.filter(pa.array(np.arange(start, start + CHUNK) % NEW_EVERY != 0))
             part = _videos_rows(known, schemas.VIDEOS)
             pq.write_table(part, folder / "out" / "videos" / POSE_ID / f"part-{start:016x}.parquet")
+            (folder / "out" / "keypoints" / POSE_ID / "part-ok.parquet").touch()  # the shard of them all
 
 
 def _catalog_rows(start: int) -> pa.Table:

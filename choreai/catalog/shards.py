@@ -19,6 +19,9 @@ from choreai.fingerprint import fingerprint
 from choreai.motion.named_dancers import NamedDancers
 
 KEY = ["video_id", "content_id"]
+LOST = "lost"
+"""Status of a video whose keypoints part is gone; only in memory, never in a table."""
+_ATTEMPTS = f", attempts, status = 'quarantined' AS quarantined, status = '{LOST}' AS lost"
 _KEYS_AT_ONCE = 1 << 20
 
 
@@ -69,13 +72,15 @@ class Pending:
 def pending_videos(catalog: Catalog, known: pa.Table | pa.RecordBatchReader, *, retry_quarantined: bool) -> Pending:
     """Return the catalog's videos that have no row in `known` for the same bytes.
 
-    `known` needs the videos table's columns video_id, content_id, status and attempts; a reader is streamed.
+    `known` needs the videos table's columns video_id, content_id, status and attempts; a reader is streamed. A row
+    with the status `LOST` is tried again.
     """
     latest = _LatestAttempts.from_rows(known)
     wanted, attempts, num_quarantined = [pa.array([], pa.bool_())], [pa.array([], pa.int32())], 0
     for start in range(0, len(catalog), _KEYS_AT_ONCE):
-        tried, failed = latest.look_up(catalog.table.slice(start, _KEYS_AT_ONCE))
-        chosen = (tried == 0) | failed if retry_quarantined else tried == 0
+        tried, failed, lost = latest.look_up(catalog.table.slice(start, _KEYS_AT_ONCE))
+        chosen = (tried == 0) | lost
+        chosen = chosen | failed if retry_quarantined else chosen
         wanted.append(pa.array(chosen))
         attempts.append(pa.array(tried[chosen] + 1))
         num_quarantined += int(np.count_nonzero(failed & ~chosen))
@@ -89,7 +94,7 @@ def pending_videos(catalog: Catalog, known: pa.Table | pa.RecordBatchReader, *, 
 
 @dataclass(frozen=True, eq=False)
 class _LatestAttempts:
-    """The last attempt at each (video_id, content_id), in 21 bytes with 128 bits of hash: tens of millions fit.
+    """The last attempt at each (video_id, content_id), in 22 bytes with 128 bits of hash: tens of millions fit.
 
     Sorted by `first`. Two keys that share it (one chance in a million for ten million videos) hide each other from
     `look_up`, and at worst one is processed again.
@@ -99,11 +104,12 @@ class _LatestAttempts:
     second: npt.NDArray[np.uint64]
     attempts: Int32Array
     quarantined: BoolArray
+    lost: BoolArray
 
     @classmethod
     def from_rows(cls, known: pa.Table | pa.RecordBatchReader) -> "_LatestAttempts":
         """Return the last attempts among rows of a videos table."""
-        parts = [_hash_keys(rows, ", attempts, status = 'quarantined' AS quarantined") for rows in _rebatch(known)]
+        parts = [_hash_keys(rows, _ATTEMPTS) for rows in _rebatch(known)]
         columns = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
         order = np.lexsort((columns["attempts"], columns["first"]))
         for name, column in columns.items():
@@ -113,11 +119,12 @@ class _LatestAttempts:
             columns = {name: column[is_last] for name, column in columns.items()}
         return cls(**columns)
 
-    def look_up(self, keys: pa.Table) -> tuple[Int32Array, BoolArray]:
-        """Return for each row of `keys` its attempts so far (0: none), and whether the last of them failed."""
-        tried, failed = np.zeros(len(keys), np.int32), np.zeros(len(keys), np.bool_)
+    def look_up(self, keys: pa.Table) -> tuple[Int32Array, BoolArray, BoolArray]:
+        """Return for each row of `keys` its attempts so far (0: none), and whether the last failed, or was lost."""
+        tried = np.zeros(len(keys), np.int32)
+        failed, lost = np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.bool_)
         if not len(self.first):
-            return tried, failed
+            return tried, failed, lost
         hashes = _hash_keys(keys)
         order = np.argsort(hashes["first"])  # neighbours are found several times as fast
         first, second = hashes["first"][order], hashes["second"][order]
@@ -125,7 +132,8 @@ class _LatestAttempts:
         same = (self.first[place] == first) & (self.second[place] == second)
         tried[order] = np.where(same, self.attempts[place], 0)
         failed[order] = same & self.quarantined[place]
-        return tried, failed
+        lost[order] = same & self.lost[place]
+        return tried, failed, lost
 
 
 def _rebatch(rows: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:

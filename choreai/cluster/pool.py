@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 from choreai.cluster.actors import PoolActor, PoolActors, ShardT
 from choreai.cluster.draining import draining_nodes
 from choreai.cluster.limits import VideoLimitError
-from choreai.errors import ConfigError, StorageError, StoreUnavailableError, TableError, WeightsError
+from choreai.errors import ConfigError, DamagedPartError, StorageError, StoreUnavailableError, TableError, WeightsError
 
 logger = logging.getLogger(__name__)
 
@@ -207,14 +207,15 @@ class WorkerPool(Generic[ShardT, ReportT]):
     def _handle_error(self, actor: PoolActor[ShardT], call: Any, exc: RayTaskError) -> Failure[ShardT] | None:
         """Have a shard whose worker answered with an error tried again elsewhere, up to MAX_ATTEMPTS."""
         cause = exc.cause if isinstance(exc.cause, BaseException) else exc
-        if isinstance(cause, FINAL_ERRORS) or not actor.is_ready:
+        is_final = isinstance(cause, FINAL_ERRORS) and not isinstance(cause, DamagedPartError)
+        if is_final or not actor.is_ready:
             raise cause
         shard = actor.take_back(call)
         if isinstance(cause, VideoLimitError):
             return self._end_over_limit(actor, shard, cause)
-        if not isinstance(cause, StorageError):
+        if not isinstance(cause, StorageError | DamagedPartError):
             logger.error("shard %s failed: %s", shard.shard_id, exc)
-        if self._count_attempt(shard) < MAX_ATTEMPTS:
+        if self._count_attempt(shard) < MAX_ATTEMPTS and not isinstance(cause, DamagedPartError):
             self._backlog.append(shard)
             return None
         name = type(cause).__name__

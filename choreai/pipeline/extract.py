@@ -11,10 +11,11 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from choreai.catalog.catalog import Catalog, with_content_ids
 from choreai.catalog.several import read_catalogs
-from choreai.catalog.shards import KEY, Pending, PoseShard, pending_videos, plan_shards
+from choreai.catalog.shards import KEY, LOST, Pending, PoseShard, pending_videos, plan_shards
 from choreai.cluster.limits import VideoLimits
 from choreai.cluster.pool import Failure, WorkerResources
 from choreai.cluster.pose_worker import PoseWorker, quarantine_killer
@@ -26,7 +27,7 @@ from choreai.pipeline.pose_files import share_weights
 from choreai.pipeline.progress import progress
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.tables import schemas
-from choreai.tables.parts import current_parts, open_part, read_consistently
+from choreai.tables.parts import current_parts, list_parts, open_part, part_id_of, read_consistently
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest, new_run_id
@@ -91,15 +92,24 @@ def extract_poses(
 
 
 def known_videos(output: str, pose_id: str) -> pa.RecordBatchReader:
-    """Stream what earlier runs did with each video (KEY, status, attempts); there may be millions."""
+    """Stream what earlier runs did with each video (KEY, status, attempts); there may be millions.
+
+    Where somebody deleted the keypoints part, as the message about a damaged one says, the status is `LOST`.
+    """
     columns = [*KEY, "status", "attempts"]
     schema = pa.schema([pa.field(name, schemas.VIDEOS.field(name).type) for name in columns])
 
     def batches() -> Iterator[pa.RecordBatch]:
+        committed = pa.array([part_id_of(uri) for uri in list_parts(output, "keypoints", pose_id)], pa.string())
         for uri in current_parts(output, "videos", pose_id).uris:
             with open_part(uri, schemas.VIDEOS) as part:
-                for batch in part.iter_batches(columns=columns):
-                    yield pa.record_batch(batch.columns, schema=schema)
+                for batch in part.iter_batches(columns=[*columns, "shard_id"]):
+                    is_gone = pc.invert(pc.is_in(batch["shard_id"], value_set=committed))
+                    had_poses = pc.not_equal(batch["status"], "quarantined")
+                    status = pc.if_else(pc.and_(is_gone, had_poses), LOST, batch["status"])
+                    yield pa.record_batch(
+                        [batch["video_id"], batch["content_id"], status, batch["attempts"]], schema=schema
+                    )
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 

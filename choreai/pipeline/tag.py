@@ -24,7 +24,7 @@ from choreai.search.dancer_reviews import DancerReviews, read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.model import StyleModel, newest_model
 from choreai.tables import schemas
-from choreai.tables.parts import current_parts, read_table
+from choreai.tables.parts import current_parts, list_parts, part_id_of, read_table
 from choreai.tables.runs import RunManifest, new_run_id
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_versio
     videos = read_table(output, "videos", pose_id, schemas.VIDEOS, columns=[*KEY, "status", "attempts", "shard_id"])
     usable = latest_attempts(videos)
     usable = usable.filter(pc.not_equal(usable["status"], "quarantined"))
+    committed = pa.array([part_id_of(uri) for uri in list_parts(output, "keypoints", pose_id)], pa.string())
+    usable = usable.filter(pc.is_in(usable["shard_id"], value_set=committed))  # extraction does the lost ones again
     tagged = read_table(output, "tags", model_version, schemas.TAGS, columns=KEY)
     wanted = catalog.table.select([*KEY, "uri"]).join(usable, keys=KEY, join_type="inner")
     wanted = wanted.select([*KEY, "uri", "shard_id"])

@@ -11,6 +11,7 @@ import io
 import json
 import posixpath
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from choreai.catalog.catalog import Video
-from choreai.errors import TableError
+from choreai.errors import ChoreaiWarning, TableError
 from choreai.search.dancer_text import DANCER_FIELDS, parse_dancers
 from choreai.search.known_names import settle_names
 from choreai.search.spreadsheet import unescape_formula
@@ -104,7 +105,10 @@ def read_corrections(root: str) -> pa.Table:
     parts = [CORRECTIONS.empty_table()]
     for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
         if uri.endswith(".parquet"):
-            parts.append(_read_stored(uri))
+            try:
+                parts.append(_read_stored(uri))
+            except TableError as exc:  # reviews by hand: the others still count
+                warnings.warn(f"left out: {exc}", ChoreaiWarning, stacklevel=2)
     found = pa.concat_tables(parts)
     return found.sort_by([(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")])
 
@@ -155,7 +159,12 @@ def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
     if extension == ".parquet":
         try:
             rows = pq.read_table(io.BytesIO(data)).to_pylist()
-        except (pa.ArrowException, OSError) as exc:  # Parquet that is damaged inside is an OSError to pyarrow
+        except (
+            pa.ArrowException,
+            OSError,
+            UnicodeDecodeError,
+            OverflowError,
+        ) as exc:  # Parquet that is damaged inside is an OSError to pyarrow
             raise TableError(f"{uri}: not readable as Parquet ({exc})") from exc
         yield from ((f"{uri}, row {number}", row) for number, row in enumerate(rows, start=1))
         return

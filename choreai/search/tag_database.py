@@ -16,12 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.search.corrections import read_corrections
-from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
-from choreai.tables.parts import current_parts, open_part, read_consistently
+from choreai.tables.parts import current_parts, open_part, read_consistently, read_schema
 
 MEMORY_LIMIT = "512MB"
 ROWS_PER_INSERT = 50_000
@@ -101,21 +100,27 @@ class TagDatabase:
         current = []
         for version in versions:
             schema = read_consistently(partial(self._first_schema, version))
+            if schema is None:
+                continue
             found = (schema.metadata or {}).get(b"choreai.schema_version", b"?").decode()
             if found == schemas.TAGS.metadata[b"choreai.schema_version"].decode():
                 current.append(version)
             else:
-                warnings.warn(
+                _warn(
                     f"{self.root}/tags/{version} is left out: its schema version {found} is another release's; "
-                    "move that folder away and tag again to have them",
-                    ChoreaiWarning,
-                    stacklevel=3,
+                    "move that folder away and tag again to have them"
                 )
         return current
 
-    def _first_schema(self, version: str) -> pa.Schema:
-        with objects.open_object(current_parts(self.root, "tags", version).uris[0]) as file:
-            return pq.read_schema(file)
+    def _first_schema(self, version: str) -> pa.Schema | None:
+        """Return the schema of a version's first readable part; None, with a warning, if it has none."""
+        for uri in self._part_uris("tags", version):
+            try:
+                return read_schema(uri)
+            except TableError as exc:
+                _warn_left_out(exc)
+        _warn(f"{self.root}/tags/{version} is left out: no part in it can be read")
+        return None
 
     def load_videos(self, columns: Sequence[str], *, fingerprints: Sequence[str] = ()) -> None:
         """Make the table `videos`: `columns` of the videos tables of the pose `fingerprints` (default: all), and
@@ -132,11 +137,14 @@ class TagDatabase:
         for (uri,) in self.sql(f"SELECT DISTINCT part FROM {chosen} ORDER BY part").fetchall():
             found = self.sql(f"SELECT row_in_part FROM {chosen} WHERE part = ? ORDER BY row_in_part", [uri])
             wanted = found.fetchnumpy()["row_in_part"]
-            for start, rows in _read_rows(uri, schemas.TAGS, columns):
-                here = wanted[(wanted >= start) & (wanted < start + len(rows))]
-                if len(here):
-                    placed = _add_place(rows, "", uri, start).take(pa.array(here - start))
-                    self._insert("details", [placed])
+            try:
+                for start, rows in _read_rows(uri, schemas.TAGS, columns):
+                    here = wanted[(wanted >= start) & (wanted < start + len(rows))]
+                    if len(here):
+                        placed = _add_place(rows, "", uri, start).take(pa.array(here - start))
+                        self._insert("details", [placed])
+            except TableError as exc:
+                _warn_left_out(exc)
 
     def load_corrections(self) -> int:
         """Make the table `corrections` and return the number of reviews in it."""
@@ -155,13 +163,25 @@ class TagDatabase:
         self._create(name, _add_place(_drop_zones(_empty(schema, columns)), "", "", 0))
         held: list[pa.Table] = []
         for version in versions:
-            for uri in current_parts(self.root, name, version).uris:
-                for start, rows in _read_rows(uri, schema, columns):
-                    held.append(_add_place(rows, version, uri, start))
-                    if sum(map(len, held)) >= ROWS_PER_INSERT:
-                        self._insert(name, held)
-                        held = []
+            uris = self._part_uris(name, version)
+            for uri in uris:
+                try:
+                    for start, rows in _read_rows(uri, schema, columns):
+                        held.append(_add_place(rows, version, uri, start))
+                        if sum(map(len, held)) >= ROWS_PER_INSERT:
+                            self._insert(name, held)
+                            held = []
+                except TableError as exc:  # one strange or damaged part must not hide all others
+                    if len(uris) == len(versions) == 1:  # there are none
+                        raise
+                    _warn_left_out(exc)
         self._insert(name, held)
+
+    def _part_uris(self, table: str, version: str) -> tuple[str, ...]:
+        try:
+            return current_parts(self.root, table, version).uris
+        except TableError:
+            return current_parts(self.root, table, version, on_damage=_warn_left_out).uris
 
     def _create(self, name: str, empty: pa.Table) -> None:
         self._connection.register("incoming", empty)
@@ -184,6 +204,14 @@ def open_tag_database(root: str) -> Iterator[TagDatabase]:
             yield database
         finally:
             database.close()
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ChoreaiWarning, stacklevel=2)
+
+
+def _warn_left_out(exc: TableError) -> None:
+    _warn(f"left out: {exc}")
 
 
 def _read_rows(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +22,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from choreai.arrays import FloatArray
-from choreai.errors import ObjectMissingError, WeightsError
+from choreai.errors import ChoreaiWarning, ObjectMissingError, WeightsError
 from choreai.motion.reasons import StyleReference
 from choreai.motion.windows import NUM_FEATURES, WindowSettings
 from choreai.storage import objects
+from choreai.storage.uris import shorten
 from choreai.style.examples import Inputs
 from choreai.style.networks import build_network
 from choreai.style.settings import NetworkKind
@@ -36,6 +38,12 @@ WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
 MAX_HIDDEN_SIZE = 4096
 MAX_MEMBERS = 100
+MAX_LABELS = 10_000
+MAX_STEPS = 10_000
+"""Steps of a window: 100 million would ask for 25 GiB before the first video is tagged."""
+MAX_WINDOW_SECONDS = 3600.0
+MAX_DESCRIPTION_BYTES = 64 << 20
+MAX_WEIGHTS_BYTES = 4 << 30
 BATCH_SIZE = 256
 """Windows per forward pass when scoring: a batch of 256 takes about 30 MB of activations."""
 
@@ -74,6 +82,12 @@ class StyleModelConfig:
         for name, most in (("hidden_size", MAX_HIDDEN_SIZE), ("num_members", MAX_MEMBERS)):
             if not 1 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be 1 to {most}, got {getattr(self, name)}")
+        if len(self.labels) > MAX_LABELS or not all(isinstance(label, str) for label in self.labels):
+            raise ValueError(f"labels must be at most {MAX_LABELS} texts, got {len(self.labels)}")
+        if self.windows.num_steps > MAX_STEPS:
+            raise ValueError(f"windows.num_steps must be at most {MAX_STEPS}, got {self.windows.num_steps}")
+        if max(self.windows.window_seconds, self.windows.context_seconds) > MAX_WINDOW_SECONDS:
+            raise ValueError(f"windows and their context must be at most {MAX_WINDOW_SECONDS:g} seconds long")
         if self.network not in get_args(NetworkKind):
             raise ValueError(f"network must be one of {', '.join(get_args(NetworkKind))}, got {self.network!r}")
         if not 0 < self.temperature < float("inf"):
@@ -178,30 +192,41 @@ def load_model(folder_uri: str) -> StyleModel:
         )
     description = _read_description(folder_uri)
     config = _config_of(description, folder_uri)
-    with torch.device("meta"):  # no memory for sizes that the weights do not have
-        networks = tuple(
-            build_network(config.network, num_labels=len(config.labels), hidden_size=config.hidden_size, dropout=0.0)
-            for _ in range(config.num_members)
-        )
+    try:
+        with torch.device("meta"):  # no memory for sizes that the weights do not have
+            networks = tuple(
+                build_network(
+                    config.network, num_labels=len(config.labels), hidden_size=config.hidden_size, dropout=0.0
+                )
+                for _ in range(config.num_members)
+            )
+    except (TypeError, ValueError, RuntimeError) as exc:
+        raise WeightsError(f"{folder_uri}: the config in {DESCRIPTION_NAME} fits no network: {exc}") from exc
     _load_weights(networks, folder_uri)
     training, created_at = description.get("training", {}), str(description.get("created_at", ""))
     model = StyleModel(networks, config, training=training, created_at=created_at)
-    if model.model_version != description.get("model_version"):
+    try:
+        version = model.model_version
+    except (RecursionError, TypeError, ValueError) as exc:
+        raise WeightsError(f"{folder_uri}: the config in {DESCRIPTION_NAME} is wrong: {exc}") from exc
+    if version != description.get("model_version"):
         raise WeightsError(
             f"{folder_uri}: {DESCRIPTION_NAME} names {description.get('model_version')!r}, but weights and "
-            f"config are those of {model.model_version!r}; the folder was changed: copy or train it again"
+            f"config are those of {version!r}; the folder was changed: copy or train it again"
         )
     return model
 
 
 def newest_model(output: str) -> str | None:
     """Return the URI of the model under `output`/models that was trained last, None if there is none."""
-    found = [
-        (str(_read_description(folder).get("created_at", "")), folder)
-        for info in objects.list_objects(objects.join_uri(output, "models") + "/")
-        if info.uri.endswith(f"/{DESCRIPTION_NAME}")
-        for folder in [info.uri.removesuffix(f"/{DESCRIPTION_NAME}")]
-    ]
+    found: list[tuple[str, str]] = []
+    for info in objects.list_objects(objects.join_uri(output, "models") + "/"):
+        if info.uri.endswith(f"/{DESCRIPTION_NAME}"):
+            folder = info.uri.removesuffix(f"/{DESCRIPTION_NAME}")
+            try:
+                found.append((str(_read_description(folder).get("created_at", "")), folder))
+            except WeightsError as exc:  # another program's file of that name
+                warnings.warn(f"left out: {exc}", ChoreaiWarning, stacklevel=2)
     return max(found)[1] if found else None
 
 
@@ -214,20 +239,24 @@ def _weights(networks: Sequence[nn.Module]) -> dict[str, torch.Tensor]:
     }
 
 
-def _read_part(folder_uri: str, name: str) -> bytes:
+def _read_part(folder_uri: str, name: str, *, max_bytes: int) -> bytes:
     try:
-        return objects.read_object(objects.join_uri(folder_uri, name))
+        with objects.open_object(objects.join_uri(folder_uri, name)) as file:
+            data = file.read(max_bytes + 1)
     except ObjectMissingError as exc:
         raise WeightsError(
             f"{folder_uri}: there is no {name} here; give a model folder that `choreai train` wrote"
         ) from exc
+    if len(data) > max_bytes:
+        raise WeightsError(f"{folder_uri}: {name} is larger than {max_bytes >> 20} MiB; it is not a style model's")
+    return data
 
 
 def _read_description(folder_uri: str) -> dict[str, Any]:
     try:
-        description = json.loads(_read_part(folder_uri, DESCRIPTION_NAME))
-    except ValueError as exc:  # also bytes that are not UTF-8
-        raise WeightsError(f"{folder_uri}: {DESCRIPTION_NAME} is not readable as JSON ({exc})") from exc
+        description = json.loads(_read_part(folder_uri, DESCRIPTION_NAME, max_bytes=MAX_DESCRIPTION_BYTES))
+    except (ValueError, RecursionError) as exc:  # also bytes that are not UTF-8
+        raise WeightsError(f"{folder_uri}: {DESCRIPTION_NAME} is not readable as JSON ({shorten(str(exc))})") from exc
     found = description.get("format") if isinstance(description, dict) else None
     if found != MODEL_FORMAT:
         raise WeightsError(f"{folder_uri}: {DESCRIPTION_NAME} has format {found!r}, not {MODEL_FORMAT!r}")
@@ -245,13 +274,13 @@ def _config_of(description: Mapping[str, Any], folder_uri: str) -> StyleModelCon
         labels, windows = tuple(raw.pop("labels")), WindowSettings(**raw.pop("windows"))
         references = {label: StyleReference(**reference) for label, reference in raw.pop("references").items()}
         return StyleModelConfig(labels=labels, windows=windows, references=references, **raw)
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise WeightsError(f"{folder_uri}: the config in {DESCRIPTION_NAME} is wrong: {exc}") from exc
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise WeightsError(f"{folder_uri}: the config in {DESCRIPTION_NAME} is wrong: {shorten(str(exc))}") from exc
 
 
 def _load_weights(networks: Sequence[nn.Module], folder_uri: str) -> None:
     try:
-        weights = safetensors.torch.load(_read_part(folder_uri, WEIGHTS_NAME))
+        weights = safetensors.torch.load(_read_part(folder_uri, WEIGHTS_NAME, max_bytes=MAX_WEIGHTS_BYTES))
     except SafetensorError as exc:
         raise WeightsError(
             f"{folder_uri}: {WEIGHTS_NAME} is not a whole safetensors file ({exc}); copy or train it again"

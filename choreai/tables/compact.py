@@ -28,6 +28,7 @@ from choreai.tables.parts import (
     WRITING,
     CurrentParts,
     current_parts,
+    is_part,
     merged_id,
     merged_number,
     open_part,
@@ -80,7 +81,7 @@ def list_versions(root: str, table: str) -> list[str]:
         {
             info.uri.removeprefix(folder).split("/")[0]
             for info in objects.list_objects(folder)
-            if info.uri.endswith(".parquet") and info.uri.removeprefix(folder).count("/") == 1
+            if is_part(info.uri) and info.uri.removeprefix(folder).count("/") == 1
         }
     )
 

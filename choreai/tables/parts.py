@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from choreai.errors import ObjectMissingError, StorageError, TableError
+from choreai.errors import DamagedPartError, ObjectMissingError, StorageError, TableError
 from choreai.storage import objects
+from choreai.storage.uris import shorten
 from choreai.tables.schemas import check_schema
 
 MEMBERS_FOOTER = b"choreai.members"
@@ -32,6 +33,11 @@ ResultT = TypeVar("ResultT")
 def part_uri(root: str, table: str, version: str, part_id: str) -> str:
     """Return the URI of one part of a table version."""
     return _uri(objects.join_uri(root, table, version), part_id)
+
+
+def is_part(uri: str) -> bool:
+    """Return whether `uri` is named as a part."""
+    return _id_of(uri) is not None
 
 
 def part_id_of(uri: str) -> str:
@@ -75,6 +81,15 @@ def open_part(uri: str, expected: pa.Schema) -> Iterator[pq.ParquetFile]:
         yield part
 
 
+def read_schema(uri: str) -> pa.Schema:
+    """Return the schema of a part of whatever release. Raises TableError if it is damaged."""
+    with _open_parquet(uri) as part:
+        try:
+            return part.schema_arrow
+        except UnicodeDecodeError as exc:
+            raise _damage_error(uri, exc) from exc
+
+
 def read_part(uri: str, expected: pa.Schema, *, columns: list[str] | None = None) -> pa.Table:
     """Read one whole part; `open_part` streams it. Raises TableError."""
     with open_part(uri, expected) as part:
@@ -116,20 +131,25 @@ class CurrentParts:
         return {part_id_of(uri) for uri in self.uris} | self.members
 
 
-def current_parts(root: str, table: str, version: str) -> CurrentParts:
-    """Return the parts of one table version that count; none if there is no such table yet."""
+def current_parts(
+    root: str, table: str, version: str, *, on_damage: Callable[[TableError], None] | None = None
+) -> CurrentParts:
+    """Return the parts of one table version that count; none if there is no such table yet.
+
+    A merged part that cannot be read is left out if there is an `on_damage`, which is told; else TableError is raised.
+    """
     folder = objects.join_uri(root, table, version)
     for _ in range(MAX_ATTEMPTS):
         sizes = _sizes(folder)
         merged = _merged_ids(sizes)
         try:
-            members = _members(folder, merged)
+            members, unreadable = _members(folder, merged, on_damage)
         except ObjectMissingError:  # merged into yet another part since the listing
             continue
         # A listing is no snapshot: were a merged part committed while it ran, members might have gone before they
         # were listed, and their rows with them. So nothing counts until two listings agree.
         if _merged_ids(_sizes(folder)) == merged:
-            current = sorted(part_id for part_id in sizes if part_id not in members)
+            current = sorted(part_id for part_id in sizes if part_id not in members | unreadable)
             return CurrentParts(
                 uris=tuple(_uri(folder, part_id) for part_id in current),
                 num_bytes={_uri(folder, part_id): sizes[part_id] for part_id in current},
@@ -175,7 +195,7 @@ def _list(folder: str) -> Iterator[tuple[objects.ObjectInfo, str]]:
     """Yield each part in `folder` with its id."""
     for info in objects.list_objects(folder + "/"):
         part_id = _id_of(info.uri)
-        if part_id is not None:
+        if part_id is not None and info.uri == _uri(folder, part_id):  # none of a folder below
             yield info, part_id
 
 
@@ -188,17 +208,26 @@ def _merged_ids(part_ids: Iterable[str]) -> list[str]:
     return sorted(part_id for part_id in part_ids if part_id.startswith(_MERGED_PREFIX))
 
 
-def _members(folder: str, merged: list[str]) -> frozenset[str]:
-    """Return the ids of all that the merged parts hold.
+def _members(
+    folder: str, merged: list[str], on_damage: Callable[[TableError], None] | None
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the ids of all that the merged parts hold, and those of merged parts that cannot be read.
 
     A merged part that is a member itself does not count: its number was taken a second time, by a compaction that
     came too late.
     """
-    members = frozenset[str]()
+    members, unreadable = frozenset[str](), frozenset[str]()
     for part_id in reversed(merged):  # what holds others always has the higher number
-        if part_id not in members:
+        if part_id in members:
+            continue
+        try:
             members |= _members_of(_uri(folder, part_id))
-    return members
+        except TableError as exc:
+            if on_damage is None:
+                raise
+            on_damage(exc)
+            unreadable |= {part_id}
+    return members, unreadable
 
 
 def _members_of(uri: str) -> frozenset[str]:
@@ -206,7 +235,10 @@ def _members_of(uri: str) -> frozenset[str]:
         footer = part.metadata.metadata or {}
     if MEMBERS_FOOTER not in footer:
         raise TableError(f"{uri}: has a merged part's name, but names no members; move it away")
-    return frozenset(json.loads(footer[MEMBERS_FOOTER]))
+    try:
+        return frozenset(map(str, json.loads(footer[MEMBERS_FOOTER])))
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise _damage_error(uri, exc) from exc
 
 
 @contextmanager
@@ -216,15 +248,29 @@ def _open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
         try:
             try:
                 part = pq.ParquetFile(file, page_checksum_verification=True)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as exc:
+            except (pa.ArrowException, UnicodeDecodeError) as exc:
                 raise _damage_error(uri, exc) from exc
             yield part
+        except pa.ArrowException as exc:  # zeros and noise in a page whose footer is whole
+            raise _damage_error(uri, exc) from exc
         except OSError as exc:
             if exc.errno is not None:  # a disk that fails; damaged bytes are an OSError to pyarrow, without a number
                 raise StorageError(uri, f"cannot be read: {exc.strerror}") from exc
             raise _damage_error(uri, exc) from exc
 
 
-def _damage_error(uri: str, exc: Exception) -> TableError:
-    advice = "a merged part must not be damaged" if merged_number(_id_of(uri) or "") else "delete it and run again"
-    return TableError(f"{uri}: not readable as Parquet ({exc}); {advice}")
+def _damage_error(uri: str, exc: Exception) -> DamagedPartError:
+    folders = uri.split("/")[-3:-1]  # corrections have no versions
+    advice = next((_ADVICE[name] for name in reversed(folders) if name in _ADVICE), "delete it and run again")
+    return DamagedPartError(f"{uri}: not readable as Parquet ({shorten(' '.join(str(exc).split()))}); {advice}")
+
+
+_ADVICE = {
+    "keypoints": "delete it and run again: the poses of its videos are estimated again",
+    "videos": "delete it and run again: it is written anew from the keypoints parts",
+    "shots": "delete it and the videos part of this name and run again: both are written anew from the keypoints parts",
+    "tags": "delete it and run again: its videos are tagged again",
+    "kinematics": "delete it: it is written anew when its videos are tagged by another model",
+    "corrections": "restore it from a copy, or import its reviews again; nothing else has them",
+}
+"""By table, what to do about a damaged part, merged or not."""

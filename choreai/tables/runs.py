@@ -1,10 +1,12 @@
 """Runs: the manifest of each, filled in while it runs, written under `runs/`, and read back."""
 
 import json
+import math
 import platform
 import secrets
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -12,8 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import choreai
-from choreai.errors import ConfigError, TableError
+from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.storage import objects
+from choreai.storage.uris import shorten
 from choreai.tables.reports import ShardReport
 
 MAX_LISTED = 1000
@@ -148,6 +151,7 @@ class RunManifest:
         values["statuses"] = Counter(record["statuses"])
         values["problems"] = [(video_id, reason) for video_id, reason in record.get("problems", ())]
         values["gpu_ids"] = {worker: tuple(ids) for worker, ids in record.get("gpu_ids", {}).items()}
+        _check_numbers(values)
         return cls(**values)
 
     def write(self, root: str) -> str:
@@ -164,6 +168,26 @@ _NEEDED = {
 """The keys that a manifest of every release has."""
 
 
+_NUMBERS = (
+    "num_done_before", "num_quarantined_before", "wall_seconds", "num_failed", "num_shards", "num_shards_redone",
+    "num_frames", "num_rows", "busy_seconds", "num_worker_deaths",
+)  # fmt: skip
+
+
+def _check_numbers(values: Mapping[str, Any]) -> None:
+    """Raise TypeError unless what is added up are finite numbers, and what is looked up are tables and texts."""
+    numbers = {name: values[name] for name in _NUMBERS if name in values}
+    numbers |= dict(values["statuses"]) | dict(values["peak_memory_bytes"])
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise TypeError(f"{name} is {value!r}, not a number")
+    if not isinstance(values["config"], Mapping):
+        raise TypeError(f"config is {values['config']!r}, not a table")
+    for name in ("job", "pose_fingerprint", "model_version"):
+        if not isinstance(values[name], str):
+            raise TypeError(f"{name} is {values[name]!r}, not a text")
+
+
 def read_run(root: str, run_id: str) -> RunManifest:
     """Return the manifest of one run.
 
@@ -174,17 +198,23 @@ def read_run(root: str, run_id: str) -> RunManifest:
         raise ConfigError(f"{uri}: no such run; `runs/` has the ids")
     try:
         return RunManifest.from_json({**json.loads(objects.read_object(uri)), "run_id": run_id})
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise TableError(f"{uri}: not a manifest that this release can read ({exc!r})") from exc
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise TableError(f"{uri}: not a manifest that this release can read ({shorten(repr(exc))})") from exc
 
 
 def read_runs(root: str) -> Iterator[RunManifest]:
-    """Yield the manifests of all runs under `root`, newest first, each read when it is asked for."""
+    """Yield the manifests of all runs under `root`, newest first, each read when it is asked for.
+
+    Files of that name which are no manifest of ours are left out with a warning.
+    """
     folder = objects.join_uri(root, "runs") + "/"
-    names = {info.uri.removeprefix(folder).split("/")[0] for info in objects.list_objects(folder)
-             if info.uri.endswith("/manifest.json")}  # fmt: skip
-    for run_id in sorted(names, reverse=True):  # an id begins with the time
-        yield read_run(root, run_id)
+    paths = (info.uri.removeprefix(folder) for info in objects.list_objects(folder))
+    names = {path.removesuffix("/manifest.json") for path in paths if path.endswith("/manifest.json")}
+    for run_id in sorted((name for name in names if "/" not in name), reverse=True):  # an id begins with the time
+        try:
+            yield read_run(root, run_id)
+        except TableError as exc:
+            warnings.warn(f"left out: {exc}", ChoreaiWarning, stacklevel=2)
 
 
 @dataclass(frozen=True)
