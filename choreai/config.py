@@ -1,8 +1,9 @@
 """The settings of the jobs: one TOML file each, overridden by a few flags, checked before a cluster does any work."""
 
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from choreai.errors import ConfigError
 from choreai.pose.settings import PoseSettings
-from choreai.storage.uris import resolve_uri
+from choreai.storage.uris import resolve_uri, shorten
 from choreai.style.settings import LabelsFrom, TrainSettings
 from choreai.style.taxonomy import check_parents
 
@@ -20,6 +21,7 @@ ConfigT = TypeVar("ConfigT", bound="ExtractConfig")
 # Strict, so that "8" is not a number and a misspelt key is an error; read by pydantic in `load_config`.
 _STRICT = {"extra": "forbid", "strict": True}
 _MAX_DAYS = 36_500
+_MAX_WORKERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,15 @@ class WorkerSettings:
     """Memory by which a video may make its worker grow before the same happens, in GiB."""
 
     def __post_init__(self) -> None:
-        if self.num_workers < 0:
-            raise ValueError(f"num_workers must be 0 (automatic) or more, got {self.num_workers}")
-        if self.num_cpus <= 0:
+        if not 0 <= self.num_workers <= _MAX_WORKERS:
+            raise ValueError(f"num_workers must be 0 (automatic) to {_MAX_WORKERS}, got {self.num_workers}")
+        if not 0 < self.num_cpus < float("inf"):
             raise ValueError(f"num_cpus must be positive, got {self.num_cpus:g}")
-        if self.num_gpus < 0 or (self.num_gpus > 1 and self.num_gpus != int(self.num_gpus)):
+        if not 0 <= self.num_gpus < float("inf") or (self.num_gpus > 1 and self.num_gpus != int(self.num_gpus)):
             raise ValueError(f"num_gpus must be a fraction up to 1, or a whole number, got {self.num_gpus:g}")
         for name in ("max_video_minutes", "max_video_gib"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name):g}")
+            if not 0 < getattr(self, name) < float("inf"):  # NaN would switch the limit off
+                raise ValueError(f"{name} must be a positive number, got {getattr(self, name):g}")
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ def load_config(
         if value is not None:
             section, _, key = name.rpartition(".")
             target = raw.setdefault(section, {}) if section else raw
+            if not isinstance(target, dict):
+                raise ConfigError(f"{path}: {section} must be a table, [{section}], got {_shown(target)}")
             target[key] = value
     return _validate(cls, raw, path or "settings")
 
@@ -192,14 +196,32 @@ def load_config(
 def _validate(cls: type[ConfigT], raw: Mapping[str, object], where: str) -> ConfigT:
     from pydantic import TypeAdapter, ValidationError
 
+    for name, value in _flat(raw):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{where}: {name} must be a finite number, got {value}")
     try:
         # By way of JSON: there a strict reader still takes an array for a tuple.
         return TypeAdapter(cls).validate_json(json.dumps(raw))
     except ValidationError as exc:
         problems = "; ".join(_describe(dict(error)) for error in exc.errors())
         raise ConfigError(f"{where}: {problems}") from exc
-    except TypeError as exc:  # a TOML date, which no setting is
+    except (TypeError, UnicodeEncodeError) as exc:  # a TOML date, which no setting is; a flag that is no text
         raise ConfigError(f"{where}: {exc}") from exc
+
+
+def _flat(raw: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every key with its dotted name and value."""
+    for key, value in raw.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield from ((f"{prefix}{key}", each) for each in value)
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _shown(value: object) -> str:
+    return shorten(repr(value))
 
 
 def load_pose_settings(path: str | None) -> PoseSettings:
@@ -211,11 +233,13 @@ def load_pose_settings(path: str | None) -> PoseSettings:
 
 def _read_toml(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as exc:  # ValueError: bytes that are not UTF-8, or a name no file can have
         raise ConfigError(f"{path}: cannot be read ({exc}); give --config the path of a TOML file") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{path}: not valid TOML ({exc})") from exc
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(f"{path}: not valid TOML ({shorten(str(exc))})") from exc
 
 
 def _describe(error: Mapping[str, object]) -> str:
@@ -228,7 +252,7 @@ def _describe(error: Mapping[str, object]) -> str:
             return f"unknown key {name!r}"
         case "value_error":
             return str(error["msg"]).removeprefix("Value error, ")
-    return f"{name}: {error['msg']} (got {error['input']!r})"
+    return f"{name}: {error['msg']} (got {_shown(error['input'])})"
 
 
 def parse_since(text: str, *, now: datetime) -> datetime:

@@ -49,6 +49,8 @@ class NumberWorker:
             first_time = self._first_time(number)
             if accident == "kill" or (accident == "kill once" and first_time):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if accident == "stop" or (accident == "stop once" and first_time):
+                os.kill(os.getpid(), signal.SIGSTOP)
             if accident == "storage" or (accident == "storage once" and first_time):
                 raise StorageError("s3://bucket/key", "503 SlowDown")
             if accident == "bug":
@@ -229,3 +231,26 @@ def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(
         stop_at=0.0,
     )  # fmt: skip
     assert list(pool.run(iter([NumberShard((1,))]))) == []
+
+
+def test_a_worker_that_was_stopped_is_noticed_by_the_drivers_clock(tmp_path: Path) -> None:
+    pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
+        NumberWorker, str(tmp_path), {"accidents": {2: "stop once"}, "num_expected": 0}, num_workers=1,
+        resources=WorkerResources(num_cpus=1), narrow=NumberShard.split_by_video, max_seconds=lambda _: 3.0,
+    )  # fmt: skip
+    started = time.monotonic()
+    outcomes = list(pool.run(iter([NumberShard((1,)), NumberShard((2,)), NumberShard((3,))])))
+    assert sorted(report[0] for report in outcomes if not isinstance(report, Failure)) == [(1,), (2,), (3,)]
+    assert pool.num_worker_deaths == 1
+    assert time.monotonic() - started < 60
+
+
+def test_a_shard_that_always_stops_its_worker_is_given_up(tmp_path: Path) -> None:
+    pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
+        NumberWorker, str(tmp_path), {"accidents": {2: "stop"}, "num_expected": 0}, num_workers=1,
+        resources=WorkerResources(num_cpus=1), narrow=NumberShard.split_by_video, max_seconds=lambda _: 2.0,
+    )  # fmt: skip
+    outcomes = list(pool.run(iter([NumberShard((1,)), NumberShard((2,))])))
+    (failure,) = (outcome for outcome in outcomes if isinstance(outcome, Failure))
+    assert failure.killed_worker
+    assert "did not answer for" in failure.reason

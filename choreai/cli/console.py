@@ -1,10 +1,13 @@
 """Running a command: its logging on standard error, its exit code, and its results on standard output."""
 
 import argparse
+import io
 import json
 import logging
 import math
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -21,6 +24,7 @@ from rich.text import Text
 
 from choreai.errors import CatalogError, ChoreaiError, ChoreaiWarning, ConfigError, MediaError, TableError, WeightsError
 from choreai.pipeline.progress import console
+from choreai.storage.scratch import is_no_room, no_room_error, sweep_scratch
 
 logger = logging.getLogger(__name__)
 WORDS = ("why", "reason", "settings")
@@ -29,25 +33,31 @@ NAMES = ("style", "tag")
 """Headers of columns that hold names: aligned left."""
 MIN_NAME_WIDTH = 16
 MAX_BOXED = 4
+MAX_MESSAGE = 4000
 WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
 
 
 def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 for Ctrl-C."""
+    """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 if interrupted."""
     start_logging(quiet=getattr(arguments, "quiet", False))
+    _take_sigterm_as_interrupt()
+    sweep_scratch()
     try:
         return run(arguments)
     except WRONG_INPUT as exc:
-        logger.error("%s", exc)
+        logger.error("%s", _cut(exc))
         return 2
     except ChoreaiError as exc:
-        logger.error("%s", exc)
+        logger.error("%s", _cut(exc))
         logger.error("stopped; run the same command again to resume, finished work is kept")
         return 1
     except KeyboardInterrupt:
         logger.error("interrupted; run the same command again to resume, finished work is kept")
         return 130
-    except Exception:
+    except Exception as exc:
+        if is_no_room(exc):
+            logger.error("%s; run the same command again to resume, finished work is kept", no_room_error(exc))
+            return 1
         # The only broad handler, at the top: an unforeseen error is shown in full and is no success.
         logger.exception("stopped by a bug in choreai; finished work is kept")
         return 1
@@ -58,9 +68,24 @@ def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Na
             disconnect()
 
 
+def _cut(exc: Exception) -> str:
+    """Return the message, without the middle of one that repeats a huge value."""
+    text = str(exc)
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} ... {text[-MAX_MESSAGE // 2 :]}"
+
+
+def _take_sigterm_as_interrupt() -> None:
+    """Let SIGTERM, by which schedulers stop a job, end it like Ctrl-C: one line and exit code 130."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def start_logging(*, quiet: bool = False) -> None:
     """Log our lines to standard error, and other libraries' from warnings up; quiet: ours from warnings up too."""
     console.quiet = quiet
+    for stream in (sys.stdout, sys.stderr):  # a Latin-1 or ASCII terminal must not fail a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if console.is_terminal:
         own = Console(stderr=True) if quiet else console
         handler: logging.Handler = RichHandler(console=own, show_path=False, show_level=False, markup=False)

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
@@ -24,6 +23,7 @@ from choreai.pose.pipeline import TrackedPoses, estimate, track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame
 from choreai.visualize.draw import draw_boxes, draw_people
@@ -48,7 +48,7 @@ def run_pose(arguments: argparse.Namespace) -> int:
         estimator = build_topdown(
             settings, read_file=objects.read_object, num_threads=num_threads, detector=source.detector
         )
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="choreai-")))
+        scratch = stack.enter_context(scratch_folder())
         files = stack.enter_context(ResultFiles(outdir, scratch, source=source, result_format=arguments.format))
         pictures = stack.enter_context(_Pictures(outdir, source, arguments))
         is_tracked = source.is_video or arguments.pose_track

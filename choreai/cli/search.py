@@ -4,13 +4,12 @@ import argparse
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError, StorageError
+from choreai.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,8 +133,8 @@ def _export(found: "Iterator[pa.Table]", arguments: argparse.Namespace) -> int:
         return num_found
     if objects.stat_object(arguments.to) is not None:
         raise StorageError(arguments.to, "already exists; delete it or choose another name")
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        path = Path(folder) / "export"
+    with scratch_folder() as folder:
+        path = folder / "export"
         with path.open("wb") as file:
             file.writelines(lines)
         if not objects.put_if_absent(arguments.to, path):

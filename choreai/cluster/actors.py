@@ -1,5 +1,6 @@
 """The live actors of a pool: where each runs, which shards it has in flight, and which calls are not answered yet."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ class PoolActor(Generic[ShardT]):
     """Its node is draining: it gets no more shards."""
     in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
     """(call, shard); the first is the one it works on."""
+    working_since: float = 0.0
+    """When it began with the first in flight (`time.monotonic`)."""
 
     @property
     def is_ready(self) -> bool:
@@ -43,6 +46,7 @@ class PoolActor(Generic[ShardT]):
         """Return the shard of an answered call, which is no longer in flight."""
         entry = next(entry for entry in self.in_flight if entry[0] == call)
         self.in_flight.remove(entry)
+        self.working_since = time.monotonic()
         return entry[1]
 
 
@@ -80,6 +84,8 @@ class PoolActors(Generic[ShardT]):
     def hand(self, actor: PoolActor[ShardT], shard: ShardT) -> None:
         """Have `actor` process `shard`, after what it has in flight."""
         call = actor.handle.process.remote(shard)
+        if not actor.in_flight:
+            actor.working_since = time.monotonic()
         actor.in_flight.append((call, shard))
         self._owners[call] = actor
 

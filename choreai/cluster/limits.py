@@ -35,7 +35,7 @@ class VideoLimits:
     """Growth of the worker's resident memory while the video is processed."""
 
     def __post_init__(self) -> None:
-        if self.max_seconds <= 0 or self.max_bytes <= 0:
+        if not (0 < self.max_seconds < float("inf") and self.max_bytes > 0):  # NaN would switch the limit off
             raise ValueError(f"limits must be positive, got {self.max_seconds:g} s and {self.max_bytes} bytes")
 
 

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import Any, Generic, TypeVar
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from choreai.cluster.actors import PoolActor, PoolActors, ShardT
 from choreai.cluster.draining import draining_nodes
@@ -69,7 +69,8 @@ class WorkerPool(Generic[ShardT, ReportT]):
     The worker class is an ordinary class with `setup() -> None` (loads weights; its errors end the run) and
     `process(shard) -> report`. `narrow(shard)` returns the smaller shards to try when `shard` keeps killing
     workers, or the shard alone when it cannot be narrowed. From `stop_at` on (`time.monotonic`) no shard is handed
-    out: workers finish those they have, and the rest is left for another run.
+    out: workers finish those they have, and the rest is left for another run. A worker that has not answered
+    `max_seconds(shard)` after it began is ended, whatever its own clock says: a stopped process has none.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         resources: WorkerResources,
         narrow: Callable[[ShardT], list[ShardT]],
         stop_at: float = math.inf,
+        max_seconds: Callable[[ShardT], float] = lambda _: math.inf,
     ) -> None:
         # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
         remote_class = ray.remote(
@@ -96,6 +98,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         self._resources = resources
         self._narrow = narrow
         self._stop_at = stop_at
+        self._max_seconds = max_seconds
         self._backlog: deque[ShardT] = deque()
         self._attempts: Counter[str] = Counter()  # failed attempts, by shard id
         self._suspects: set[str] = set()  # shards that were in flight when a worker died
@@ -125,6 +128,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
                 outcome = self._settle(call)
                 if outcome is not None:
                     yield outcome
+            yield from self._end_silent_workers()
             if self._time_is_up():
                 self._backlog.clear()
             self._fill_backlog(shards)
@@ -244,18 +248,36 @@ class WorkerPool(Generic[ShardT, ReportT]):
             self._dead_starts += 1
             if self._dead_starts >= MAX_DEAD_STARTS:
                 raise exc
+        # Of two, either may have done it; and a node that was taken away blames no shard.
+        blamed = len(lost) == 1 and not getattr(exc, "preempted", False)
+        return self._put_back(lost, blamed=lost[0] if blamed else None, cause=_cause_of_death(exc))
+
+    def _end_silent_workers(self) -> Iterator[Failure[ShardT]]:
+        """End the workers that have been silent for longer than their shards may take; yield what fails for it."""
+        now = time.monotonic()
+        for actor in self._actors:
+            if not actor.in_flight or now - actor.working_since <= self._max_seconds(actor.shards[0]):
+                continue
+            self.num_worker_deaths += 1
+            lost = self._actors.dismiss(actor)
+            cause = f"it did not answer for {(now - actor.working_since) / 60:.1f} minutes"
+            logger.warning("a worker is ended (%s); %d shards are handed out again", cause, len(lost))
+            failure = self._put_back(lost, blamed=lost[0], cause=cause)
+            if failure is not None:
+                yield failure
+
+    def _put_back(self, lost: list[ShardT], *, blamed: ShardT | None, cause: str) -> Failure[ShardT] | None:
+        """Hand out again what a worker had; return the Failure of a shard that has cost too many of them."""
         failure = None
         self._suspects.update(shard.shard_id for shard in lost)
         for shard in lost:
-            # Of two, either may have done it; and a node that was taken away blames no shard.
-            blamed = len(lost) == 1 and not getattr(exc, "preempted", False)
-            if blamed and self._count_attempt(shard) >= MAX_ATTEMPTS:
-                failure = self._narrow_or_fail(shard, exc)
+            if shard is blamed and self._count_attempt(shard) >= MAX_ATTEMPTS:
+                failure = self._narrow_or_fail(shard, cause)
             else:
                 self._backlog.appendleft(shard)
         return failure
 
-    def _narrow_or_fail(self, shard: ShardT, exc: RayError) -> Failure[ShardT] | None:
+    def _narrow_or_fail(self, shard: ShardT, cause: str) -> Failure[ShardT] | None:
         smaller = self._narrow(shard)
         if len(smaller) > 1:
             logger.warning(
@@ -267,7 +289,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
             self._suspects.update(each.shard_id for each in smaller)
             self._backlog.extendleft(smaller)
             return None
-        reason = f"its worker died {MAX_ATTEMPTS} times: {_cause_of_death(exc)}"
+        reason = f"its worker died {MAX_ATTEMPTS} times: {cause}"
         return Failure(shard, reason, killed_worker=True, error_class="WorkerDied")
 
     def _count_attempt(self, shard: ShardT) -> int:
@@ -288,5 +310,10 @@ class WorkerPool(Generic[ShardT, ReportT]):
 def _cause_of_death(exc: BaseException) -> str:
     """Return the telling part of Ray's long messages: how the process ended, without the list of common causes."""
     text = " ".join(str(exc).split())
+    if isinstance(exc, OutOfMemoryError) or "running low on memory" in text or "OOM" in text:
+        return (
+            "its node ran short of memory, and Ray ended the worker; lower num_workers, or give each more of the node "
+            "(num_cpus in [workers])"
+        )
     _, _, ending = text.partition("Worker exit type: ")
     return (ending or text).partition(" Some common causes")[0][:300] or type(exc).__name__

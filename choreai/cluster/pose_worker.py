@@ -30,6 +30,7 @@ from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
+from choreai.storage.scratch import is_no_room, no_room_error, no_room_is_a_storage_error, sweep_scratch
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 from choreai.tables.reports import ShardReport
 from choreai.video.decode import VideoInfo
@@ -74,6 +75,7 @@ class PoseWorker:
 
     def setup(self) -> None:
         """Load the weights. Raises ConfigError or WeightsError, which end the run."""
+        sweep_scratch()
         built = self._thread.submit(self.build_estimator, self._settings, num_threads=self._num_threads)
         self._estimator = built.result()
         if self._settings.estimator == "auto":
@@ -97,9 +99,12 @@ class PoseWorker:
         started = time.monotonic()
         records: list[dict[str, object]] = []
         trace = {"run_id": self._run_id}
-        with PosePartWriter(
-            self._output, shard_id=shard.shard_id, pose_fingerprint=self._fingerprint, trace=trace
-        ) as writer:
+        with (
+            no_room_is_a_storage_error(),
+            PosePartWriter(
+                self._output, shard_id=shard.shard_id, pose_fingerprint=self._fingerprint, trace=trace
+            ) as writer,
+        ):
             for index, (video, attempt) in enumerate(zip(shard.videos, shard.attempts, strict=True)):
                 record, rows = run_within_limits(
                     partial(self._process_video, video, attempt, writer),
@@ -150,6 +155,8 @@ class PoseWorker:
         except (StorageError, ConfigError, WeightsError):
             raise  # not the video's fault: the shard, or the run, stops
         except Exception as exc:
+            if is_no_room(exc):
+                raise no_room_error(exc) from exc
             # Whatever an untrusted file makes a library do must not cost the shard its other videos.
             logger.exception("video %s failed", video.video_id)
             outcome = _quarantine_outcome("pose", exc, f"{type(exc).__name__}: {exc}")

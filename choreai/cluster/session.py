@@ -2,11 +2,14 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 
 from choreai.cluster.pool import WorkerResources
 from choreai.errors import ConfigError
+from choreai.storage.scratch import no_room_is_a_storage_error
 
 LOCAL_OBJECT_STORE_BYTES = 100_000_000
 """Ray carries only shard descriptions and reports here, so the smallest practical store will do."""
@@ -37,13 +40,18 @@ def connect(address: str | None = None) -> Session:
     options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": LOCAL_OBJECT_STORE_BYTES}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, **options)
+        with no_room_is_a_storage_error():
+            ray.init(address=address, **options)
     except ConnectionError as exc:
         raise ConfigError(
             f"no Ray cluster answers at {address!r} ({exc}); check the address, start one with `ray start --head`, "
             "or leave the address out to run locally"
         ) from exc
+    finally:
+        if threading.current_thread() is threading.main_thread():  # Ray's own prints a stack of C++ and exits
+            signal.signal(signal.SIGTERM, on_sigterm)
     return session
 
 

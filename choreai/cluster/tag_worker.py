@@ -7,11 +7,9 @@ keypoints part and hold all of its videos: whichever worker writes them first, f
 import os
 import resource
 import socket
-import tempfile
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -22,6 +20,7 @@ from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.sequence import KeypointSequence
 from choreai.search.dancer_reviews import find_named
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.style.model import StyleModel, load_model
 from choreai.style.tagging import Row, tag_row, tag_sequence, untagged_row, with_remark
@@ -156,5 +155,5 @@ def _status(row: Row) -> str:
 def _commit(uri: str, rows: list[Row], schema: pa.Schema) -> bool:
     """Write the part, sorted by video, and return whether this call wrote it."""
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["video_id"])), schema=schema)
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        return write_part(uri, table, Path(folder) / "part.parquet")
+    with scratch_folder() as folder:
+        return write_part(uri, table, folder / "part.parquet")

@@ -9,12 +9,10 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import warnings
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from choreai.formats.rows import ConvertedRows, keypoints_of, without_missing
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.natural_order import natural_key
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 from choreai.tables.schemas import from_list_column
 
 KEYPOINT_COUNTS = (17, 26, 68, 133, 136)
@@ -84,8 +83,8 @@ def write_alphapose_json(table: pa.Table, uri: str) -> None:
         )
     order = [("frame_index", "ascending"), ("box_score", "descending"), ("track_id", "ascending")]
     table = table.sort_by(order)
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        path = Path(folder) / "alphapose-results.json"
+    with scratch_folder() as folder:
+        path = folder / "alphapose-results.json"
         with path.open("w", encoding="ascii") as file:
             separator = "["
             for start in range(0, len(table), ROWS_PER_WRITE):
@@ -237,11 +236,15 @@ def _idx(idx: object, where: str) -> int:
     return int(idx) if idx >= 0 else _NO_IDX
 
 
+_MAX_DIGITS = 1000
+"""Python refuses to read numbers of more than 4,300; none of more than ten is a frame's."""
+
+
 def _frame_numbers(names: list[str]) -> IntArray:
     """Return (len(names),) frame indices; the rule is in `read_alphapose_json`."""
     matches = [_LAST_NUMBER.fullmatch(os.path.splitext(name)[0]) for name in names]
     around = {(match[1], match[3]) for match in matches if match}
-    numbers = [int(match[2]) for match in matches if match]
+    numbers = [int(match[2]) for match in matches if match and len(match[2]) <= _MAX_DIGITS]
     alike = len(numbers) == len(names) and len(around) == 1
     if alike and len(set(numbers)) == len(names) and max(numbers) <= _MAX_INT32:
         return np.array(numbers, np.int64)

@@ -1,6 +1,5 @@
 """Convert keypoints from one file format to another: the work of `choreai convert`."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -13,6 +12,7 @@ from choreai.errors import ConfigError, StorageError, TableError
 from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
 from choreai.formats.keypoint_text import LABELS, DroppedRows, read_keypoint_text, write_keypoint_text
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
 from choreai.tables.parts import read_part, write_part
 
@@ -199,8 +199,8 @@ def _read_parquet(uri: str) -> pa.Table:
 
 
 def _write_parquet(table: pa.Table, uri: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        if not write_part(uri, table, Path(folder) / "keypoints.parquet"):
+    with scratch_folder() as folder:
+        if not write_part(uri, table, folder / "keypoints.parquet"):
             raise StorageError(uri, "was written by another process meanwhile; choose another name")
 
 

@@ -6,7 +6,6 @@ It has neither videos nor times nor boxes.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from choreai.errors import StorageError, TableError
 from choreai.formats.rows import ConvertedRows, keypoints_of
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
+from choreai.storage.uris import shorten
 
 NUM_COLUMNS = 3 * NUM_KEYPOINTS
 LINES_PER_SEQUENCE = 100
@@ -115,8 +116,8 @@ def write_keypoint_text(
             f"{x_uri}: no track has the {LINES_PER_SEQUENCE} samples of a sequence; sample more frames per "
             "second, or give longer videos"
         )
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        path = Path(folder) / "x.txt"
+    with scratch_folder() as folder:
+        path = folder / "x.txt"
         _write_samples(table, starts, path)
         for uri, source in ((y_uri, "".join(lines).encode()), (x_uri, path)):
             if not objects.put_if_absent(uri, source):
@@ -172,12 +173,16 @@ def _find_first_fault(uri: str) -> str | None:
     return None
 
 
+_MAX_DIGITS = 9
+"""Of a label: far more than there are styles, and within every integer."""
+
+
 def _read_labels(uri: str, class_names: Sequence[str] | None) -> list[str]:
     labels: list[str] = []
     for number, line in _text_lines(uri):
         text = line.strip()
-        if not (text.isascii() and text.isdigit()) or int(text) == 0:
-            raise TableError(f"{uri}: line {number}: {text!r} is not a label; labels are whole numbers from 1")
+        if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS) or int(text) == 0:
+            raise TableError(f"{uri}: line {number}: {shorten(text)!r} is not a label; labels are whole numbers from 1")
         if class_names is not None and int(text) > len(class_names):
             raise TableError(
                 f"{uri}: line {number}: label {int(text)}, but there are only {len(class_names)} class names "

@@ -151,4 +151,4 @@ def _numbers_by_index(frames: Path) -> dict[int, int]:
 def _number_in(image_id: str) -> int:
     """Return the number that an image is named, -1 for any other name."""
     stem = PurePosixPath(image_id).stem
-    return int(stem) if stem.isascii() and stem.isdigit() else -1
+    return int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 19 else -1

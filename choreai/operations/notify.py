@@ -1,5 +1,6 @@
 """Notifications that a run has ended, by webhook or SNS topic. A message that cannot be sent is a warning."""
 
+import http.client
 import json
 import logging
 import urllib.error
@@ -31,19 +32,22 @@ def post_webhook(url: str, message: dict[str, object]) -> bool:
 
     The log names only the host: the rest of the URL may be a secret.
     """
-    host = urlsplit(url).hostname
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+        request = urllib.request.Request(
+            url, data=json.dumps(message).encode(), headers={"Content-Type": "application/json"}, method="POST"
+        )
+    except ValueError:  # "http://[", "nonsense"
+        scheme, host = "", None
+    if scheme not in ("http", "https") or not host:
         logger.warning("no notification was sent: the webhook must be an http:// or https:// URL")
         return False
-    request = urllib.request.Request(
-        url, data=json.dumps(message).encode(), headers={"Content-Type": "application/json"}, method="POST"
-    )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return True
     except urllib.error.HTTPError as exc:
         logger.warning("no notification was sent: %s answered %d %s", host, exc.code, exc.reason)
-    except (OSError, ValueError) as exc:  # URLError and time-outs are OSErrors; http.client's own are ValueErrors
+    except (OSError, ValueError, http.client.HTTPException) as exc:  # URLError and time-outs are OSErrors
         logger.warning("no notification was sent: %s does not answer (%s)", host, type(exc).__name__)
     return False
 

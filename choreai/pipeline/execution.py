@@ -18,6 +18,8 @@ from choreai.tables.runs import RunManifest
 logger = logging.getLogger(__name__)
 MAX_NAMED = 20
 """Quarantined videos that the log names one by one."""
+SILENCE_SECONDS = 60.0
+"""What a worker may take beyond the time limits of its videos, for writing its part."""
 
 
 class VideoShard(Protocol):
@@ -65,6 +67,7 @@ def run_shards(
         resources=resources,
         narrow=narrow,
         stop_at=until,
+        max_seconds=lambda shard: SILENCE_SECONDS + 60 * config.workers.max_video_minutes * max(1, len(shard.videos)),
     )
     with progress(title, num_videos) as steps:
         for outcome in pool.run(shards):

@@ -10,12 +10,10 @@ import hashlib
 import io
 import json
 import posixpath
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +25,7 @@ from choreai.search.dancer_text import DANCER_FIELDS, parse_dancers
 from choreai.search.known_names import settle_names
 from choreai.search.spreadsheet import unescape_formula
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
 from choreai.tables.parts import read_part, schema_version, write_part
 
@@ -95,8 +94,8 @@ def store_reviews(root: str, rows: list[dict[str, object]]) -> Import:
     ]
     name = hashlib.sha256(json.dumps(chosen, default=str).encode()).hexdigest()[:16]
     uri = objects.join_uri(root, "corrections", f"part-{name}.parquet")
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        is_new = write_part(uri, pa.Table.from_pylist(chosen, schema=schema), Path(folder) / "corrections.parquet")
+    with scratch_folder() as folder:
+        is_new = write_part(uri, pa.Table.from_pylist(chosen, schema=schema), folder / "corrections.parquet")
     return Import(uri, len(rows), is_new)
 
 

@@ -30,9 +30,11 @@ from choreai.search.expression import (
     Or,
     Value,
 )
+from choreai.storage.uris import shorten
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 50
+_MAX_NUMBER = 3.4e38  # of a float32, which the tables hold
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<operator><=|>=|!=|<>|==|=|<|>)|(?P<mark>[(),])|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[^\s()=!<>,"']+))"""
@@ -46,6 +48,12 @@ def parse_expression(text: str, columns: Mapping[str, Column]) -> Expression | N
     """Return the expression in `text`, None for an empty text. Raises ConfigError, which points at the mistake."""
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"the search has {len(text)} characters; at most {MAX_LENGTH} are read")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigError("search: the expression has bytes that are not UTF-8; type them anew") from exc
+    if "\0" in text:
+        raise ConfigError("search: the expression has a zero byte in it; take it out")
     return _Parser(text, columns).parse() if text.strip() else None
 
 
@@ -177,8 +185,10 @@ class _Parser:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number):
-            raise self._error(token, f"{name} is a number; {text!r} is not")
+        if math.isnan(number):
+            raise self._error(token, f"{name} is a number; {shorten(text)!r} is not")
+        if abs(number) > _MAX_NUMBER:
+            raise self._error(token, f"{name} is a number of the usual size; {shorten(text)!r} is beyond all")
         return number
 
     def _time(self, token: _Token, text: str, name: str) -> datetime:
@@ -186,8 +196,10 @@ class _Parser:
             moment = datetime.fromisoformat(text)
         except ValueError as exc:
             raise self._error(token, f"{name} is a time (UTC) such as 2026-11-22 or 2026-11-22T06:00") from exc
-        # Naive UTC, as the scratch database has times.
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        try:  # naive UTC, as the scratch database has times
+            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        except OverflowError as exc:
+            raise self._error(token, f"{name}: {text!r} is before or after all years of the calendar") from exc
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]

@@ -74,6 +74,9 @@ _FOUND = f"""
     LEFT JOIN labels l ON l.video_id = t.video_id"""
 
 
+MAX_LIMIT = 1_000_000_000
+
+
 @dataclass(frozen=True)
 class Search:
     """A search and its scope."""
@@ -86,8 +89,8 @@ class Search:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"limit must be at least 1, got {self.limit}")
+        if self.limit is not None and not 1 <= self.limit <= MAX_LIMIT:
+            raise ConfigError(f"limit must be 1 to {MAX_LIMIT}, got {self.limit}")
 
 
 def find_tags(

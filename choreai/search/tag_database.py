@@ -4,7 +4,6 @@ DuckDB keeps on disk what does not fit into memory, so ten million tags need no 
 are read through `choreai.storage.objects`, locally and from S3 alike.
 """
 
-import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.search.corrections import read_corrections
+from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import current_parts, open_part, read_consistently, read_schema
@@ -198,8 +198,8 @@ class TagDatabase:
 @contextmanager
 def open_tag_database(root: str) -> Iterator[TagDatabase]:
     """Open a database for the tables under `root`, on scratch space that is freed at the end."""
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        database = TagDatabase(root, Path(folder))
+    with scratch_folder() as folder:
+        database = TagDatabase(root, folder)
         try:
             yield database
         finally:

@@ -20,5 +20,5 @@ def publish(topic_arn: str, *, subject: str, text: str) -> None:
     try:
         client = boto3.session.Session().client("sns", config=config)
         client.publish(TopicArn=topic_arn, Subject=subject[:MAX_SUBJECT_LENGTH], Message=text)
-    except (BotoCoreError, ClientError) as exc:
+    except (BotoCoreError, ClientError, ValueError) as exc:  # ValueError: an endpoint that is no URL
         raise StorageError(topic_arn, str(exc)) from exc

@@ -11,7 +11,6 @@ ever share a member. The members are deleted only after the commit: wherever it 
 
 import json
 import logging
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from choreai.errors import StorageError
 from choreai.storage import objects
 from choreai.storage.conditional_writes import check_conditional_writes
+from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
 from choreai.tables.parts import (
     MEMBERS_FOOTER,
@@ -116,8 +116,8 @@ def _merge(root: str, table: str, version: str, parts: CurrentParts, group: list
     """Merge the parts in `group` into a new one, delete them, and return the number of rows moved."""
     number = 1 + max((merged_number(part_id) for part_id in parts.ids), default=0)
     uri = part_uri(root, table, version, merged_id(number))
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
-        path = Path(folder) / "merged.parquet"
+    with scratch_folder() as folder:
+        path = folder / "merged.parquet"
         num_rows = _write_merged(path, group, COMPACTED_TABLES[table])
         if not objects.put_if_absent(uri, path) or uri not in current_parts(root, table, version).uris:
             # Not current: the number was used, merged on and freed since `parts` was listed. Readers ignore this part.

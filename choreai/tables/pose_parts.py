@@ -7,7 +7,6 @@ shots part.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from choreai.arrays import FloatArray, Int32Array
 from choreai.errors import TableError
 from choreai.storage import objects
+from choreai.storage.scratch import ScratchFolder, scratch_folder
 from choreai.tables import schemas
 from choreai.tables.parts import WRITING, current_parts, list_parts, open_part, part_id_of, part_uri, write_part
 from choreai.tables.shots import ShotRows
@@ -127,8 +127,8 @@ class PosePartWriter:
 
     def __init__(self, root: str, *, shard_id: str, pose_fingerprint: str, trace: Mapping[str, object]) -> None:
         self._root, self._shard_id, self._fingerprint = root, shard_id, pose_fingerprint
-        self._folder = tempfile.TemporaryDirectory(prefix="choreai-")
-        self.scratch = Path(self._folder.name)
+        self._folder = ScratchFolder()
+        self.scratch = self._folder.path
         self._path = self.scratch / "keypoints.parquet"
         self._writer = pq.ParquetWriter(self._path, schemas.KEYPOINTS, **WRITING)
         self._writer.add_key_value_metadata(
@@ -141,8 +141,10 @@ class PosePartWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._writer.close()
-        self._folder.cleanup()
+        try:
+            self._writer.close()
+        finally:
+            self._folder.close()
 
     def add_video(self, record: Mapping[str, object], rows: VideoRows | None) -> None:
         """Add one finished video: its videos row (without shard_id) and its keypoint rows, None if it failed."""
@@ -194,9 +196,9 @@ def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None
         footer = part.metadata.metadata or {}
     if VIDEOS_FOOTER not in footer:
         raise TableError(f"{uri}: no videos rows in its footer; delete this part and run again")
-    with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+    with scratch_folder() as folder:
         described = _Described(json.loads(footer[VIDEOS_FOOTER]), json.loads(footer.get(SHOTS_FOOTER, b"[]")))
-        described.put_parts(root, pose_fingerprint, shard_id, Path(folder))
+        described.put_parts(root, pose_fingerprint, shard_id, folder)
 
 
 def recover_videos_parts(root: str, pose_fingerprint: str) -> int:

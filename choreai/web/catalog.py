@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import math
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +34,7 @@ from choreai.search.search import COLUMNS, MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage import objects
 from choreai.storage.files import write_atomically
+from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
@@ -218,7 +218,7 @@ class CatalogBrowser:
             "reviewed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "note": note or None,
         }
-        with tempfile.TemporaryDirectory(prefix="choreai-") as folder:
+        with scratch_folder() as folder:
             path = Path(folder, "review.jsonl")
             path.write_text(json.dumps(review, ensure_ascii=False), encoding="utf-8")
             import_corrections(self._output, str(path))
