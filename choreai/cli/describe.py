@@ -3,7 +3,6 @@
 import argparse
 import logging
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -18,6 +17,7 @@ from choreai.pipeline.progress import progress
 from choreai.pose.build import build_estimator
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ def describe(words: Sequence[str], *, pose: PoseSettings, allow_private: bool, a
     settings = replace(pose, split_shots=True)
     estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     found: list[tuple[str, Description]] = []
-    with tempfile.TemporaryDirectory(prefix="choreai-") as scratch:
-        videos = read_catalogs(find_sources(words, folder=scratch, allow_private=allow_private)).table
+    with scratch_folder() as scratch:
+        videos = read_catalogs(find_sources(words, folder=str(scratch), allow_private=allow_private)).table
         with progress("measuring", len(videos)) as steps:
             for video_id, uri in zip(videos["video_id"].to_pylist(), videos["uri"].to_pylist(), strict=True):
                 try:

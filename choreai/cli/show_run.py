@@ -7,7 +7,6 @@ import argparse
 import logging
 import os
 import sys
-import tempfile
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
+from choreai.storage.scratch import scratch_folder
 from choreai.style.explain.annotated_video import annotate, unused_name
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(model_uri) if model_uri else None
     estimator = build_estimator(pose, read_file=objects.read_object, num_threads=2)
     drawn: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="choreai-") as scratch:
-        videos = _videos(arguments, scratch)
+    with scratch_folder() as scratch:
+        videos = _videos(arguments, str(scratch))
         for video in videos:
             try:
                 # With --json only the JSON is the result; what is told beside it goes where messages go.

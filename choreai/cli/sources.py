@@ -6,13 +6,13 @@ import hashlib
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from choreai.catalog.rows import is_video_name
 from choreai.errors import CatalogError
+from choreai.storage.scratch import scratch_folder
 from choreai.storage.uris import join_uri
 from choreai.storage.web_video import fetch_video, is_web_address
 
@@ -76,8 +76,8 @@ def _download(address: str, folder: str, allow_private: bool) -> str:
     if objects.stat_object(target) is not None:
         logger.info("%s was downloaded before", target)
         return target
-    with tempfile.TemporaryDirectory(prefix="choreai-") as scratch:
-        path = Path(scratch) / "video"
+    with scratch_folder() as scratch:
+        path = scratch / "video"
         fetch_video(address, path, allow_private=allow_private)
         objects.put_if_absent(target, path)
     logger.info("downloaded to %s", target)
