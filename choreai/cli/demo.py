@@ -20,6 +20,7 @@ from choreai.config import TagConfig, TrainConfig, load_config
 from choreai.demo.dancers import STYLES, write_catalog
 from choreai.pipeline import extract, tag, train
 from choreai.pipeline.progress import progress
+from choreai.pose.settings import PoseSettings
 from choreai.style.evaluation import baselines
 from choreai.style.examples import read_windows
 from choreai.style.explain.annotated_video import annotate
@@ -120,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
     tables_uri = str(output / "tables")
     print("These are synthetic dancers: the figures show that the flow works, not how well it does on real dance.")
     seed = arguments.seed
+    pose_id = PoseWorker.fingerprint(PoseSettings())  # before minutes of work: it may not run here
     train_uri = make_dancers(output / "training", num_per_style=TRAIN_PER_STYLE, first_seed=seed)
     unseen_uri = make_dancers(output / "unseen", num_per_style=UNSEEN_PER_STYLE, first_seed=seed + UNSEEN_SEED)
 
@@ -129,7 +131,6 @@ def run(arguments: argparse.Namespace) -> int:
         {"catalog": train_uri, "output": tables_uri, "training.seed": seed, "training.num_folds": NUM_FOLDS},
     )
     catalog = extract.open_catalog(train_config)
-    pose_id = PoseWorker.fingerprint(train_config.pose)
     extract.extract_poses(train_config, catalog, pose_id=pose_id)
     trained = train.train(train_config, train.find_labelled(train_config, catalog), pose_id=pose_id)
 
