@@ -1,5 +1,6 @@
 """A catalog full of bad videos: each ends in a quarantine row with a reason, and the good one is not lost."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,45 @@ from choreai.catalog.catalog import read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.demo import dancers
+from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.settings import PoseSettings
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
+from choreai.video.frame import Frame
 
 FINGERPRINT = "0" * 16
 
 
+class ColourEstimator:
+    """Sees one person in a colourful picture, as generated dancers are, and nobody in a grey one, as `numbered` is."""
+
+    batch_size = 1
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        return {"estimator": "colour"}
+
+    def start_video(self) -> None:
+        pass
+
+    def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
+        return [_one_person() if np.ptp(frame.image, axis=2).max() > 64 else Poses.empty() for frame in frames]
+
+
+def _one_person() -> Poses:
+    xy = np.zeros((1, NUM_KEYPOINTS, 2), np.float32)
+    return Poses(np.array([[0, 0, 9, 9]], np.float32), np.ones(1, np.float32), xy, np.ones(xy.shape[:2], np.float32))
+
+
+class ColourWorker(PoseWorker):
+    @classmethod
+    def build_estimator(cls, settings: PoseSettings, *, num_threads: int = 1) -> PoseEstimator:
+        return ColourEstimator()
+
+
 def process_folder(uri: str, output: str) -> dict[str, dict[str, object]]:
     """The videos rows, by video_id, after a worker processed all of a catalog in one shard, and committed it."""
-    worker = PoseWorker(output, settings=PoseSettings(), pose_fingerprint=FINGERPRINT, run_id="run")
+    worker = ColourWorker(output, settings=PoseSettings(), pose_fingerprint=FINGERPRINT, run_id="run")
     worker.setup()
     catalog = with_content_ids(read_catalog(uri))
     pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
