@@ -50,6 +50,9 @@ class NothingWorker:
         return shard.shard_id
 
 
+SETTINGS = PoseSettings(estimator="mediapipe")
+
+
 def seconds_of(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
@@ -58,7 +61,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def plain_loop(catalog: Catalog) -> None:
     """Same decoder, same estimator, no Ray, no tables."""
-    estimator = build_estimator(PoseSettings(), read_file=objects.read_object)
+    estimator = build_estimator(SETTINGS, read_file=objects.read_object)
     for video in catalog.videos():
         with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri) as reader:
             for _ in estimate_and_track(reader.sample(frames_per_second=8.0), estimator):
@@ -72,7 +75,7 @@ def extraction(catalog: Catalog, folder: Path, *, num_workers: int) -> None:
     pool: WorkerPool[PoseShard, object] = WorkerPool(
         PoseWorker,
         str(folder / f"out-{num_workers}"),
-        {"settings": PoseSettings(), "pose_fingerprint": pose_id, "run_id": "bench"},
+        {"settings": SETTINGS, "pose_fingerprint": pose_id, "run_id": "bench"},
         num_workers=num_workers,
         resources=WorkerResources(),
         narrow=lambda shard: [shard],

@@ -38,7 +38,8 @@ CROWD = PoseSettings(
     checkpoint=str(WEIGHTS / "blazepose_full.onnx"),
     detector_checkpoint=str(WEIGHTS / "yolox_nano_416.onnx"),
 )
-ESTIMATORS = {"mediapipe": PoseSettings(), "crowd": CROWD}
+MEDIAPIPE = PoseSettings(estimator="mediapipe")
+ESTIMATORS = {"mediapipe": MEDIAPIPE, "crowd": CROWD}
 
 Rule = Callable[[KeypointSequence], np.ndarray]
 """(N,) how much each row's person is taken for the dancer, to compare within a frame."""
@@ -123,7 +124,7 @@ def bench_cost() -> None:
     for what, frames in (("a battle, some 25 detections a frame", clip.frames[:90]), ("nine of it in one", crowded)):
         costs = [_milliseconds(CROWD, frames, max_people=people) for people in (1, 2, 4, 8)]
         print(f"  crowd, {what:36}" + "".join(f"{cost:8.0f}" for cost in costs) + "  for 1, 2, 4, 8")
-    print(f"  mediapipe, a battle {_milliseconds(PoseSettings(), clip.frames[:90]):31.0f}")
+    print(f"  mediapipe, a battle {_milliseconds(MEDIAPIPE, clip.frames[:90]):31.0f}")
 
 
 def _tiled(image: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ def pose_fingerprints() -> dict[str, str]:
         from choreai.pose.mediapipe import MediaPipeEstimator
 
         mediapipe = MediaPipeEstimator()
-        cases["mediapipe"] = (PoseSettings(), mediapipe)
+        cases["mediapipe"] = (PoseSettings(estimator="mediapipe"), mediapipe)
         cases["mediapipe at 8 frames a second"] = (PoseSettings(frames_per_second=8.0), mediapipe)
     return {name: pose_fingerprint(*case) for name, case in cases.items()}
 

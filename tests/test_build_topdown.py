@@ -17,7 +17,9 @@ from choreai.storage import objects
     ("wrong", "message"),
     [
         ({"estimator": "alphapose"}, "needs a checkpoint"),
-        ({"checkpoint": "a.pth"}, "does not apply to MediaPipe"),
+        ({"estimator": "mediapipe", "checkpoint": "a.pth"}, "does not apply to MediaPipe"),
+        ({"checkpoint": "a.pth"}, 'set estimator = "alphapose"'),
+        ({"config": "a.yaml"}, "config applies to AlphaPose"),
         ({"estimator": "alphapose", "checkpoint": "a.onnx", "precision": "bf16"}, "precision applies to AlphaPose"),
         ({"estimator": "alphapose", "checkpoint": "a.onnx", "flip": True}, "flip applies to AlphaPose"),
         ({"min_box_score": 1.5}, "min_box_score"),

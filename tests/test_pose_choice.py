@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from choreai.cli.main import main
-from choreai.cluster.pose_worker import PoseWorker
+from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, WeightsError
-from choreai.pipeline.pose_files import share_weights
+from choreai.pipeline.pose_files import settle_poses, share_weights
 from choreai.pose.choice import settle
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
@@ -89,11 +89,12 @@ def test_every_command_ends_with_2_before_it_does_anything(
     pose = "\n".join(f'{name} = "{value}"' for name, value in NAMED.items())
     job.write_text(f'[pose]\nestimator = "crowd"\n{pose}\n')
     (tmp_path / "videos").mkdir()
+    (tmp_path / "dance.mp4").touch()
     output = str(tmp_path / "out")
     arguments = {
         "pose": ["--checkpoint", NAMED["checkpoint"], "--detector-checkpoint", NAMED["detector_checkpoint"],
-                 "--video", "dance.mp4", "--outdir", output],
-        "show": ["dance.mp4", "--config", str(job), "--to", output],
+                 "--video", str(tmp_path / "dance.mp4"), "--outdir", output],
+        "show": [str(tmp_path / "dance.mp4"), "--config", str(job), "--to", output],
         "serve": ["--config", str(job), "--data", output],
     }.get(command, [str(tmp_path / "videos"), "--output", output, "--config", str(job)])  # fmt: skip
     assert main([command, *arguments]) == 2
@@ -120,11 +121,13 @@ def test_workers_on_other_nodes_read_copies_under_the_output(cache: Cache, store
     assert objects.read_object(shared.checkpoint) == b"network"
 
 
-def test_a_worker_with_other_files_than_the_driver_does_not_work_under_its_name(tmp_path: Path) -> None:
-    settings = PoseSettings(estimator="auto")
-    worker = PoseWorker(str(tmp_path), settings=settings, pose_fingerprint="f" * 16, run_id="r")
-    with pytest.raises(ConfigError, match="other files on this worker"):
-        worker.setup()
+def test_workers_get_an_estimator_and_files_whatever_the_driver_was_asked_for(cache: Cache) -> None:
+    detector, network = put(cache, "crowd-cpu")
+    config = settle_poses(ExtractConfig("catalog.csv", "out"))
+    assert config.pose == PoseSettings(estimator="crowd", detector_checkpoint=detector, checkpoint=network)
+    for file in cache.folder.iterdir():
+        file.unlink()
+    assert settle_poses(ExtractConfig("catalog.csv", "out")).pose.estimator == "mediapipe"
 
 
 # ---- auto ----

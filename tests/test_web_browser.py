@@ -61,7 +61,7 @@ class Site:
 @pytest.fixture(scope="module")
 def model_uri(mediapipe: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model of real networks that nobody has trained: it always says something, and always the same."""
-    settings = PoseSettings()
+    settings = PoseSettings(estimator="mediapipe")
     estimator = build_estimator(settings, read_file=objects.read_object)
     torch.manual_seed(3)
     networks = [build_network("report", num_labels=len(STYLES), hidden_size=16, dropout=0.0) for _ in range(2)]

@@ -28,7 +28,7 @@ from choreai.tables.parts import list_parts, part_uri, read_part
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "data" / "videos"
 CLIPS = ["choreai_afro8", "danzip_ballet", "danzip_belly_dancing", "serbian_cucanj1", "tjysdsg_demo"]
-SETTINGS = PoseSettings()
+SETTINGS = PoseSettings(estimator="mediapipe")
 
 pytestmark = [
     pytest.mark.slow,

@@ -78,6 +78,14 @@ class TinyWorker(PoseWorker):
         return FINGERPRINT
 
 
+class EachWorker(TinyWorker):
+    """The same poses for every estimator, but each has a fingerprint of its own; the plain one is MediaPipe's."""
+
+    @classmethod
+    def fingerprint(cls, settings: PoseSettings) -> str:
+        return FINGERPRINT if settings.estimator == "mediapipe" else f"{settings.estimator}-poses"
+
+
 def always(number: int) -> Callable[[int], Image]:
     """Paints every frame with one number."""
     return lambda _: numbered(number)

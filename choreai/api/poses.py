@@ -9,6 +9,7 @@ from choreai.errors import CatalogError, MediaError, ObjectMissingError, Storage
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.choice import settle
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
@@ -83,11 +84,11 @@ class VideoPoses:
 def estimate_poses(path_or_uri: str, *, settings: PoseSettings | None = None) -> VideoPoses:
     """Return the people of a video, found now, in this process.
 
-    `path_or_uri` is a file or an s3:// object; `settings` are a job's [pose] settings (default: MediaPipe, 15 frames a
-    second). Raises MediaError if it is no usable video, ObjectMissingError if it is not there, ConfigError or
-    WeightsError if the estimator cannot run here.
+    `path_or_uri` is a file or an s3:// object; `settings` are a job's [pose] settings (default: crowd where its weights
+    were fetched, else MediaPipe; 15 frames a second). Raises MediaError if it is no usable video, ObjectMissingError if
+    it is not there, ConfigError or WeightsError if the estimator cannot run here.
     """
-    wanted = settings or PoseSettings()
+    wanted = settle(settings or PoseSettings(), read_file=objects.read_object)
     return estimate_with(build_estimator(wanted, read_file=objects.read_object, num_threads=NUM_THREADS), path_or_uri,
                          settings=wanted)  # fmt: skip
 

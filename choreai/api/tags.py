@@ -7,7 +7,8 @@ from choreai.api.notebook import caption, picture_html, table_html
 from choreai.api.poses import NUM_THREADS, VideoPoses, estimate_with
 from choreai.errors import WeightsError
 from choreai.motion.sequence import KeypointSequence
-from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.build import build_estimator, follow_poses, pose_fingerprint
+from choreai.pose.choice import settle
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.explain.reasons import why_text
@@ -97,11 +98,13 @@ def tag(path_or_uri: str, *, model: str | StyleModel, settings: PoseSettings | N
     """Return the style of one video; its poses are estimated now, in this process.
 
     `model` is a model or its folder, as `choreai train` prints it. `settings` must be the [pose] settings that the
-    model was trained with (default: MediaPipe, 15 frames a second). Raises WeightsError for a model of other poses, and
-    as `choreai.estimate_poses` does.
+    model was trained with (default: the estimator of its training, 15 frames a second). Raises WeightsError for a model
+    of other poses, and as `choreai.estimate_poses` does.
     """
     style_model = load_model(model) if isinstance(model, str) else model
-    wanted = settings or PoseSettings()
+    asked = settings or PoseSettings()
+    wanted = follow_poses(asked, style_model.config.pose_fingerprint, read_file=objects.read_object)
+    wanted = settle(wanted, read_file=objects.read_object)
     estimator = build_estimator(wanted, read_file=objects.read_object, num_threads=NUM_THREADS)
     _check_fingerprint(style_model, pose_fingerprint(wanted, estimator))
     return tag_keypoints(estimate_with(estimator, path_or_uri, settings=wanted), model=style_model)

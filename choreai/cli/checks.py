@@ -120,7 +120,8 @@ def _check_pose(arguments: argparse.Namespace) -> None:
         "detfile",
     )
     for name in files:
-        if given := getattr(arguments, name):
+        given = getattr(arguments, name)
+        if given and not given.startswith("weights:"):
             _check_there(given)
 
 

@@ -40,6 +40,8 @@ UNSEEN_SEED = 10_000
 """Unseen dancers have other seeds, hence other bodies, clothes, tempi, cameras and sequences of moves."""
 NUM_PROCESSES = 2
 NUM_FOLDS = 3
+POSE = {"pose.estimator": "mediapipe"}
+"""One dancer at a time: the same poses, and the same time, whichever weights this machine has."""
 EXPECTED_ACCURACY = 0.85
 
 
@@ -128,13 +130,14 @@ def run(arguments: argparse.Namespace) -> int:
     train_config = load_config(
         TrainConfig,
         None,
-        {"catalog": train_uri, "output": tables_uri, "training.seed": seed, "training.num_folds": NUM_FOLDS},
+        {"catalog": train_uri, "output": tables_uri, "training.seed": seed, "training.num_folds": NUM_FOLDS, **POSE},
     )
     catalog = extract.open_catalog(train_config)
     extract.extract_poses(train_config, catalog, pose_id=pose_id)
     trained = train.train(train_config, train.find_labelled(train_config, catalog), pose_id=pose_id)
 
-    tag_config = load_config(TagConfig, None, {"catalog": unseen_uri, "output": tables_uri, "model": trained.model_uri})
+    wanted = {"catalog": unseen_uri, "output": tables_uri, "model": trained.model_uri, **POSE}
+    tag_config = load_config(TagConfig, None, wanted)
     unseen = extract.open_catalog(tag_config)
     extract.extract_poses(tag_config, unseen, pose_id=pose_id)
     tag.tag_catalog(tag_config, unseen, pose_id=pose_id)

@@ -12,7 +12,8 @@ from choreai.catalog.shards import KEY, Pending, pending_videos
 from choreai.cli.console import print_table
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
-from choreai.operations.capacity import measured_rates
+from choreai.operations.capacity import hours_of_one_worker, measured_rates, relative_cost
+from choreai.pipeline.pose_change import PoseChange
 from choreai.pipeline.selection import Selection
 from choreai.tables import schemas
 from choreai.tables.compact import list_versions
@@ -26,9 +27,18 @@ _KNOWN = pa.schema([("video_id", pa.string()), ("content_id", pa.string()), ("st
 
 
 def print_dry_run(
-    config: ExtractConfig, selection: Selection, pending: Pending, *, pose_id: str, model_version: str | None = None
+    config: ExtractConfig,
+    selection: Selection,
+    pending: Pending,
+    *,
+    pose_id: str,
+    model_version: str | None = None,
+    change: PoseChange | None = None,
 ) -> None:
-    """Print tables of what a run of `selection` would do; with a model version, of its tags too."""
+    """Print tables of what a run of `selection` would do, and the `change` of poses that it brings.
+
+    With a model version, of its tags too.
+    """
     chosen = pc.is_in(pending.videos["video_id"], value_set=selection.catalog.table["video_id"].combine_chunks())
     to_pose = pending.videos.filter(chosen)
     rows = read_consistently(lambda: _pose_rows(config.output, to_pose, pose_id=pose_id))
@@ -41,6 +51,8 @@ def print_dry_run(
     print_table("work", rows)
     if to_pose.num_rows:
         print_table("effort", _effort_rows(config, to_pose.num_rows))
+    if change is not None:
+        print(change.text)
     print("dry run: nothing was written")
 
 
@@ -111,14 +123,15 @@ def _effort_rows(config: ExtractConfig, num_videos: int) -> Rows:
         rates = measured_rates(config.output)
     except ConfigError as exc:
         return [("unknown", str(exc))]
-    assert rates.mean_seconds is not None, "measured rates have a measured length"
-    worker_hours = num_videos * rates.mean_seconds / (rates.video_seconds_per_second * rates.utilisation) / 3600
+    worker_hours = hours_of_one_worker(num_videos, rates, estimator=config.pose.estimator)
+    factor = relative_cost(config.pose.estimator, rates.estimator)
+    source = rates.source if factor == 1 else f"{rates.source}, with {rates.estimator}; times {factor:.2g}"
     rows = [("hours of one worker", f"{worker_hours:.4f}")]
     if num_workers := config.workers.num_workers:
         rows.append((f"hours with {num_workers} workers", f"{worker_hours / num_workers:.4f}"))
     if config.max_hours is not None:
         rows.append(("of these in one run", f"at most {config.max_hours:g} (--max-hours)"))
-    return [*rows, _cost_row(config, worker_hours), ("figures from", rates.source)]
+    return [*rows, _cost_row(config, worker_hours), ("figures from", source)]
 
 
 def _cost_row(config: ExtractConfig, worker_hours: float) -> tuple[str, str]:

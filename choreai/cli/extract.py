@@ -17,6 +17,7 @@ from choreai.operations.run_report_page import write_run_report
 from choreai.pipeline.execution import end_run
 from choreai.pipeline.extract import extract_poses, find_pending, open_catalog
 from choreai.pipeline.in_process import MAX_VIDEOS
+from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
 from choreai.tables.pose_parts import recover_videos_parts
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
     sources = job.open_sources()
     catalog = open_catalog(config, sources)
     pose_id = worker.fingerprint(config.pose)
+    change = find_pose_change(config, job.config.pose, catalog, pose_id=pose_id, worker=worker)
     selection = Selection(catalog, catalog)
     if dry_run or is_partial(config):
         if not dry_run:
@@ -97,8 +99,10 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
         pending = find_pending(config, catalog, pose_id=pose_id)
         selection = select_videos(config, catalog, pending)
     if dry_run:
-        print_dry_run(config, selection, pending, pose_id=pose_id)
+        print_dry_run(config, selection, pending, pose_id=pose_id, change=change)
         return 0
+    if change is not None:
+        logger.warning("%s", change.text)
     until = deadline(config, started=started)
     here = job.is_small(sources, most=MAX_VIDEOS)
     manifest = extract_poses(config, selection.catalog, pose_id=pose_id, worker=worker, until=until, in_process=here)

@@ -19,8 +19,8 @@ from choreai.cli.show_people import chosen_dancers, print_people
 from choreai.cli.sources import find_sources
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError, MediaError
-from choreai.pose.build import build_estimator, pose_fingerprint
-from choreai.pose.estimator import PoseEstimator
+from choreai.pose.build import build_estimator, follow_poses, pose_fingerprint
+from choreai.pose.choice import candidates, settle
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     pose = load_pose_settings(arguments.config)
     model_uri = arguments.model or (newest_model(arguments.output) if arguments.output else None)
     model = load_model(model_uri) if model_uri else None
-    estimator = build_estimator(pose, read_file=objects.read_object, num_threads=2)
+    if model:
+        pose = follow_poses(pose, model.config.pose_fingerprint, read_file=objects.read_object)
+    finder = _Finder(pose, arguments.output)
     drawn: list[dict[str, Any]] = []
     with scratch_folder() as scratch:
         videos = _videos(arguments, str(scratch))
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 # With --json only the JSON is the result; what is told beside it goes where messages go.
                 with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-                    drawn.append(_draw(_find(video, arguments.output, estimator, pose), model, arguments))
+                    drawn.append(_draw(finder.find(video), model, arguments))
             except MediaError as exc:
                 if len(videos) == 1:
                     raise
@@ -110,16 +112,37 @@ def _draw(found: PosedVideo, model: StyleModel | None, arguments: argparse.Names
     return written
 
 
-def _find(video: str, output: str | None, estimator: PoseEstimator, settings: PoseSettings) -> PosedVideo:
-    """Return the video's poses, from the tables under `output` if they have it, otherwise estimated now."""
-    if output:
-        pose_id = pose_fingerprint(settings, estimator)
-        known = find_in_tables(video, output, pose_id)
-        if known:
-            return known
-    if objects.stat_object(video) is None:
-        where = f" and no video of that id or URI in the tables under {output}" if output else ""
-        raise ConfigError(f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id")
-    logger.info("estimating the poses of %s now", video)
-    poses = estimate_with(estimator, video, settings=settings)
-    return PosedVideo(poses.name, video, poses.sequence)
+class _Finder:
+    """The poses of videos: those in the tables under an output, the others estimated now."""
+
+    def __init__(self, settings: PoseSettings, output: str | None) -> None:
+        """Loads networks. Raises ConfigError and WeightsError where they cannot be had."""
+        self._output = output
+        able = candidates(settings, read_file=objects.read_object) if output else []
+        self._pose_ids = [pose_id for each in able[1:] if (pose_id := _fingerprint(each))]
+        self._settings = settle(settings, read_file=objects.read_object)
+        self._estimator = build_estimator(self._settings, read_file=objects.read_object, num_threads=2)
+        self._pose_ids.insert(0, pose_fingerprint(self._settings, self._estimator))
+
+    def find(self, video: str) -> PosedVideo:
+        """Return the poses of a path, URI or id. Raises ConfigError for one that is nowhere."""
+        for pose_id in self._pose_ids if self._output else []:
+            known = find_in_tables(video, str(self._output), pose_id)
+            if known:
+                return known
+        if objects.stat_object(video) is None:
+            where = f" and no video of that id or URI in the tables under {self._output}" if self._output else ""
+            raise ConfigError(
+                f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id"
+            )
+        logger.info("estimating the poses of %s now", video)
+        poses = estimate_with(self._estimator, video, settings=self._settings)
+        return PosedVideo(poses.name, video, poses.sequence)
+
+
+def _fingerprint(settings: PoseSettings) -> str | None:
+    """None where this estimator cannot run here."""
+    try:
+        return pose_fingerprint(settings, build_estimator(settings, read_file=objects.read_object))
+    except ConfigError:
+        return None

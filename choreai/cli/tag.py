@@ -18,9 +18,10 @@ from choreai.config import TagConfig
 from choreai.pipeline import extract
 from choreai.pipeline.answers import Answer, count_styles, read_answers
 from choreai.pipeline.in_process import MAX_VIDEOS
+from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
-from choreai.pipeline.tag import POSE_SHARE, open_model, tag_catalog, untagged_videos
+from choreai.pipeline.tag import POSE_SHARE, follow_model, open_model, tag_catalog, untagged_videos
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import RunManifest
 
@@ -100,10 +101,11 @@ def run(
     """Run the tagging job with workers of these classes, and return its exit code."""
     started = time.monotonic()
     job = load_job(TagConfig, arguments, needs_output=False)
-    config = settle_poses(job.config)
+    config = settle_poses(follow_model(job.config, worker=tag_worker, pose_worker=pose_worker))
     sources = job.open_sources()
     catalog = extract.open_catalog(config, sources)
     pose_id = pose_worker.fingerprint(config.pose)
+    change = find_pose_change(config, job.config.pose, catalog, pose_id=pose_id, worker=pose_worker)
     # Before any pose is extracted: a wrong model must not cost hours.
     _, model = open_model(config, pose_id=pose_id, worker=tag_worker)
     selection = Selection(catalog, catalog)
@@ -114,8 +116,11 @@ def run(
         untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
         selection = select_videos(config, catalog, pending, also=untagged)
         if arguments.dry_run:
-            print_dry_run(config, selection, pending, pose_id=pose_id, model_version=model.model_version)
+            version = model.model_version
+            print_dry_run(config, selection, pending, pose_id=pose_id, model_version=version, change=change)
             return 0
+    if change is not None:
+        logger.warning("%s", change.text)
     here = job.is_small(sources, most=MAX_VIDEOS)
     poses_until, tags_until = (deadline(config, started=started, share=share) for share in (POSE_SHARE, 1.0))
     extracted = extract.extract_poses(

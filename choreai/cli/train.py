@@ -9,6 +9,7 @@ from choreai.cli.outcome import exit_code
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig
 from choreai.pipeline import extract
+from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.train import find_labelled, sweep, train
 from choreai.style.training.sweep import SweepResult
@@ -87,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
     pose_id = PoseWorker.fingerprint(config.pose)
+    if change := find_pose_change(config, job.config.pose, catalog, pose_id=pose_id):
+        logger.warning("%s", change.text)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
     if kind is not None:
         found = sweep(config, labelled, pose_id=pose_id, kind=kind)

@@ -74,21 +74,13 @@ class PoseWorker:
         return pose_fingerprint(settings, cls.build_estimator(replace(settings, device="cpu")))
 
     def setup(self) -> None:
-        """Load the weights. Raises ConfigError or WeightsError, which end the run."""
+        """Load the weights. Raises ConfigError or WeightsError, which end the run.
+
+        The driver has settled which files these are: what "auto" is on this node does not matter.
+        """
         sweep_scratch()
         built = self._thread.submit(self.build_estimator, self._settings, num_threads=self._num_threads)
         self._estimator = built.result()
-        if self._settings.estimator == "auto":
-            self._check_choice(self._estimator)
-
-    def _check_choice(self, estimator: PoseEstimator) -> None:
-        """Raise ConfigError if the files on this node make other keypoints than those the job was started for."""
-        made = pose_fingerprint(self._settings, estimator)
-        if made != self._fingerprint:
-            raise ConfigError(
-                f'estimator = "auto" found other files on this worker than on the driver (pose fingerprint {made}, not '
-                f"{self._fingerprint}); give checkpoint and detector_checkpoint as URIs that every node can read"
-            )
 
     def process(self, shard: PoseShard) -> ShardReport:
         """Process one shard, commit its part, and return its report.

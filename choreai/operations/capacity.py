@@ -16,6 +16,9 @@ MAX_RUNS = 20
 """The number of past runs that are searched for rates."""
 ASSUMED_UTILISATION = 0.85
 HOURS_PER_MONTH = 730.0
+MILLISECONDS = {"mediapipe": 23.0, "crowd": 69.0}
+"""Process time of a frame on one core, four people for crowd (`make bench-people`): their ratio turns rates that were
+measured with one into those of the other."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Rates:
     """Mean length of the videos that were measured; None if the rates are not measured."""
     source: str
     """Where the figures come from, for a person."""
+    estimator: str = ""
+    """What was measured, as in [pose]; empty where that is not known."""
 
     def __post_init__(self) -> None:
         for name in ("video_seconds_per_second", "num_cpus"):
@@ -73,6 +78,18 @@ class Need:
     def cost(self, price_per_hour: float) -> float:
         """Return the cost of the nodes at a price per node and hour."""
         return self.num_nodes * self.hours * price_per_hour
+
+
+def hours_of_one_worker(num_videos: int, rates: Rates, *, estimator: str) -> float:
+    """Return how long one worker takes for so many videos of the measured mean length, with this estimator."""
+    assert rates.mean_seconds is not None, "measured rates have a measured length"
+    hours = num_videos * rates.mean_seconds / (rates.video_seconds_per_second * rates.utilisation) / 3600
+    return hours * relative_cost(estimator, rates.estimator)
+
+
+def relative_cost(estimator: str, measured: str) -> float:
+    """Return the cost of an estimator as a multiple of another's; 1 where one of them is not known."""
+    return MILLISECONDS[estimator] / MILLISECONDS[measured] if {estimator, measured} <= set(MILLISECONDS) else 1.0
 
 
 def need_for_catalog(video_seconds: float, rates: Rates, node: Node, *, within_hours: float) -> Need:
@@ -129,6 +146,7 @@ def measured_rates(root: str) -> Rates:
         num_gpus=workers["num_gpus"],
         mean_seconds=video_seconds / num_videos,
         source=f"{num_videos} videos of {len(similar)} runs, the last {similar[0].run_id}",
+        estimator=str(runs[0].config.get("pose", {}).get("estimator", "")),
     )
 
 

@@ -5,7 +5,7 @@ Tagging reads keypoint tables only; `choreai tag` extracts missing poses first. 
 
 import logging
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 
 import numpy as np
@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 from choreai.catalog.catalog import Catalog, Video
 from choreai.catalog.shards import KEY, TagShard, latest_attempts, plan_tag_shards
 from choreai.cluster.pool import WorkerResources
+from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.errors import WeightsError
 from choreai.pipeline.execution import run_shards
 from choreai.pipeline.in_process import run_in_process
+from choreai.pose.choice import follow
 from choreai.search.dancer_reviews import DancerReviews, read_dancer_reviews
+from choreai.storage import objects
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.model import StyleModel, newest_model
 from choreai.tables import schemas
@@ -39,16 +42,37 @@ def open_model(config: TagConfig, *, pose_id: str, worker: type[TagWorker] = Tag
 
     Raises WeightsError if there is none, or if it was trained on poses of another fingerprint.
     """
-    uri = config.model or newest_model(config.output)
-    if uri is None:
-        raise WeightsError(f"{config.output}: no style model here yet; run `choreai train`, or name one with --model")
+    uri = _model_uri(config)
     model = worker.load_model(uri)
     if model.config.pose_fingerprint != pose_id:
         raise WeightsError(
-            f"{uri}: trained on poses {model.config.pose_fingerprint}, but this job's settings make {pose_id}; "
-            "use the [pose] settings of its training, or train a model for these"
+            f"{uri}: trained on poses {model.config.pose_fingerprint}, but this job's settings make {pose_id} "
+            f'(estimator = "{config.pose.estimator}"); use the [pose] settings of its training, or train a model for '
+            "these"
         )
     return uri, model
+
+
+def _model_uri(config: TagConfig) -> str:
+    uri = config.model or newest_model(config.output)
+    if uri is None:
+        raise WeightsError(f"{config.output}: no style model here yet; run `choreai train`, or name one with --model")
+    return uri
+
+
+def follow_model(
+    config: TagConfig, *, worker: type[TagWorker] = TagWorker, pose_worker: type[PoseWorker] = PoseWorker
+) -> TagConfig:
+    """Return the settings with the estimator that made the poses of the model's training in place of "auto".
+
+    Other settings, and "auto" where nothing at hand makes such poses, come back as they are. Raises WeightsError if
+    there is no model.
+    """
+    if config.pose.estimator != "auto":
+        return config
+    pose_id = worker.load_model(_model_uri(config)).config.pose_fingerprint
+    pose = follow(config.pose, pose_id, fingerprint=pose_worker.fingerprint, read_file=objects.read_object)
+    return replace(config, pose=pose)
 
 
 def untagged_videos(catalog: Catalog, *, output: str, pose_id: str, model_version: str) -> pa.Table:

@@ -3,11 +3,11 @@
 Networks are imported only when they are built: a MediaPipe worker never imports torch.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from choreai.fingerprint import fingerprint
 from choreai.motion.sequence import KEYPOINTS_VERSION
-from choreai.pose.choice import settle
+from choreai.pose.choice import follow, settle
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings, ReadFile
 
@@ -29,6 +29,18 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
     from choreai.pose.build_topdown import build_topdown
 
     return build_topdown(settings, read_file=read_file, num_threads=num_threads)
+
+
+def follow_poses(settings: PoseSettings, pose_id: str, *, read_file: ReadFile) -> PoseSettings:
+    """Return the settings with the estimator whose poses have the fingerprint `pose_id` in place of "auto".
+
+    Other settings, and "auto" where nothing at hand makes these poses, come back as they are.
+    """
+
+    def fingerprint_of(each: PoseSettings) -> str:
+        return pose_fingerprint(each, build_estimator(replace(each, device="cpu"), read_file=read_file))
+
+    return follow(settings, pose_id, fingerprint=fingerprint_of, read_file=read_file)
 
 
 def pose_fingerprint(settings: PoseSettings, estimator: PoseEstimator) -> str:

@@ -1,7 +1,7 @@
 """From what the settings ask for to what this machine has: names of weights to files, and "auto" to an estimator."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -10,7 +10,6 @@ from choreai.pose.settings import PoseSettings, Preprocessing, ReadFile
 from choreai.weights.resolve import (
     PREFIX,
     is_name,
-    missing_weights,
     resolve_settings,
     shipped_catalogue,
     weights_path,
@@ -31,7 +30,82 @@ def settle(settings: PoseSettings, *, read_file: ReadFile) -> PoseSettings:
     Nothing is fetched unless `auto_fetch` asks for it. Raises WeightsError, with the command to run, where weights are
     missing, and ConfigError for unknown ones; "auto" instead becomes MediaPipe, and logs why.
     """
-    return _name_files(_choose(settings, read_file) if settings.estimator == "auto" else settings)
+    chosen, *_ = candidates(settings, read_file=read_file)
+    if settings.estimator == "auto" and chosen.estimator == "mediapipe":
+        _tell_what_is_missing(_crowd(settings, SETS[0]), read_file)
+    return _name_files(chosen)
+
+
+def follow(
+    settings: PoseSettings, pose_id: str, *, fingerprint: Callable[[PoseSettings], str], read_file: ReadFile
+) -> PoseSettings:
+    """Return the settings with the estimator whose poses are `pose_id` in place of "auto".
+
+    Other settings, and "auto" where nothing at hand makes these poses, come back as they are. `fingerprint` returns the
+    pose fingerprint of settings; it loads their networks.
+    """
+    able = candidates(settings, read_file=read_file)
+    if len(able) == 1:  # no choice, and `settle` says why
+        return settings
+    found = next((each for each in able if _makes(each, pose_id, fingerprint)), settings)
+    if found != able[0]:
+        logger.info('estimator = "auto" is %s here, as these are the poses of the model\'s training', found.estimator)
+    return found
+
+
+def _makes(settings: PoseSettings, pose_id: str, fingerprint: Callable[[PoseSettings], str]) -> bool:
+    try:
+        return fingerprint(settings) == pose_id
+    except ConfigError:  # MediaPipe is not installed, say
+        return False
+
+
+def candidates(settings: PoseSettings, *, read_file: ReadFile) -> list[PoseSettings]:
+    """Return all that "auto" could be on this machine, the recommended first; settings that name an estimator, alone.
+
+    Crowd with the files that the settings name, or, where they name none, with those of a set; and MediaPipe. Weights
+    keep their names.
+    """
+    if settings.estimator != "auto":
+        return [settings]
+    crowds = list(dict.fromkeys(_crowd(settings, name) for name in SETS))
+    able = [each for each in crowds if not _missing(each, read_file)]
+    if settings.auto_fetch and not able:
+        able = crowds[:1]
+    return [*able, replace(settings.with_files(dict.fromkeys(CROWD_FILES, "")), estimator="mediapipe")]
+
+
+def _crowd(settings: PoseSettings, set_name: str) -> PoseSettings:
+    setting_of_kind = {kind: setting for setting, kind in KINDS.items()}
+    files = {setting_of_kind[entry.kind]: PREFIX + entry.name for entry in shipped_catalogue().expand([set_name])}
+    given = {name: value for name in CROWD_FILES if (value := getattr(settings, name))}
+    # What is for AlphaPose is ignored without files of its own, as MediaPipe does.
+    plain = replace(settings, min_box_area=0.0, flip=False, precision="fp32", compile=False)
+    return replace(plain.with_files(files | given), estimator="crowd")
+
+
+def _missing(settings: PoseSettings, read_file: ReadFile) -> list[str]:
+    return [name for name in CROWD_FILES if not _is_at_hand(getattr(settings, name), read_file)]
+
+
+def _is_at_hand(file: str, read_file: ReadFile) -> bool:
+    if is_name(file):
+        return weights_path(file.removeprefix(PREFIX)) is not None
+    try:
+        return bool(read_file(file))
+    except (ObjectMissingError, ObjectUnusableError):
+        return False
+
+
+def _tell_what_is_missing(crowd: PoseSettings, read_file: ReadFile) -> None:
+    missing = {name: getattr(crowd, name) for name in _missing(crowd, read_file)}
+    names = [file.removeprefix(PREFIX) for file in missing.values() if is_name(file)]
+    logger.warning(
+        'estimator = "auto" is MediaPipe here, which sees one person per frame, because %s; for several people run '
+        "`choreai weights fetch %s`, or name checkpoint and detector_checkpoint",
+        " and ".join(f"{name} is missing ({file})" for name, file in missing.items()),
+        SETS[0] if len(names) != 1 else names[0],
+    )
 
 
 def _name_files(settings: PoseSettings) -> PoseSettings:
@@ -44,43 +118,3 @@ def _name_files(settings: PoseSettings) -> PoseSettings:
         word = shipped_catalogue().find(named["checkpoint"].removeprefix(PREFIX)).preprocessing
         settings = replace(settings, preprocessing=cast(Preprocessing, word))  # the catalogue has checked it
     return settings.with_files(resolve_settings(named, auto_fetch=settings.auto_fetch))
-
-
-def _choose(settings: PoseSettings, read_file: ReadFile) -> PoseSettings:
-    """Crowd with the files that the settings name, or, where they name none, with those of a set; or MediaPipe."""
-    given = {name: value for name in CROWD_FILES if (value := getattr(settings, name))}
-    files = {**_files_of_set(_find_set()), **given}
-    missing = [] if settings.auto_fetch else [name for name in CROWD_FILES if not _is_at_hand(files[name], read_file)]
-    if not missing:
-        return replace(settings.with_files(files), estimator="crowd")
-    logger.warning(
-        'estimator = "auto" is MediaPipe here, which sees one person per frame, because %s; for several people run '
-        "`choreai weights fetch %s`, or name checkpoint and detector_checkpoint",
-        " and ".join(f"{name} is missing ({files[name]})" for name in missing),
-        _what_to_fetch(files, missing),
-    )
-    return replace(settings.with_files(dict.fromkeys(CROWD_FILES, "")), estimator="mediapipe")
-
-
-def _find_set() -> str:
-    """Return the first set that is whole in the cache, or the first of all."""
-    return next((name for name in SETS if not missing_weights([name])), SETS[0])
-
-
-def _files_of_set(name: str) -> dict[str, str]:
-    setting_of_kind = {kind: setting for setting, kind in KINDS.items()}
-    return {setting_of_kind[entry.kind]: PREFIX + entry.name for entry in shipped_catalogue().expand([name])}
-
-
-def _is_at_hand(file: str, read_file: ReadFile) -> bool:
-    if is_name(file):
-        return weights_path(file.removeprefix(PREFIX)) is not None
-    try:
-        return bool(read_file(file))
-    except (ObjectMissingError, ObjectUnusableError):
-        return False
-
-
-def _what_to_fetch(files: Mapping[str, str], missing: list[str]) -> str:
-    names = [files[name].removeprefix(PREFIX) for name in missing if is_name(files[name])]
-    return " ".join(names) if names and len(names) < len(CROWD_FILES) else SETS[0]

@@ -9,6 +9,8 @@ ReadFile = Callable[[str], bytes]
 
 Preprocessing = Literal["imagenet", "imagenet-bgr", "unit", "alphapose"]
 
+FILES = ("checkpoint", "config", "detector_checkpoint", "reid_checkpoint")
+
 
 @dataclass(frozen=True)
 class PoseSettings:
@@ -18,9 +20,10 @@ class PoseSettings:
     computed (batch sizes, compile, device) and where the weights are stored.
     """
 
-    estimator: Literal["mediapipe", "alphapose", "crowd", "auto"] = "mediapipe"
+    estimator: Literal["mediapipe", "alphapose", "crowd", "auto"] = "auto"
     """mediapipe: one person per frame, no weights needed. crowd: the `max_people` most salient people, with a detector
-    and a pose network in .onnx files. alphapose: everybody. auto: crowd if its files are at hand, else mediapipe."""
+    and a pose network in .onnx files. alphapose: everybody. auto: crowd if its files are at hand, else mediapipe; to
+    tag, whichever made the poses that the model was trained on."""
     frames_per_second: float = 15.0
     """Sampling rate; every frame is used of a video with a lower frame rate. On real street dance `choreai train`
     classifies 0.92 of the clips correctly at 15 and 0.90 at 8 (contiguous blocks): hits and stops last a tenth of a
@@ -83,7 +86,7 @@ class PoseSettings:
             raise ValueError(
                 f'estimator = "{self.estimator}" needs a checkpoint; give the path or s3:// URI of the file'
             )
-        elif self.estimator in ("crowd", "auto"):
+        elif self.estimator == "crowd" or (self.estimator == "auto" and self._names_files):
             self._refuse_for_crowd()
         elif _is_onnx(self.checkpoint):
             self._refuse_for_onnx()
@@ -97,9 +100,12 @@ class PoseSettings:
             reid_checkpoint=files.get("reid_checkpoint", self.reid_checkpoint),
         )
 
+    @property
+    def _names_files(self) -> bool:
+        return any(getattr(self, name) for name in FILES)
+
     def _refuse_for_mediapipe(self) -> None:
-        files = ("checkpoint", "config", "detector_checkpoint", "reid_checkpoint")
-        given = [name for name in files if getattr(self, name)]
+        given = [name for name in FILES if getattr(self, name)]
         if given:
             raise ValueError(f'{given[0]} does not apply to MediaPipe; set estimator = "alphapose"')
 
@@ -120,10 +126,10 @@ class PoseSettings:
         self._refuse_for_onnx()
 
     def _refuse_for_onnx(self) -> None:
-        default = {"config": "", "flip": False, "precision": "fp32", "compile": False}
-        for name, value in default.items():
-            if getattr(self, name) != value:
-                raise ValueError(f"{name} applies to AlphaPose checkpoints, not to {self.checkpoint}; leave it out")
+        for name in ("config", "flip", "precision", "compile"):
+            if getattr(self, name) != getattr(PoseSettings, name):
+                what = self.checkpoint or f'estimator = "{self.estimator}"'
+                raise ValueError(f"{name} applies to AlphaPose checkpoints, not to {what}; leave it out")
 
 
 def _is_onnx(file: str) -> bool:

@@ -22,6 +22,7 @@ from ray.serve.handle import DeploymentHandle
 from choreai.errors import ConfigError, MediaError
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.choice import settle
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
@@ -66,8 +67,9 @@ class PoseDeployment:
 
 
 def _estimators(settings: PoseSettings) -> Callable[[], PoseEstimator]:
-    """Return an estimator factory: one estimator per viewer if it is stateful, else a shared one."""
-    if settings.estimator == "mediapipe":
+    """Return an estimator factory: one per viewer if it looks back at the picture before, else a shared estimator."""
+    settings = settle(settings, read_file=objects.read_object)
+    if settings.estimator != "alphapose":
         return lambda: build_estimator(settings, read_file=objects.read_object)
     shared = build_estimator(settings, read_file=objects.read_object)
     return lambda: shared

@@ -15,7 +15,9 @@ from choreai.cluster.session import connect
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError
 from choreai.pipeline.pose_files import share_weights
+from choreai.pose.build import follow_poses
 from choreai.pose.choice import settle
+from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.uris import resolve_uri
 from choreai.style.model import newest_model
@@ -39,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             data_folder=str(Path(data).resolve()),
             model=resolve_uri(model, against=os.getcwd()) if model else "",
             output=output,
-            pose=settle(load_pose_settings(arguments.config), read_file=objects.read_object),
+            pose=_pose_settings(arguments.config, model),
         )
         _serve(
             settings,
@@ -49,6 +51,17 @@ def run(arguments: argparse.Namespace) -> int:
             max_viewers=arguments.max_viewers,
         )
     return 0
+
+
+def _pose_settings(config: str | None, model: str | None) -> PoseSettings:
+    """Return the [pose] settings of a job file, "auto" being the estimator of the model's training."""
+    settings = load_pose_settings(config)
+    if model and settings.estimator == "auto":
+        from choreai.style.model import load_model
+
+        pose_id = load_model(resolve_uri(model, against=os.getcwd())).config.pose_fingerprint
+        settings = follow_poses(settings, pose_id, read_file=objects.read_object)
+    return settle(settings, read_file=objects.read_object)
 
 
 def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, max_viewers: int | None) -> None:
