@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from tiny_pose_networks import results_of, run, spot, write_networks
 
 from choreai.cli.pose import pose_parser
 from choreai.cli.pose_alphapose import REFUSED, WITHOUT_EFFECT, show_only
 from choreai.errors import ConfigError
+from choreai.formats.alphapose_json import read_alphapose_json
 from choreai.video.decode import VideoReader
 
 
@@ -38,6 +41,19 @@ def test_the_command_of_the_student_report_runs_as_it_was_written(
     assert "--gpus 0,1,2,3: there is no such CUDA GPU here, so the CPU does the work" in caplog.text
     assert "--sp changes nothing" in caplog.text
     assert "--vis changes nothing" in caplog.text
+
+
+@pytest.mark.parametrize("num_keypoints", [26, 68, 133, 136])
+def test_all_keypoints_of_a_network_are_in_the_results(tmp_path: Path, num_keypoints: int) -> None:
+    flags = write_networks(tmp_path, num_keypoints=num_keypoints)
+    cv2.imwrite(str(tmp_path / "1.png"), spot(1))
+    assert run(*flags, "--image", tmp_path / "1.png", "--outdir", tmp_path, "--save_img") == 0
+    (person,) = results_of(tmp_path)
+    keypoints = np.reshape(person["keypoints"], (num_keypoints, 3))
+    np.testing.assert_allclose(keypoints, np.tile(keypoints[:1], (num_keypoints, 1)), atol=1e-5)
+    assert person["score"] == pytest.approx(keypoints[:, 2].mean() + 1.25 * keypoints[:, 2].max() + 0.9, abs=1e-4)
+    table = read_alphapose_json(str(tmp_path / "alphapose-results.json"), video_id="a", frames_per_second=30)
+    assert table["keypoints_xy"].equals(pq.read_table(tmp_path / "keypoints.parquet")["keypoints_xy"])
 
 
 def test_images_become_a_video_of_one_size_with_boxes(networks, tmp_path: Path) -> None:

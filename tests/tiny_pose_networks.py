@@ -16,7 +16,7 @@ def run(*flags: object) -> int:
     return pose_command.run(pose_parser("choreai pose").parse_args([str(flag) for flag in flags]))
 
 
-def write_networks(folder: Path) -> list[object]:
+def write_networks(folder: Path, *, num_keypoints: int = 17) -> list[object]:
     """Flags for a detector that sees one person in every picture, and a network whose heatmaps are the crop's light."""
     # Decoded YOLOX on a 64 x 64 canvas: (1, 84, 85), one sure person of 20 x 40 in the middle.
     predictions = np.zeros((1, 84, 85), np.float32)
@@ -26,8 +26,8 @@ def write_networks(folder: Path) -> list[object]:
     pose = serialize(
         [helper.make_node("Conv", ["images", "weight"], ["heatmaps"], strides=[4, 4])],
         {"images": ["N", 3, 256, 192]},
-        {"heatmaps": ["N", 17, 64, 48]},
-        {"weight": np.full((17, 3, 1, 1), 1 / 3, np.float32)},
+        {"heatmaps": ["N", num_keypoints, 64, 48]},
+        {"weight": np.full((num_keypoints, 3, 1, 1), 1 / 3, np.float32)},
     )
     (folder / "pose.onnx").write_bytes(pose)
     flags = ["--checkpoint", folder / "pose.onnx", "--detector-checkpoint", folder / "detector.onnx"]

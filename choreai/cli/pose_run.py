@@ -17,6 +17,7 @@ from choreai.cli.pose_alphapose import WITHOUT_EFFECT, find_detector
 from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
+from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.build_topdown import build_topdown
 from choreai.pose.choice import settle
 from choreai.pose.pipeline import TrackedPoses, estimate, track
@@ -26,7 +27,7 @@ from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame
-from choreai.visualize.draw import draw_boxes, draw_people
+from choreai.visualize.draw import draw_boxes, draw_people, draw_points
 
 logger = logging.getLogger(__name__)
 LOG_EVERY_SECONDS = 15.0
@@ -172,6 +173,13 @@ class _Pictures:
             keypoint_scores=people.poses.keypoint_scores,
             track_ids=people.track_ids.tolist(),
         )
+        if people.poses.all_keypoints_xy is not None and people.poses.all_keypoint_scores is not None:
+            draw_points(
+                frame.image,
+                points_xy=people.poses.all_keypoints_xy[:, NUM_KEYPOINTS:],
+                scores=people.poses.all_keypoint_scores[:, NUM_KEYPOINTS:],
+                track_ids=people.track_ids.tolist(),
+            )
         if self._writer is not None:
             self._writer.write(self._in_first_size(frame.image), frame.pts_seconds)
         if self._folder is not None:

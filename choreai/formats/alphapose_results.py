@@ -1,7 +1,7 @@
 """AlphaPose's result formats: the entries of `alphapose-results.json`.
 
-coco: one object per person, COCO-17 keypoints. cmu and open: one object per image, as OpenPose has it, with 18
-keypoints. In all of them an image without people leaves no trace.
+coco: one object per person, all of the network's keypoints, COCO's 17 first. cmu and open: one object per image, as
+OpenPose has it, with 18 keypoints. In all of them an image without people leaves no trace.
 """
 
 from typing import Literal
@@ -22,8 +22,12 @@ OPENPOSE_FROM_COCO = (0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 
 
 
 def person_scores(people: TrackedPoses) -> FloatArray:
-    """Return AlphaPose's `score` (P,): mean keypoint score + box score + 1.25 x best keypoint score; may exceed 1."""
-    scores = people.poses.keypoint_scores
+    """Return AlphaPose's `score` (P,): mean keypoint score + box score + 1.25 x best keypoint score; may exceed 1.
+
+    All keypoints of the network count.
+    """
+    poses = people.poses
+    scores = poses.keypoint_scores if poses.all_keypoint_scores is None else poses.all_keypoint_scores
     if not len(scores):
         return np.zeros(0, np.float32)
     return scores.mean(axis=1) + people.poses.box_scores + 1.25 * scores.max(axis=1)
@@ -32,13 +36,17 @@ def person_scores(people: TrackedPoses) -> FloatArray:
 def to_coco(people: TrackedPoses, *, image_id: str | int) -> list[JsonObject]:
     """Return an object per person, in the order given (AlphaPose's is that of pose NMS).
 
-    `box` is the detector's x, y, width, height; `idx` the track id.
+    `keypoints` are all that the network has, three numbers each; `box` is the detector's x, y, width, height; `idx` the
+    track id.
     """
     scores = person_scores(people)
     poses = people.poses
     sizes = poses.box_xyxy[:, 2:] - poses.box_xyxy[:, :2]
     boxes = np.concatenate((poses.box_xyxy[:, :2], sizes), axis=1)
-    keypoints = without_missing(np.concatenate((poses.keypoints_xy, poses.keypoint_scores[..., None]), axis=2))
+    xy, keypoint_scores = poses.all_keypoints_xy, poses.all_keypoint_scores
+    if xy is None or keypoint_scores is None:
+        xy, keypoint_scores = poses.keypoints_xy, poses.keypoint_scores
+    keypoints = without_missing(np.concatenate((xy, keypoint_scores[..., None]), axis=2))
     return [
         {
             "image_id": image_id,

@@ -32,6 +32,11 @@ class Poses:
     """(P, 17). MediaPipe: visibility in [0, 1]. AlphaPose: raw heatmap maxima, which may exceed 1."""
     keypoints_xyz: FloatArray | None = None
     """(P, 17, 3) metres, origin between the hips, x right, y down, z away from the camera; None without 3D."""
+    all_keypoints_xy: FloatArray | None = None
+    """(P, J, 2) with the network's other keypoints after COCO's 17; J is 26, 68 or 136 for Halpe's sets and 133 for
+    COCO-WholeBody's. None where it has no others."""
+    all_keypoint_scores: FloatArray | None = None
+    """(P, J) beside `all_keypoints_xy`."""
     features: FloatArray | None = None
     """(P, F) appearance features for `choreai.pose.reid`; None if the estimator computes none."""
 
@@ -44,6 +49,10 @@ class Poses:
             "keypoint_scores": (num_people, NUM_KEYPOINTS),
             "keypoints_xyz": (num_people, NUM_KEYPOINTS, 3),
         }
+        if self.all_keypoint_scores is not None:
+            num_keypoints = self.all_keypoint_scores.shape[-1]
+            expected["all_keypoint_scores"] = (num_people, num_keypoints)
+            expected["all_keypoints_xy"] = (num_people, num_keypoints, 2)
         for name, shape in expected.items():
             array = getattr(self, name)
             if array is None:

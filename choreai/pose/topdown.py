@@ -162,8 +162,7 @@ class TopDownEstimator:
         return Poses(
             box_xyxy=crowd.box_xyxy[people],
             box_scores=crowd.scores[people],
-            keypoints_xy=np.ascontiguousarray(outputs.keypoints_xy[people, :NUM_KEYPOINTS]),
-            keypoint_scores=np.ascontiguousarray(outputs.scores[people, :NUM_KEYPOINTS]),
+            **_keypoints(outputs.keypoints_xy[people], outputs.scores[people]),
             features=outputs.features[people],
         )
 
@@ -179,6 +178,16 @@ class TopDownEstimator:
         return Poses(
             box_xyxy=crowd.box_xyxy[picked],
             box_scores=crowd.scores[picked],
-            keypoints_xy=np.ascontiguousarray(survivors.keypoints_xy[:, :NUM_KEYPOINTS]),
-            keypoint_scores=np.ascontiguousarray(survivors.keypoint_scores[:, :NUM_KEYPOINTS]),
+            **_keypoints(survivors.keypoints_xy, survivors.keypoint_scores),
         )
+
+
+def _keypoints(xy: FloatArray, scores: FloatArray) -> dict[str, FloatArray]:
+    """Return the fields of `Poses` for (P, J, 2) keypoints and (P, J) scores, COCO's 17 first."""
+    fields = {
+        "keypoints_xy": np.ascontiguousarray(xy[:, :NUM_KEYPOINTS]),
+        "keypoint_scores": np.ascontiguousarray(scores[:, :NUM_KEYPOINTS]),
+    }
+    if scores.shape[1] > NUM_KEYPOINTS:
+        fields |= {"all_keypoints_xy": np.ascontiguousarray(xy), "all_keypoint_scores": np.ascontiguousarray(scores)}
+    return fields

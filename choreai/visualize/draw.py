@@ -66,6 +66,20 @@ def draw_boxes(image: ImageArray, *, box_xyxy: FloatArray, track_ids: Sequence[i
             cv2.rectangle(image, (left, top), (right, bottom), track_color(track_id), thickness)
 
 
+def draw_points(
+    image: ImageArray, *, points_xy: FloatArray, scores: FloatArray, track_ids: Sequence[int], min_score: float = 0.3
+) -> None:
+    """Draw people's points (P, N, 2), in pixels, into `image` in their tracks' colours, as small dots.
+
+    For hands, feet and faces beside the skeleton. Points that are not finite or score below `min_score` are left out.
+    """
+    radius = max(1, round(min(image.shape[:2]) / 300))
+    for points, point_scores, track_id in zip(points_xy, scores, track_ids, strict=True):
+        is_seen = np.isfinite(points).all(axis=1) & (point_scores >= min_score)
+        for x, y in np.clip(points[is_seen], -_FAR, _FAR).round().astype(int).tolist():
+            cv2.circle(image, (x, y), radius, track_color(track_id), cv2.FILLED, cv2.LINE_AA)
+
+
 def draw_onlookers(
     image: ImageArray, *, keypoints_xy: FloatArray, keypoint_scores: FloatArray, min_score: float = 0.3
 ) -> None:
