@@ -33,7 +33,16 @@ def output(tmp_path: Path) -> Path:
     root.mkdir()
     write_duo(root)
     uri = str(root / "duo.mp4")
-    tag = tag_row("duo", "house", 0.9, uri=uri, content_id="c", pose_fingerprint=FINGERPRINT, reason=DANCER_UNCERTAIN)
+    tag = tag_row(
+        "duo",
+        "house",
+        0.9,
+        uri=uri,
+        content_id="c",
+        pose_fingerprint=FINGERPRINT,
+        reason=DANCER_UNCERTAIN,
+        model="arms",
+    )
     write_tags(str(root), [{**tag, "segments": SPANS}])
     return root
 
@@ -86,6 +95,21 @@ def test_whoever_is_named_dances_at_once_on_the_page_and_is_kept_for_the_next_ta
     assert name(url).status_code == 201
     assert get(f"{url}/people")["named"] is None
     assert get(url)["dancers_by"] is None
+
+
+def test_what_the_next_tagging_will_say_is_said_at_once_where_the_model_is_the_same(url, output) -> None:
+    for track_id, style in ((0, "clockwise"), (1, "counter")):
+        name(url, track_id)
+        tag = get(f"{url}/named-tag")["tag"]
+        assert tag["best_style"] == style
+    assert get(url)["style"] == "house"  # until then
+
+
+def test_another_models_tag_is_not_foretold(tmp_path: Path, output) -> None:
+    write_tags(str(output), [tag_row("duo", content_id="c", pose_fingerprint=FINGERPRINT, night=5, model="another")])
+    with running_server(tmp_path / "web", output=str(output)) as server:
+        (video,) = requests.get(f"{server.url}/v1/search", timeout=10).json()["videos"]
+        assert get(f"{server.url}/v1/catalog/{video['key']}/named-tag") == {"tag": None}
 
 
 def test_its_still_is_drawn_anew_for_another_dancer(url, server) -> None:
@@ -156,6 +180,7 @@ def test_a_curator_points_at_the_dancer(url, output, tmp_path: Path) -> None:
         state = driver.find_element(By.ID, "who-state")
         _wait_for(driver, lambda _: "Named by Kim" in state.text)
         assert "the next run of choreai tag makes it anew" in state.text
+        _wait_for(driver, lambda _: "It will be counter" in state.text)
         named = read_dancer_reviews(str(output)).get("duo", "c")
         assert named is not None
         assert named.track_ids == [1]

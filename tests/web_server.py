@@ -33,7 +33,7 @@ from choreai.web.errors import WebProblem
 from choreai.web.pose_sessions import LivePoses, PoseSessions
 from choreai.web.server import make_server
 from choreai.web.settings import WebSettings
-from choreai.web.tag_json import tags_json
+from choreai.web.tag_json import named_tag_json, tags_json
 from choreai.web.upload_worker import UploadLimits, UploadWorker
 
 
@@ -105,6 +105,9 @@ class LocalBackend:
 
     async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None:
         return (await asyncio.to_thread(tags_json, [rows], self._model))[0]
+
+    async def judge_named(self, rows: KeypointSequence, named: list[int] | None) -> dict[str, Any] | None:
+        return await asyncio.to_thread(named_tag_json, rows, self._model, named)
 
     async def describe(self) -> dict[str, Any]:
         return {"model_version": "arms", "styles": list(self._model.config.labels)}

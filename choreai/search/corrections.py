@@ -27,7 +27,7 @@ from choreai.search.spreadsheet import unescape_formula
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
-from choreai.tables.parts import read_part, schema_version, write_part
+from choreai.tables.parts import read_part_of, write_part
 
 _STYLES_ONLY = pa.schema(
     [
@@ -114,9 +114,7 @@ def read_corrections(root: str) -> pa.Table:
 
 def _read_stored(uri: str) -> pa.Table:
     """Read one part of either version, as the newer one."""
-    if schema_version(uri) != _STYLES_ONLY.metadata[b"choreai.schema_version"].decode():
-        return read_part(uri, CORRECTIONS)
-    stored = read_part(uri, _STYLES_ONLY)
+    stored = read_part_of(uri, CORRECTIONS, _STYLES_ONLY)
     missing = [pa.nulls(len(stored), field.type) for field in CORRECTIONS if field.name not in stored.column_names]
     return pa.table([*stored.columns, *missing], schema=CORRECTIONS)
 

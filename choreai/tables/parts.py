@@ -21,6 +21,7 @@ from choreai.storage.uris import shorten
 from choreai.tables.schemas import check_schema
 
 MEMBERS_FOOTER = b"choreai.members"
+_VERSION = b"choreai.schema_version"
 MAX_ATTEMPTS = 10
 WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}  # keyword arguments of pyarrow's writers
 """How every part is written: a bit that flips on disk or on the way is found when its page is read."""
@@ -96,11 +97,13 @@ def read_part(uri: str, expected: pa.Schema, *, columns: list[str] | None = None
         return part.read(columns=columns)
 
 
-def schema_version(uri: str) -> str | None:
-    """Return the schema version that a part names, to read it by that version's schema. Raises TableError."""
+def read_part_of(uri: str, *versions: pa.Schema) -> pa.Table:
+    """Read one whole part of a table that has several schema versions, given from the newest on. Raises TableError."""
     with _open_parquet(uri) as part:
-        version = (part.schema_arrow.metadata or {}).get(b"choreai.schema_version")
-        return None if version is None else version.decode("utf-8", "replace")
+        named = (part.schema_arrow.metadata or {}).get(_VERSION)
+        expected = next((schema for schema in versions if schema.metadata[_VERSION] == named), versions[0])
+        check_schema(part.schema_arrow, expected, uri=uri)
+        return part.read()
 
 
 def write_part(uri: str, table: pa.Table, path: Path) -> bool:

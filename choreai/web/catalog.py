@@ -77,6 +77,17 @@ class _Place:
     pose_fingerprint: str
 
 
+@dataclass(frozen=True, eq=False)
+class NamedRows:
+    """A video's keypoints, to tag it anew."""
+
+    rows: KeypointSequence
+    named: list[int] | None
+    """Who dances, by the last review; None: choreai chooses."""
+    model_version: str
+    """Of the model that tagged the video."""
+
+
 class CatalogBrowser:
     """Answers the catalog pages' queries from the tables under `output`. Thread-safe."""
 
@@ -149,6 +160,15 @@ class CatalogBrowser:
             return None
         rows = self._keypoint_rows(place)
         return people_json(rows, self._named(place, rows).track_ids, size_wh=self._size_wh(place))
+
+    def named_rows(self, key: str) -> NamedRows | None:
+        """Return a video's keypoints with those whom the last review names; None if no video has this key."""
+        row = self._row(key, ["model_version"])
+        place = self._place(key)
+        if row is None or place is None:
+            return None
+        rows = self._keypoint_rows(place)
+        return NamedRows(rows, self._named(place, rows).track_ids, row["model_version"])
 
     def name_dancers(self, key: str, *, track_ids: Sequence[int], reviewer: str, note: str) -> list[int] | None:
         """Store who dances, or with no ids that choreai chooses; the next `choreai tag` tags the video again.

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from choreai.errors import ConfigError
+from choreai.motion.sequence import KeypointSequence
 from choreai.search.condition import compile_expression
 from choreai.search.search import COLUMNS
 from choreai.web.catalog import Page
@@ -15,7 +16,16 @@ from choreai.web.media import send_object
 Key = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="A video's `key`, as returned by the search.")]
 
 CatalogMethod = Literal[
-    "search", "video", "still", "keypoints", "media_uri", "meant_style", "correct", "people", "name_dancers"
+    "search",
+    "video",
+    "still",
+    "keypoints",
+    "media_uri",
+    "meant_style",
+    "correct",
+    "people",
+    "name_dancers",
+    "named_rows",
 ]
 
 
@@ -23,6 +33,10 @@ class CatalogBackend(Protocol):
     """The catalog's part of the backend."""
 
     async def catalog(self, method: CatalogMethod, *arguments: Any, **options: Any) -> Any: ...
+
+    async def describe(self) -> dict[str, Any]: ...
+
+    async def judge_named(self, rows: KeypointSequence, named: list[int] | None) -> dict[str, Any] | None: ...
 
 
 class Correction(BaseModel):
@@ -96,6 +110,15 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
         if unknown := _or_404(await backend.catalog("name_dancers", key, **options)):
             raise WebProblem(422, f"nobody in this video has the id {unknown[0]}")
         return {"status": "stored"}
+
+    @routes.get("/catalog/{key}/named-tag")
+    async def named_tag(key: Key) -> dict[str, Any]:
+        """Return as `tag` what the next `choreai tag` will make of the video with the dancers named last; null where
+        the server's model is not the one that tagged it."""
+        found = _or_404(await backend.catalog("named_rows", key))
+        if (await backend.describe())["model_version"] != found.model_version:
+            return {"tag": None}
+        return {"tag": await backend.judge_named(found.rows, found.named)}
 
     @routes.get("/catalog/{key}/media", response_class=Response)
     async def media(request: Request, key: Key) -> Response:

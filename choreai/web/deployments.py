@@ -87,6 +87,12 @@ class StyleDeployment:
 
         return await asyncio.to_thread(tags_json, rows, self._model)
 
+    async def judge_named(self, rows: KeypointSequence, named: list[int] | None) -> dict[str, Any] | None:
+        """Return the tag of one video, of the people whom a reviewer named."""
+        from choreai.web.tag_json import named_tag_json
+
+        return await asyncio.to_thread(named_tag_json, rows, self._model, named)
+
     async def describe(self) -> dict[str, Any]:
         """Return the model's version and styles."""
         if self._model is None:
@@ -185,6 +191,9 @@ class Deployments:
 
     async def judge(self, rows: KeypointSequence) -> dict[str, Any] | None:
         return await _await_response(self.style.judge.remote(rows))
+
+    async def judge_named(self, rows: KeypointSequence, named: list[int] | None) -> dict[str, Any] | None:
+        return await _await_response(self.style.judge_named.remote(rows, named))
 
     async def describe(self) -> dict[str, Any]:
         return await _await_response(self.style.describe.remote())

@@ -27,6 +27,7 @@ export class WhoDances {
     this.boxes.clear();
     byId("who").hidden = who.people.length < 2;
     byId("who-state").textContent = stateOf(found, who);
+    if (isWaiting(found)) this.preview();
     byId("choose-again").hidden = who.named === null;
     byId("people").replaceChildren(...who.people.map((person) => this.row(person)));
     this.update();
@@ -96,6 +97,14 @@ export class WhoDances {
     return this.boxes.get(id);
   }
 
+  /** Say what the tag will be: the server's model has a look at once. */
+  async preview() {
+    try {
+      const { tag } = await ask(`${this.url}/named-tag`);
+      if (tag?.style) byId("who-state").append(` It will be ${tag.style} (${percent(tag.score)}).`);
+    } catch { /* the next run of choreai tag will tell */ }
+  }
+
   async save(trackIds) {
     const reviewer = this.form.elements.reviewer.value;
     localStorage.setItem(NAME_KEY, reviewer);
@@ -111,9 +120,10 @@ export class WhoDances {
   }
 }
 
+const isWaiting = (found) => Boolean(found.dancers_at && found.dancers_at > found.tagged_at);
+
 function stateOf(found, who) {
-  const isWaiting = found.dancers_at && found.dancers_at > found.tagged_at;
-  const later = isWaiting ? " The tag is from before; the next run of choreai tag makes it anew." : "";
+  const later = isWaiting(found) ? " The tag is from before; the next run of choreai tag makes it anew." : "";
   if (who.named) return `Named by ${found.dancers_by}.${later}`;
   if (found.dancers_by) return `${found.dancers_by} named somebody who is not found in these poses; choreai chose instead.`;
   return (who.uncertain ? "Several people: it is uncertain who dances." : "Chosen by choreai.") + later;
