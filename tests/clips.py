@@ -19,7 +19,11 @@ from choreai.video.frame import Frame
 Image = npt.NDArray[np.uint8]
 
 _NUM_BITS = 8
-_FORMAT_BY_SUFFIX = {".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg", ".wmv": "asf", ".m4a": "mp4"}
+_FORMAT_BY_SUFFIX = {
+    ".mkv": "matroska", ".ts": "mpegts", ".mts": "mpegts", ".m2ts": "mpegts", ".mpg": "mpeg", ".vob": "vob",
+    ".wmv": "asf", ".asf": "asf", ".m4a": "mp4", ".dv": "dv", ".m2v": "mpeg2video", ".h264": "h264", ".3g2": "3g2",
+    ".f4v": "f4v", ".rmvb": "rm",
+}  # fmt: skip
 
 
 def numbered(number: int, *, size_wh: tuple[int, int] = (64, 48)) -> Image:
@@ -64,12 +68,15 @@ def write_clip(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
     color: tuple[int, int] | None = None,
+    transfer: int | None = None,
+    pixel_aspect: Fraction | None = None,
     rotation_degrees: int = 0,
     hflip: bool = False,
     with_audio: bool = False,
 ) -> Path:
     """Writes frames painted by `paint(index)`, by default `numbered`; the container follows the suffix.
 
+    `transfer` is the AVColorTransferCharacteristic that is tagged, whatever the picture.
     `pts_seconds` gives a variable frame rate. `color` is the (AVColorSpace, AVColorRange) that is converted
     to and tagged. `rotation_degrees` is counter-clockwise, as FFmpeg's display matrix has it.
     """
@@ -84,6 +91,10 @@ def write_clip(
             stream.codec_context.time_base = Fraction(1, 90_000)
         if color is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = color
+        if transfer is not None:
+            stream.codec_context.color_trc, stream.codec_context.color_primaries = transfer, 9
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         if rotation_degrees or hflip:
             stream.set_display_rotation(rotation_degrees, hflip=hflip)
         if with_audio:
@@ -93,6 +104,8 @@ def write_clip(
             frame = av.VideoFrame.from_ndarray(image, "rgb24")
             if color is not None:
                 frame = frame.reformat(format=pixel_format, dst_colorspace=color[0], dst_color_range=color[1])
+            if transfer is not None:
+                frame.color_trc, frame.color_primaries = transfer, 9
             frame.time_base = Fraction(1, 90_000)
             seconds = index / frames_per_second if pts_seconds is None else pts_seconds[index]
             frame.pts = round(seconds * 90_000)

@@ -2,15 +2,18 @@
 
 import io
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import psutil
 import pytest
 from clips import all_frames, corners, number_of, numbered, sampled, write_clip
 
 from choreai.video.decode import VideoReader
+from choreai.video.quality import InputQuality
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -91,33 +94,64 @@ def test_avi_without_presentation_times_keeps_order_and_rate(tmp_path: Path) -> 
     assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(30)], abs=1e-4)
 
 
-def test_frames_that_go_backwards_are_skipped_and_counted(tmp_path: Path) -> None:
-    first = write_clip(
-        tmp_path / "first.ts", num_frames=30, pts_seconds=[i / 30 for i in range(30)], options={"bf": "0"}
-    )
-    second = write_clip(
-        tmp_path / "second.ts",
-        num_frames=30,
-        pts_seconds=[0.7 + i / 30 for i in range(30)],
-        options={"bf": "0"},
-    )
-    file = io.BytesIO(first.read_bytes() + second.read_bytes())
-    with VideoReader(file, uri="a") as reader:
-        frames = list(reader.frames())
-        assert reader.num_frames_backwards == 9
-        assert reader.num_frames_decoded == 51
-    assert [number_of(f.image) for f in frames] == [*range(30), *range(9, 30)]
-    assert [f.frame_index for f in frames] == list(range(51))
-    assert [f.pts_seconds for f in frames] == pytest.approx([i / 30 for i in range(51)], abs=1e-3)
+def write_packets(path: Path, stamps: list[int], *, order: list[int] | None = None) -> Path:
+    """An MJPEG video of 25 frames a second: a packet for each pts (in frames); `order` are their dts."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index, (pts, dts) in enumerate(zip(stamps, order or range(len(stamps)), strict=True)):
+            packet = av.Packet(cv2.imencode(".jpg", numbered(index)[..., ::-1])[1].tobytes())
+            packet.stream, packet.time_base, packet.pts = stream, Fraction(1, 25), pts
+            packet.dts, packet.is_keyframe = dts, True
+            container.mux(packet)
+    return path
+
+
+def times_and_quality(path: Path) -> tuple[list[float], InputQuality]:
+    with path.open("rb") as file, VideoReader(file, uri="a") as reader:
+        times = [frame.pts_seconds for frame in reader.frames()]
+        return times, reader.quality
+
+
+def test_frames_out_of_order_are_skipped_and_counted(tmp_path: Path) -> None:
+    path = write_packets(tmp_path / "a.mkv", [0, 1, 2, 6, 4, 5, 7, 8, 9])
+    times, quality = times_and_quality(path)
+    assert times == pytest.approx([n / 25 for n in (0, 1, 2, 6, 7, 8, 9)], abs=1e-3)
+    assert (quality.num_frames_skipped, quality.num_clock_jumps) == (2, 0)
+    assert quality.remarks == ("frames skipped",)
 
 
 def test_a_recording_appended_to_another_continues_the_clock(tmp_path: Path) -> None:
     one = write_clip(tmp_path / "a.ts", num_frames=60).read_bytes()
     both = tmp_path / "both.ts"
     both.write_bytes(one + one)
+    times, quality = times_and_quality(both)
+    assert len(times) == 120
+    assert times[-1] == pytest.approx(119 / 30, abs=0.05)
+    assert quality.num_clock_jumps == 1
+    assert quality.remarks == ("clock jumps",)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_recordings_of_less_than_a_second_are_played_one_after_the_other(tmp_path: Path, suffix: str) -> None:
+    codec = "mpeg2video" if suffix == "mpg" else "libx264"
+    one = write_clip(tmp_path / f"a.{suffix}", num_frames=20, codec=codec).read_bytes()
+    both = tmp_path / f"both.{suffix}"
+    both.write_bytes(one + one + one)
     frames = all_frames(both)
-    assert len(frames) == 120
-    assert frames[-1].pts_seconds == pytest.approx(119 / 30, abs=0.05)
+    assert len(frames) >= 57  # where one stream ends, FFmpeg may leave out its last picture
+    assert frames[-1].pts_seconds == pytest.approx(len(frames) / 30, abs=0.1)
+
+
+def test_recordings_that_overlap_are_played_one_after_the_other(tmp_path: Path) -> None:
+    for name, start in (("first", 0.0), ("second", 0.7)):
+        times = [start + i / 30 for i in range(30)]
+        write_clip(tmp_path / f"{name}.ts", num_frames=30, pts_seconds=times, options={"bf": "0"})
+    path = tmp_path / "both.ts"
+    path.write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
+    times, quality = times_and_quality(path)
+    assert times == pytest.approx([i / 30 for i in range(60)], abs=1e-3)
+    assert quality.num_clock_jumps == 1
 
 
 def test_a_video_of_a_single_frame_yields_it(tmp_path: Path) -> None:

@@ -232,5 +232,5 @@ def read_examples(uri: str) -> Examples:
             video_ids=tuple(group_of),
             groups=tuple(group_of.values()),
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as exc:
         raise TableError(f"{uri}: not the examples of a training run ({exc}); delete it and train again") from exc

@@ -167,5 +167,5 @@ def read_predictions(uri: str) -> Predictions:
             window_stop_seconds=table["stop_seconds"].to_numpy(),
             kinematic_features=from_list_column(table["video_context"])[first],
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as exc:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as exc:
         raise TableError(f"{uri}: not the predictions of a training run ({exc}); train again") from exc

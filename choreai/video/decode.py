@@ -1,11 +1,11 @@
-"""Decode a video file into upright RGB frames; all decoding happens here.
+"""Decode a video file into upright RGB frames with square pixels; all decoding happens here.
 
 `VideoReader` opens a file object, describes its contents, and yields its frames once, in presentation order, either
 sampled in time or all of them. It holds a few frames in memory, however long the video.
 
-Left as stored: the pixels of a stream with a non-square sample aspect ratio, the fields of interlaced video, and high
-dynamic range (no tone mapping). A stream without a colour matrix is decoded as BT.601: FFmpeg's rule, also followed by
-OpenCV and thus by the pose networks' training frames.
+Corrected on the way, and told in `VideoReader.quality`: a sample aspect ratio other than 1, interlaced frames, high
+dynamic range, changes of size, and timestamps that jump. A stream without a colour matrix is decoded as BT.601:
+FFmpeg's rule, also followed by OpenCV and thus by the pose networks' training frames.
 """
 
 import math
@@ -17,25 +17,30 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import av
-import cv2
-import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 
 from choreai.arrays import ImageArray
 from choreai.errors import MediaError
+from choreai.video.clock import Clock, Placed
+from choreai.video.completeness import ends_early, stated_seconds
 from choreai.video.container import MAX_PIXELS, NO_VIDEO_STREAM, FileSource, open_container
+from choreai.video.deinterlace import Deinterlacer
 from choreai.video.frame import Frame
+from choreai.video.picture import UPRIGHT, Decoded, PictureConverter, Shape, dynamic_range_of, read_turn, shape_of
+from choreai.video.quality import InputQuality, Levels, as_ratio, is_cut_short, measure_brightness
+from choreai.video.tone import DynamicRange
 
 MAX_SIDE = 16_384
 
 _ASSUMED_FRAMES_PER_SECOND = 25
-_CLOCK_RESET_SECONDS = 1.0
-
-# The matrices that swscale converts from (AVColorSpace): RGB, BT.709, unspecified, FCC, BT.470BG, SMPTE 170M,
-# SMPTE 240M, BT.2020. It refuses a frame with any other tag, and in the wild the tags are often wrong.
-_COLOR_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
-_UNSPECIFIED_MATRIX = 2
+_JUMPING_CLOCK = 0x0200  # AVFMT_TS_DISCONT
+_DEFAULT_STREAM_BONUS = 5_000_000
+"""Pixels by which a stream that the file marks as its main one is preferred: FFmpeg's own rule."""
+_RESTART_FRAMES = 64
+"""A step back in the packets' order is seen in the frames at most so many frames later."""
+_OWN_DURATION_FORMATS = ("mov", "mxf")
+"""Formats that state the duration of the pictures themselves. Matroska does too, in a tag; of others, the file's
+duration counts where the file ends early."""
 
 _NOT_VIDEO = frozenset({Disposition.attached_pic, Disposition.still_image, Disposition.timed_thumbnails})
 
@@ -57,31 +62,11 @@ class VideoInfo:
     has_audio: bool
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """The operations that make the stored picture upright: transpose first, then the flips."""
-
-    transpose: bool
-    flip_x: bool
-    flip_y: bool
-
-    @property
-    def clockwise_degrees(self) -> int:
-        return 90 * self.transpose + 180 * self.flip_y
-
-    def apply(self, image: ImageArray) -> ImageArray:
-        if self.transpose:
-            image = np.asarray(cv2.transpose(image), np.uint8)
-        if self.flip_x or self.flip_y:
-            image = np.asarray(cv2.flip(image, -1 if self.flip_x and self.flip_y else int(self.flip_x)), np.uint8)
-        return image
-
-
 class VideoReader:
     """Reads one video's frames, once, from first to last.
 
-    After a change of resolution in mid-stream, frames are scaled to the first frame's size, so that all keypoints of
-    a video share one coordinate system.
+    After a change of size or shape in mid-stream, frames are fitted into the first frame's size, so that all keypoints
+    of a video share one coordinate system.
     """
 
     info: VideoInfo
@@ -89,8 +74,6 @@ class VideoReader:
     """Packets so far that could not be decoded, or only partially (in which case the frames are yielded)."""
     num_frames_decoded: int
     """Frames decoded so far, sampled or not."""
-    num_frames_backwards: int
-    """Frames so far whose time was not later than the previous one's; they are skipped and not counted in indices."""
 
     def __init__(self, file: BinaryIO, *, uri: str, num_threads: int = 1) -> None:
         """Open `file`, which must be seekable and stays open, and decode its first frame.
@@ -100,10 +83,15 @@ class VideoReader:
         """
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
-        self.num_decode_errors = self.num_frames_decoded = self.num_frames_backwards = 0
-        self._uri = uri
-        self._started = False
-        self._reformatter = VideoReformatter()
+        self.num_decode_errors = self.num_frames_decoded = 0
+        self._uri, self._file = uri, file
+        self._started = self._ended = self._ended_by_error = False
+        self._num_interlaced = 0
+        self._dynamic_range: DynamicRange = "sdr"
+        self._brightness = Levels()
+        self._shapes: set[Shape] = set()
+        self._last_dts: int | None = None
+        self._restart_left = 0
         self._source = FileSource(file)
         with ExitStack() as stack:
             self._container = stack.enter_context(open_container(self._source, uri=uri))
@@ -112,15 +100,21 @@ class VideoReader:
             stack.callback(delattr, self, "_stream")
             self._set_up_decoder(num_threads)
             self._time_base = self._stream.time_base or Fraction(1, 90_000)
-            self._clock = _Clock(self._time_base, self._rate() or Fraction(_ASSUMED_FRAMES_PER_SECOND))
+            rate = self._rate() or Fraction(_ASSUMED_FRAMES_PER_SECOND)
+            self._has_jumping_clock = bool(self._container.format.flags & _JUMPING_CLOCK)
+            self._clock = Clock[Decoded](self._time_base, rate, is_stream=self._has_jumping_clock)
+            self._deinterlacer = Deinterlacer(self._time_base)
+            self._pixel_aspect = as_ratio(self._stream.sample_aspect_ratio)
+            self._last_frame_ticks = self._clock.frame_ticks
             self._placed_frames = self._place_frames()
             stack.callback(self._placed_frames.close)
             first = next(self._placed_frames, None)
             if first is None:
                 raise MediaError(uri, "no frame could be decoded; is the file damaged or truncated?")
             self._first = first
-            self._size_wh = first.picture.width, first.picture.height
-            self._turn = _read_turn(first.picture)
+            self._turn = read_turn(first.decoded.picture) or UPRIGHT
+            self._shape = self._shape_of(first.decoded)
+            self._converter = PictureConverter(self._shape, uri=uri)
             self.info = self._describe()
             self._closer = stack.pop_all()
 
@@ -159,22 +153,86 @@ class VideoReader:
 
     def _convert_sampled(self, ticks_per_sample: Fraction | None) -> Iterator[Frame]:
         next_tick = 0
-        placed: _PlacedFrame | None = self._first
+        placed: _IndexedFrame | None = self._first
         del self._first
         while placed is not None:
             if placed.ticks >= next_tick:
                 seconds = placed.ticks * self._time_base.numerator / self._time_base.denominator
-                yield Frame(image=self._image(placed.picture), frame_index=placed.index, pts_seconds=seconds)
+                image = self._image(placed.decoded)
+                self._brightness.add(measure_brightness(image))
+                yield Frame(image=image, frame_index=placed.index, pts_seconds=seconds)
                 if ticks_per_sample is not None:
                     next_tick = _tick_of_next_sample(placed.ticks, ticks_per_sample)
             placed = next(self._placed_frames, None)
+        self._ended = True
+
+    @property
+    def num_frames_backwards(self) -> int:
+        """Frames so far whose time was not later than the previous one's; they are skipped and not counted in
+        indices."""
+        return self._clock.num_skipped
+
+    @property
+    def quality(self) -> InputQuality:
+        """The input quality, as far as the video was read; whether it is cut short is known at its end."""
+        num_frames = max(1, self.num_frames_decoded)
+        brightness = self._brightness.median()
+        return InputQuality(
+            expected_seconds=self._find_expected_seconds() if self._ended else None,
+            read_seconds=self._read_seconds,
+            pixel_aspect=self._pixel_aspect,
+            dynamic_range=self._dynamic_range,
+            interlaced_share=min(1.0, self._num_interlaced / num_frames),
+            num_sizes=max(1, len(self._shapes)),
+            num_clock_jumps=self._clock.num_jumps,
+            num_frames_skipped=self._clock.num_skipped,
+            num_video_streams=len(self._video_streams()),
+            brightness=None if brightness is None else 255 * brightness,
+            damaged_share=self.num_decode_errors / num_frames,
+        )
+
+    @property
+    def _read_seconds(self) -> float:
+        return float((self._clock.last + self._last_frame_ticks) * self._time_base)
+
+    def _find_expected_seconds(self) -> float | None:
+        """Return the length that the container states if the video is shorter than that, else None."""
+        frame_seconds = float(self._clock.frame_ticks * self._time_base)
+        with_gaps = self._read_seconds + float(self._clock.removed_ticks * self._time_base)
+        own = self._own_duration()
+        if own is not None:
+            return own if is_cut_short(own, with_gaps, frame_seconds=frame_seconds) else None
+        if self._has_jumping_clock or not (self._ended_by_error or ends_early(self._file)):
+            return None
+        whole = self._stated_duration()
+        return whole if whole and is_cut_short(whole, with_gaps, frame_seconds=frame_seconds) else None
+
+    def _stated_duration(self) -> float | None:
+        """Return the length of the file, sound included, as its header has it."""
+        candidates = [stated_seconds(self._file)]
+        if self._container.duration is not None:
+            candidates.append(self._container.duration / av.time_base)
+        if self._stream.frames and self._stream.average_rate:
+            candidates.append(float(self._stream.frames / self._stream.average_rate))
+        return max(filter(None, candidates), default=None)
+
+    def _own_duration(self) -> float | None:
+        """Return the length of the pictures, without the sound, where the container states it."""
+        if self._container.format.name.startswith(_OWN_DURATION_FORMATS):
+            return float(self._stream.duration * self._time_base) if self._stream.duration else None
+        return _parse_duration(self._stream.metadata.get("DURATION", ""))
+
+    def _video_streams(self) -> list[av.VideoStream]:
+        return [s for s in self._container.streams.video if not any(s.disposition & d for d in _NOT_VIDEO)]
 
     def _choose_stream(self) -> av.VideoStream:
-        streams = [s for s in self._container.streams.video if not any(s.disposition & d for d in _NOT_VIDEO)]
+        """Return the stream that FFmpeg would take: of those that can be decoded, the largest; the file's main stream
+        is preferred."""
+        streams = self._video_streams()
         if not streams:
             has_audio = bool(self._container.streams.audio)
             raise MediaError(self._uri, NO_VIDEO_STREAM if has_audio else "the file has no video stream")
-        stream = max(streams, key=lambda s: bool(s.disposition & Disposition.default))
+        stream = max(streams, key=_rank)
         if stream.codec_context is None:
             raise MediaError(self._uri, "the video's codec is not supported; convert it to H.264")
         self._check_size(stream.codec_context.width, stream.codec_context.height)
@@ -198,7 +256,7 @@ class VideoReader:
         return self._stream.average_rate or self._stream.guessed_rate
 
     def _describe(self) -> VideoInfo:
-        width, height = self._size_wh[::-1] if self._turn.transpose else self._size_wh
+        width, height = self._shape.upright_wh
         duration: float | None = None
         if self._stream.duration is not None:
             duration = float(self._stream.duration * self._time_base)
@@ -214,15 +272,46 @@ class VideoReader:
             has_audio=bool(self._container.streams.audio),
         )
 
-    def _place_frames(self) -> "Generator[_PlacedFrame]":
+    def _place_frames(self) -> "Generator[_IndexedFrame]":
+        for index, placed in enumerate(self._deinterlaced()):
+            self.num_frames_decoded += 1
+            yield _IndexedFrame(decoded=placed.picture, index=index, ticks=placed.ticks)
+
+    def _deinterlaced(self) -> Iterator[Placed[Decoded]]:
+        for placed in self._in_time():
+            yield from self._deinterlacer.add(placed)
+        yield from self._deinterlacer.finish()
+
+    def _in_time(self) -> Iterator[Placed[Decoded]]:
         for picture in self._decode():
             self._check_size(picture.width, picture.height)
-            ticks = self._clock.place(picture)
-            if ticks is None:
-                self.num_frames_backwards += 1
-                continue
-            self.num_frames_decoded += 1
-            yield _PlacedFrame(picture=picture, index=self.num_frames_decoded - 1, ticks=ticks)
+            self._note(picture)
+            stamp = picture.pts if picture.pts is not None else picture.dts
+            decoded = Decoded(picture, self._current_pixel_aspect())
+            yield from self._clock.place(decoded, stamp, restarted=self._restart_left > 0)
+            self._restart_left = max(0, self._restart_left - 1)
+        yield from self._clock.finish()
+
+    def _note(self, picture: av.VideoFrame) -> None:
+        self._num_interlaced += picture.interlaced_frame
+        self._last_frame_ticks = picture.duration or self._clock.frame_ticks
+        if self._dynamic_range == "sdr":
+            self._dynamic_range = dynamic_range_of(picture)
+
+    def _current_pixel_aspect(self) -> float:
+        """Return the aspect of the pixels decoded now: in broadcasts it changes, elsewhere the container states it."""
+        if self._has_jumping_clock:
+            return as_ratio(self._stream.codec_context.sample_aspect_ratio)
+        return self._pixel_aspect
+
+    def _shape_of(self, decoded: Decoded) -> Shape:
+        return shape_of(
+            decoded.picture,
+            pixel_aspect=decoded.pixel_aspect,
+            turn=read_turn(decoded.picture) or self._turn,
+            max_side=MAX_SIDE,
+            max_pixels=MAX_PIXELS,
+        )
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         for packet in self._demux():
@@ -244,61 +333,34 @@ class VideoReader:
                 # The container is damaged from here on; the frames before this point are good.
                 self._source.raise_failure()
                 self.num_decode_errors += 1
+                self._ended_by_error = True
                 return
             self._source.raise_failure()
             if packet is None:
                 return
+            self._note_order(packet)
             yield packet
 
-    def _image(self, picture: av.VideoFrame) -> ImageArray:
-        if picture.colorspace not in _COLOR_MATRICES:
-            picture.colorspace = _UNSPECIFIED_MATRIX
-        width, height = self._size_wh
-        try:
-            rgb = self._reformatter.reformat(picture, width=width, height=height, format="rgb24", threads=1)
-        except av.FFmpegError as exc:
-            reason = f"pixel format {picture.format.name} cannot be converted to RGB: {exc.strerror}"
-            raise MediaError(self._uri, reason) from exc
-        image = self._turn.apply(np.asarray(rgb.to_ndarray(), np.uint8))
-        # An RGB stream's frame is returned unconverted, and the decoder may still refer to it.
-        return image.copy() if rgb is picture else np.ascontiguousarray(image)
+    def _note_order(self, packet: "av.Packet[av.VideoStream]") -> None:
+        """Notice where one recording ends and another begins: in decoding order time never goes back otherwise."""
+        if packet.dts is None:
+            return
+        if self._last_dts is not None and self._last_dts - packet.dts > 2 * self._clock.frame_ticks:
+            self._restart_left = _RESTART_FRAMES
+        self._last_dts = packet.dts
+
+    def _image(self, decoded: Decoded) -> ImageArray:
+        shape = self._shape_of(decoded)
+        self._shapes.add(shape)
+        return self._converter.convert(decoded.picture, shape)
 
 
 @dataclass(frozen=True)
-class _PlacedFrame:
-    picture: av.VideoFrame
+class _IndexedFrame:
+    decoded: Decoded
     index: int
     ticks: int
     """Time since the first frame, in units of the stream's time base."""
-
-
-class _Clock:
-    """Computes each decoded frame's time since the first, from the timestamps that it has."""
-
-    def __init__(self, time_base: Fraction, frames_per_second: Fraction) -> None:
-        self._frame_ticks = max(1, round(1 / (frames_per_second * time_base)))
-        self._reset_ticks = round(_CLOCK_RESET_SECONDS / time_base)
-        self._start: int | None = None
-        self._last = 0
-
-    def place(self, picture: av.VideoFrame) -> int | None:
-        """Return the ticks since the first frame; None if the frame is not later than the previous one.
-
-        Without a pts the dts is used (AVI has no pts), and without either the frame rate. A long step back means that
-        one recording was appended to another (DVD, transport streams): time continues from where the first one ended.
-        """
-        stamp = picture.pts if picture.pts is not None else picture.dts
-        if self._start is None:
-            self._start = stamp or 0
-            return 0
-        ticks = self._last + self._frame_ticks if stamp is None else stamp - self._start
-        if self._last - ticks > self._reset_ticks:
-            self._start += ticks - (self._last + self._frame_ticks)
-            ticks = self._last + self._frame_ticks
-        if ticks <= self._last:
-            return None
-        self._last = ticks
-        return ticks
 
 
 def _tick_of_next_sample(ticks: int, ticks_per_sample: Fraction) -> int:
@@ -309,17 +371,17 @@ def _tick_of_next_sample(ticks: int, ticks_per_sample: Fraction) -> int:
     return math.ceil(next_point * ticks_per_sample - half)
 
 
-def _read_turn(picture: av.VideoFrame) -> _Turn:
-    """Return the quarter turn and mirroring closest to the frame's display matrix.
+def _rank(stream: av.VideoStream) -> tuple[bool, int]:
+    is_decodable = stream.codec_context is not None
+    num_pixels = stream.codec_context.width * stream.codec_context.height if is_decodable else 0
+    return is_decodable, num_pixels + _DEFAULT_STREAM_BONUS * bool(stream.disposition & Disposition.default)
 
-    FFmpeg's libavutil/display.h: x' = a x + c y and y' = b x + d y for the matrix (a b u, c d v, x y w).
-    """
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return _Turn(transpose=False, flip_x=False, flip_y=False)
-    # PyAV's stubs do not know that side data is a buffer.
-    numbers = np.frombuffer(bytes(matrix), np.int32)  # type: ignore[call-overload]
-    a, b, _, c, d = numbers[:5].tolist()
-    if abs(a) >= abs(c):
-        return _Turn(transpose=False, flip_x=a < 0, flip_y=d < 0)
-    return _Turn(transpose=True, flip_x=c < 0, flip_y=b < 0)
+
+def _parse_duration(text: str) -> float | None:
+    """Return the seconds of Matroska's "00:01:02.500000000"; None for anything else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        found = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found > 0 else None
