@@ -1,5 +1,6 @@
 """One video's poses: estimated now, or read back from the tables of a job."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.choice import settle
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import open_tracked, to_sequence
+from choreai.pose.pipeline import TrackedPoses, open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.tables.compact import list_versions
 from choreai.tables.posed_video import find_in_tables
+from choreai.video.quality import PeopleSeen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,8 @@ class VideoPoses:
     """Which settings and weights made the keypoints; a style model fits only those it was trained on."""
     settings: PoseSettings | None = field(default=None)
     """How they were made; None where they were read from a table."""
+    input_quality: tuple[str, ...] = ()
+    """What is odd about the video as input, a sentence each: cut short, interlaced, dark, ..."""
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -104,15 +108,24 @@ def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseS
             frames_per_second=settings.frames_per_second,
             num_threads=NUM_THREADS,
             split_shots=settings.split_shots,
-        ) as (_, tracked),
+        ) as (reader, tracked),
     ):
-        sequence = to_sequence(tracked)
-    return VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_fingerprint(settings, estimator), settings)
+        people_seen = PeopleSeen()
+        sequence = to_sequence(_count(tracked, people_seen, reader.info.height))
+        quality = people_seen.complete(reader.quality)
+    pose_id = pose_fingerprint(settings, estimator)
+    return VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_id, settings, quality.sentences)
 
 
 def name_of(path_or_uri: str) -> str:
     """Return the file's name without the ending."""
     return PurePosixPath(path_or_uri).stem
+
+
+def _count(tracked: Iterable[TrackedPoses], people_seen: PeopleSeen, picture_height: int) -> Iterator[TrackedPoses]:
+    for people in tracked:
+        people_seen.add(people.poses.box_xyxy, picture_height=picture_height)
+        yield people
 
 
 def read_keypoints(output: str, *, video_id: str, pose_fingerprint: str | None = None) -> VideoPoses:
@@ -129,7 +142,7 @@ def read_keypoints(output: str, *, video_id: str, pose_fingerprint: str | None =
             f"{output}: no video of id or URI {video_id!r} in the tables of {version}; the ids are those of the "
             "catalog, and of the videos table"
         )
-    return VideoPoses(video_id, found.uri, found.rows, version)
+    return VideoPoses(video_id, found.uri, found.rows, version, input_quality=found.input_quality)
 
 
 def _only_version(output: str) -> str:

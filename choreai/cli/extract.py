@@ -8,7 +8,13 @@ import time
 from choreai.cli.console import print_json, print_table
 from choreai.cli.dry_run import print_dry_run
 from choreai.cli.job import load_job
-from choreai.cli.outcome import exit_code, exit_code_after_deadline, print_left_for_later, print_nothing_to_do
+from choreai.cli.outcome import (
+    exit_code,
+    exit_code_after_deadline,
+    print_left_for_later,
+    print_nothing_to_do,
+    warn_of_input_quality,
+)
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import ExtractConfig
 from choreai.operations.notify import build_message, post_webhook, publish_sns
@@ -112,6 +118,7 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
         print_summary(manifest, output=config.output)
     else:
         print_nothing_to_do(selection)
+    warn_of_input_quality(manifest)
     if not job.as_json:
         print_left_for_later(selection)
     stopped = exit_code_after_deadline(num_remaining(manifest, selection.catalog), num_done=manifest.num_videos)

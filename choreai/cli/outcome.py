@@ -5,6 +5,7 @@ import logging
 from choreai.config import ExtractConfig
 from choreai.pipeline.selection import Selection
 from choreai.tables.runs import RunManifest
+from choreai.video.quality import ALL_REMARKS
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,13 @@ def print_nothing_to_do(selection: Selection) -> None:
     within = "that need work is within --since" if selection.num_later else "needs work"
     quarantined = f", {selection.num_quarantined} are quarantined" if selection.num_quarantined else ""
     print(f"nothing to do: none of the {len(selection.full_catalog)} videos {within}{quarantined}")
+
+
+def warn_of_input_quality(manifest: RunManifest) -> None:
+    """Log in one line how many of the videos that a run extracted were cut short, damaged, dark and so on."""
+    counts = [f"{manifest.input_quality[remark]} {remark}" for remark in ALL_REMARKS if manifest.input_quality[remark]]
+    if counts:
+        logger.warning("input quality: %s; `input_quality` in the videos table says which", ", ".join(counts))
 
 
 def exit_code_after_deadline(num_remaining: int, *, num_done: int) -> int:

@@ -86,6 +86,8 @@ def _draw(found: PosedVideo, model: StyleModel | None, arguments: argparse.Names
     annotated = annotate(source, tagged, folder=folder)
     print(f"{found.name}: {tagged.text}")
     print_people(found, dancers, annotated.size_wh)
+    for sentence in found.input_quality:
+        print(f"input: {sentence}")
     print(f"video: {annotated.video}")
     print(f"contact sheet: {annotated.sheet}")
     written = {
@@ -137,7 +139,7 @@ class _Finder:
             )
         logger.info("estimating the poses of %s now", video)
         poses = estimate_with(self._estimator, video, settings=self._settings)
-        return PosedVideo(poses.name, video, poses.sequence)
+        return PosedVideo(poses.name, video, poses.sequence, input_quality=poses.input_quality)
 
 
 def _fingerprint(settings: PoseSettings) -> str | None:

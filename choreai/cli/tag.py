@@ -11,7 +11,13 @@ from choreai.cli.console import print_json
 from choreai.cli.dry_run import print_dry_run
 from choreai.cli.extract import record
 from choreai.cli.job import Job, load_job
-from choreai.cli.outcome import exit_code, exit_code_after_deadline, print_left_for_later, print_nothing_to_do
+from choreai.cli.outcome import (
+    exit_code,
+    exit_code_after_deadline,
+    print_left_for_later,
+    print_nothing_to_do,
+    warn_of_input_quality,
+)
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
@@ -142,6 +148,7 @@ def _finish(job: Job[TagConfig], selection: Selection, extracted: RunManifest, t
         print_summary(config, selection.full_catalog, extracted, tagged)
     else:
         print_nothing_to_do(selection)
+    warn_of_input_quality(extracted)
     if not job.as_json:
         print_left_for_later(selection)
     left = num_remaining(extracted, selection.catalog) + num_remaining(tagged, selection.catalog)

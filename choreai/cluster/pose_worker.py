@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from choreai.catalog.catalog import UNAVAILABLE, Video
@@ -34,6 +34,7 @@ from choreai.storage.scratch import is_no_room, no_room_error, no_room_is_a_stor
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 from choreai.tables.reports import ShardReport
 from choreai.video.decode import VideoInfo
+from choreai.video.quality import InputQuality, PeopleSeen, count_remarks
 
 logger = logging.getLogger(__name__)
 MANY_REFUSED = 3
@@ -127,6 +128,7 @@ class PoseWorker:
             worker=f"{socket.gethostname()}:{os.getpid()}",
             gpu_ids=_gpu_ids(),
             num_bytes=num_bytes,
+            input_quality=count_remarks(str(record.get("input_quality", "")) for record in records),
         )
 
     def _process_video(
@@ -158,7 +160,7 @@ class PoseWorker:
             "uri": video.uri,
             "content_id": video.content_id,
             "attempts": attempt,
-            **asdict(seen),
+            **seen.columns(),
             "num_tracks": rows.num_tracks if is_usable else 0,
             "num_rows": rows.num_rows if is_usable else 0,
             "process_seconds": time.monotonic() - started,
@@ -184,9 +186,11 @@ class PoseWorker:
             ) as (reader, tracked),
         ):
             seen.describe(reader.info)
+            people_seen = PeopleSeen()
             try:
                 for people in tracked:
                     _add_rows(rows, people)
+                    people_seen.add(people.poses.box_xyxy, picture_height=reader.info.height)
                     if self._settings.split_shots:
                         _add_shot(rows, people, sample_seconds=1 / self._settings.frames_per_second)
                     seen.num_frames_sampled += 1
@@ -196,6 +200,7 @@ class PoseWorker:
                 )  # the whole file counts, even if it was not read to its end
                 seen.num_frames_decoded = reader.num_frames_decoded
                 seen.num_decode_errors = reader.num_decode_errors
+                seen.quality = people_seen.complete(reader.quality)
 
 
 def _add_rows(rows: VideoRows, people: TrackedPoses) -> None:
@@ -231,6 +236,11 @@ class _VideoFacts:
     num_frames_decoded: int = 0
     num_frames_sampled: int = 0
     num_decode_errors: int = 0
+    quality: InputQuality | None = None
+
+    def columns(self) -> dict[str, object]:
+        known = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "quality"}
+        return known | (self.quality.columns() if self.quality is not None else {})
 
     def describe(self, info: VideoInfo) -> None:
         self.width, self.height = info.width, info.height
@@ -276,7 +286,7 @@ def quarantine_killer(
         "uri": video.uri,
         "content_id": video.content_id,
         "attempts": attempt,
-        **asdict(_VideoFacts()),
+        **_VideoFacts().columns(),
         "num_tracks": 0,
         "num_rows": 0,
         "process_seconds": 0.0,

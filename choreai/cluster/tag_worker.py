@@ -27,7 +27,9 @@ from choreai.style.tagging import Row, tag_row, tag_sequence, untagged_row, with
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_contents, read_videos
 from choreai.tables.parts import part_id_of, part_uri, write_part
+from choreai.tables.pose_parts import described_videos
 from choreai.tables.reports import ShardReport
+from choreai.video.quality import remarks_for_tag
 
 
 class TagWorker:
@@ -55,6 +57,10 @@ class TagWorker:
         part = part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
         measured = self._write_kinematics(part)
         content_ids = {video.video_id: video.content_id for video in shard.videos}
+        qualities = {
+            (str(video["video_id"]), str(video["content_id"])): video.get("input_quality")
+            for video in described_videos(part)
+        }
         rows: list[Row] = []
         waiting = {video.video_id: video for video in shard.videos}
         for video_id, keypoints in read_videos(part, content_ids):
@@ -62,6 +68,9 @@ class TagWorker:
             dancers = measured.get((video_id, video.content_id))
             rows.append(self._tag(video, keypoints, dancers, shard.named, self._model))
         rows += [self._row(video, self._model, untagged_row("nobody in view")) for video in waiting.values()]
+        for row in rows:
+            found = qualities.get((str(row["video_id"]), str(row["content_id"])))
+            row["input_quality"] = remarks_for_tag(None if found is None else str(found))
         # The tags come last: if a worker dies before, the shard is done again, whatever else it has written.
         uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
         written = _commit(uri, rows, schemas.TAGS)

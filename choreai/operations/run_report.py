@@ -8,6 +8,7 @@ from choreai.operations.drift import Drift, drift_of_counts, drift_of_values
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage.uris import without_secrets
 from choreai.tables.runs import RunGroup, RunManifest, find_run_group
+from choreai.video.quality import GOOD
 
 KEY_KINEMATICS = (
     "beats_per_minute",
@@ -87,6 +88,16 @@ class SlowVideo:
 
 
 @dataclass(frozen=True)
+class InputRemark:
+    """Videos with the same remark on their input quality."""
+
+    remark: str
+    num: int
+    example: str
+    """The video_id of one of them."""
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the report's page shows."""
 
@@ -102,6 +113,7 @@ class RunReport:
     quarantined_videos: tuple[QuarantinedVideo, ...]
     """The first MAX_NAMED, by video_id."""
     slowest: tuple[SlowVideo, ...]
+    input_quality: tuple[InputRemark, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -146,6 +158,8 @@ class RunReport:
             parts += [f"{run.num_failed} could not be finished"] if run.num_failed else []
             busy = f", workers {100 * run.utilisation:.0f} % busy" if run.utilisation is not None else ""
             lines.append(f"{run.job}: {', '.join(parts) or _nothing_new(run)} in {run.wall_seconds:.0f} s{busy}")
+        if self.input_quality:
+            lines.append("input quality: " + ", ".join(f"{each.num} {each.remark}" for each in self.input_quality))
         failed = ", ".join(f"{each.num} {each.error_class} ({each.stage})" for each in self.quarantined[:3])
         return [*lines, f"quarantined: {failed}"] if failed else lines
 
@@ -192,6 +206,7 @@ def make_run_report(root: str, settings: ReportSettings, *, run_id: str | None =
             quarantined=_quarantined(database),
             quarantined_videos=_quarantined_videos(database),
             slowest=_slowest(database),
+            input_quality=_input_quality(database),
         )
 
 
@@ -236,7 +251,8 @@ def _load_tags(database: TagDatabase, group: RunGroup) -> bool:
 
 
 def _load_videos(database: TagDatabase, group: RunGroup) -> None:
-    columns = ["video_id", "uri", "status", "stage", "error_class", "reason", "duration_seconds", "num_frames_sampled"]
+    columns = ["video_id", "uri", "status", "stage", "error_class", "reason", "duration_seconds", "num_frames_sampled",
+               "input_quality"]  # fmt: skip
     fingerprints = sorted({run.pose_fingerprint for run in group.runs})
     database.load_videos([*columns, "process_seconds", "run_id"], fingerprints=fingerprints)
     database.sql("CREATE TABLE done AS SELECT * FROM videos WHERE list_contains(?, run_id)",
@@ -342,3 +358,13 @@ def _slowest(database: TagDatabase) -> tuple[SlowVideo, ...]:
         [MAX_SLOWEST],
     )
     return tuple(SlowVideo(**row) for row in rows)
+
+
+def _input_quality(database: TagDatabase) -> tuple[InputRemark, ...]:
+    rows = database.rows(
+        """SELECT remark, count(*) AS num, min(video_id) AS example
+            FROM (SELECT video_id, unnest(string_split(input_quality, ', ')) AS remark FROM done)
+            WHERE remark <> ? GROUP BY remark ORDER BY num DESC, remark""",
+        [GOOD],
+    )
+    return tuple(InputRemark(**row) for row in rows)

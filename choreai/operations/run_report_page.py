@@ -117,6 +117,16 @@ of {{ r.num_quarantined }} by name; the videos table has all.</p>{% endif %}
 {{ r.num_quarantined_before }} by earlier runs: <code>{{ retry }}</code> tries them again{% endif %}.</p>
 {% endif %}
 
+{% if r.input_quality %}
+<h2>Input quality</h2>
+<div class="scroll"><table>
+<tr><th class="number">videos</th><th>remark</th><th>example</th></tr>
+{% for each in r.input_quality %}
+<tr><td class="number">{{ each.num }}</td><td>{{ each.remark }}</td><td class="text">{{ each.example }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+
 {% if r.slowest %}
 <h2>Slowest videos</h2>
 <div class="scroll"><table>

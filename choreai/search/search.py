@@ -25,6 +25,7 @@ COLUMNS: dict[str, Column] = {
     "corrected": Column("(found.corrected_by IS NOT NULL)", "flag"),
     "corrected_by": Column("found.corrected_by", "text"),
     "duration": Column("found.duration", "number"),
+    "input_quality": Column("found.input_quality", "text"),
     "tempo": Column("found.tempo", "number"),
     "model": Column("found.model_version", "text"),
     "run": Column("found.run_id", "text"),
@@ -99,8 +100,8 @@ def find_tags(
     """Yield the tags that `search` finds, best score first, then by id, in tables of a few thousand rows.
 
     Columns: video_id, uri, content_id, style, best_style, score, unknown, reason, corrected_by, label, duration,
-    tempo, pose_fingerprint, model_version, run_id, tagged_at (UTC, without a zone), then the features that the
-    expression names; `with_details` all features, `distribution` and `segments`. `labels` are a catalog's
+    tempo, pose_fingerprint, model_version, run_id, tagged_at (UTC, without a zone), input_quality, then the features
+    that the expression names; `with_details` all features, `distribution` and `segments`. `labels` are a catalog's
     (video_id, label). Raises ConfigError for a wrong expression, before anything is read.
     """
     condition = compile_expression(search.expression, COLUMNS)
@@ -158,7 +159,7 @@ _NO_LABELS = pa.schema([("video_id", pa.string()), ("label", pa.string())]).empt
 _NESTED = ("distribution", "segments")
 _SHOWN = (
     "video_id", "uri", "content_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label",
-    "duration", "tempo", "pose_fingerprint", "model_version", "run_id", "tagged_at",
+    "duration", "tempo", "pose_fingerprint", "model_version", "run_id", "tagged_at", "input_quality",
 )  # fmt: skip
 _WITH_DETAILS = "JOIN details ON details.part = hits.part AND details.row_in_part = hits.row_in_part"
 

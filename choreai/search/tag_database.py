@@ -38,6 +38,7 @@ PLAIN_COLUMNS = (
     "model_version",
     "run_id",
     "tagged_at",
+    "input_quality",
 )
 
 
@@ -219,7 +220,7 @@ def _read_rows(uri: str, schema: pa.Schema, columns: Sequence[str]) -> Iterator[
     start = 0
     with open_part(uri, schema) as part:
         for batch in part.iter_batches(columns=list(columns), batch_size=ROWS_PER_INSERT):
-            yield start, _drop_zones(pa.Table.from_batches([batch]))
+            yield start, _drop_zones(schemas.with_added(pa.Table.from_batches([batch]), schema, columns))
             start += len(batch)
 
 

@@ -153,7 +153,7 @@ def _row_groups(group: list[str], schema: pa.Schema, members: set[str]) -> Itera
             footer = part.metadata.metadata or {}
             members.update(json.loads(footer.get(MEMBERS_FOOTER, b"[]")))
             for batch in part.iter_batches(batch_size=ROW_GROUP_ROWS):
-                held.append(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
+                held.append(schemas.with_added(pa.Table.from_batches([batch]), schema, schema.names).cast(schema))
                 num_held += batch.num_rows
                 if len(held) == MAX_HELD:
                     held = [pa.concat_tables(held).combine_chunks()]

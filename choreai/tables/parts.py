@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from choreai.errors import DamagedPartError, ObjectMissingError, StorageError, TableError
 from choreai.storage import objects
 from choreai.storage.uris import shorten
-from choreai.tables.schemas import check_schema
+from choreai.tables.schemas import check_schema, with_added
 
 MEMBERS_FOOTER = b"choreai.members"
 _VERSION = b"choreai.schema_version"
@@ -94,7 +94,7 @@ def read_schema(uri: str) -> pa.Schema:
 def read_part(uri: str, expected: pa.Schema, *, columns: list[str] | None = None) -> pa.Table:
     """Read one whole part; `open_part` streams it. Raises TableError."""
     with open_part(uri, expected) as part:
-        return part.read(columns=columns)
+        return with_added(part.read(columns=columns), expected, columns)
 
 
 def read_part_of(uri: str, *versions: pa.Schema) -> pa.Table:

@@ -186,6 +186,13 @@ class _Described:
                 write_part(uri, pa.Table.from_pylist(rows, schema=schema), scratch / f"{name}.parquet")
 
 
+def described_videos(uri: str) -> list[dict[str, object]]:
+    """Return the videos rows in the footer of the keypoints part at `uri`; none where it has no such footer."""
+    with open_part(uri, schemas.KEYPOINTS) as part:
+        found: list[dict[str, object]] = json.loads((part.metadata.metadata or {}).get(VIDEOS_FOOTER, b"[]"))
+    return found
+
+
 def recover_videos_part(root: str, pose_fingerprint: str, shard_id: str) -> None:
     """Write the videos part of a committed shard, and its shots part before, from the footer of its keypoints part, if
     it is missing."""

@@ -11,6 +11,7 @@ from choreai.motion.sequence import KeypointSequence
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import part_uri, read_table
+from choreai.video.quality import InputQuality
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class PosedVideo:
     rows: KeypointSequence
     entry: TableEntry | None = None
     """Its entry in the tables; None where it has none."""
+    input_quality: tuple[str, ...] = ()
+    """What is odd about the video as input, a sentence each."""
 
 
 def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
@@ -40,7 +43,7 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
 
     Raises MediaError if it was quarantined.
     """
-    columns = ["video_id", "uri", "content_id", "status", "stage", "reason", "attempts", "shard_id", "width", "height"]
+    columns = [name for name in schemas.VIDEOS.names if name not in ("error_class", "process_seconds", "run_id")]
     videos = latest_attempts(read_table(output, "videos", pose_id, schemas.VIDEOS, columns=columns))
     found = videos.filter(pc.or_(pc.equal(videos["video_id"], video), pc.equal(videos["uri"], video))).to_pylist()
     if not found:
@@ -52,4 +55,6 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
     rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], KeypointSequence.empty())
     size_wh = (row["width"], row["height"]) if row["width"] and row["height"] else None
     entry = TableEntry(row["video_id"], row["content_id"], pose_id, size_wh)
-    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows, entry)
+    quality = InputQuality.from_row(row)
+    sentences = quality.sentences if quality is not None else ()
+    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows, entry, sentences)

@@ -1,7 +1,7 @@
 """What one worker did with one shard."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -25,3 +25,5 @@ class ShardReport:
     gpu_ids: tuple[str, ...] = ()
     num_bytes: int = 0
     """Size of the videos that were opened."""
+    input_quality: Mapping[str, int] = field(default_factory=dict)
+    """Number of videos by remark on their input quality (`choreai.video.quality`)."""

@@ -63,6 +63,8 @@ class RunManifest:
     gpu_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
     is_red: bool = False
     """Whether the command exited with 1 for whatever reason, too much of the catalog in quarantine included."""
+    input_quality: Counter[str] = field(default_factory=Counter)
+    """Number of videos by remark on their input quality."""
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()  # unlike the clock of `started_at`, never set back
@@ -72,6 +74,7 @@ class RunManifest:
         self.num_shards += 1
         self.num_shards_redone += not report.written
         self.statuses.update(report.statuses)
+        self.input_quality.update(report.input_quality)
         self.problems.extend(report.problems)
         self.num_frames += report.num_frames
         self.num_rows += report.num_rows
@@ -131,6 +134,7 @@ class RunManifest:
         """Return the manifest as JSON types, with code version and platform; at most `MAX_LISTED` problems."""
         record = asdict(self)
         record["statuses"] = dict(self.statuses)  # asdict mangles a Counter
+        record["input_quality"] = dict(self.input_quality)
         record["started_at"] = self.started_at.isoformat()
         record["problems"] = self.problems[:MAX_LISTED]
         record["failed_fraction"] = self.failed_fraction
@@ -149,6 +153,7 @@ class RunManifest:
         values = {each.name: record[each.name] for each in fields(cls) if each.name in record or each.name in _NEEDED}
         values["started_at"] = datetime.fromisoformat(record["started_at"])
         values["statuses"] = Counter(record["statuses"])
+        values["input_quality"] = Counter(record.get("input_quality", {}))
         values["problems"] = [(video_id, reason) for video_id, reason in record.get("problems", ())]
         values["gpu_ids"] = {worker: tuple(ids) for worker, ids in record.get("gpu_ids", {}).items()}
         _check_numbers(values)

@@ -4,6 +4,7 @@ A schema carries its name and version in its metadata; a reader refuses any othe
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +51,22 @@ KEYPOINTS = _schema(
 """One row per person per sampled frame. Pixels of the upright original frame; xyz in metres, hip-centred,
 51 numbers, or null where the estimator has no 3D."""
 
+_INPUT_QUALITY = [
+    pa.field("input_quality", pa.string()),
+    pa.field("expected_seconds", pa.float32()),
+    pa.field("read_seconds", pa.float32()),
+    pa.field("pixel_aspect", pa.float32()),
+    pa.field("dynamic_range", pa.string()),
+    pa.field("interlaced_share", pa.float32()),
+    pa.field("num_sizes", pa.int32()),
+    pa.field("num_clock_jumps", pa.int32()),
+    pa.field("num_frames_skipped", pa.int32()),
+    pa.field("num_video_streams", pa.int32()),
+    pa.field("brightness", pa.float32()),
+    pa.field("person_height", pa.float32()),
+    pa.field("nobody_share", pa.float32()),
+]
+
 VIDEOS = _schema(
     "videos",
     SCHEMA_VERSION,
@@ -74,6 +91,7 @@ VIDEOS = _schema(
         pa.field("process_seconds", pa.float32(), nullable=False),
         pa.field("shard_id", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
+        *_INPUT_QUALITY,
     ],
 )
 """One row per video and attempt. `status`: "ok", "nobody" (decoded, but no person in view) or "quarantined"
@@ -136,6 +154,7 @@ TAGS = _schema(
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
         pa.field("tagged_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+        pa.field("input_quality", pa.string()),
     ],
 )
 """One row per video. `style` is the tag: "unknown" where `unknown`, null where there is nothing to judge; `reason`
@@ -174,6 +193,10 @@ SHOTS = _schema(
 """One row per shot of each video that was split into shots (`split_shots`)."""
 
 
+ADDED = {"videos": frozenset(field.name for field in _INPUT_QUALITY), "tags": frozenset({"input_quality"})}
+"""By table the columns that were added without a new version: where a part lacks them they are null."""
+
+
 def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
     """Raise TableError, which names `uri`, unless `schema` is the table `expected` in the same version."""
     found = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
@@ -188,7 +211,7 @@ def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
             f"{uri}: {table} schema version {found.get('choreai.schema_version')!r}, but this release reads "
             f"version {version}; run the job that makes it again, or use the release that wrote it"
         )
-    missing = [name for name in expected.names if name not in schema.names]
+    missing = [name for name in expected.names if name not in schema.names and name not in ADDED.get(table, ())]
     wrong = [
         f"{name} is {schema.field(name).type}, not {expected.field(name).type}"
         for name in expected.names
@@ -196,6 +219,18 @@ def check_schema(schema: pa.Schema, expected: pa.Schema, *, uri: str) -> None:
     ]
     if missing or wrong:
         raise TableError(f"{uri}: columns differ from the {table} schema: missing {missing}, wrong {wrong}")
+
+
+def with_added(table: pa.Table, expected: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
+    """Return the named columns of a part's `table` (None: all); those of `ADDED` that an earlier release did not write
+    are null. Names may be paths into structs, which come whole."""
+    added = ADDED.get(expected.metadata[b"choreai.table"].decode(), frozenset())
+    for name in expected.names if columns is None else columns:
+        if name in added and name not in table.column_names:
+            table = table.append_column(expected.field(name), pa.nulls(len(table), expected.field(name).type))
+    if columns is None:
+        return table
+    return table.select(list(dict.fromkeys(name.partition(".")[0] for name in columns)))
 
 
 def list_column(values: FloatArray) -> pa.FixedSizeListArray:

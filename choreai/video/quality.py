@@ -1,10 +1,10 @@
 """The input quality of a video: what was cut short, corrected, skipped or hardly to be seen, in figures and words."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -26,6 +26,7 @@ MOSTLY_NOBODY = "mostly nobody"
 
 MATTER_TO_TAG = (CUT_SHORT, DAMAGED, CLOCK_JUMPS, FRAMES_SKIPPED, DARK, TINY_PEOPLE, MOSTLY_NOBODY)
 """Those that a correction does not make good: they stand beside the tag."""
+ALL_REMARKS = (*MATTER_TO_TAG, SIZE_CHANGES, SEVERAL_STREAMS, NON_SQUARE, HDR, INTERLACED)
 GOOD = "good"
 """What is written where there is no remark; null is the input quality of a video that an earlier release read."""
 
@@ -117,6 +118,15 @@ class InputQuality:
         if self.nobody_share is not None and MOSTLY_NOBODY_ABOVE < self.nobody_share < 1:
             yield MOSTLY_NOBODY, f"nobody in view in {self.nobody_share:.0%} of the frames"
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "InputQuality | None":
+        """Return the input quality that a row of the videos table holds; None where an earlier release wrote it."""
+        if row.get("input_quality") is None:
+            return None
+        known = {field.name: row[field.name] for field in fields(cls) if row.get(field.name) is not None}
+        damaged_share = row["num_decode_errors"] / max(1, row["num_frames_decoded"])
+        return cls(**{**known, "damaged_share": damaged_share})
+
     def columns(self) -> dict[str, object]:
         """Return the figures and the remarks as columns of the videos table."""
         found: dict[str, object] = {
@@ -129,6 +139,12 @@ def remarks_for_tag(input_quality: str | None) -> str | None:
     """Return the part of a videos row's `input_quality` that matters to the tag; None where there is none."""
     remarks = [remark for remark in (input_quality or "").split(", ") if remark in MATTER_TO_TAG]
     return ", ".join(remarks) or None
+
+
+def count_remarks(input_qualities: Iterable[str]) -> dict[str, int]:
+    """Return the number of videos by remark, of their `input_quality`; those that matter most first."""
+    counts = Counter(remark for each in input_qualities for remark in each.split(", "))
+    return {remark: counts[remark] for remark in ALL_REMARKS if counts[remark]}
 
 
 def is_square(pixel_aspect: float) -> bool:
@@ -181,13 +197,12 @@ class PeopleSeen:
         else:
             self._num_empty += 1
 
-    @property
-    def person_height(self) -> float | None:
-        return self._heights.median()
-
-    @property
-    def nobody_share(self) -> float | None:
-        return self._num_empty / self._num_frames if self._num_frames else None
+    def complete(self, quality: InputQuality) -> InputQuality:
+        """Return `quality` with what is known of the people."""
+        if not self._num_frames:
+            return quality
+        share = self._num_empty / self._num_frames
+        return replace(quality, person_height=self._heights.median(), nobody_share=share)
 
 
 def measure_brightness(image: ImageArray) -> float:
