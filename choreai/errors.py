@@ -6,6 +6,7 @@
       MediaError     one video cannot be used             quarantine row, go on
       StorageError   the store refused, after retries     stop, exit 1; running again resumes
         StoreUnavailableError  no answer for minutes, or credentials refused: no video's fault, stop at once
+          NoCredentialsError   none are set              wrong input for a command, exit 2
         ObjectMissingError   no object here               as a video: quarantine row, go on
         ObjectUnusableError  archived, a folder, ...      as a video: quarantine row, go on
           ObjectForbiddenError  one object refused        the same, if the store gives others
@@ -60,6 +61,10 @@ class StorageError(ChoreaiError):
 
 class StoreUnavailableError(StorageError):
     """The store answers nobody (down, overloaded for minutes) or no longer this caller (credentials refused)."""
+
+
+class NoCredentialsError(StoreUnavailableError):
+    """Nothing says who asks: there are no credentials for this store at all."""
 
 
 class ObjectMissingError(StorageError):

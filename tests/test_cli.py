@@ -1,6 +1,7 @@
 """The command line as a stranger meets it: quick help, one typing mistake, exit codes, pictures."""
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -54,6 +55,8 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
         (("extract", "x.csv", "--output", "out", "--num-workers", "-1"), "num_workers must be 0"),
         (("tag", "x.csv", "--output", "out", "--config", "/nowhere.toml"), "/nowhere.toml: cannot be read"),
         (("show", "/nowhere.mp4"), "no such file"),
+        (("compact", "--output", "typo"), "typo: there is no such folder"),
+        (("review", "--output", ".", "--import", "/nope.csv"), "/nope.csv"),
         (("convert", "a.json", "b.parquet"), "a.json: no such file or folder; check the name"),
     ],
 )
@@ -66,6 +69,20 @@ def test_a_mistake_exits_with_2_and_says_what_to_do(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_credentials_are_wrong_input_and_nothing_is_there_to_resume(tmp_path: Path) -> None:
+    none = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE")
+    files = {name: str(tmp_path / "none") for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
+    environment = {name: value for name, value in os.environ.items() if name not in none}
+    environment |= {**files, "AWS_EC2_METADATA_DISABLED": "true"}
+    for command in (["search", "score > 0", "--output"], ["compact", "--output"]):
+        code = "from choreai.cli.main import run; run()"
+        arguments = [sys.executable, "-c", code, *command, "s3://bucket/out"]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=environment)
+        assert done.returncode == 2, done.stderr
+        assert "set AWS_ACCESS_KEY_ID" in done.stderr
+        assert "resume" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,15 @@ def compact_parser(prog: str | None) -> CommandParser:
 def run(arguments: argparse.Namespace) -> int:
     """Merge the parts, and return the exit code."""
     from choreai.cli.console import print_json, print_table
+    from choreai.errors import ConfigError
+    from choreai.storage.objects import list_objects
     from choreai.storage.uris import resolve_uri
     from choreai.tables.compact import compact
 
-    done = compact(resolve_uri(arguments.output, against="."))
+    output = resolve_uri(arguments.output, against=".")
+    done = compact(output)
+    if not done and not any(True for _ in list_objects(output)):
+        raise ConfigError(f"{output}: there is nothing here; give the --output of a job that has run")
     if arguments.json:
         print_json(done)
         return 0

@@ -22,7 +22,17 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
-from choreai.errors import CatalogError, ChoreaiError, ChoreaiWarning, ConfigError, MediaError, TableError, WeightsError
+from choreai.errors import (
+    CatalogError,
+    ChoreaiError,
+    ChoreaiWarning,
+    ConfigError,
+    MediaError,
+    NoCredentialsError,
+    ObjectMissingError,
+    TableError,
+    WeightsError,
+)
 from choreai.pipeline.progress import console
 from choreai.storage.scratch import is_no_room, no_room_error, sweep_scratch
 
@@ -34,11 +44,20 @@ NAMES = ("style", "tag")
 MIN_NAME_WIDTH = 16
 MAX_BOXED = 4
 MAX_MESSAGE = 4000
-WRONG_INPUT = (ConfigError, CatalogError, MediaError, TableError, WeightsError)
+WRONG_INPUT = (
+    ConfigError, CatalogError, MediaError, TableError, WeightsError, NoCredentialsError, ObjectMissingError,
+)  # fmt: skip
+RESUME = "run the same command again to resume, finished work is kept"
 
 
-def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 if interrupted."""
+def run_command(
+    run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, *, resumes: bool = True
+) -> int:
+    """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 if interrupted.
+
+    `resumes`: whether the command, run again, goes on where it was stopped; the messages say so.
+    """
+    advice = f"; {RESUME}" if resumes else ""
     start_logging(quiet=getattr(arguments, "quiet", False))
     _take_sigterm_as_interrupt()
     sweep_scratch()
@@ -49,17 +68,18 @@ def run_command(run: Callable[[argparse.Namespace], int], arguments: argparse.Na
         return 2
     except ChoreaiError as exc:
         logger.error("%s", _cut(exc))
-        logger.error("stopped; run the same command again to resume, finished work is kept")
+        if resumes:
+            logger.error("stopped; %s", RESUME)
         return 1
     except KeyboardInterrupt:
-        logger.error("interrupted; run the same command again to resume, finished work is kept")
+        logger.error("interrupted%s", advice)
         return 130
     except Exception as exc:
         if is_no_room(exc):
-            logger.error("%s; run the same command again to resume, finished work is kept", no_room_error(exc))
+            logger.error("%s%s", no_room_error(exc), advice)
             return 1
         # The only broad handler, at the top: an unforeseen error is shown in full and is no success.
-        logger.exception("stopped by a bug in choreai; finished work is kept")
+        logger.exception("stopped by a bug in choreai%s", "; finished work is kept" if resumes else "")
         return 1
     finally:
         if "ray" in sys.modules:

@@ -80,6 +80,8 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
+RESUMING = ("extract", "train", "tag", "demo", "compact", "weights")
+"""Commands that, run again, go on where they were stopped."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -97,7 +99,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = make_parser(f"choreai {chosen.command}").parse(chosen.arguments)
     from choreai.cli.console import run_command
 
-    return run_command(partial(_check_and_run, chosen.command, target), arguments)
+    run = partial(_check_and_run, chosen.command, target)
+    return run_command(run, arguments, resumes=chosen.command in RESUMING)
 
 
 def _check_and_run(command: str, target: str, arguments: argparse.Namespace) -> int:

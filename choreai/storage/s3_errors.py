@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from choreai.errors import (
+    NoCredentialsError,
     ObjectForbiddenError,
     ObjectMissingError,
     ObjectUnusableError,
@@ -49,7 +50,7 @@ def translate_errors(uri: str) -> Iterator[None]:
     except exceptions.ClientError as exc:
         raise _failure(uri, exc) from exc
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as exc:
-        raise StorageError(uri, f"no S3 credentials: {_CREDENTIALS_REMEDY}") from exc
+        raise NoCredentialsError(uri, f"no S3 credentials: {_CREDENTIALS_REMEDY}") from exc
     except (exceptions.ParamValidationError, UnicodeEncodeError) as exc:
         raise ObjectUnusableError(uri, f"not a valid bucket or key: {shorten(str(exc))}") from exc
     except (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError) as exc:
