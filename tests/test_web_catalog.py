@@ -73,6 +73,7 @@ def test_a_video_comes_with_all_that_is_known_of_it(server) -> None:
     assert found["kinematics"]["beats_per_minute"] == 100.0
     assert found["kinematics"]["hands_speed_mean"] is None
     assert "uri" not in found
+    assert found["input_quality"] is None
 
 
 def test_its_skeletons_come_by_time(server) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def test_an_upload_becomes_a_result_with_its_files_and_the_upload_is_gone(server
             assert answer.status_code == 200, name
     assert requests.get(f"{server.url}/v1/videos/{folder}/upload", timeout=10).status_code == 404
     assert requests.get(f"{server.url}/v1/videos/{folder}/status.json", timeout=10).status_code == 404
+
+
+def test_what_is_odd_about_an_upload_is_said(server, tmp_path: Path) -> None:
+    path = tmp_path / "wide.mp4"
+    write_clip(path, num_frames=20, frames_per_second=10, pixel_aspect=Fraction(64, 45), paint=lambda _: numbered(1))
+    result = finished(server, upload(server, path.read_bytes()))["result"]
+    assert result["input_quality"] == ["pixels 1.42 times as wide as high; corrected"]
+    assert (result["width"], result["height"]) == (91, 48)
 
 
 def test_the_keypoints_can_be_downloaded_as_the_table_that_the_jobs_write(server, clip) -> None:

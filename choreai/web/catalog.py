@@ -52,7 +52,7 @@ MAX_STILL_SECONDS = 15.0
 MAX_KEYPOINT_SECONDS = 600.0
 
 _ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "dancers_by", "dancers_at",
-          "label", "duration", "tempo", "model_version", "tagged_at")  # fmt: skip
+          "label", "duration", "tempo", "model_version", "tagged_at", "input_quality")  # fmt: skip
 _DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
 
 

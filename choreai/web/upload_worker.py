@@ -23,6 +23,7 @@ from choreai.tables.parts import WRITING
 from choreai.tables.pose_parts import VideoRows
 from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo
+from choreai.video.quality import InputQuality, PeopleSeen
 from choreai.web.tag_json import tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
@@ -69,7 +70,7 @@ class UploadWorker:
         Raises MediaError, with `name` and never the path in it, if the video cannot be processed.
         """
         deadline = time.monotonic() + self._limits.work_seconds
-        table, info = self._estimate_poses(folder, name, deadline)
+        table, info, quality = self._estimate_poses(folder, name, deadline)
         rows = sequence_of(table)
         tagged = tag_sequence(rows, self._model)
         tag = tag_json(tagged, self._model)
@@ -96,11 +97,12 @@ class UploadWorker:
             "model_version": None if self._model is None else self._model.model_version,
             "tag": tag,
             "why_no_tag": None if tag is not None else "nobody was in view for long enough",
+            "input_quality": list(quality.sentences),
         }
         (folder / "tag.json").write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
-    def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo]:
-        """Return the keypoint table, sampled as the batch job does, and the properties of the video."""
+    def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo, InputQuality]:
+        """Return the keypoint table, sampled as the batch job does, and the properties and quality of the video."""
         rows = VideoRows(folder, video_id=folder.name, content_id="upload")
         with (
             (folder / UPLOAD_NAME).open("rb") as file,
@@ -115,6 +117,7 @@ class UploadWorker:
         ):
             info = reader.info
             self._limits.check(info, name)
+            people_seen = PeopleSeen()
             report_progress = _Progress(folder, name, info.duration_seconds or self._limits.max_seconds)
             for people in tracked:
                 self._check_time(people, name, deadline)
@@ -128,9 +131,11 @@ class UploadWorker:
                     keypoint_scores=people.poses.keypoint_scores,
                     keypoints_xyz=people.poses.keypoints_xyz,
                 )
+                people_seen.add(people.poses.box_xyxy, picture_height=info.height)
                 report_progress(people.pts_seconds)
+            quality = people_seen.complete(reader.quality)
         chunks = list(rows.chunks())
-        return pa.concat_tables(chunks) if chunks else schemas.KEYPOINTS.empty_table(), info
+        return pa.concat_tables(chunks) if chunks else schemas.KEYPOINTS.empty_table(), info, quality
 
     def _check_time(self, people: TrackedPoses, name: str, deadline: float) -> None:
         if people.pts_seconds > self._limits.max_seconds:  # whatever the container claimed

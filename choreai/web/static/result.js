@@ -48,7 +48,7 @@ function show(clip) {
     make("a", { class: "button", href: file("sheet.png"), download: "sheet.png", text: "Stills" }),
     make("button", { type: "button", text: "Copy the link", onclick: copyLink }),
   );
-  showTag(byId("tag"), tag, clip.result.why_no_tag);
+  showTag(byId("tag"), tag, clip.result.why_no_tag, clip.result.input_quality);
   const styles = tag?.distribution.map((entry) => entry.style) ?? [];
   segmentBars(byId("segments"), tag ?? { segments: [] }, duration ?? 1, styles, video);
   byId("result").hidden = false;

@@ -68,8 +68,8 @@ export function legend(list, styles) {
   }));
 }
 
-/** Fill `element` with the cards of a tag: style, why, movement. */
-export function showTag(element, tag, whyNot) {
+/** Fill `element` with the cards of a tag: style, what is odd about the video as input, why, movement. */
+export function showTag(element, tag, whyNot, inputQuality = []) {
   const verdict = tag ? verdictOf(tag) : { text: "no tag", isUnsure: true, detail: sentence(whyNot ?? "no movement to classify") };
   const [scores, why, gauges] = [make("ul", { class: "scores" }), make("ul", { class: "why" }), make("dl", { class: "gauges" })];
   const styles = tag?.distribution.map((entry) => entry.style) ?? [];
@@ -80,6 +80,7 @@ export function showTag(element, tag, whyNot) {
   element.replaceChildren(
     section("Style", make("div", { class: verdict.isUnsure ? "verdict unsure" : "verdict", text: verdict.text }),
       make("p", { class: "quiet small", text: verdict.detail }), scores),
+    ...(inputQuality.length ? [section("Input", ...inputQuality.map((text) => make("p", { class: "small", text: sentence(text) })))] : []),
     section("Why", why),
     section("Movement", gauges),
   );

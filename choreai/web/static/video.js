@@ -42,7 +42,7 @@ function show(found) {
   const tagged = new Date(found.tagged_at).toLocaleDateString([], { dateStyle: "medium" });
   byId("about").textContent = [found.duration === null ? null : clock(found.duration), `tagged ${tagged}`,
     `model ${found.model_version}`, found.label ? `labelled ${found.label}` : null].filter(Boolean).join(", ");
-  showTag(byId("tag"), found.style === null ? null : found, found.reason);
+  showTag(byId("tag"), found.style === null ? null : found, found.reason, found.input_quality ? [found.input_quality] : []);
   const styles = found.distribution.map((entry) => entry.style);
   byId("styles").replaceChildren(...[...styles, "unknown"].map((style) => make("option", { value: style })));
   const last = Math.max(0.1, found.duration ?? 0, ...found.segments.map((segment) => segment.stop_seconds));
