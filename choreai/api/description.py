@@ -8,10 +8,11 @@ from choreai.motion.kinematics import MIN_BEAT_STRENGTH, Kinematics
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import TrackedPoses, open_tracked, to_sequence
+from choreai.pose.pipeline import TrackedPoses, count_people, open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.dancers import Dancer, measure_dancers
+from choreai.video.quality import PeopleSeen
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,8 +108,11 @@ def describe_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseS
         ) as (reader, tracked),
     ):
         seconds = reader.info.duration_seconds
-        frames: list[TrackedPoses] = list(tracked)
+        people_seen = PeopleSeen()
+        frames: list[TrackedPoses] = list(count_people(tracked, people_seen, picture_height=reader.info.height))
+        quality = people_seen.complete(reader.quality)
     sequence: KeypointSequence = to_sequence(frames)
-    poses = VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_fingerprint(settings, estimator), settings)
+    pose_id = pose_fingerprint(settings, estimator)
+    poses = VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_id, settings, quality.sentences)
     num_shots = max((frame.shot_index for frame in frames), default=0) + 1
     return Description(poses, Measurements(measure_dancers(sequence)), seconds, num_shots)

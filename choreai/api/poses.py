@@ -1,6 +1,5 @@
 """One video's poses: estimated now, or read back from the tables of a job."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.choice import settle
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import TrackedPoses, open_tracked, to_sequence
+from choreai.pose.pipeline import count_people, open_tracked, to_sequence
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.tables.compact import list_versions
@@ -111,7 +110,7 @@ def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseS
         ) as (reader, tracked),
     ):
         people_seen = PeopleSeen()
-        sequence = to_sequence(_count(tracked, people_seen, reader.info.height))
+        sequence = to_sequence(count_people(tracked, people_seen, picture_height=reader.info.height))
         quality = people_seen.complete(reader.quality)
     pose_id = pose_fingerprint(settings, estimator)
     return VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_id, settings, quality.sentences)
@@ -120,12 +119,6 @@ def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseS
 def name_of(path_or_uri: str) -> str:
     """Return the file's name without the ending."""
     return PurePosixPath(path_or_uri).stem
-
-
-def _count(tracked: Iterable[TrackedPoses], people_seen: PeopleSeen, picture_height: int) -> Iterator[TrackedPoses]:
-    for people in tracked:
-        people_seen.add(people.poses.box_xyxy, picture_height=picture_height)
-        yield people
 
 
 def read_keypoints(output: str, *, video_id: str, pose_fingerprint: str | None = None) -> VideoPoses:

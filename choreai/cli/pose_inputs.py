@@ -84,6 +84,8 @@ def open_input(arguments: argparse.Namespace, *, num_threads: int) -> Iterator[P
             raise ConfigError(f"{uri}: no such file or object; --video takes a path or an s3:// URI")
         with objects.open_object(uri) as file, VideoReader(file, uri=uri, num_threads=num_threads) as reader:
             yield PoseInput(Path(uri).stem, reader.frames(), None)
+            for sentence in reader.quality.sentences:
+                logger.warning("%s: %s", uri, sentence)
             return
     yield _open_images(arguments, given[0])
 

@@ -162,10 +162,14 @@ def _settings_of(run: RunManifest) -> tuple[object, ...]:
 def _count_videos(root: str, runs: list[RunManifest]) -> tuple[int, float]:
     """Return the number of videos that these runs processed, and their total seconds."""
     with open_tag_database(root) as database:
-        database.load_videos(["run_id", "status", "duration_seconds"], fingerprints=[runs[0].pose_fingerprint])
+        database.load_videos(
+            ["run_id", "status", "duration_seconds", "read_seconds"], fingerprints=[runs[0].pose_fingerprint]
+        )
         (row,) = database.rows(
-            "SELECT count(*) AS num, coalesce(sum(duration_seconds), 0) AS seconds FROM videos "
-            "WHERE list_contains(?, run_id) AND status <> 'quarantined' AND duration_seconds IS NOT NULL",
+            # What was read: a container may state hours where a file was torn off or a timestamp is wild.
+            "SELECT count(*) AS num, coalesce(sum(coalesce(read_seconds, duration_seconds)), 0) AS seconds FROM videos "
+            "WHERE list_contains(?, run_id) AND status <> 'quarantined' "
+            "AND coalesce(read_seconds, duration_seconds) IS NOT NULL",
             [[run.run_id for run in runs]],
         )
     return row["num"], row["seconds"]

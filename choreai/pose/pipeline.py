@@ -16,6 +16,7 @@ from choreai.pose.tracking import Tracker
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 from choreai.video.prefetch import prefetch
+from choreai.video.quality import PeopleSeen
 from choreai.video.shots import mark_shots
 
 MAX_BATCH_BYTES = 256 * 2**20
@@ -117,6 +118,15 @@ def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame
             batch = []
     if batch:
         yield batch
+
+
+def count_people(
+    tracked: Iterable[TrackedPoses], people_seen: PeopleSeen, *, picture_height: int
+) -> Iterator[TrackedPoses]:
+    """Yield the same people, and count in `people_seen` how large they are, for the video's input quality."""
+    for people in tracked:
+        people_seen.add(people.poses.box_xyxy, picture_height=picture_height)
+        yield people
 
 
 def to_sequence(people: Iterable[TrackedPoses]) -> KeypointSequence:
