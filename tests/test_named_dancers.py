@@ -8,8 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from arms_model import ArmsModel, arms_model
+from hypothesis import given
+from hypothesis import strategies as st
 from moving_skeletons import FINGERPRINT
 from tag_rows import write_lines
+from test_prominence import Person, sequence_of
 from test_style_examples import WINDOWS
 from two_dancers import SIZE_WH, STYLES, two_people, write_two_people
 
@@ -31,6 +34,7 @@ from choreai.search.tag_database import open_tag_database
 from choreai.style.examples import read_windows
 from choreai.style.tagging import tag_sequence
 from choreai.tables import schemas
+from choreai.tables.compact import compact
 from choreai.tables.parts import read_table
 
 MODEL = arms_model(unknown_below=0.2)
@@ -86,6 +90,17 @@ def test_only_those_who_are_named_give_windows_however_prominent_the_others_are(
         assert choose_dancers(sequence, [track_id]).is_main.sum() == len(sequence) // 2
     assert set(cut_windows(sequence, WINDOWS, named=[0, 1]).track_id) == {0, 1}
     assert len(cut_windows(sequence, WINDOWS, named=[5])) == 0
+
+
+def test_of_several_who_are_named_the_one_who_moves_dances_and_all_who_move_alike_do() -> None:
+    dancer, onlooker, other = Person(0), Person(200, speed=0.05, box_score=0.1), Person(400, size=150, speed=2.0)
+    sequence = sequence_of(dancer, onlooker, other)
+    assert set(sequence.track_id[choose_dancers(sequence).is_main]) == {2}
+    assert set(sequence.track_id[choose_dancers(sequence, [0, 1]).is_main]) == {0}
+    assert set(sequence.track_id[choose_dancers(sequence, [1]).is_main]) == {1}
+    alike = sequence_of(dancer, Person(200), other)
+    assert set(sequence.track_id[choose_dancers(alike, [0, 1]).is_main]) == {0, 1}
+    assert not choose_dancers(sequence, []).is_main.any()
 
 
 @pytest.mark.parametrize(("track_id", "style"), [(0, "clockwise"), (1, "counter")])
@@ -184,6 +199,12 @@ def test_dancers_travel_in_a_file_of_reviews(tmp_path: Path, kind) -> None:
     assert read_corrections(out)["style"].to_pylist().count(None) == 2
 
 
+@given(st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 10**6), *[st.integers(1, 10_000)] * 4)))
+def test_dancers_written_as_text_are_read_back(numbers) -> None:
+    written = [PersonBox(i, s / 100, *(part / 10_000 for part in (a, b, w, h))) for i, s, a, b, w, h in numbers]
+    assert parse_dancers(format_dancers(written), "here") == [vars(box) for box in written]
+
+
 @pytest.mark.parametrize(
     "text", ["3", "3@1", "3@1:0,0,1", "3@1:0,0,0,0.2", "a@1:0,0,1,1", "-1@1:0,0,1,1", "3@1:0,0,nan,1", "1@0:0,0,1,1 x"]
 )
@@ -243,6 +264,15 @@ def test_each_naming_has_the_video_tagged_once_more(root: str) -> None:
     name(root)  # leaves it to choreai again
     assert tag_night(root) == 1
     assert tag_night(root) == 0
+
+
+def test_compaction_does_not_make_a_named_video_due_again(root: str) -> None:
+    tag_night(root)
+    name(root, 1)
+    assert tag_night(root) == 1
+    assert any(done.num_rows_moved for done in compact(root))
+    assert tag_night(root) == 0
+    assert newest(root)["best_style"] == "counter"
 
 
 def test_a_video_named_before_its_first_tag_is_tagged_once(root: str) -> None:

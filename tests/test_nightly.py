@@ -22,7 +22,9 @@ from choreai.config import ExtractConfig, TagConfig, TrainConfig, load_config, p
 from choreai.errors import ConfigError
 from choreai.pipeline.selection import deadline, select_videos
 from choreai.pipeline.tag import POSE_SHARE
+from choreai.search.dancer_reviews import store_dancers
 from choreai.storage import objects
+from choreai.tables.posed_video import find_in_tables
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest, read_runs
 
@@ -286,6 +288,28 @@ def test_another_model_retags_from_stored_keypoints_without_the_videos(
     assert versions == {arms_named("one").model_version, arms_named("three").model_version}
     for version in versions:
         assert sum(1 for _ in objects.list_objects(f"{output}/tags/{version}/")) == 1
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_video_whose_dancer_was_named_since_is_tagged_again_and_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog, output = write_clips(tmp_path, [1, 2, 3]), tmp_path / "out"
+    assert tag(catalog, output) == 0
+    video = find_in_tables("clip-001", str(output), FINGERPRINT)
+    assert video is not None
+    assert video.entry is not None
+    store_dancers(
+        str(output), video.rows, video.rows.track_ids[:1], video_id="clip-001", content_id=video.entry.content_id,
+        pose_fingerprint=FINGERPRINT, size_wh=(64, 48), reviewer="Kim",
+    )  # fmt: skip
+    assert tag(catalog, output) == 0
+    tagged = read_whole(str(output), "tags")["video_id"].to_pylist()
+    assert sorted(tagged) == ["clip-000", "clip-001", "clip-001", "clip-002"]
+    capsys.readouterr()
+    assert tag(catalog, output) == 0
+    assert "nothing to do: 3 of 3 videos are tagged" in capsys.readouterr().out
 
 
 @pytest.mark.ray

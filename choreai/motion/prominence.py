@@ -47,10 +47,15 @@ def choose_dancers(sequence: KeypointSequence, named: Collection[int] | None = N
 
     It is whoever has the highest prominence of the moment (`moment_prominence`), and all who come near it where people
     dance together. Where one person at a time is in view, that is everybody. `named`: the ids of the dancers where a
-    person has said who they are; then nobody else ever dances.
+    person has said who they are; then the choice is among these. It is made even so: tracks jump from dancer to
+    onlooker, and of two named ones in view the one who moves more is the dancer. With every track named that is on the
+    dancer for half of its time, on 70 frames of seven breaking clips with hand-drawn boxes only dancers were taken in
+    49 and others too in 4; without a choice in 32 and 21.
     """
     if named is not None:
-        return DancerChoice(np.isin(sequence.track_id, list(named)), 1.0, tuple(sorted(named)))
+        is_main = np.isin(sequence.track_id, list(named))
+        is_main[is_main] = choose_dancers(sequence.take(is_main)).is_main
+        return DancerChoice(is_main, 1.0, tuple(sorted(named)))
     frames, frame_of_row = np.unique(sequence.frame_index, return_inverse=True)
     if len(frames) == len(sequence):
         return DancerChoice(np.ones(len(sequence), np.bool_), 1.0)

@@ -128,8 +128,8 @@ def cut_windows(
     """Return the windows of one video's keypoints.
 
     Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Only the rows in which a person is a
-    main dancer give windows, of several main dancers each (see `prominence`); of `named` people all rows do, and nobody
-    else's. The end of a track that does not fill another stride is left out.
+    main dancer give windows, of several main dancers each (see `prominence`); where people are `named`, of these only,
+    and of all of them. The end of a track that does not fill another stride is left out.
     """
     choice = choose_dancers(sequence, named)
     dancing = sequence.take(choice.is_main)
