@@ -162,3 +162,12 @@ def test_answers_are_those_of_the_catalog_in_its_order(tmp_path: Path) -> None:
 def test_a_tempo_is_told_only_where_there_is_a_clear_beat() -> None:
     assert clear_tempo(100.0, 0.2) == 100.0
     assert (clear_tempo(100.0, 0.1), clear_tempo(None, 0.2), clear_tempo(float("nan"), 0.2)) == (None, None, None)
+
+
+def test_quiet_leaves_only_results_and_what_went_wrong(clips: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (clips / "broken.mp4").write_bytes(b"no video")
+    assert main(["extract", "broken.mp4", "--output", "out", "--quiet"]) == 1
+    out, err = capfd.readouterr()
+    assert "quarantined" in out
+    assert [line for line in err.splitlines() if "ERROR" not in line and "WARNING" not in line] == []
+    assert "INFO" not in err

@@ -145,12 +145,13 @@ def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str,
     width = len(rows[0]) if rows else len(header)
     names = header or ("",) * width
     room = _room_for_names(output.width, rows, names)
+    may_break = room < min(MIN_NAME_WIDTH, max((cell_len(row[0]) for row in rows), default=0))
     for index, name in enumerate(names):
         is_words = name in WORDS
         table.add_column(name, justify="left" if index == 0 or is_words or name in NAMES else "right", overflow="fold",
-                         no_wrap=bool(header) and not is_words)  # fmt: skip
+                         no_wrap=bool(header) and not is_words and not may_break)  # fmt: skip
     for row in rows:
-        cells = [shorten(row[0], room), *row[1:]] if header else row
+        cells = [shorten(row[0], max(room, MIN_NAME_WIDTH)), *row[1:]] if header else row
         table.add_row(*(Text(cell) for cell in cells))  # Text: names from a catalog are not markup
     output.print(table)
     if narrow:
@@ -158,12 +159,12 @@ def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str,
 
 
 def _room_for_names(width: int, rows: Sequence[Sequence[str]], header: Sequence[str]) -> int:
-    """Return the cells that a first column may have: what the other columns leave, sentences wrapped if they must."""
+    """Return the cells that the other columns leave to the first, sentences wrapped if they must be."""
     taken = 0
     for index, name in enumerate(header[1:], start=1):
         longest = max((cell_len(row[index]) for row in rows), default=0)
         taken += 3 + max(cell_len(name), min(longest, width // 3) if name in WORDS else longest)
-    return max(MIN_NAME_WIDTH, width - taken - 4)
+    return width - taken - 4
 
 
 def shorten(text: str, width: int) -> str:

@@ -89,16 +89,19 @@ def _show(found: "Iterator[pa.Table]", limit: int | None) -> int:
 
     rows = [row for table in found for row in table.to_pylist()]
     shown = rows if limit is not None else rows[:MAX_SHOWN]
-    fixed = {"video_id", "uri", "content_id", "best_style", "unknown", "reason", "pose_fingerprint", "run_id"}
-    names = (
-        [name for name in rows[0] if name not in fixed and any(row[name] is not None for row in rows)] if rows else []
-    )
+    models = sorted({row["model_version"] for row in rows})
+    left_out = {"video_id", "uri", "content_id", "best_style", "unknown", "reason", "pose_fingerprint", "run_id"}
+    left_out |= {"tagged_at"} | ({"model_version"} if len(models) == 1 else set())
+    with_values = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
+    names = [name for name in with_values if name not in left_out]
     if rows:
         print_table(
             f"{len(shown)} videos" if len(shown) == len(rows) else f"the {len(shown)} best scores",
             [(row["video_id"], *(_text(row[name]) for name in names)) for row in shown],
             header=("video", *(name.replace("_", " ") for name in names)),
         )
+        if len(models) == 1:
+            print(f"tagged by {models[0]}")
     else:
         print("no video matches")
     if len(shown) < len(rows):
