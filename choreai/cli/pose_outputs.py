@@ -50,17 +50,7 @@ class ResultFiles:
             FRAMES.names, (people.frame_index, people.pts_seconds, image_id, num_people), strict=True
         ):
             self._frames[name].append(value)
-        poses = people.poses
-        self._rows.add(
-            frame_index=people.frame_index,
-            pts_seconds=people.pts_seconds,
-            track_ids=people.track_ids,
-            box_xyxy=poses.box_xyxy,
-            box_scores=poses.box_scores,
-            keypoints_xy=poses.keypoints_xy,
-            keypoint_scores=poses.keypoint_scores,
-            keypoints_xyz=poses.keypoints_xyz,
-        )
+        self._rows.add_people(people.frame_people)
         if not num_people:
             return
         if self._format == "coco":

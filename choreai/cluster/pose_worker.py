@@ -189,7 +189,7 @@ class PoseWorker:
             people_seen = PeopleSeen()
             try:
                 for people in tracked:
-                    _add_rows(rows, people)
+                    rows.add_people(people.frame_people)
                     people_seen.add(people.poses.box_xyxy, picture_height=reader.info.height)
                     if self._settings.split_shots:
                         _add_shot(rows, people, sample_seconds=1 / self._settings.frames_per_second)
@@ -201,19 +201,6 @@ class PoseWorker:
                 seen.num_frames_decoded = reader.num_frames_decoded
                 seen.num_decode_errors = reader.num_decode_errors
                 seen.quality = people_seen.complete(reader.quality)
-
-
-def _add_rows(rows: VideoRows, people: TrackedPoses) -> None:
-    rows.add(
-        frame_index=people.frame_index,
-        pts_seconds=people.pts_seconds,
-        track_ids=people.track_ids,
-        box_xyxy=people.poses.box_xyxy,
-        box_scores=people.poses.box_scores,
-        keypoints_xy=people.poses.keypoints_xy,
-        keypoint_scores=people.poses.keypoint_scores,
-        keypoints_xyz=people.poses.keypoints_xyz,
-    )
 
 
 def _add_shot(rows: VideoRows, people: TrackedPoses, *, sample_seconds: float) -> None:

@@ -35,6 +35,21 @@ class TrackedPoses:
     shot_index: int = 0
     """0-based index of the frame's shot; always 0 if the video is not split into shots."""
 
+    @property
+    def frame_people(self) -> FramePeople:
+        """The frame's rows of the keypoint table, and of a sequence."""
+        poses = self.poses
+        return FramePeople(
+            self.frame_index,
+            self.pts_seconds,
+            self.track_ids,
+            poses.keypoints_xy,
+            poses.keypoint_scores,
+            poses.keypoints_xyz,
+            poses.box_xyxy,
+            poses.box_scores,
+        )
+
 
 @contextmanager
 def open_tracked(
@@ -131,16 +146,4 @@ def count_people(
 
 def to_sequence(people: Iterable[TrackedPoses]) -> KeypointSequence:
     """Return the tracked people of one video as the sequence that a keypoint table would hold."""
-    return KeypointSequence.from_frames(
-        FramePeople(
-            frame.frame_index,
-            frame.pts_seconds,
-            frame.track_ids,
-            frame.poses.keypoints_xy,
-            frame.poses.keypoint_scores,
-            frame.poses.keypoints_xyz,
-            frame.poses.box_xyxy,
-            frame.poses.box_scores,
-        )
-        for frame in people
-    )
+    return KeypointSequence.from_frames(frame.frame_people for frame in people)

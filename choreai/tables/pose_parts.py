@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from choreai.arrays import FloatArray, Int32Array
 from choreai.errors import TableError
+from choreai.motion.sequence import FramePeople
 from choreai.storage import objects
 from choreai.storage.scratch import ScratchFolder, scratch_folder
 from choreai.tables import schemas
@@ -78,6 +79,21 @@ class VideoRows:
         self.num_tracks = max(self.num_tracks, int(track_ids.max()) + 1)
         if self._num_held >= CHUNK_ROWS:
             self._write_spool(self._held_table())
+
+    def add_people(self, people: FramePeople) -> None:
+        """Add the people of one frame, who have boxes."""
+        assert people.box_xyxy is not None
+        assert people.box_scores is not None
+        self.add(
+            frame_index=people.frame_index,
+            pts_seconds=people.pts_seconds,
+            track_ids=people.track_id,
+            box_xyxy=people.box_xyxy,
+            box_scores=people.box_scores,
+            keypoints_xy=people.keypoints_xy,
+            keypoint_scores=people.keypoint_scores,
+            keypoints_xyz=people.keypoints_xyz,
+        )
 
     def chunks(self) -> Iterator[pa.Table]:
         """Yield all rows in tables sorted by (track_id, frame_index); one table unless the video is very long."""

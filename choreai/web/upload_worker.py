@@ -121,16 +121,7 @@ class UploadWorker:
             report_progress = _Progress(folder, name, info.duration_seconds or self._limits.max_seconds)
             for people in tracked:
                 self._check_time(people, name, deadline)
-                rows.add(
-                    frame_index=people.frame_index,
-                    pts_seconds=people.pts_seconds,
-                    track_ids=people.track_ids,
-                    box_xyxy=people.poses.box_xyxy,
-                    box_scores=people.poses.box_scores,
-                    keypoints_xy=people.poses.keypoints_xy,
-                    keypoint_scores=people.poses.keypoint_scores,
-                    keypoints_xyz=people.poses.keypoints_xyz,
-                )
+                rows.add_people(people.frame_people)
                 people_seen.add(people.poses.box_xyxy, picture_height=info.height)
                 report_progress(people.pts_seconds)
             quality = people_seen.complete(reader.quality)
