@@ -2,11 +2,6 @@
 
 from collections.abc import Mapping
 
-import pyarrow as pa
-
-from choreai.tables import schemas
-from choreai.tables.parts import read_table
-
 
 class ShotRows:
     """The shots of one video, from its sampled frames in order; empty if it is not split into shots."""
@@ -34,8 +29,3 @@ class ShotRows:
     def rows(self) -> tuple[Mapping[str, object], ...]:
         """The rows of the table, ready for JSON."""
         return tuple(self._shots)
-
-
-def read_shots(root: str, pose_fingerprint: str) -> pa.Table:
-    """Return the shots of all videos of one version of the keypoint tables; empty if they were not split into shots."""
-    return read_table(root, "shots", pose_fingerprint, schemas.SHOTS, columns=schemas.SHOTS.names)

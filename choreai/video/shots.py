@@ -232,14 +232,6 @@ class _Around:
         return self.ahead[0].contrast < share * max(p.contrast for p in self.ahead)
 
 
-def measure_change(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> float:
-    """Return how much of an RGB image is not found again in the other, in [0, 1]: 0 for one view, 0.3 to 0.7 for two.
-
-    Brightness and contrast do not matter, nor do movements of an eighth of the picture.
-    """
-    return _change(_Picture(0.0, shrink(before)), _Picture(0.0, shrink(after)))
-
-
 def _change(before: _Picture, after: _Picture) -> float:
     return 1 - (_share_found(before, after) + _share_found(after, before)) / 2
 
