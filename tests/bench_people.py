@@ -8,6 +8,7 @@ thread, which other jobs on the machine disturb little.
 """
 
 import json
+import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -39,7 +40,12 @@ CROWD = PoseSettings(
     detector_checkpoint=str(WEIGHTS / "yolox_nano_416.onnx"),
 )
 MEDIAPIPE = PoseSettings(estimator="mediapipe")
-ESTIMATORS = {"mediapipe": MEDIAPIPE, "crowd": CROWD}
+ESTIMATORS = {
+    "mediapipe": MEDIAPIPE,
+    "crowd": CROWD,
+    "crowd, detect_every 2": replace(CROWD, detect_every=2),
+    "crowd, detect_every 3": replace(CROWD, detect_every=3),
+}
 
 Rule = Callable[[KeypointSequence], np.ndarray]
 """(N,) how much each row's person is taken for the dancer, to compare within a frame."""
@@ -122,9 +128,26 @@ def bench_cost() -> None:
     clip = next(read_clips())
     crowded = [Frame(_tiled(frame.image), frame.frame_index, frame.pts_seconds) for frame in clip.frames[:30]]
     for what, frames in (("a battle, some 25 detections a frame", clip.frames[:90]), ("nine of it in one", crowded)):
-        costs = [_milliseconds(CROWD, frames, max_people=people) for people in (1, 2, 4, 8)]
-        print(f"  crowd, {what:36}" + "".join(f"{cost:8.0f}" for cost in costs) + "  for 1, 2, 4, 8")
+        for every in (1, 2, 3):
+            settings = replace(CROWD, detect_every=every)
+            costs = [_milliseconds(settings, frames, max_people=people) for people in (1, 2, 4, 8)]
+            name = f"crowd, {what}" if every == 1 else f"  the same, detect_every {every}"
+            print(f"  {name:44}" + "".join(f"{cost:8.0f}" for cost in costs) + "  for 1, 2, 4, 8")
     print(f"  mediapipe, a battle {_milliseconds(MEDIAPIPE, clip.frames[:90]):31.0f}")
+
+
+def bench_memory() -> None:
+    """Does a longer video of a crowd take more memory? Peak of the process after one pass, and after four more."""
+    clip = next(read_clips())
+    frames = [Frame(_tiled(frame.image), frame.frame_index, frame.pts_seconds) for frame in clip.frames[:30]]
+    estimator, peaks = build(CROWD), []
+    for _ in range(5):
+        for _ in estimate_and_track(frames, estimator):
+            pass
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(
+        f"peak memory with nine battles in one picture: {peaks[0]:.0f} MiB after 30 frames, {peaks[-1]:.0f} after 150"
+    )
 
 
 def _tiled(image: np.ndarray) -> np.ndarray:
@@ -148,6 +171,7 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     bench_cost()
+    bench_memory()
     bench_choice()
 
 

@@ -37,7 +37,9 @@ def build_crowd(settings: PoseSettings, *, read_file: ReadFile, num_threads: int
     detection = replace(settings, min_box_score=settings.min_box_score or MIN_SCORE, detect_batch=batch)
     detector = load_detector(detection, machine, max_iou=MAX_IOU)
     reader, reid = _load_reader(settings, machine), _load_reid(settings, machine)
-    return CrowdEstimator(detector, reader, max_people=settings.max_people, reid=reid)
+    return CrowdEstimator(
+        detector, reader, max_people=settings.max_people, detect_every=settings.detect_every, reid=reid
+    )
 
 
 def _load_reader(settings: PoseSettings, machine: Machine) -> BodyReader:

@@ -15,6 +15,7 @@ from choreai.errors import WeightsError
 from choreai.pose.bodies import Bodies, BodyReader
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.estimator import Poses
+from choreai.pose.following import BoxFollower
 from choreai.pose.onnx_reid import OnnxReid
 from choreai.pose.saliency import CENTRE_SPREAD, MEMORY_SECONDS, STILL_MOTION, Salience, SaliencyFilter
 from choreai.video.frame import Frame
@@ -24,6 +25,8 @@ CROWD_VERSION = 1
 """Part of the pose fingerprint: raise it with any change to saliency or pixel motion that changes who is read."""
 MIN_PRESENCE = 0.05
 """A pose network that is surer than this that nobody is there is not believed: it knows few bodies upside down."""
+CUT_LEVEL = 25.0
+"""Mean grey levels of change, camera shift removed, at which people are detected out of turn: a cut, most likely."""
 MAX_MOTION = 10.0
 """Times the frame's mean change that count. In dance clips 1 in 1,000 boxes moves more."""
 
@@ -40,13 +43,19 @@ class CrowdEstimator:
     """Detection is batched over frames; the rest goes frame by frame, as it looks back at the one before."""
 
     def __init__(
-        self, detector: PersonDetector, reader: BodyReader, *, max_people: int, reid: OnnxReid | None = None
+        self,
+        detector: PersonDetector,
+        reader: BodyReader,
+        *,
+        max_people: int,
+        detect_every: int = 1,
+        reid: OnnxReid | None = None,
     ) -> None:
         """With a `reid` network poses have features, of the detector's boxes."""
-        if max_people < 1:
-            raise ValueError(f"max_people must be positive, got {max_people}")
+        if min(max_people, detect_every) < 1:
+            raise ValueError(f"max_people and detect_every must be positive, got {max_people}, {detect_every}")
         self._detector, self._reader, self._max_people = detector, reader, max_people
-        self._reid = reid
+        self._detect_every, self._reid = detect_every, reid
         self.start_video()
 
     def settings(self) -> dict[str, str | int | float | bool]:
@@ -56,6 +65,7 @@ class CrowdEstimator:
             "max_people": self._max_people,
             "centre_spread": CENTRE_SPREAD,
             "memory_seconds": MEMORY_SECONDS,
+            **({"detect_every": self._detect_every} if self._detect_every > 1 else {}),
             **self._detector.settings(),
             **self._reader.settings(),
             **(self._reid.settings() if self._reid else {}),
@@ -63,20 +73,28 @@ class CrowdEstimator:
 
     def start_video(self) -> None:
         """Forget who was where."""
-        self._motion, self._saliency = PixelMotion(), SaliencyFilter()
+        self._motion, self._saliency, self._follower = PixelMotion(), SaliencyFilter(), BoxFollower()
+        self._num_frames = 0
         self._reader.start_video()
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
         images = [np.ascontiguousarray(frame.image) for frame in frames]
-        detected = self._detector.detect([torch.from_numpy(image) for image in images])
+        due = [at for at in range(len(frames)) if (self._num_frames + at) % self._detect_every == 0]
+        found = self._detector.detect([torch.from_numpy(images[at]) for at in due]) if due else []
+        detected: dict[int, Boxes] = dict(zip(due, found, strict=True))
+        self._num_frames += len(frames)
         return [
-            self._pose(image, people, pts_seconds=frame.pts_seconds)
-            for frame, image, people in zip(frames, images, detected, strict=True)
+            self._pose(image, detected.get(at), pts_seconds=frame.pts_seconds)
+            for at, (frame, image) in enumerate(zip(frames, images, strict=True))
         ]
 
-    def _pose(self, image: ImageArray, people: Boxes, *, pts_seconds: float) -> Poses:
-        """The most salient of one frame's people."""
+    def _pose(self, image: ImageArray, detected: Boxes | None, *, pts_seconds: float) -> Poses:
+        """The most salient of one frame's people; where they were not detected, they are followed."""
         motion = self._motion.update(image)
+        people = detected
+        if people is None:
+            is_lost = not len(self._follower) or motion.levels.mean() > CUT_LEVEL
+            people = self._detector.detect([torch.from_numpy(image)])[0] if is_lost else self._follower.people()
         salience = self._saliency.update(
             people, motion, size_hw=(image.shape[0], image.shape[1]), pts_seconds=pts_seconds
         )
@@ -84,6 +102,8 @@ class CrowdEstimator:
         bodies = self._reader.read(image, people.box_xyxy[chosen])
         features = self._reid.compute_features(image, people.box_xyxy[chosen]) if self._reid else None
         _check_finite(bodies, features)
+        if self._detect_every > 1:
+            self._follower.update(people, chosen, bodies.keypoints_xy, bodies.keypoint_scores)
         if not len(chosen):
             return replace(Poses.empty(with_xyz=self._reader.has_xyz), features=features)
         return Poses(

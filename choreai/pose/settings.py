@@ -30,6 +30,8 @@ class PoseSettings:
     second."""
     max_people: int = 4
     """Most people per frame whose pose the crowd estimator reads, the most salient first."""
+    detect_every: int = 1
+    """Crowd looks for people in every so many sampled frames, and follows them in between."""
     split_shots: bool = False
     """Find the cuts: tracks, windows and features never cross one, and the shots table lists the shots."""
 
@@ -80,6 +82,8 @@ class PoseSettings:
                 raise ValueError(f"{name} must be in [0, 4096] (0: automatic), got {getattr(self, name)}")
         if self.max_people < 1:
             raise ValueError(f"max_people must be at least 1, got {self.max_people}")
+        if not 1 <= self.detect_every <= 30:
+            raise ValueError(f"detect_every must be in [1, 30], got {self.detect_every}")
         if self.estimator == "mediapipe":
             self._refuse_for_mediapipe()
         elif self.estimator != "auto" and not self.checkpoint:
