@@ -107,13 +107,15 @@ def cover_first(path: Path) -> Path:
     return path
 
 
-def interlaced(codec: str, *, top_first: bool = True) -> Callable[[Path], Path]:
-    """Two fields a frame, flagged so; a white column goes to the right from field to field, below the number."""
+def interlaced(codec: str, *, top_first: bool = True, flagged: bool = True) -> Callable[[Path], Path]:
+    """Two fields a frame, flagged so or not; a white column goes right from field to field, below the number."""
 
     def write_interlaced(path: Path) -> Path:
         options = {"flags": "+ildct+ilme", "qscale": "2"}
         if codec == "libx264":
             options = {"x264-params": f"{'tff' if top_first else 'bff'}=1", "qp": "10"}
+        if not flagged:
+            options = {"qp": "10"}
         return write_clip(path, codec=codec, num_frames=NUM_FRAMES, size_wh=(128, 96), paint=woven, options=options)
 
     def woven(index: int) -> Image:
@@ -228,6 +230,7 @@ ODD_VIDEOS = (
     OddVideo("interlaced.ts", interlaced("libx264"), size_wh=(128, 96), remarks=(quality.INTERLACED,)),
     OddVideo("bottom_first.mkv", interlaced("libx264", top_first=False), size_wh=(128, 96),
              remarks=(quality.INTERLACED,)),
+    OddVideo("combed.mp4", interlaced("libx264", flagged=False), size_wh=(128, 96), remarks=(quality.COMBED,)),
     OddVideo("dark.mp4", clip(paint=dark), numbers=(0,) * NUM_FRAMES, remarks=(quality.DARK,)),
     # ---- time
     OddVideo("appended.ts", appended(clip(), clip()), numbers=(*range(NUM_FRAMES), *range(NUM_FRAMES)),

@@ -6,6 +6,7 @@ import pytest
 from test_catalog import as_parquet, catalog_of, ids_of
 
 from choreai.catalog.catalog import read_catalog, with_content_ids
+from choreai.cli.pose_inputs import find_images
 from choreai.errors import CatalogError
 from choreai.storage.objects import put_object
 from choreai.storage.uris import join_uri
@@ -29,8 +30,19 @@ def test_videos_in_hidden_and_trash_folders_are_left_out_and_counted(
     with caplog.at_level("INFO", logger="choreai"):
         assert ids_of(read_catalog(store_uri)) == ["b/a.mp4"]
     assert caplog.messages == [
-        f"{store_uri}/: left out 4 files not named as videos (2 .txt, 1 .jpg, 1 without extension) and 6 videos that "
-        "are hidden or in hidden or trash folders"
+        f"{store_uri}/: left out 4 files not named as videos (2 .txt, 1 .jpg, 1 without extension) and 6 videos "
+        "hidden or in hidden or trash folders"
+    ]
+
+
+def test_pictures_in_hidden_folders_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("10.jpg", "2.PNG", ".thumbnails/2.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with caplog.at_level("INFO", logger="choreai"):
+        assert [path.name for path in find_images(tmp_path)] == ["2.PNG", "10.jpg"]
+    assert caplog.messages == [
+        f"{tmp_path}/: left out 1 file not named as images (1 .txt) and 1 image hidden or in hidden or trash folders"
     ]
 
 

@@ -158,7 +158,7 @@ def test_every_remark_is_said_in_words_and_stands_in_the_list() -> None:
     quality = InputQuality(
         expected_seconds=10.0, read_seconds=5.0, pixel_aspect=1.4, dynamic_range="hlg", interlaced_share=1.0,
         num_sizes=2, num_clock_jumps=2, num_frames_skipped=3, num_video_streams=2, brightness=9.0, person_height=0.05,
-        nobody_share=0.8, damaged_share=0.2,
+        nobody_share=0.8, damaged_share=0.2, combed_share=0.5,
     )  # fmt: skip
     assert set(quality.remarks) == set(ALL_REMARKS)
     assert quality.sentences[0] == "cut short: 5.0 of 10.0 s could be read"

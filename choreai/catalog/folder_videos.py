@@ -26,15 +26,15 @@ MAX_NAMED = 8
 class FolderNames:
     """Tells the videos below one folder or prefix by their names, and counts what is left out."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, extensions: tuple[str, ...] = VIDEO_EXTENSIONS, noun: str = "video") -> None:
         """`folder` is the listed folder or prefix, with a slash at its end; only names below it count."""
-        self._folder = folder
+        self._folder, self._extensions, self._noun = folder, extensions, noun
         self._others, self._num_hidden = Counter[str](), 0
 
-    def is_video(self, uri: str) -> bool:
+    def is_wanted(self, uri: str) -> bool:
         """Return whether the name has a video's extension and is neither hidden nor in a hidden or trash folder."""
         name = uri.removeprefix(self._folder)
-        has_extension = name.lower().endswith(VIDEO_EXTENSIONS)
+        has_extension = name.lower().endswith(self._extensions)
         if any(map(_is_hidden, name.split("/"))):
             self._num_hidden += has_extension
             return False
@@ -47,24 +47,24 @@ class FolderNames:
         return any(map(_is_hidden, uri.removeprefix(self._folder).split("/")))
 
     def log_left_out(self) -> None:
-        """Log in one line what `is_video` said no to."""
+        """Log in one line what `is_wanted` said no to."""
         if self._others or self._num_hidden:
-            logger.info("%s: left out %s", self._folder, _describe(self._others, self._num_hidden))
+            logger.info("%s: left out %s", self._folder, _describe(self._others, self._num_hidden, self._noun))
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in NOT_LOOKED_INTO
 
 
-def _describe(others: Counter[str], num_hidden: int) -> str:
-    """Return "7 files that are no videos by their names (5 .jpg, 2 .txt) and 3 videos in hidden or trash folders"."""
+def _describe(others: Counter[str], num_hidden: int, noun: str) -> str:
+    """Return "7 files not named as videos (5 .jpg, 2 .txt) and 3 videos hidden or in hidden or trash folders"."""
     parts = []
     if num := others.total():
         most = sorted(others.items(), key=lambda item: (-item[1], not item[0], item[0]))[:MAX_NAMED]
         named = [f"{count} {extension[:20] or 'without extension'}" for extension, count in most]
         rest = num - sum(count for _, count in most)
         named += [f"{rest} others"] if rest else []
-        parts.append(f"{num} file{'s' * (num > 1)} not named as videos ({', '.join(named)})")
+        parts.append(f"{num} file{'s' * (num > 1)} not named as {noun}s ({', '.join(named)})")
     if num_hidden:
-        parts.append(f"{num_hidden} video{'s' * (num_hidden > 1)} that are hidden or in hidden or trash folders")
+        parts.append(f"{num_hidden} {noun}{'s' * (num_hidden > 1)} hidden or in hidden or trash folders")
     return " and ".join(parts)

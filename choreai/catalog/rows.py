@@ -138,7 +138,7 @@ def _read_listing(uri: str) -> CatalogRows:
     found = (
         info
         for info in list_objects(folder, on_problem=lambda path, reason: problems.append((path, reason)))
-        if names.is_video(info.uri)
+        if names.is_wanted(info.uri)
     )
     rows: Iterator[_Row] = (
         _listed_row(place, info.uri.removeprefix(folder), info.uri, info.content_id)
@@ -148,7 +148,7 @@ def _read_listing(uri: str) -> CatalogRows:
     unlisted = (
         _listed_row(place, path.removeprefix(folder), path, f"{UNAVAILABLE}{reason}")
         for place, (path, reason) in enumerate(problems, start=1 + sum(map(len, batches)))
-        if (path.endswith("/") and not names.hides(path)) or names.is_video(path)
+        if (path.endswith("/") and not names.hides(path)) or names.is_wanted(path)
     )
     table = pa.Table.from_batches([*batches, *_to_batches(uri, unlisted)], schema=_SCHEMA)
     names.log_left_out()

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from choreai.catalog.folder_videos import FolderNames
 from choreai.cli.pose_alphapose import coco_image_id
 from choreai.errors import ConfigError
 from choreai.natural_order import natural_key
@@ -159,10 +160,13 @@ class _Images:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return every image under a folder, in natural order ("2.jpg" before "10.jpg"). Raises ConfigError."""
+    """Return every image under a folder, in natural order ("2.jpg" before "10.jpg"), and log what is left out: hidden
+    and trash folders, and other files. Raises ConfigError."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    names = FolderNames(f"{folder}/", extensions=IMAGE_SUFFIXES, noun="image")
+    found = [path for path in folder.rglob("*") if path.is_file() and names.is_wanted(str(path))]
+    names.log_left_out()
     return sorted(found, key=lambda path: [natural_key(part) for part in path.relative_to(folder).parts])
 
 

@@ -58,6 +58,7 @@ _INPUT_QUALITY = [
     pa.field("pixel_aspect", pa.float32()),
     pa.field("dynamic_range", pa.string()),
     pa.field("interlaced_share", pa.float32()),
+    pa.field("combed_share", pa.float32()),
     pa.field("num_sizes", pa.int32()),
     pa.field("num_clock_jumps", pa.int32()),
     pa.field("num_frames_skipped", pa.int32()),

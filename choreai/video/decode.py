@@ -27,7 +27,7 @@ from choreai.video.container import MAX_PIXELS, NO_VIDEO_STREAM, FileSource, ope
 from choreai.video.deinterlace import Deinterlacer
 from choreai.video.frame import Frame
 from choreai.video.picture import UPRIGHT, Decoded, PictureConverter, Shape, dynamic_range_of, read_turn, shape_of
-from choreai.video.quality import InputQuality, Levels, as_ratio, is_cut_short, measure_brightness
+from choreai.video.quality import InputQuality, Levels, as_ratio, is_combed, is_cut_short, measure_brightness
 from choreai.video.tone import DynamicRange
 
 MAX_SIDE = 16_384
@@ -38,6 +38,7 @@ _DEFAULT_STREAM_BONUS = 5_000_000
 """Pixels by which a stream that the file marks as its main one is preferred: FFmpeg's own rule."""
 _RESTART_FRAMES = 64
 """A step back in the packets' order is seen in the frames at most so many frames later."""
+_COMB_EVERY = 8  # sampled frames
 _OWN_DURATION_FORMATS = ("mov", "mxf")
 """Formats that state the duration of the pictures themselves. Matroska does too, in a tag; of others, the file's
 duration counts where the file ends early."""
@@ -86,7 +87,7 @@ class VideoReader:
         self.num_decode_errors = self.num_frames_decoded = 0
         self._uri, self._file = uri, file
         self._started = self._ended = self._ended_by_error = False
-        self._num_interlaced = 0
+        self._num_interlaced = self._num_sampled = self._num_combed = 0
         self._dynamic_range: DynamicRange = "sdr"
         self._brightness = Levels()
         self._shapes: set[Shape] = set()
@@ -159,12 +160,18 @@ class VideoReader:
             if placed.ticks >= next_tick:
                 seconds = placed.ticks * self._time_base.numerator / self._time_base.denominator
                 image = self._image(placed.decoded)
-                self._brightness.add(measure_brightness(image))
+                self._look_at(image)
                 yield Frame(image=image, frame_index=placed.index, pts_seconds=seconds)
                 if ticks_per_sample is not None:
                     next_tick = _tick_of_next_sample(placed.ticks, ticks_per_sample)
             placed = next(self._placed_frames, None)
         self._ended = True
+
+    def _look_at(self, image: ImageArray) -> None:
+        self._brightness.add(measure_brightness(image))
+        if self._num_sampled % _COMB_EVERY == 0 and self.info.codec != "gif":  # dithering looks like combs
+            self._num_combed += is_combed(image)
+        self._num_sampled += 1
 
     @property
     def num_frames_backwards(self) -> int:
@@ -188,6 +195,7 @@ class VideoReader:
             num_frames_skipped=self._clock.num_skipped,
             num_video_streams=len(self._video_streams()),
             brightness=None if brightness is None else 255 * brightness,
+            combed_share=self._num_combed / max(1, -(-self._num_sampled // _COMB_EVERY)),
             damaged_share=self.num_decode_errors / num_frames,
         )
 
