@@ -257,7 +257,11 @@ def test_compact_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[
         write_rows(str(tmp_path), "tags", "lstm-a", str(number), [tag_row(f"v{number}")])
     assert main(["compact", "--output", str(tmp_path)]) == 0
     assert "tags/lstm-a" in capsys.readouterr().out
-    assert main(["compact", "--output", str(tmp_path / "nothing")]) == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    assert main(["compact", "--output", str(other)]) == 2
+    (other / "notes.txt").write_text("no table")
+    assert main(["compact", "--output", str(other)]) == 0
     assert "no tables" in capsys.readouterr().out
 
 
