@@ -1,4 +1,4 @@
-"""BlazePose's landmark network on crops of several people, from an .onnx file: keypoints in pixels and in metres.
+"""BlazePose's landmark network on crops of several people, .onnx or .tflite: keypoints in pixels and in metres.
 
 After Bazarevsky et al. 2020 and MediaPipe's graph: a square turned to the person's axis is cut out, 39 landmarks are
 read from it and refined by the network's heatmaps, and two of them say where the next frame's square lies.
@@ -6,25 +6,24 @@ read from it and refined by the network's heatmaps, and two of them say where th
 Legend: P people, L landmarks that are used.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray, ImageArray, IntArray
 from choreai.errors import WeightsError
-from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.bodies import Bodies
-from choreai.pose.onnx_session import OnnxNetwork
 from choreai.pose.saliency import iou_matrix
 
 COCO_FROM_BLAZEPOSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """Which of BlazePose's points is each COCO-17 keypoint."""
 CENTRE, TOP = 33, 34
 """Points between the hips and above the head, for the next square."""
-_USED = [*COCO_FROM_BLAZEPOSE, CENTRE, TOP]
-
-NUM_LANDMARKS, NUM_IN_METRES = 39, 33
+NUM_LANDMARKS, NUM_USED = 39, 35
+"""The 33 points of a body come first, then `CENTRE` and `TOP`."""
 SQUARE_SCALE = 1.25
 """The next square's side over twice the distance from `CENTRE` to `TOP`, as in MediaPipe."""
 BOX_SCALE = 1.4
@@ -35,7 +34,21 @@ SAME_IOU = 0.4
 """A box that overlaps one of the frame before by more is looked for where that person's landmarks said."""
 HEATMAP_REACH = 3
 MIN_HEATMAP_PEAK = 0.5
-"""MediaPipe's refinement: the heatmap's centre of mass within 3 cells, where it is that high."""
+"""MediaPipe's refinement: the heatmap's centre of mass within some cells, where it is that high."""
+MEDIAPIPE_REACH = 4
+"""Of 2, 3 and 4 the one that gives MediaPipe's keypoints to 0.01 of the network's pixels."""
+
+
+class ImageNetwork(Protocol):
+    """`OnnxNetwork` or `LiteRtNetwork`."""
+
+    sha256: str
+    size_hw: tuple[int, int]
+    output_shapes: Mapping[str, tuple[int, ...]]
+
+    def run(self, images_N3HW: FloatArray) -> list[FloatArray]:
+        """Return the outputs, each (N, ...)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +71,27 @@ class Squares:
         boxes = box_xyxy.astype(np.float64)
         side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0) * BOX_SCALE
         return cls((boxes[:, :2] + boxes[:, 2:]) / 2, side.clip(1, None), np.zeros(len(boxes)))
+
+    @classmethod
+    def between(cls, centre: Float64Array, top: Float64Array) -> "Squares":
+        """Return those of people with the hips at (P, 2) and a point above the head at (P, 2), frame pixels."""
+        axis = top - centre
+        side = 2 * SQUARE_SCALE * np.linalg.norm(axis, axis=1)
+        return cls(centre, side.clip(1, None), np.arctan2(axis[:, 0], -axis[:, 1]))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Squares"]) -> "Squares":
+        """All squares of the parts, in order."""
+        return cls(
+            np.concatenate([np.zeros((0, 2)), *(part.centre_xy for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.side for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.angle for part in parts)]),
+        )
+
+    def boxes(self) -> FloatArray:
+        """Return upright boxes (P, 4) around the bodies: as large as the squares without their margin."""
+        half = self.side[:, None] / (2 * SQUARE_SCALE)
+        return np.concatenate([self.centre_xy - half, self.centre_xy + half], axis=1).astype(np.float32)
 
     def take(self, rows: IntArray | BoolArray) -> "Squares":
         return Squares(self.centre_xy[rows], self.side[rows], self.angle[rows])
@@ -89,7 +123,7 @@ class Landmarks:
     presence: FloatArray
     """(P,) in [0, 1]."""
     xy: FloatArray
-    """(P, L, 2) frame pixels, `_USED` in order."""
+    """(P, L, 2) frame pixels; the 33 points of a body, `CENTRE` and `TOP`."""
     scores: FloatArray
     """(P, L) visibility in [0, 1]."""
     xyz: FloatArray
@@ -97,25 +131,28 @@ class Landmarks:
 
     def next_squares(self, box_xyxy: FloatArray) -> Squares:
         """Return where to look in the next frame; around the boxes where nobody is sure to be."""
-        centre, top = self.xy[:, -2].astype(np.float64), self.xy[:, -1].astype(np.float64)
-        axis = top - centre
-        side = 2 * SQUARE_SCALE * np.linalg.norm(axis, axis=1)
-        squares = Squares(centre, side.clip(1, None), np.arctan2(axis[:, 0], -axis[:, 1]))
+        centre, top = self.xy[:, CENTRE].astype(np.float64), self.xy[:, TOP].astype(np.float64)
+        squares = Squares.between(centre, top)
         return squares.replaced(self.presence < MIN_PRESENCE, Squares.around(box_xyxy))
 
 
 class BlazePoseNetwork:
     """The landmark network: "lite", "full" or "heavy", told apart by nothing but their weights."""
 
-    def __init__(self, network: OnnxNetwork) -> None:
-        """Raises WeightsError for another network."""
+    def __init__(self, network: ImageNetwork, *, as_mediapipe: bool = False) -> None:
+        """With `as_mediapipe` every step is MediaPipe's own: heatmaps are logits, crops are shifted by half a pixel
+        and repeat the frame's edge, and the heatmaps' centre of mass is taken within 4 cells rather than 3.
+
+        Raises WeightsError for another network.
+        """
         if not is_blazepose(network):
             raise WeightsError(
-                f"the ONNX network of {network.size_hw} crops answers {network.output_shapes}; BlazePose's "
+                f"the network of {network.size_hw} crops answers {network.output_shapes}; BlazePose's "
                 "landmark network answers (195), (117), (1) and heatmaps (h, w, 39)"
             )
         self._network = network
         self._size = network.size_hw[0]
+        self._as_mediapipe = as_mediapipe
 
     @property
     def sha256(self) -> str:
@@ -127,17 +164,28 @@ class BlazePoseNetwork:
         to_crop = [squares.to_crop(person, self._size) for person in range(len(squares))]
         crops = np.zeros((len(squares), self._size, self._size, 3), np.float32)
         for crop, matrix in zip(crops, to_crop, strict=True):
-            crop[:] = cv2.warpAffine(image, matrix, (self._size, self._size), flags=cv2.INTER_LINEAR)
+            crop[:] = self._cut(image, matrix)
         crops /= 255
         presence, heatmaps, raw, metres = _sort_outputs(self._network, self._network.run(crops.transpose(0, 3, 1, 2)))
-        used = raw.reshape(-1, NUM_LANDMARKS, 5)[:, _USED]
-        in_crop = refine_by_heatmaps(used[..., :2] / self._size, heatmaps[..., _USED]) * self._size
+        used = raw.reshape(-1, NUM_LANDMARKS, 5)[:, :NUM_USED]
+        points, heatmaps = used[..., :2] / self._size, heatmaps[..., :NUM_USED]
+        if self._as_mediapipe:
+            points = refine_by_heatmaps(points, heatmaps, reach=MEDIAPIPE_REACH, are_logits=True)
+        else:
+            points = refine_by_heatmaps(points, heatmaps)
         return Landmarks(
             presence=presence[:, 0].clip(0, 1),
-            xy=_in_frame(in_crop - 0.5, to_crop),
+            xy=_in_frame(points * self._size - 0.5, to_crop),
             scores=_sigmoid(used[..., 3]),
             xyz=_turned(metres.reshape(-1, NUM_LANDMARKS, 3)[:, list(COCO_FROM_BLAZEPOSE)], squares.angle),
         )
+
+
+    def _cut(self, image: ImageArray, to_crop: Float64Array) -> ImageArray:
+        size_wh = (self._size, self._size)
+        if self._as_mediapipe:
+            return warp_as_mediapipe(image, to_crop, size_wh, border=cv2.BORDER_REPLICATE)
+        return np.asarray(cv2.warpAffine(image, to_crop, size_wh, flags=cv2.INTER_LINEAR), np.uint8)
 
 
 class BlazePoseReader:
@@ -168,8 +216,8 @@ class BlazePoseReader:
         landmarks = self._network.read(image, squares)
         self._boxes, self._squares = box_xyxy, landmarks.next_squares(box_xyxy)
         return Bodies(
-            keypoints_xy=landmarks.xy[:, :NUM_KEYPOINTS],
-            keypoint_scores=landmarks.scores[:, :NUM_KEYPOINTS],
+            keypoints_xy=landmarks.xy[:, list(COCO_FROM_BLAZEPOSE)],
+            keypoint_scores=landmarks.scores[:, list(COCO_FROM_BLAZEPOSE)],
             presence=landmarks.presence,
             keypoints_xyz=landmarks.xyz,
         )
@@ -185,7 +233,7 @@ class BlazePoseReader:
         return around.replaced(is_known, self._squares.take(owner).moved(step)), is_known
 
 
-def is_blazepose(network: OnnxNetwork) -> bool:
+def is_blazepose(network: ImageNetwork) -> bool:
     """Return whether the network's outputs are those of BlazePose's landmark networks."""
     shapes = [shape for shape in network.output_shapes.values() if shape[-1] in (195, 117, 1, NUM_LANDMARKS)]
     kinds = sorted(len(shape) * 1000 + shape[-1] for shape in shapes)
@@ -193,7 +241,22 @@ def is_blazepose(network: OnnxNetwork) -> bool:
     return height == width and {1001, 1117, 1195, 3039} <= set(kinds)
 
 
-def refine_by_heatmaps(points: FloatArray, heatmaps_PHWL: FloatArray) -> FloatArray:
+def warp_as_mediapipe(
+    image: ImageArray, to_crop: Float64Array, size_wh: tuple[int, int], *, border: int
+) -> ImageArray:
+    """Return what MediaPipe cuts out: its matrices take pixel corners where OpenCV takes centres.
+
+    Keypoints are off by half a frame's pixel less half a crop's. The networks answer within 0.002 torso lengths of
+    MediaPipe when they see what it shows them, and within 0.02 otherwise.
+    """
+    turn = to_crop[:, :2]
+    shifted = np.column_stack([turn, to_crop[:, 2] + 0.5 - turn.sum(axis=1) / 2])
+    return np.asarray(cv2.warpAffine(image, shifted, size_wh, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
+
+
+def refine_by_heatmaps(
+    points: FloatArray, heatmaps_PHWL: FloatArray, *, reach: int = HEATMAP_REACH, are_logits: bool = False
+) -> FloatArray:
     """Return (P, L, 2) points in [0, 1] of the crop moved to the centre of mass of their heatmap around them.
 
     Where the heatmap is low there, or the point outside, it stays.
@@ -201,11 +264,12 @@ def refine_by_heatmaps(points: FloatArray, heatmaps_PHWL: FloatArray) -> FloatAr
     num_people, height, width, num_points = heatmaps_PHWL.shape
     cells = np.floor(points * [width, height]).astype(np.int64)
     inside = ((cells >= 0) & (cells < [width, height])).all(axis=2)
-    reach = np.arange(-HEATMAP_REACH, HEATMAP_REACH + 1)
-    columns, rows = cells[..., :1] + reach, cells[..., 1:] + reach  # (P, L, 7)
+    steps = np.arange(-reach, reach + 1)
+    columns, rows = cells[..., :1] + steps, cells[..., 1:] + steps  # (P, L, 7)
     person, point = np.arange(num_people)[:, None, None, None], np.arange(num_points)[None, :, None, None]
     at_rows, at_columns = rows.clip(0, height - 1)[..., :, None], columns.clip(0, width - 1)[..., None, :]
     around = heatmaps_PHWL[person, at_rows, at_columns, point]  # (P, L, 7, 7)
+    around = _sigmoid(around) if are_logits else around
     in_map = ((rows >= 0) & (rows < height))[..., :, None] & ((columns >= 0) & (columns < width))[..., None, :]
     around = np.where(in_map, around, 0)
     mass = around.sum(axis=(2, 3))
@@ -215,7 +279,7 @@ def refine_by_heatmaps(points: FloatArray, heatmaps_PHWL: FloatArray) -> FloatAr
     return np.where(moves[..., None], np.stack((x, y), axis=-1), points).astype(np.float32)
 
 
-def _sort_outputs(network: OnnxNetwork, outputs: list[FloatArray]) -> tuple[FloatArray, ...]:
+def _sort_outputs(network: ImageNetwork, outputs: list[FloatArray]) -> tuple[FloatArray, ...]:
     """Presence (P, 1), heatmaps (P, h, w, 39), landmarks (P, 195), metres (P, 117), whatever their order."""
     shapes = [(1, 1), (3, NUM_LANDMARKS), (1, 5 * NUM_LANDMARKS), (1, 3 * NUM_LANDMARKS)]
     by_shape = {

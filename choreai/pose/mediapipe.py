@@ -7,11 +7,9 @@ for groups. One estimator uses about one core; to use more cores, run more proce
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from choreai.arrays import FloatArray
 from choreai.errors import ConfigError, MediaError, WeightsError
+from choreai.pose.chatter import without_chatter
 from choreai.pose.estimator import Poses
 from choreai.video.frame import Frame
 
@@ -47,15 +46,6 @@ _MODEL_FILES = {
     "detector_sha256": "modules/pose_detection/pose_detection.tflite",
     "landmarks_sha256": "modules/pose_landmark/pose_landmark_full.tflite",
 }
-
-# Start-up messages that MediaPipe's C++ code writes to file descriptor 2 at any log level, because the libraries in its
-# wheel never call absl::InitializeLog. They are the same for every video and need no action.
-_KNOWN_CHATTER = (
-    b"Created TensorFlow Lite XNNPACK delegate",
-    b"before absl::InitializeLog() is called",
-    b"inference_feedback_manager.cc",
-    b"landmark_projection_calculator.cc",
-)
 
 
 class MediaPipeEstimator:
@@ -91,7 +81,7 @@ class MediaPipeEstimator:
     def start_video(self) -> None:
         """Open a new graph: the old one would search for the person where the previous video had them."""
         self.close()
-        with _without_chatter():
+        with without_chatter():
             self._pose = _build_pose()
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
@@ -112,7 +102,7 @@ class MediaPipeEstimator:
 
     def _estimate_one(self, frame: Frame) -> Poses:
         # The first person found in a process causes one more start-up message.
-        with nullcontext() if self._has_seen_somebody else _without_chatter():
+        with nullcontext() if self._has_seen_somebody else without_chatter():
             try:
                 result = self._pose.process(np.ascontiguousarray(frame.image))
             except (RuntimeError, ValueError) as exc:
@@ -208,25 +198,3 @@ def _build_pose() -> Any:
             f"MediaPipe could not load its models ({exc}); reinstall mediapipe=={MEDIAPIPE_VERSION}"
         ) from exc
     return pose
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Capture what is written to file descriptor 2 and pass on all but MediaPipe's known start-up messages.
-
-    The descriptor belongs to the whole process, so lines of other threads are delayed too, until the block ends.
-    """
-    sys.stderr.flush()
-    stderr_fd = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr_fd, 2)
-            held.seek(0)
-            for line in held:
-                if not any(known in line for known in _KNOWN_CHATTER):
-                    os.write(stderr_fd, line)
-            os.close(stderr_fd)
