@@ -23,7 +23,7 @@ def test_the_shipped_catalogue_is_well_formed() -> None:
     assert len(set(hashes)) == len(hashes)
     for entry in catalogue.weights.values():
         assert re.fullmatch(r"https://[^ ]+", entry.url)
-        assert entry.file_name == f"{entry.sha256}.onnx"
+        assert entry.file_name in (f"{entry.sha256}.onnx", f"{entry.sha256}.tflite")
         assert entry.zip_member.endswith(".onnx") == entry.url.endswith(".zip")
         assert entry.data.terms
         assert len(entry.data.terms) > len(entry.data.name)
@@ -42,6 +42,7 @@ def test_the_shipped_catalogue_has_yolox_nano_as_its_publisher_released_it() -> 
         ("crowd-small", ["yolox_nano", "rtmpose-t"]),
         ("crowd-cpu", ["yolox_tiny", "rtmpose-s"]),
         ("crowd-gpu", ["yolox_m", "rtmpose-m"]),
+        ("blazepose", ["blazepose-det", "blazepose-full"]),
     ],
 )
 def test_a_set_is_a_detector_and_a_pose_network(name, members) -> None:
@@ -83,6 +84,7 @@ def test_an_unknown_name_is_answered_with_a_known_one(name, words) -> None:
         ({"kind": "pose", "preprocessing": "rgb"}, "preprocessing must be one of imagenet"),
         ({"input_hw": [416]}, "input_hw must be height and width"),
         ({"data": "coco"}, "there is no [data.coco]"),
+        ({"wheel": "mediapipe"}, "wheel must be NAME==VERSION, got 'mediapipe'"),
         ({"license": "MIT"}, "unknown key 'license'"),
         ({"licence": ""}, "licence must not be empty"),
     ],

@@ -124,7 +124,11 @@ def test_a_mistake_exits_with_2_and_says_what_to_do(
 
 def test_the_page_names_the_sets_and_commands_there_are() -> None:
     lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
-    rows = [[cell.strip(" `") for cell in line.split("|")[1:5]] for line in lines if line.startswith("| `crowd")]
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:5]]
+        for line in lines
+        if line.startswith(("| `crowd", "| `blazepose`"))
+    ]
     catalogue = read_catalogue()
     for name, detector, pose, megabytes in rows:
         assert catalogue.sets[name] == (detector, pose)

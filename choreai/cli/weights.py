@@ -138,6 +138,7 @@ def _details(entry: "WeightsFile", cache: "Cache") -> str:
         ("accuracy", f"{entry.accuracy} on {entry.measured_on}, as published"),
         ("input", f"{height} x {width}; {entry.preprocessing}"),
         ("address", entry.url),
+        *([("else", f"pip is asked for {entry.wheel}, which has it too")] if entry.wheel else []),
     ]
     return "\n".join([entry.name, *(_indent(label, text) for label, text in rows)])
 

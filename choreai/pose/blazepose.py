@@ -6,7 +6,7 @@ read from it and refined by the network's heatmaps, and two of them say where th
 Legend: P people, L landmarks that are used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ COCO_FROM_BLAZEPOSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27
 """Which of BlazePose's points is each COCO-17 keypoint."""
 CENTRE, TOP = 33, 34
 """Points between the hips and above the head, for the next square."""
-NUM_LANDMARKS, NUM_USED = 39, 35
+NUM_LANDMARKS, NUM_USED, NUM_IN_METRES = 39, 35, 33
 """The 33 points of a body come first, then `CENTRE` and `TOP`."""
 SQUARE_SCALE = 1.25
 """The next square's side over twice the distance from `CENTRE` to `TOP`, as in MediaPipe."""
@@ -44,7 +44,11 @@ class ImageNetwork(Protocol):
 
     sha256: str
     size_hw: tuple[int, int]
-    output_shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def output_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of each output for one image."""
+        ...
 
     def run(self, images_N3HW: FloatArray) -> list[FloatArray]:
         """Return the outputs, each (N, ...)."""
@@ -66,10 +70,10 @@ class Squares:
         return len(self.side)
 
     @classmethod
-    def around(cls, box_xyxy: FloatArray) -> "Squares":
+    def around(cls, box_xyxy: FloatArray, *, scale: float = BOX_SCALE) -> "Squares":
         """Upright ones around boxes (P, 4)."""
         boxes = box_xyxy.astype(np.float64)
-        side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0) * BOX_SCALE
+        side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0) * scale
         return cls((boxes[:, :2] + boxes[:, 2:]) / 2, side.clip(1, None), np.zeros(len(boxes)))
 
     @classmethod
@@ -80,12 +84,18 @@ class Squares:
         return cls(centre, side.clip(1, None), np.arctan2(axis[:, 0], -axis[:, 1]))
 
     @classmethod
-    def joined(cls, parts: Sequence["Squares"]) -> "Squares":
+    def around_frame(cls, image: ImageArray) -> "Squares":
+        """One, in whose middle the whole frame lies."""
+        height, width = image.shape[:2]
+        return cls(np.array([[width - 1, height - 1]]) / 2, np.array([float(max(height, width))]), np.zeros(1))
+
+    @classmethod
+    def joined(cls, *parts: "Squares") -> "Squares":
         """All squares of the parts, in order."""
         return cls(
-            np.concatenate([np.zeros((0, 2)), *(part.centre_xy for part in parts)]),
-            np.concatenate([np.zeros(0), *(part.side for part in parts)]),
-            np.concatenate([np.zeros(0), *(part.angle for part in parts)]),
+            np.concatenate([part.centre_xy for part in parts]),
+            np.concatenate([part.side for part in parts]),
+            np.concatenate([part.angle for part in parts]),
         )
 
     def boxes(self) -> FloatArray:
@@ -128,6 +138,9 @@ class Landmarks:
     """(P, L) visibility in [0, 1]."""
     xyz: FloatArray
     """(P, 17, 3) metres from between the hips, COCO keypoints, x right and y down as in the frame."""
+
+    def take(self, rows: IntArray) -> "Landmarks":
+        return Landmarks(self.presence[rows], self.xy[rows], self.scores[rows], self.xyz[rows])
 
     def next_squares(self, box_xyxy: FloatArray) -> Squares:
         """Return where to look in the next frame; around the boxes where nobody is sure to be."""
@@ -179,7 +192,6 @@ class BlazePoseNetwork:
             scores=_sigmoid(used[..., 3]),
             xyz=_turned(metres.reshape(-1, NUM_LANDMARKS, 3)[:, list(COCO_FROM_BLAZEPOSE)], squares.angle),
         )
-
 
     def _cut(self, image: ImageArray, to_crop: Float64Array) -> ImageArray:
         size_wh = (self._size, self._size)
@@ -241,9 +253,7 @@ def is_blazepose(network: ImageNetwork) -> bool:
     return height == width and {1001, 1117, 1195, 3039} <= set(kinds)
 
 
-def warp_as_mediapipe(
-    image: ImageArray, to_crop: Float64Array, size_wh: tuple[int, int], *, border: int
-) -> ImageArray:
+def warp_as_mediapipe(image: ImageArray, to_crop: Float64Array, size_wh: tuple[int, int], *, border: int) -> ImageArray:
     """Return what MediaPipe cuts out: its matrices take pixel corners where OpenCV takes centres.
 
     Keypoints are off by half a frame's pixel less half a crop's. The networks answer within 0.002 torso lengths of

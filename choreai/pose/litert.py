@@ -65,7 +65,8 @@ def _open(data: bytes, *, num_threads: int) -> Any:  # LiteRT is untyped
     except _ERRORS as exc:
         first_line = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]
         raise WeightsError(
-            f"the file of {len(data)} bytes is not a .tflite network that can be run ({first_line}); it may be truncated"
+            f"the file of {len(data)} bytes is not a .tflite network that can be run ({first_line}); it may be "
+            "truncated"
         ) from exc
     return interpreter
 

