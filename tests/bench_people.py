@@ -19,6 +19,8 @@ import people_pictures
 from choreai.motion.prominence import choose_dancers, moment_prominence, prominence_by_track
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.build import build_estimator
+from choreai.pose.build_blazepose import build_blazepose
+from choreai.pose.choice import with_blazepose_files
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import estimate_and_track, to_sequence
 from choreai.pose.saliency import iou_matrix
@@ -40,12 +42,7 @@ CROWD = PoseSettings(
     detector_checkpoint=str(WEIGHTS / "yolox_nano_416.onnx"),
 )
 MEDIAPIPE = PoseSettings(estimator="mediapipe")
-ESTIMATORS = {
-    "mediapipe": MEDIAPIPE,
-    "crowd": CROWD,
-    "crowd, detect_every 2": replace(CROWD, detect_every=2),
-    "crowd, detect_every 3": replace(CROWD, detect_every=3),
-}
+BLAZEPOSE = PoseSettings(estimator="blazepose")
 
 Rule = Callable[[KeypointSequence], np.ndarray]
 """(N,) how much each row's person is taken for the dancer, to compare within a frame."""
@@ -104,22 +101,37 @@ def build(settings: PoseSettings) -> PoseEstimator:
     return build_estimator(settings, read_file=objects.read_object)
 
 
+def build_without_motion(settings: PoseSettings = BLAZEPOSE) -> PoseEstimator:
+    named = with_blazepose_files(settings)
+    return build_blazepose(named, read_file=objects.read_object, num_threads=1, searches_motion=False)
+
+
+ESTIMATORS: dict[str, Callable[[], PoseEstimator]] = {
+    "mediapipe": lambda: build(MEDIAPIPE),
+    "blazepose, detector alone": build_without_motion,
+    "blazepose": lambda: build(BLAZEPOSE),
+    "crowd": lambda: build(CROWD),
+    "crowd, detect_every 2": lambda: build(replace(CROWD, detect_every=2)),
+    "crowd, detect_every 3": lambda: build(replace(CROWD, detect_every=3)),
+}
+
+
 def bench_choice() -> None:
     clips = list(read_clips())
     groups = list(WANTED)
     totals = {group: sum(len(clip.dancers) for clip in clips if clip.group == group) for group in groups}
     print(f"{'the chosen person is the dancer':44}" + "".join(f"{f'{g} of {totals[g]}':>16}" for g in groups))
-    for name, settings in ESTIMATORS.items():
-        estimator = build(settings)
+    for name, build_named in ESTIMATORS.items():
+        estimator = build_named()
         sequences = [to_sequence(estimate_and_track(clip.frames, estimator)) for clip in clips]
         for rule, prominence in RULES.items():
             right = dict.fromkeys(groups, 0)
             for clip, sequence in zip(clips, sequences, strict=True):
                 right[clip.group] += num_right(clip, sequence, prominence(sequence))
             print(f"  {name + ', ' + rule:42}" + "".join(f"{right[group]:16}" for group in groups))
-        if name != "mediapipe":  # one person at a time
-            for clip, sequence in zip(clips, sequences, strict=True):
-                print(f"    {clip.name:14} {describe_choice(sequence)}")
+        for clip, sequence in zip(clips, sequences, strict=True):
+            right_here = num_right(clip, sequence, moment_prominence(sequence))
+            print(f"    {clip.name:14} {right_here:2} of {len(clip.dancers)}, {describe_choice(sequence)}")
     print(f"  {'wanted':42}" + "".join(f"{WANTED[group]:16}" for group in groups))
 
 
@@ -133,6 +145,8 @@ def bench_cost() -> None:
             costs = [_milliseconds(settings, frames, max_people=people) for people in (1, 2, 4, 8)]
             name = f"crowd, {what}" if every == 1 else f"  the same, detect_every {every}"
             print(f"  {name:44}" + "".join(f"{cost:8.0f}" for cost in costs) + "  for 1, 2, 4, 8")
+    costs = [_milliseconds(BLAZEPOSE, clip.frames[:90], max_people=people) for people in (1, 2, 4, 8)]
+    print(f"  {'blazepose, a battle':44}" + "".join(f"{cost:8.0f}" for cost in costs) + "  for 1, 2, 4, 8")
     print(f"  mediapipe, a battle {_milliseconds(MEDIAPIPE, clip.frames[:90]):31.0f}")
 
 

@@ -22,6 +22,10 @@ def build_estimator(settings: PoseSettings, *, read_file: ReadFile, num_threads:
         from choreai.pose.mediapipe import MediaPipeEstimator
 
         return MediaPipeEstimator()
+    if settings.estimator == "blazepose":
+        from choreai.pose.build_blazepose import build_blazepose
+
+        return build_blazepose(settings, read_file=read_file, num_threads=num_threads)
     if settings.estimator == "crowd":
         from choreai.pose.build_crowd import build_crowd
 

@@ -1,8 +1,10 @@
 """From what the settings ask for to what this machine has: names of weights to files, and "auto" to an estimator."""
 
+import importlib.util
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError
@@ -21,6 +23,11 @@ SETS = ("crowd-cpu", "crowd-small", "crowd-gpu")
 """Sets of weights that "auto" takes where the settings name no files: the first that is whole in the cache."""
 KINDS = {"checkpoint": "pose", "detector_checkpoint": "detector", "reid_checkpoint": "re-id"}
 """The settings that may name weights, and of which kind."""
+BLAZEPOSE_FILES = {
+    "detector_checkpoint": ("blazepose-det", "modules/pose_detection/pose_detection.tflite"),
+    "checkpoint": ("blazepose-full", "modules/pose_landmark/pose_landmark_full.tflite"),
+}
+"""Of estimator "blazepose": their names, and where they are in MediaPipe's package."""
 CROWD_FILES = ("detector_checkpoint", "checkpoint")
 
 
@@ -33,7 +40,24 @@ def settle(settings: PoseSettings, *, read_file: ReadFile) -> PoseSettings:
     chosen, *_ = candidates(settings, read_file=read_file)
     if settings.estimator == "auto" and chosen.estimator == "mediapipe":
         _tell_what_is_missing(_crowd(settings, SETS[0]), read_file)
-    return _name_files(chosen)
+    return _name_files(with_blazepose_files(chosen) if chosen.estimator == "blazepose" else chosen)
+
+
+def with_blazepose_files(settings: PoseSettings) -> PoseSettings:
+    """Return the settings with BlazePose's files where they name none: what was fetched, else those of a mediapipe."""
+    package = _mediapipe_folder()
+    files = {}
+    for setting, (name, in_package) in BLAZEPOSE_FILES.items():
+        is_in_package = package is not None and (package / in_package).is_file()
+        use_package = is_in_package and weights_path(name) is None
+        files[setting] = getattr(settings, setting) or (f"{package}/{in_package}" if use_package else PREFIX + name)
+    return settings.with_files(files)
+
+
+def _mediapipe_folder() -> Path | None:
+    """Return the folder of an installed mediapipe, whichever version, without importing it."""
+    spec = importlib.util.find_spec("mediapipe")
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def follow(

@@ -20,31 +20,34 @@ class PoseSettings:
     computed (batch sizes, compile, device) and where the weights are stored.
     """
 
-    estimator: Literal["mediapipe", "alphapose", "crowd", "auto"] = "auto"
-    """mediapipe: one person per frame, no weights needed. crowd: the `max_people` most salient people, with a detector
-    and a pose network in .onnx files. alphapose: everybody. auto: crowd if its files are at hand, else mediapipe; to
-    tag, whichever made the poses that the model was trained on."""
+    estimator: Literal["mediapipe", "blazepose", "alphapose", "crowd", "auto"] = "auto"
+    """mediapipe: one person per frame, no weights needed. blazepose: the same networks without MediaPipe, for the
+    `max_people` most salient people, those who move looked for first. crowd: the `max_people` most salient people, with
+    a detector and a pose network in .onnx files. alphapose: everybody. auto: crowd if its files are at hand, else
+    mediapipe; to tag, whichever made the poses that the model was trained on."""
     frames_per_second: float = 15.0
     """Sampling rate; every frame is used of a video with a lower frame rate. On real street dance `choreai train`
     classifies 0.92 of the clips correctly at 15 and 0.90 at 8 (contiguous blocks): hits and stops last a tenth of a
     second."""
     max_people: int = 4
-    """Most people per frame whose pose the crowd estimator reads, the most salient first."""
+    """Most people per frame whose pose crowd and blazepose read, the most salient first."""
     detect_every: int = 1
     """Crowd looks for people in every so many sampled frames, and follows them in between."""
     split_shots: bool = False
     """Find the cuts: tracks, windows and features never cross one, and the shots table lists the shots."""
 
-    # The settings below apply to alphapose and crowd only. Files are paths, s3:// URIs, or `weights:` and the name of
-    # weights that `choreai weights` knows.
+    # The settings below apply to alphapose and crowd only, those of files and `min_box_score` also to blazepose. Files
+    # are paths, s3:// URIs, or `weights:` and the name of weights that `choreai weights` knows.
     checkpoint: str = ""
-    """The pose network: an AlphaPose checkpoint, or an .onnx file; for crowd any .onnx, BlazePose included."""
+    """The pose network: an AlphaPose checkpoint, or an .onnx file; for crowd any .onnx, BlazePose included;
+    for blazepose pose_landmark_full.tflite, by default the fetched one, else that of an installed mediapipe."""
     config: str = ""
     """AlphaPose's YAML file for the checkpoint; needed only by networks of 133 and 136 keypoints."""
     preprocessing: Preprocessing = "imagenet"
     """How an .onnx pose network expects its crops to be normalised, which the file does not record."""
     detector_checkpoint: str = ""
-    """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or a YOLOX checkpoint."""
+    """The person detector: YOLOv3-SPP (.weights), YOLOX as .onnx, or a YOLOX checkpoint; for blazepose
+    pose_detection.tflite, found as `checkpoint` is."""
     reid_checkpoint: str = ""
     """OSNet-AIN x1.0, or for crowd any .onnx: tracks are matched by appearance as well as by movement. As in AlphaPose,
     pose NMS is then skipped, because the tracker expects to see duplicate poses."""
@@ -52,7 +55,7 @@ class PoseSettings:
     """Fetch the weights named here that are missing, and for auto those of crowd-cpu; otherwise nothing is fetched."""
     min_box_score: float = 0.0
     """Detections below this score are discarded. 0: AlphaPose's value, which is 0.1, or 0.3 for YOLOv3 with a
-    `reid_checkpoint`; 0.05 for crowd."""
+    `reid_checkpoint`; 0.05 for crowd, 0.5 for blazepose."""
     min_box_area: float = 0.0
     """People smaller than this are discarded: square pixels, compared with 2.25 times the area of the keypoints'
     bounding box."""
@@ -86,6 +89,8 @@ class PoseSettings:
             raise ValueError(f"detect_every must be in [1, 30], got {self.detect_every}")
         if self.estimator == "mediapipe":
             self._refuse_for_mediapipe()
+        elif self.estimator == "blazepose":
+            self._refuse_for_blazepose()
         elif self.estimator != "auto" and not self.checkpoint:
             raise ValueError(
                 f'estimator = "{self.estimator}" needs a checkpoint; give the path or s3:// URI of the file'
@@ -112,6 +117,17 @@ class PoseSettings:
         given = [name for name in FILES if getattr(self, name)]
         if given:
             raise ValueError(f'{given[0]} does not apply to MediaPipe; set estimator = "alphapose"')
+
+    def _refuse_for_blazepose(self) -> None:
+        for name in ("detect_every", "config", "reid_checkpoint", "min_box_area", "flip", "precision", "compile"):
+            if getattr(self, name) != getattr(PoseSettings, name):
+                raise ValueError(f'{name} does not apply to estimator = "blazepose"; leave it out')
+        if self.device == "cuda":
+            raise ValueError('estimator = "blazepose" computes on the CPU; leave device out')
+        for name in ("checkpoint", "detector_checkpoint"):
+            file = getattr(self, name)
+            if file and not file.lower().endswith(".tflite") and not file.startswith("weights:"):
+                raise ValueError(f'estimator = "blazepose" takes .tflite files, and {name} is {file}')
 
     def _refuse_for_crowd(self) -> None:
         if self.estimator == "crowd" and not self.detector_checkpoint:
