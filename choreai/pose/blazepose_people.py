@@ -33,8 +33,8 @@ DETECT_EVERY = 3
 """Frames; more often where nobody is known."""
 SAME_IOU = 0.5
 """Bodies that overlap more are one person."""
-TAKEN_IOU = 0.3
-"""A moving region that a body overlaps by so much is that person, and not searched."""
+TAKEN_SHARE = 0.5
+"""Of the smaller of a moving region and somebody's box: who shares so much is what moves, and nobody is looked for."""
 REGION_SCALE = 1.6
 """Side of the square in which a region is searched over the region's longer side. Of the breakers in the 40 frames of
 `motion_region.MIN_LEVEL`, 30 were found then, and 24 at 1.25."""
@@ -107,7 +107,7 @@ class BlazePoseEstimator:
         box_xyxy = _boxes_around(landmarks, size_hw)
         kept = np.flatnonzero(_are_new(box_xyxy, landmarks.presence >= MIN_PRESENCE))
         landmarks, people, salience = landmarks.take(kept), people.take(kept), salience.take(kept)
-        self._followed = self._followed.then(landmarks, people.rows)
+        self._followed = self._followed.then(landmarks, people.rows, box_xyxy[kept])
         if not len(kept):
             return Poses.empty(with_xyz=True)
         return Poses(
@@ -124,7 +124,7 @@ class BlazePoseEstimator:
         if self._num_frames % DETECT_EVERY == 0 or not len(people):
             people = people.joined_by(self._detector.detect(image))
         self._num_frames += 1
-        if iou_matrix(region, people.squares.boxes()).max(initial=0.0) < TAKEN_IOU:
+        if _shares(region, self._followed.box_xyxy).max(initial=0.0) < TAKEN_SHARE:
             people = people.joined_by(self._search(image, region))
         return people
 
@@ -154,29 +154,31 @@ class Followed:
     """(P, 2, 2) body sizes a second, smoothed."""
     presence: FloatArray
     """(P,)."""
+    box_xyxy: FloatArray
+    """(P, 4) around their landmarks."""
 
     @classmethod
     def nobody(cls) -> "Followed":
         none = np.zeros((0, 2, 2))
-        return cls(none, none, none, np.zeros(0, np.float32))
+        return cls(none, none, none, np.zeros(0, np.float32), np.zeros((0, 4), np.float32))
 
     def squares(self) -> Squares:
         """Where to look for them."""
         return Squares.between(self.points[:, 0], self.points[:, 1])
 
-    def then(self, landmarks: Landmarks, rows: IntArray) -> "Followed":
+    def then(self, landmarks: Landmarks, rows: IntArray, box_xyxy: FloatArray) -> "Followed":
         """Return the people of the next frame, who are those of (P,) `rows` here; -1 is somebody new."""
         points = landmarks.xy[:, [CENTRE, TOP]].astype(np.float64)
         is_new = (rows < 0)[:, None, None]
         if is_new.all():
-            return Followed(points, points, np.zeros_like(points), landmarks.presence)
+            return Followed(points, points, np.zeros_like(points), landmarks.presence, box_xyxy)
         size = 2 * np.linalg.norm(points[:, 1] - points[:, 0], axis=1).clip(1e-6, None)[:, None, None]
         step = (points - self.raw_points[rows]) / size / FRAME_SECONDS
         gain = _gain(SPEED_CUTOFF_HZ)
         velocity = np.where(is_new, 0, gain * step + (1 - gain) * self.velocity[rows])
         gains = _gain(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * np.abs(velocity))
         smoothed = np.where(is_new, points, gains * points + (1 - gains) * self.points[rows])
-        return Followed(smoothed, points, velocity, landmarks.presence)
+        return Followed(smoothed, points, velocity, landmarks.presence, box_xyxy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +217,14 @@ def _boxes_around(landmarks: Landmarks, size_hw: tuple[int, int]) -> FloatArray:
     bodies = landmarks.xy[:, :NUM_IN_METRES]
     boxes = [box_around(body, width=width, height=height) for body in bodies]
     return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _shares(regions: FloatArray, box_xyxy: FloatArray) -> FloatArray:
+    """Return (R, P) what each region and each box share, of the smaller one's area."""
+    starts = np.maximum(regions[:, None, :2], box_xyxy[None, :, :2])
+    ends = np.minimum(regions[:, None, 2:], box_xyxy[None, :, 2:])
+    of_regions, of_boxes = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).clip(1, None) for boxes in (regions, box_xyxy))
+    return np.asarray((ends - starts).clip(0).prod(axis=2) / np.minimum(of_regions[:, None], of_boxes), np.float32)
 
 
 def _are_new(box_xyxy: FloatArray, is_there: BoolArray) -> BoolArray:
