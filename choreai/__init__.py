@@ -4,6 +4,7 @@
 
     poses = choreai.estimate_poses("dance.mp4")
     print(choreai.measure(poses))
+    print(choreai.describe("dance.mp4"))
     print(choreai.tag("dance.mp4", model="out/models/lstm-0123456789ab"))
 
 Importing the package imports neither Ray nor torch: each name loads what it needs when it is first used.
@@ -13,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from choreai.api.description import Description, describe
     from choreai.api.measurements import Measurements, measure
     from choreai.api.poses import VideoPoses, estimate_poses, read_keypoints
     from choreai.api.tags import Tag, load_model, tag, tag_keypoints
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Description",
     "KeypointSequence",
     "Measurements",
     "PoseSettings",
     "Tag",
     "VideoPoses",
+    "describe",
     "estimate_poses",
     "load_model",
     "measure",
@@ -35,11 +39,13 @@ __all__ = [
 ]
 
 _HOME = {
+    "Description": "choreai.api.description",
     "KeypointSequence": "choreai.motion.sequence",
     "Measurements": "choreai.api.measurements",
     "PoseSettings": "choreai.pose.settings",
     "Tag": "choreai.api.tags",
     "VideoPoses": "choreai.api.poses",
+    "describe": "choreai.api.description",
     "estimate_poses": "choreai.api.poses",
     "load_model": "choreai.api.tags",
     "measure": "choreai.api.measurements",
