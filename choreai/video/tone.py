@@ -48,13 +48,15 @@ def tone_map(rgb: npt.NDArray[np.uint16], *, dynamic_range: DynamicRange, primar
 
 
 def _map_rows(rgb: npt.NDArray[np.uint16], dynamic_range: DynamicRange, primaries: int) -> ImageArray:
-    light = _light_of_signal(dynamic_range)[rgb >> 4]
+    light = _light_of_signal(dynamic_range).take(rgb >> 4)
     if dynamic_range == "hlg":
         light *= np.maximum(light @ _BT2020_LUMA, 1e-6)[..., None] ** 0.2 * (HLG_PEAK_NITS / WHITE_NITS)
     light = np.maximum(cv2.transform(light, _TO_BT709.get(primaries, np.eye(3, dtype=np.float32))), 0)
-    brightest = np.minimum(light.max(axis=-1), _MAX_LIGHT)
-    light *= _gains()[(np.sqrt(brightest / _MAX_LIGHT) * (_LIGHT_STEPS - 1)).astype(np.uint16)][..., None]
-    return _signal_of_light()[(np.minimum(light, 1) * (_LIGHT_STEPS - 1) + 0.5).astype(np.uint16)]
+    red, green, blue = cv2.split(light)
+    brightest = np.minimum(cv2.max(cv2.max(red, green), blue), _MAX_LIGHT)
+    gains = _gains().take((np.sqrt(brightest / _MAX_LIGHT) * (_LIGHT_STEPS - 1)).astype(np.uint16))
+    light = np.asarray(cv2.multiply(light, cv2.merge([gains, gains, gains])), np.float32)
+    return _signal_of_light().take((np.minimum(light, 1) * (_LIGHT_STEPS - 1) + 0.5).astype(np.uint16))
 
 
 @cache
