@@ -242,8 +242,8 @@ ODD_VIDEOS = (
              remarks=(quality.CLOCK_JUMPS, quality.SIZE_CHANGES), last_seconds=None),
     # ---- torn
     *(
-        OddVideo(name, cut(clip(num_frames=_LONG, paint=textured, options={"g": "10"}, **settings), 0.6), numbers=(),
-                 remarks=(quality.CUT_SHORT,), last_seconds=None)
+        OddVideo(name, cut(clip(num_frames=_LONG, paint=textured, **settings), 0.6), numbers=(), last_seconds=None,
+                 remarks=(quality.CUT_SHORT,) if name != "cut.asf" else (quality.CUT_SHORT, quality.DAMAGED))
         for name, settings in (
             ("cut.mp4", {"container_options": _FASTSTART}),
             ("cut_with_sound.mp4", {"container_options": _FASTSTART, "with_audio": True}),
@@ -251,6 +251,10 @@ ODD_VIDEOS = (
             ("cut_with_sound.mkv", {"with_audio": True}),
             ("cut.webm", {"codec": "libvpx"}),
             ("cut.avi", {"codec": "mpeg4"}),
+            ("cut.flv", {"codec": "flv"}),
+            ("cut.mxf", {"codec": "mpeg2video"}),
+            ("cut_fragments.mp4", {"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+            ("cut_raw.avi", {"codec": "rawvideo", "pixel_format": "bgr24"}),
             ("cut.asf", {"codec": "wmv2"}),
         )
     ),

@@ -67,7 +67,7 @@ def test_the_videos_table_says_what_was_odd(extracted: tuple[str, ShardReport, P
     table = read_table(output, "videos", FINGERPRINT, schemas.VIDEOS, columns=columns)
     rows = {row["video_id"]: row for row in table.to_pylist()}
     assert {name: row["input_quality"] for name, row in rows.items()} == {
-        "cut.mp4": "cut short, damaged",
+        "cut.mp4": "cut short",
         "anamorphic.mkv": "non-square pixels",
         "interlaced.mpg": "interlaced",
         "variable_rate.mp4": "good",
@@ -79,7 +79,7 @@ def test_the_videos_table_says_what_was_odd(extracted: tuple[str, ShardReport, P
     assert rows["anamorphic.mkv"]["person_height"] == pytest.approx(38 / 72, abs=1e-3)
     assert rows["anamorphic.mkv"]["nobody_share"] == 0
     assert rows["torn.mp4"]["read_seconds"] is None
-    assert report.input_quality == {"cut short": 1, "damaged": 1, "non-square pixels": 1, "interlaced": 1}
+    assert report.input_quality == {"cut short": 1, "non-square pixels": 1, "interlaced": 1}
 
 
 def test_the_tag_says_what_no_correction_makes_good(extracted: tuple[str, ShardReport, PoseShard]) -> None:
@@ -89,7 +89,7 @@ def test_the_tag_says_what_no_correction_makes_good(extracted: tuple[str, ShardR
     worker.process(TagShard("shard", shard.shard_id, shard.videos[:4]))
     (uri,) = list_parts(output, "tags", arms_model().model_version)
     found = {row["video_id"]: row["input_quality"] for row in read_part(uri, schemas.TAGS).to_pylist()}
-    assert found == dict.fromkeys(NAMES) | {"cut.mp4": "cut short, damaged"}
+    assert found == dict.fromkeys(NAMES) | {"cut.mp4": "cut short"}
 
 
 def test_show_has_the_sentences_of_a_video_in_the_tables(extracted: tuple[str, ShardReport, PoseShard]) -> None:

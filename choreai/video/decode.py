@@ -86,7 +86,7 @@ class VideoReader:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
         self.num_decode_errors = self.num_frames_decoded = 0
         self._uri, self._file = uri, file
-        self._started = self._ended = self._ended_by_error = False
+        self._started = self._ended = self._ended_by_error = self._last_is_torn = False
         self._num_interlaced = self._num_sampled = self._num_combed = 0
         self._dynamic_range: DynamicRange = "sdr"
         self._brightness = Levels()
@@ -196,7 +196,7 @@ class VideoReader:
             num_video_streams=len(self._video_streams()),
             brightness=None if brightness is None else 255 * brightness,
             combed_share=self._num_combed / max(1, -(-self._num_sampled // _COMB_EVERY)),
-            damaged_share=self.num_decode_errors / num_frames,
+            damaged_share=max(0, self.num_decode_errors - self._last_is_torn) / num_frames,
         )
 
     @property
@@ -210,7 +210,8 @@ class VideoReader:
         own = self._own_duration()
         if own is not None:
             return own if is_cut_short(own, with_gaps, frame_seconds=frame_seconds) else None
-        if self._has_jumping_clock or not (self._ended_by_error or ends_early(self._file)):
+        ends_abruptly = self._ended_by_error or self._last_is_torn
+        if self._has_jumping_clock or not (ends_abruptly or ends_early(self._file)):
             return None
         whole = self._stated_duration()
         return whole if whole and is_cut_short(whole, with_gaps, frame_seconds=frame_seconds) else None
@@ -351,6 +352,8 @@ class VideoReader:
 
     def _note_order(self, packet: "av.Packet[av.VideoStream]") -> None:
         """Notice where one recording ends and another begins: in decoding order time never goes back otherwise."""
+        if packet.size:
+            self._last_is_torn = packet.is_corrupt
         if packet.dts is None:
             return
         if self._last_dts is not None and self._last_dts - packet.dts > 2 * self._clock.frame_ticks:

@@ -89,7 +89,7 @@ class InputQuality:
     combed_share: float = 0.0
     """Of the sampled frames: those that show two moments, row by row, though not marked as interlaced."""
     damaged_share: float = 0.0
-    """Damaged packets per frame. Not a column: `num_decode_errors` is."""
+    """Damaged packets per frame, without a last one that was torn off. Not a column: `num_decode_errors` is."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -140,7 +140,8 @@ class InputQuality:
         if row.get("input_quality") is None:
             return None
         known = {field.name: row[field.name] for field in fields(cls) if row.get(field.name) is not None}
-        damaged_share = row["num_decode_errors"] / max(1, row["num_frames_decoded"])
+        is_damaged = DAMAGED in row["input_quality"].split(", ")
+        damaged_share = row["num_decode_errors"] / max(1, row["num_frames_decoded"]) if is_damaged else 0.0
         return cls(**{**known, "damaged_share": damaged_share})
 
     def columns(self) -> dict[str, object]:
