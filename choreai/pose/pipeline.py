@@ -13,6 +13,7 @@ from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.reid import ReidTracker
 from choreai.pose.tracking import Tracker
+from choreai.video.container import MAX_PIXELS
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 from choreai.video.prefetch import prefetch
@@ -60,13 +61,14 @@ def open_tracked(
     frames_per_second: float,
     num_threads: int,
     split_shots: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[tuple[VideoReader, Generator[TrackedPoses, None, None]]]:
     """Open a video and yield its reader, together with the tracked people of its sampled frames.
 
     With `split_shots` no track crosses a cut. No frame is decoded before the first one is asked for.
     Raises MediaError, with `uri`, if the file cannot be used.
     """
-    with VideoReader(file, uri=uri, num_threads=num_threads) as reader:
+    with VideoReader(file, uri=uri, num_threads=num_threads, max_pixels=max_pixels) as reader:
         frames = reader.sample(frames_per_second=frames_per_second)
         with closing(estimate_and_track(mark_shots(frames) if split_shots else frames, estimator)) as tracked:
             yield reader, tracked

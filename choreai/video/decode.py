@@ -42,6 +42,7 @@ _COMB_EVERY = 8  # sampled frames
 _OWN_DURATION_FORMATS = ("mov", "mxf")
 """Formats that state the duration of the pictures themselves. Matroska does too, in a tag; of others, the file's
 duration counts where the file ends early."""
+_MAX_ERRORS_IN_A_ROW = 10
 
 _NOT_VIDEO = frozenset({Disposition.attached_pic, Disposition.still_image, Disposition.timed_thumbnails})
 
@@ -76,7 +77,7 @@ class VideoReader:
     num_frames_decoded: int
     """Frames decoded so far, sampled or not."""
 
-    def __init__(self, file: BinaryIO, *, uri: str, num_threads: int = 1) -> None:
+    def __init__(self, file: BinaryIO, *, uri: str, num_threads: int = 1, max_pixels: int = MAX_PIXELS) -> None:
         """Open `file`, which must be seekable and stays open, and decode its first frame.
 
         `uri` names the video in error messages. The decoder gets exactly `num_threads`. Raises MediaError if this is
@@ -85,7 +86,7 @@ class VideoReader:
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
         self.num_decode_errors = self.num_frames_decoded = 0
-        self._uri, self._file = uri, file
+        self._uri, self._file, self._max_pixels = uri, file, max_pixels
         self._started = self._ended = self._ended_by_error = self._last_is_torn = False
         self._num_interlaced = self._num_sampled = self._num_combed = 0
         self._dynamic_range: DynamicRange = "sdr"
@@ -248,18 +249,21 @@ class VideoReader:
         return stream
 
     def _check_size(self, width: int, height: int) -> None:
-        limits = f"the limits are {MAX_SIDE} pixels per side and {MAX_PIXELS // 10**6} megapixels"
+        if width * height > self._max_pixels < MAX_PIXELS:
+            raise MediaError(self._uri, f"{width} x {height} is too large; the limit is {self._max_pixels} pixels")
+        limits = f"the limits are {MAX_SIDE} pixels per side and {self._max_pixels / 10**6:.3g} megapixels"
         if not (width and height):
             # FFmpeg, given the limit, also reports a size above it as zero.
             raise MediaError(self._uri, f"the picture has no usable size ({width}x{height}); {limits}")
-        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        if max(width, height) > MAX_SIDE or width * height > self._max_pixels:
             raise MediaError(self._uri, f"the picture is {width}x{height}; {limits}")
 
     def _set_up_decoder(self, num_threads: int) -> None:
         context = self._stream.codec_context
         context.thread_count = num_threads
         context.thread_type = "AUTO" if num_threads > 1 else "NONE"
-        context.options = {"max_pixels": str(MAX_PIXELS)}
+        # Above the caller's limit, so that a picture somewhat too large is seen and named.
+        context.options = {"max_pixels": str(min(MAX_PIXELS, 4 * self._max_pixels))}
 
     def _rate(self) -> Fraction | None:
         return self._stream.average_rate or self._stream.guessed_rate
@@ -322,13 +326,23 @@ class VideoReader:
             max_pixels=MAX_PIXELS,
         )
 
+    def _check_errors(self, num_in_a_row: int) -> None:
+        """Raise MediaError where a limit is kept and nothing can be decoded any more: the decoder keeps one too."""
+        if self._max_pixels < MAX_PIXELS and num_in_a_row >= _MAX_ERRORS_IN_A_ROW:
+            reason = f"its pictures cannot be decoded any more; are they damaged, or above {self._max_pixels} pixels?"
+            raise MediaError(self._uri, reason)
+
     def _decode(self) -> Iterator[av.VideoFrame]:
+        num_in_a_row = 0
         for packet in self._demux():
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
                 self.num_decode_errors += 1
+                num_in_a_row += 1
+                self._check_errors(num_in_a_row)
                 continue
+            num_in_a_row = 0 if pictures else num_in_a_row
             for picture in pictures:
                 self.num_decode_errors += picture.is_corrupt
                 yield picture

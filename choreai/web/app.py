@@ -8,11 +8,10 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Body, FastAPI, Request, Response, WebSocket
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from choreai import __version__
-from choreai.web.auth import COOKIE, AuthMiddleware, client_of, knows_token, session_of
+from choreai.web.auth import COOKIE, AuthMiddleware, client_of, is_secure, is_token, session_of
 from choreai.web.catalog_routes import CatalogBackend, catalog_routes
 from choreai.web.errors import WebProblem, add_problem_handlers
 from choreai.web.limits import RequestRate, Slots
@@ -116,9 +115,9 @@ def _add_service(app: FastAPI, backend: WebBackend, *, token: str | None) -> Non
     ) -> None:
         """Exchange the token for a session cookie, for browsers."""
         if token is not None:
-            if not knows_token(Headers({"authorization": f"Bearer {given}"}), token):
+            if not is_token(given.strip().encode("utf-8", "replace"), token):
                 raise WebProblem(401, "this is not the server's token")
-            secure = request.url.scheme == "https"
+            secure = is_secure(request.scope)
             response.set_cookie(COOKIE, session_of(token), httponly=True, samesite="strict", secure=secure)
 
 

@@ -14,7 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from choreai.web.errors import WebProblem
-from choreai.web.limits import RequestRate
+from choreai.web.headers import SECURITY_HEADERS
+from choreai.web.limits import UPLOAD_PATH, RequestRate
 from choreai.web.settings import is_loopback
 
 COOKIE = "choreai_session"
@@ -24,17 +25,8 @@ _OPEN_PATHS = ("/static/", "/health", "/ready", "/login", "/v1/session", "/video
 """Paths that need no token: no data is behind them, except for results of uploads, whose unguessable 128-bit id in the
 link grants access to that one result until it expires."""
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+MAX_BODY_BYTES = 64 * 2**10
+"""Of every request but an upload: JSON of this size takes next to nothing to parse."""
 
 
 class AuthMiddleware:
@@ -63,6 +55,8 @@ class AuthMiddleware:
             return WebProblem(421, "without a token this server answers only under a name of its own machine")
         if not self._rate.take(client_of(scope)):
             return WebProblem(429, "too many requests from your address; wait a moment", retry_after_seconds=5)
+        if (problem := _body_problem(scope, headers)) is not None:
+            return problem
         if not _same_origin(scope, headers, host):
             return WebProblem(403, "pages of other sites may not use this server")
         is_open = scope["type"] == "http" and scope["path"].startswith(_OPEN_PATHS)
@@ -85,13 +79,27 @@ def session_of(token: str) -> str:
 def knows_token(headers: Headers, token: str) -> bool:
     """Return whether a request carries the token or the cookie derived from it."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+    if scheme.lower() == "bearer" and is_token(given.strip().encode("latin-1"), token):  # the bytes as they came
         return True
     try:
         cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
         return False
     return cookie is not None and hmac.compare_digest(cookie.value.encode(), session_of(token).encode())
+
+
+def is_token(given: bytes, token: str) -> bool:
+    """Return whether `given` is the token in UTF-8, in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(given, token.encode())
+
+
+def is_secure(scope: Scope) -> bool:
+    """Return whether the browser speaks TLS: with us, or with a proxy in front of us."""
+    headers = Headers(scope=scope)
+    forwarded = headers.get("x-forwarded-proto", "").split(",")[0].strip().lower()
+    return (
+        scope.get("scheme") in ("https", "wss") or forwarded == "https" or headers.get("origin", "")[:8] == "https://"
+    )
 
 
 def _is_host(host: str) -> bool:
@@ -103,11 +111,25 @@ def _is_host(host: str) -> bool:
     return True
 
 
+def _body_problem(scope: Scope, headers: Headers) -> WebProblem | None:
+    """Return what is wrong with the length that a request's body is to have, before any of it is read."""
+    if "transfer-encoding" in headers:
+        return WebProblem(411, "Content-Length is missing; send the body's size in bytes, not in chunks")
+    length = headers.get("content-length", "0")
+    if scope["type"] == "http" and scope["path"] == UPLOAD_PATH and scope["method"] == "POST":
+        return None  # it has limits of its own
+    if not length.isascii() or not length.isdigit() or len(length) > 15 or int(length) > MAX_BODY_BYTES:
+        return WebProblem(413, f"the request's body is larger than {MAX_BODY_BYTES // 2**10} KiB, which is the limit")
+    return None
+
+
 def _same_origin(scope: Scope, headers: Headers, host: str) -> bool:
     """Return False if a page of another site sends a request that may change something."""
     origin = headers.get("origin")
-    if origin is None or (scope["type"] == "http" and scope["method"] in ("GET", "HEAD")):
+    if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
         return True
+    if origin is None:  # no browser, or an old one that at least says where the request comes from
+        return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
     return origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
 
 
@@ -115,7 +137,7 @@ def _with_headers(send: Send, path: str) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
             if "cache-control" not in headers:
                 headers["Cache-Control"] = "no-cache" if path.startswith("/static/") else "no-store"

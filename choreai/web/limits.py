@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from choreai.web.errors import WebProblem
 
+UPLOAD_PATH = "/v1/classify"
+"""The only path that takes a body of more than a few kB."""
 MAX_CLIENTS_REMEMBERED = 10_000
 BURST_SECONDS = 4.0
 

@@ -19,6 +19,9 @@ from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.video.frame import Frame
 
 MAX_PICTURE_SIDE = 1920
+MAX_SCANS = 16
+"""Of a progressive JPEG, usually ten. Each is decoded over the whole picture: hundreds take seconds."""
+_START_OF_SCAN = b"\xff\xda"
 IDLE_SECONDS = 20.0
 """A viewer who has sent nothing for this long has left, or has been moved to another replica."""
 
@@ -99,6 +102,8 @@ def decode_picture(picture: bytes) -> ImageArray:
 
     The size is read from the header before anything is decoded.
     """
+    if picture.count(_START_OF_SCAN) > MAX_SCANS:
+        raise MediaError("picture", f"a JPEG may have at most {MAX_SCANS} scans; send a baseline one")
     try:
         with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
             if max(image.size) > MAX_PICTURE_SIDE:

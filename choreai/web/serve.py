@@ -120,6 +120,11 @@ def _token(host: str) -> str | None:
             f"--host {host} can be reached from other machines, which requires a token: set {TOKEN_VARIABLE}, for "
             f"example to {secrets.token_urlsafe(24)}"
         )
+    if token is not None and (token != token.strip() or not token.isprintable()):
+        raise ConfigError(
+            f"{TOKEN_VARIABLE} begins or ends with a blank, or has a line end or another control character in it, "
+            "which no header can carry; does the file that it comes from end in a line break?"
+        )
     if token is not None and len(token) < MIN_TOKEN:
         raise ConfigError(f"{TOKEN_VARIABLE} must have at least {MIN_TOKEN} characters")
     return token

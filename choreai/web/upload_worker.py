@@ -113,6 +113,7 @@ class UploadWorker:
                 frames_per_second=self._frames_per_second,
                 num_threads=2,
                 split_shots=self._split_shots,
+                max_pixels=self._limits.max_pixels,
             ) as (reader, tracked),
         ):
             info = reader.info

@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPES = ("video/", "application/octet-stream", "application/mp4", "application/ogg", "application/mxf")
 CHUNK_SECONDS = 20.0
 """The longest pause between two chunks of an upload."""
-MIN_BYTES_PER_SECOND = 20_000
-GRACE_SECONDS = 30.0
+MIN_BYTES_PER_SECOND = 120_000
+"""After `GRACE_SECONDS` an upload must have come at this rate on the whole at any time: a megabit per second."""
+GRACE_SECONDS = 20.0
 MAX_NAME = 80
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -88,27 +89,27 @@ class UploadFolder:
         Raises WebProblem if it exceeds a limit, and ClientDisconnect; neither leaves anything on disk.
         """
         _check_media_type(request)
-        length = _declared_length(request, limit=self._settings.max_upload_bytes)
+        _check_length(request, limit=self._settings.max_upload_bytes)
         video_id = secrets.token_urlsafe(16)
         folder = self._root / video_id
         folder.mkdir(mode=0o700)
         try:
-            await self._write(request, folder / UPLOAD_NAME, length)
+            await self._write(request, folder / UPLOAD_NAME)
             write_status(folder, state="waiting", name=clean_name(name))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return video_id
 
-    async def _write(self, request: Request, path: Path, length: int) -> None:
-        deadline = time.monotonic() + GRACE_SECONDS + length / MIN_BYTES_PER_SECOND
+    async def _write(self, request: Request, path: Path) -> None:
+        begun = time.monotonic()
         num_bytes = 0
         with path.open("xb") as file:
             async for chunk in _with_timeout(request.stream()):
                 num_bytes += len(chunk)
                 if num_bytes > self._settings.max_upload_bytes:
                     raise _size_error(self._settings.max_upload_bytes)
-                if time.monotonic() > deadline:
+                if num_bytes < MIN_BYTES_PER_SECOND * (time.monotonic() - begun - GRACE_SECONDS):
                     raise WebProblem(408, "the upload was too slow")
                 await run_in_threadpool(file.write, chunk)
         if not num_bytes:
@@ -170,14 +171,13 @@ def _check_media_type(request: Request) -> None:
         raise WebProblem(415, "send the video uncompressed; Content-Encoding is not supported")
 
 
-def _declared_length(request: Request, *, limit: int) -> int:
+def _check_length(request: Request, *, limit: int) -> None:
     try:
         length = int(request.headers["content-length"])
     except (KeyError, ValueError) as exc:
         raise WebProblem(411, "Content-Length is missing; send the upload's size in bytes") from exc
     if length > limit:
         raise _size_error(limit)
-    return length
 
 
 def _size_error(limit: int) -> WebProblem:

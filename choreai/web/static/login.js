@@ -1,14 +1,23 @@
 // Exchanges the server's token for a session cookie, then returns to the page that asked for it.
 import { ask, byId, showProblem } from "./page.js";
 
+/** The address that `next` leads to, if it is one of this server: only the browser's own parser knows ("/\t/host"). */
+function ownAddress(next) {
+  try {
+    const address = new URL(next, location.origin);
+    return address.origin === location.origin ? address.href : "/";
+  } catch {
+    return "/";
+  }
+}
+
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     await ask("/v1/session", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token: byId("token").value }),
     });
-    const next = new URLSearchParams(location.search).get("next") ?? "/";
-    location.assign(/^\/(?![\/\\])/.test(next) ? next : "/");
+    location.assign(ownAddress(new URLSearchParams(location.search).get("next") ?? "/"));
   } catch (problem) {
     showProblem(byId("problem"), problem);
   }
