@@ -233,9 +233,8 @@ def trickled_upload(page: Page, *, within: float) -> str:
 
 def progressive_picture(page: Page) -> str:
     """A JPEG of some kB whose hundreds of scans would each be decoded over the whole picture."""
-    with connect(
-        f"ws://{page.host}:{page.port}/v1/live", compression=None, additional_headers=page.headers()
-    ) as viewer:
+    url, picture = f"ws://{page.host}:{page.port}/v1/live", many_scans(1600, 300)
+    with connect(url, compression=None, additional_headers=page.headers()) as viewer:
         assert json.loads(viewer.recv(timeout=30))["type"] == "welcome"
         with user_served(page):
             started = time.monotonic()
