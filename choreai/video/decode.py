@@ -27,10 +27,9 @@ from choreai.video.container import MAX_PIXELS, NO_VIDEO_STREAM, FileSource, ope
 from choreai.video.deinterlace import Deinterlacer
 from choreai.video.frame import Frame
 from choreai.video.picture import UPRIGHT, Decoded, PictureConverter, Shape, dynamic_range_of, read_turn, shape_of
+from choreai.video.picture_limits import MAX_SIDE, PictureLimits
 from choreai.video.quality import InputQuality, Levels, as_ratio, is_combed, is_cut_short, measure_brightness
 from choreai.video.tone import DynamicRange
-
-MAX_SIDE = 16_384
 
 _ASSUMED_FRAMES_PER_SECOND = 25
 _JUMPING_CLOCK = 0x0200  # AVFMT_TS_DISCONT
@@ -42,7 +41,6 @@ _COMB_EVERY = 8  # sampled frames
 _OWN_DURATION_FORMATS = ("mov", "mxf")
 """Formats that state the duration of the pictures themselves. Matroska does too, in a tag; of others, the file's
 duration counts where the file ends early."""
-_MAX_ERRORS_IN_A_ROW = 10
 
 _NOT_VIDEO = frozenset({Disposition.attached_pic, Disposition.still_image, Disposition.timed_thumbnails})
 
@@ -86,7 +84,7 @@ class VideoReader:
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, got {num_threads}")
         self.num_decode_errors = self.num_frames_decoded = 0
-        self._uri, self._file, self._max_pixels = uri, file, max_pixels
+        self._uri, self._file, self._limits = uri, file, PictureLimits(uri, max_pixels)
         self._started = self._ended = self._ended_by_error = self._last_is_torn = False
         self._num_interlaced = self._num_sampled = self._num_combed = 0
         self._dynamic_range: DynamicRange = "sdr"
@@ -245,25 +243,14 @@ class VideoReader:
         stream = max(streams, key=_rank)
         if stream.codec_context is None:
             raise MediaError(self._uri, "the video's codec is not supported; convert it to H.264")
-        self._check_size(stream.codec_context.width, stream.codec_context.height)
+        self._limits.check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
-
-    def _check_size(self, width: int, height: int) -> None:
-        if width * height > self._max_pixels < MAX_PIXELS:
-            raise MediaError(self._uri, f"{width} x {height} is too large; the limit is {self._max_pixels} pixels")
-        limits = f"the limits are {MAX_SIDE} pixels per side and {self._max_pixels / 10**6:.3g} megapixels"
-        if not (width and height):
-            # FFmpeg, given the limit, also reports a size above it as zero.
-            raise MediaError(self._uri, f"the picture has no usable size ({width}x{height}); {limits}")
-        if max(width, height) > MAX_SIDE or width * height > self._max_pixels:
-            raise MediaError(self._uri, f"the picture is {width}x{height}; {limits}")
 
     def _set_up_decoder(self, num_threads: int) -> None:
         context = self._stream.codec_context
         context.thread_count = num_threads
         context.thread_type = "AUTO" if num_threads > 1 else "NONE"
-        # Above the caller's limit, so that a picture somewhat too large is seen and named.
-        context.options = {"max_pixels": str(min(MAX_PIXELS, 4 * self._max_pixels))}
+        context.options = {"max_pixels": str(self._limits.decoder_max_pixels)}
 
     def _rate(self) -> Fraction | None:
         return self._stream.average_rate or self._stream.guessed_rate
@@ -297,7 +284,7 @@ class VideoReader:
 
     def _in_time(self) -> Iterator[Placed[Decoded]]:
         for picture in self._decode():
-            self._check_size(picture.width, picture.height)
+            self._limits.check_size(picture.width, picture.height)
             self._note(picture)
             stamp = picture.pts if picture.pts is not None else picture.dts
             decoded = Decoded(picture, self._current_pixel_aspect())
@@ -326,12 +313,6 @@ class VideoReader:
             max_pixels=MAX_PIXELS,
         )
 
-    def _check_errors(self, num_in_a_row: int) -> None:
-        """Raise MediaError where a limit is kept and nothing can be decoded any more: the decoder keeps one too."""
-        if self._max_pixels < MAX_PIXELS and num_in_a_row >= _MAX_ERRORS_IN_A_ROW:
-            reason = f"its pictures cannot be decoded any more; are they damaged, or above {self._max_pixels} pixels?"
-            raise MediaError(self._uri, reason)
-
     def _decode(self) -> Iterator[av.VideoFrame]:
         num_in_a_row = 0
         for packet in self._demux():
@@ -340,7 +321,7 @@ class VideoReader:
             except av.FFmpegError:
                 self.num_decode_errors += 1
                 num_in_a_row += 1
-                self._check_errors(num_in_a_row)
+                self._limits.check_errors(num_in_a_row)
                 continue
             num_in_a_row = 0 if pictures else num_in_a_row
             for picture in pictures:
