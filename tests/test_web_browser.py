@@ -24,6 +24,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from web_server import wait_until
 
@@ -252,10 +253,13 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver) -> None:
     assert driver.find_element(By.CSS_SELECTOR, ".why").text == "Hands up."
     wait_for(driver, lambda _: (driver.execute_script(LIT_PIXELS) or 0) > 100)  # the skeleton, over the video itself
     driver.find_element(By.NAME, "style").send_keys("salsa")
-    driver.find_element(By.NAME, "reviewer").send_keys("Ana")
+    driver.find_element(By.CSS_SELECTOR, "#correct [name=reviewer]").send_keys("Ana")
     if AXE:
         _is_accessible(driver)
     driver.find_element(By.CSS_SELECTOR, "#correct button").click()
+    question = wait_for(driver, expected_conditions.alert_is_present())
+    assert "no style 'salsa' is known here" in question.text
+    question.accept()
     wait_for(driver, lambda _: driver.find_element(By.CSS_SELECTOR, ".verdict").text == "salsa")
     assert "Corrected by Ana; the model predicted hiphop" in element(driver, "tag").text
 
