@@ -7,7 +7,6 @@ off, missed or suppressed as doubles, keypoints on the wrong person, looks mixed
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from crossing_walks import FRAMES_PER_SECOND, NUM_FRAMES, SCENES, Walks, frame_s
 from choreai.demo.dancers import STYLES, Dancer
 from choreai.demo.scene import Camera
 from choreai.pose.estimator import Poses
+from choreai.pose.trackers import PersonTracker
 from choreai.pose.tracking_scores import BoxTracks, TrackingScores, overlaps, score_tracks
 
 SIZE_WH = (1280, 720)
@@ -69,11 +69,7 @@ class Scene:
     sightings: list[Sighting]
 
 
-class FrameTracker(Protocol):
-    def update(self, poses: Poses, *, pts_seconds: float) -> npt.NDArray[np.int32]: ...
-
-
-def score_tracker(scene: Scene, tracker: FrameTracker) -> TrackingScores:
+def score_tracker(scene: Scene, tracker: PersonTracker) -> TrackingScores:
     """What the tracker makes of a scene."""
     ids = [
         tracker.update(sighting.poses, pts_seconds=number / FRAMES_PER_SECOND)

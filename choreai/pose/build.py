@@ -3,7 +3,7 @@
 Networks are imported only when they are built: a MediaPipe worker never imports torch.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from choreai.fingerprint import fingerprint
 from choreai.motion.sequence import KEYPOINTS_VERSION
@@ -54,19 +54,17 @@ def pose_fingerprint(settings: PoseSettings, estimator: PoseEstimator) -> str:
 
 def fingerprint_settings(settings: PoseSettings, estimator: PoseEstimator) -> dict[str, str | int | float | bool]:
     """Return everything that affects the keypoints, ready to be hashed, including tracker and table versions."""
-    from choreai.pose.reid import REID_TRACKER_VERSION, ReidSettings
-    from choreai.pose.tracking import TRACKER_VERSION
+    from choreai.pose.trackers import tracker_settings
     from choreai.video.shots import DETECTOR_VERSION
 
-    tracking: dict[str, str | int | float | bool] = {"tracker_version": TRACKER_VERSION}
-    if settings.reid_checkpoint:
-        tracking = {f"reid.{name}": value for name, value in asdict(ReidSettings()).items()}
-        tracking["reid.tracker_version"] = REID_TRACKER_VERSION
+    described = estimator.settings()
+    is_crowd = described.get("estimator") == "crowd"
+    tracking = tracker_settings(is_crowd=is_crowd, has_reid=bool(settings.reid_checkpoint))
     if settings.split_shots:
         tracking["shot_detector_version"] = DETECTOR_VERSION
 
     return {
-        **{f"estimator.{name}": value for name, value in estimator.settings().items()},
+        **{f"estimator.{name}": value for name, value in described.items()},
         "frames_per_second": settings.frames_per_second,
         **tracking,
         "schema_version": KEYPOINTS_VERSION,

@@ -35,8 +35,8 @@ class CrowdEstimator:
     """A `PoseEstimator` of at most `max_people` in each frame, the most salient ones.
 
     `box_scores` say how likely somebody is the one who dances, as far as a single frame tells (`dancer_scores`). So the
-    tables carry what only frames can tell, pixel motion and the place in the frame, in a column that they have. People
-    come by falling saliency.
+    tables carry what only frames can tell, pixel motion and the place in the frame, in a column that they have.
+    `certainty` is the tracker's. People come by falling saliency.
     """
 
     batch_size = 8
@@ -104,24 +104,30 @@ class CrowdEstimator:
         _check_finite(bodies, features)
         if self._detect_every > 1:
             self._follower.update(people, chosen, bodies.keypoints_xy, bodies.keypoint_scores)
+        certainty = person_certainty(people.scores[chosen], bodies.presence)
         if not len(chosen):
-            return replace(Poses.empty(with_xyz=self._reader.has_xyz), features=features)
+            return replace(Poses.empty(with_xyz=self._reader.has_xyz), features=features, certainty=certainty)
         return Poses(
             box_xyxy=people.box_xyxy[chosen],
-            box_scores=dancer_scores(people.scores[chosen], bodies.presence, salience.take(chosen)),
+            box_scores=dancer_scores(certainty, salience.take(chosen)),
             keypoints_xy=bodies.keypoints_xy,
             keypoint_scores=bodies.keypoint_scores,
             keypoints_xyz=bodies.keypoints_xyz,
             features=features,
+            certainty=certainty,
         )
 
 
-def dancer_scores(detector_scores: FloatArray, presence: FloatArray, salience: Salience) -> FloatArray:
+def person_certainty(detector_scores: FloatArray, presence: FloatArray) -> FloatArray:
+    """Return (P,) in [0, 1], how likely each is a person: the geometric mean of what detector and pose network say."""
+    return np.sqrt(detector_scores.clip(0, 1) * presence.clip(MIN_PRESENCE, 1)).astype(np.float32)
+
+
+def dancer_scores(certainty: FloatArray, salience: Salience) -> FloatArray:
     """Return (P,) in [0, 1] of P people: how likely each is the one who dances, as far as one frame tells.
 
-    The geometric mean of what detector and pose network believe in, times centrality, times pixel motion.
+    That it is a person, times centrality, times pixel motion.
     """
-    certainty = np.sqrt(detector_scores.clip(0, 1) * presence.clip(MIN_PRESENCE, 1))
     motion = (STILL_MOTION + salience.motion).clip(0, MAX_MOTION) / MAX_MOTION
     return (certainty * salience.centrality * motion).astype(np.float32)
 

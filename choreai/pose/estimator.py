@@ -38,7 +38,9 @@ class Poses:
     all_keypoint_scores: FloatArray | None = None
     """(P, J) beside `all_keypoints_xy`."""
     features: FloatArray | None = None
-    """(P, F) appearance features for `choreai.pose.reid`; None if the estimator computes none."""
+    """(P, F) appearance features for the trackers; None if the estimator computes none."""
+    certainty: FloatArray | None = None
+    """(P,), in [0, 1]: how sure it is that somebody is there; None where `box_scores` say that."""
 
     def __post_init__(self) -> None:
         num_people = len(self.box_xyxy)
@@ -48,6 +50,7 @@ class Poses:
             "keypoints_xy": (num_people, NUM_KEYPOINTS, 2),
             "keypoint_scores": (num_people, NUM_KEYPOINTS),
             "keypoints_xyz": (num_people, NUM_KEYPOINTS, 3),
+            "certainty": (num_people,),
         }
         if self.all_keypoint_scores is not None:
             num_keypoints = self.all_keypoint_scores.shape[-1]

@@ -11,8 +11,7 @@ import numpy as np
 from choreai.arrays import Int32Array
 from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.pose.estimator import PoseEstimator, Poses
-from choreai.pose.reid import ReidTracker
-from choreai.pose.tracking import Tracker
+from choreai.pose.trackers import PersonTracker, choose_tracker
 from choreai.video.container import MAX_PIXELS
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
@@ -77,8 +76,9 @@ def open_tracked(
 def estimate_and_track(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[TrackedPoses, None, None]:
     """Yield the tracked people of each frame of one video, in order.
 
-    They are tracked by appearance and movement if the estimator gives features, else by movement alone. A thread
-    prefetches `frames`: exhaust or close the generator before closing the source of `frames`.
+    They are tracked by appearance and movement if the estimator gives features, else by movement alone; by which
+    tracker, `choose_tracker` says. A thread prefetches `frames`: exhaust or close the generator before closing the
+    source of `frames`.
     """
     with closing(estimate(frames, estimator)) as posed:
         for _, people in track(posed):
@@ -103,10 +103,10 @@ def _shot_index(posed: tuple[Frame, Poses]) -> int:
 
 
 def _track_shot(posed: Iterable[tuple[Frame, Poses]], *, first_id: int) -> Iterator[tuple[Frame, TrackedPoses]]:
-    tracker: Tracker | ReidTracker | None = None
+    tracker: PersonTracker | None = None
     for frame, poses in posed:
         if tracker is None:
-            tracker = Tracker() if poses.features is None else ReidTracker()
+            tracker = choose_tracker(poses)
         track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds) + np.int32(first_id)
         yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids, frame.shot_index)
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from choreai.arrays import Int32Array
 from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.pose.estimator import Poses
-from choreai.pose.reid import ReidTracker
-from choreai.pose.tracking import Tracker
+from choreai.pose.trackers import PersonTracker, choose_tracker
 
 HORIZON_SECONDS = 10.0
 """The last ten seconds are classified, which is as long as the context a style model sees around a window."""
@@ -28,7 +27,7 @@ class Viewer:
     """One viewer's last `HORIZON_SECONDS`, on the viewer's own clock."""
 
     def __init__(self) -> None:
-        self._tracker: Tracker | ReidTracker | None = None
+        self._tracker: PersonTracker | None = None
         self._seen: deque[_Seen] = deque()
         self._num_frames = self._num_rows = 0
 
@@ -39,8 +38,8 @@ class Viewer:
         """
         if self._seen and not pts_seconds > self._seen[-1].pts_seconds:
             raise ValueError(f"pictures must come in order: {pts_seconds} s after {self._seen[-1].pts_seconds} s")
-        if self._tracker is None:  # as `choreai.pose.pipeline` chooses for files
-            self._tracker = Tracker() if poses.features is None else ReidTracker()
+        if self._tracker is None:  # as for files
+            self._tracker = choose_tracker(poses)
         track_ids = self._tracker.update(poses, pts_seconds=pts_seconds)
         self._seen.append(_Seen(self._num_frames, pts_seconds, poses, track_ids))
         self._num_frames += 1
