@@ -2,13 +2,14 @@
 
     python tests/bench_tracking.py
 
-"perfect ids" are the same boxes under their owners' ids: what the boxes allow. The real clips, whose dancers' boxes and
-ids were drawn by eye (`tests/drawn_people.py`), need ../shared.
+"perfect ids" are the same boxes under their owners' ids: what the boxes allow, and what they allow by movement alone.
+The real clips, whose dancers' boxes and ids were drawn by eye (`tests/drawn_people.py`), need ../shared.
 """
 
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import drawn_people
 from crossings import SCENES, Scene, Sighting, make_scene, score_perfect_ids, score_tracker
@@ -61,8 +62,12 @@ def main() -> None:
 
 def bench_crossings(seeds: range) -> None:
     scenes = {kind: [make_scene(kind, seed) for seed in seeds] for kind in SCENES}
-    scorers = {name: scored_by(*tracker) for name, tracker in TRACKERS.items()}
-    for name, score in {"perfect ids": score_perfect_ids, **scorers}.items():
+    scorers: dict[str, Callable[[Scene], TrackingScores]] = {
+        "perfect ids": score_perfect_ids,
+        "perfect ids, new ones after 2 s unseen": partial(score_perfect_ids, forget_seconds=2.0),
+        **{name: scored_by(*tracker) for name, tracker in TRACKERS.items()},
+    }
+    for name, score in scorers.items():
         by_kind = {kind: combine_scores([score(scene) for scene in scenes[kind]]) for kind in SCENES}
         rows = [row(kind, scores) for kind, scores in by_kind.items()]
         print_table(name, [*rows, row("all", combine_scores(list(by_kind.values())))], header=HEADER)

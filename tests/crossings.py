@@ -78,11 +78,19 @@ def score_tracker(scene: Scene, tracker: PersonTracker) -> TrackingScores:
     return score_tracks(scene.truth, _tracks(scene.sightings, ids))
 
 
-def score_perfect_ids(scene: Scene) -> TrackingScores:
+def score_perfect_ids(scene: Scene, *, forget_seconds: float = np.inf) -> TrackingScores:
     """What the same boxes score if nobody is ever confused: the most that a tracker can reach which invents no boxes
-    and leaves none out."""
-    ids = [np.where(s.owners >= 0, s.owners, 1000 + np.arange(len(s.owners))) for s in scene.sightings]
-    return score_tracks(scene.truth, _tracks(scene.sightings, ids))
+    and leaves none out. Whoever was not seen for longer than `forget_seconds` is somebody new, as by movement alone."""
+    next_id, known, ids = 1000, dict[int, tuple[int, int]](), []
+    for frame, sighting in enumerate(scene.sightings):
+        for owner in sighting.owners.tolist():
+            track_id, last = known.get(owner, (-1, -(10**9)))
+            if owner < 0 or frame - last > forget_seconds * FRAMES_PER_SECOND:
+                track_id, next_id = next_id, next_id + 1
+            known[owner] = track_id, frame
+            ids.append(track_id)
+    splits = np.cumsum([len(sighting.owners) for sighting in scene.sightings])[:-1]
+    return score_tracks(scene.truth, _tracks(scene.sightings, np.split(np.array(ids), splits)))
 
 
 def _tracks(sightings: Sequence[Sighting], ids: Sequence[npt.NDArray[np.integer]]) -> BoxTracks:
