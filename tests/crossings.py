@@ -81,11 +81,11 @@ def score_tracker(scene: Scene, tracker: PersonTracker) -> TrackingScores:
 def score_perfect_ids(scene: Scene, *, forget_seconds: float = np.inf) -> TrackingScores:
     """What the same boxes score if nobody is ever confused: the most that a tracker can reach which invents no boxes
     and leaves none out. Whoever was not seen for longer than `forget_seconds` is somebody new, as by movement alone."""
-    next_id, known, ids = 1000, dict[int, tuple[int, int]](), []
+    next_id, known, ids = 0, dict[int, tuple[int, int]](), list[int]()
     for frame, sighting in enumerate(scene.sightings):
         for owner in sighting.owners.tolist():
-            track_id, last = known.get(owner, (-1, -(10**9)))
-            if owner < 0 or frame - last > forget_seconds * FRAMES_PER_SECOND:
+            track_id, last = known.get(owner, (None, 0))
+            if track_id is None or owner < 0 or frame - last > forget_seconds * FRAMES_PER_SECOND:
                 track_id, next_id = next_id, next_id + 1
             known[owner] = track_id, frame
             ids.append(track_id)

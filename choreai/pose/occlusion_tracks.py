@@ -58,9 +58,9 @@ class OcclusionSettings:
     """How long somebody hidden is assumed to walk on."""
     hidden_share: float = 0.5
     """Of a box that is covered, from which on nobody would be seen there."""
-    fresh_seconds: float = 0.25
+    fresh_seconds: float = 1.0
     """Detections that are not sure continue only tracks seen so recently; a track of such alone is forgotten after
-    it."""
+    it. With a quarter of a second breakers, of whom detectors are rarely sure, broke up into twice as many tracks."""
     remember_seconds: float = 2.0
     """After so long in the open nobody is found by position any more."""
     remember_hidden_seconds: float = 5.0
