@@ -71,7 +71,7 @@ def test_a_detection_that_is_not_sure_takes_no_track_from_one_that_is() -> None:
 def test_certainty_counts_where_box_scores_say_something_else() -> None:
     dancer = replace(poses_of(Person()), box_scores=np.array([0.02], np.float32), certainty=np.array([0.9], np.float32))
     ghost = replace(dancer, certainty=np.array([0.1], np.float32))
-    gone = [replace(poses_of(), certainty=np.zeros(0, np.float32))] * 8
+    gone = [replace(poses_of(), certainty=np.zeros(0, np.float32))] * 20
     assert ids_of([dancer, *gone, dancer])[-1] == [0]
     assert ids_of([ghost, *gone, ghost])[-1] == [1]
 
