@@ -19,17 +19,18 @@ class PersonTracker(Protocol):
 def choose_tracker(poses: Poses) -> PersonTracker:
     """Return a new tracker for the video or shot whose first frame has `poses`.
 
-    The crowd estimator's poses, the only ones with `certainty`, get the one made for people who hide each other. The
-    others keep the trackers that the ids in existing tables come from: AlphaPose's where there are features.
+    The crowd estimator's poses, the only ones with `certainty`, get the one made for people who hide each other where
+    they have features. Without, they keep the tracker with which the dancer is chosen best (`docs/tracking.md`). The
+    others keep those that the ids in existing tables come from: AlphaPose's where there are features.
     """
-    if poses.certainty is not None:
-        return occlusion_tracking.OcclusionTracker()
-    return tracking.Tracker() if poses.features is None else reid.ReidTracker()
+    if poses.features is None:
+        return tracking.Tracker()
+    return reid.ReidTracker() if poses.certainty is None else occlusion_tracking.OcclusionTracker()
 
 
 def tracker_settings(*, is_crowd: bool, has_reid: bool) -> dict[str, float | int]:
     """Return everything about the tracker that affects track ids, ready to be hashed."""
-    if is_crowd:
+    if is_crowd and has_reid:
         settings = {
             f"occlusion.{name}": value for name, value in asdict(occlusion_tracking.OcclusionSettings()).items()
         }
