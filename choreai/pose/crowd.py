@@ -109,7 +109,7 @@ class CrowdEstimator:
             return replace(Poses.empty(with_xyz=self._reader.has_xyz), features=features, certainty=certainty)
         return Poses(
             box_xyxy=people.box_xyxy[chosen],
-            box_scores=dancer_scores(certainty, salience.take(chosen)),
+            box_scores=dancer_scores(people.scores[chosen], bodies.presence, salience.take(chosen)),
             keypoints_xy=bodies.keypoints_xy,
             keypoint_scores=bodies.keypoint_scores,
             keypoints_xyz=bodies.keypoints_xyz,
@@ -123,11 +123,12 @@ def person_certainty(detector_scores: FloatArray, presence: FloatArray) -> Float
     return np.sqrt(detector_scores.clip(0, 1) * presence.clip(MIN_PRESENCE, 1)).astype(np.float32)
 
 
-def dancer_scores(certainty: FloatArray, salience: Salience) -> FloatArray:
+def dancer_scores(detector_scores: FloatArray, presence: FloatArray, salience: Salience) -> FloatArray:
     """Return (P,) in [0, 1] of P people: how likely each is the one who dances, as far as one frame tells.
 
     That it is a person, times centrality, times pixel motion.
     """
+    certainty = person_certainty(detector_scores, presence)
     motion = (STILL_MOTION + salience.motion).clip(0, MAX_MOTION) / MAX_MOTION
     return (certainty * salience.centrality * motion).astype(np.float32)
 
