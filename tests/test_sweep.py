@@ -13,6 +13,7 @@ import torch
 from matplotlib.image import imread
 from moving_skeletons import FINGERPRINT, STYLES, videos_of, windows_of, write_videos
 
+from choreai.cli.train import print_sweep
 from choreai.config import TrainConfig, load_config
 from choreai.motion.windows import WindowSettings
 from choreai.style.examples import Examples, write_examples
@@ -85,6 +86,18 @@ def test_the_best_settings_load_as_a_job_file(tmp_path: Path) -> None:
     assert tomllib.loads(result.best_toml()).keys() == {"training"}
 
 
+def test_settings_that_are_no_better_than_guessing_are_not_recommended(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    print_sweep(SweepResult("search", (trial(0.5, learning_rate=0.01),), "anywhere", guessing=0.3))
+    assert "the best settings, by the lowest validation loss" in capsys.readouterr().out
+    print_sweep(SweepResult("search", (trial(0.5, learning_rate=0.01),), "anywhere", guessing=0.5))
+    out = capsys.readouterr().out
+    assert "guessing the most frequent style would be right for 0.500" in out
+    assert "[training]" not in out
+    assert "right no more often than guessing" in caplog.text
+
+
 def test_the_figure_follows_the_numbers() -> None:
     pictures = [
         imread(io.BytesIO(sweep_png(SweepResult(kind, trials, "anywhere"))), format="png")
@@ -114,7 +127,9 @@ def local_ray() -> Iterator[None]:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_the_learning_rate_study_is_one_call_and_a_second_one_costs_nothing(tmp_path: Path) -> None:
+def test_the_learning_rate_study_is_one_call_and_a_second_one_costs_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     videos = videos_of(8)
     write_videos(tmp_path, videos)
 
@@ -138,3 +153,6 @@ def test_the_learning_rate_study_is_one_call_and_a_second_one_costs_nothing(tmp_
     assert len(json.loads((folder / "sweep.json").read_text())["trials"]) == len(LEARNING_RATES)
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert sweep() == result
+    printed = "".join(capfd.readouterr())
+    assert "TensorBoard" not in printed
+    assert "╭" not in printed

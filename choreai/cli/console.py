@@ -151,7 +151,7 @@ def print_table(title: str, rows: Sequence[Sequence[str]], *, header: tuple[str,
         table.add_column(name, justify="left" if index == 0 or is_words or name in NAMES else "right", overflow="fold",
                          no_wrap=bool(header) and not is_words and not may_break)  # fmt: skip
     for row in rows:
-        cells = [shorten(row[0], max(room, MIN_NAME_WIDTH)), *row[1:]] if header else row
+        cells = [shorten(row[0], max(room, MIN_NAME_WIDTH)), *row[1:]] if header and names[0] not in WORDS else row
         table.add_row(*(Text(cell) for cell in cells))  # Text: names from a catalog are not markup
     output.print(table)
     if narrow:

@@ -77,8 +77,15 @@ def print_sweep(result: SweepResult) -> None:
         ],
         header=("settings", "loss", "accuracy", "epochs"),
     )
+    print(f"guessing the most frequent style would be right for {result.guessing:.3f} of the windows")
     print(f"figure and all trials: {result.folder_uri}")
-    print(f"the best settings, for the job file:\n\n{result.best_toml()}")
+    if not result.beats_guessing:
+        logger.warning(
+            "even the settings with the lowest validation loss are right no more often than guessing: no settings are "
+            "recommended; look at the labels, or train on more videos"
+        )
+        return
+    print(f"the best settings, by the lowest validation loss, for the job file:\n\n{result.best_toml()}")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,6 +63,13 @@ class SweepResult:
     trials: tuple[Trial, ...]
     folder_uri: str
     """Of sweep.json and sweep.png."""
+    guessing: float = 0.0
+    """The share of all windows that the most frequent style has: the accuracy of guessing."""
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the best trial is right more often than guessing, by validation."""
+        return self.trials[0].validation_accuracy > self.guessing
 
     def best_toml(self) -> str:
         """Return the best trial's settings as a section of a job file."""
@@ -110,13 +118,16 @@ def run_sweep(
         logger.warning("%d of %d trials failed and are left out", len(results) - len(trials), len(results))
     if not trials:
         raise RuntimeError(f"all {len(results)} trials failed: {results.errors[:1]}")
-    found = SweepResult(kind, tuple(sorted(trials, key=lambda t: t.validation_loss)), folder_uri)
+    guessing = float(np.bincount(dataset.examples.label_index).max() / len(dataset.examples.label_index))
+    found = SweepResult(kind, tuple(sorted(trials, key=lambda t: t.validation_loss)), folder_uri, guessing)
     objects.put_object(objects.join_uri(folder_uri, "sweep.json"), _as_json(found))
     objects.put_object(objects.join_uri(folder_uri, "sweep.png"), sweep_png(found))
     return found
 
 
 def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> "Tuner":
+    # Ray reads this when a sweep starts: its boxes of settings, and advice on TensorBoard, are not ours to print.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
@@ -213,7 +224,9 @@ def _as_json(result: SweepResult) -> bytes:
         {name: None if value == math.inf else value for name, value in dataclasses.asdict(trial).items()}
         for trial in result.trials
     ]
-    return json.dumps({"kind": result.kind, "trials": trials}, indent=2, allow_nan=False).encode()
+    return json.dumps(
+        {"kind": result.kind, "guessing": result.guessing, "trials": trials}, indent=2, allow_nan=False
+    ).encode()
 
 
 def sweep_png(result: SweepResult) -> bytes:
