@@ -21,7 +21,7 @@ from choreai.storage.scratch import scratch_folder
 
 logger = logging.getLogger(__name__)
 
-HEADER = ("video", "seconds", "shots", "people", "tempo", "speed", "hands up", "hips low")
+HEADER = ("video", "seconds", "shots", "people", "tempo", "speed", "hands up")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,10 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
 def describe(words: Sequence[str], *, pose: PoseSettings, allow_private: bool, as_json: bool) -> int:
     """Print what the videos show, and return the exit code."""
     settings = replace(pose, split_shots=True)
-    estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     found: list[tuple[str, Description]] = []
     with scratch_folder() as scratch:
         videos = read_catalogs(find_sources(words, folder=str(scratch), allow_private=allow_private)).table
+        estimator = build_estimator(settings, read_file=objects.read_object, num_threads=2)
         with progress("measuring", len(videos)) as steps:
             for video_id, uri in zip(videos["video_id"].to_pylist(), videos["uri"].to_pylist(), strict=True):
                 try:
@@ -67,17 +67,14 @@ def _print_one(video_id: str, description: Description) -> None:
 def _row(video_id: str, description: Description) -> tuple[str, ...]:
     tempo, main = description.beats_per_minute, description.main
     movement = None if main is None else main.kinematics
-    values = () if movement is None else (
-        _number(movement.body_speed_mean, ".2f"), _number(movement.hands_up_share, ".0%"),
-        _number(movement.low_hips_share, ".0%"),
-    )  # fmt: skip
     return (
         video_id,
         "" if description.seconds is None else f"{description.seconds:.1f}",
         str(description.num_shots),
         str(len(description.measurements)),
         "" if tempo is None else f"{tempo:.0f}",
-        *(values or ("", "", "")),
+        "" if movement is None else _number(movement.body_speed_mean, ".2f"),
+        "" if movement is None else _number(movement.hands_up_share, ".0%"),
     )
 
 
