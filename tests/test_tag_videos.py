@@ -102,7 +102,7 @@ def test_without_a_model_what_needs_none_is_measured(tmp_path: Path, capsys: pyt
     assert main(["describe", str(clip), str(tmp_path), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["video_id"] == "dance.mp4"
-    assert found["people"][0]["kinematics"]["body_speed_mean"] > 0
+    assert found["tracks"][0]["kinematics"]["body_speed_mean"] > 0
 
 
 def test_one_video_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from choreai.api.measurements import Measurements
 from choreai.api.poses import NUM_THREADS, VideoPoses, name_of
 from choreai.motion.kinematics import MIN_BEAT_STRENGTH, Kinematics
@@ -13,6 +15,9 @@ from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.dancers import Dancer, measure_dancers
 from choreai.video.quality import PeopleSeen
+
+MOSTLY = 0.8
+"""A main person seen for less of the video than this is told with the time: cuts and crossings make several tracks."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,9 +51,15 @@ class Description:
         return "\n".join([f"{self.name}: {self.headline}", *(f"  {line}" for line in self.lines())])
 
     @property
+    def num_people(self) -> int:
+        """The most people seen at once: after a cut, one dancer has another track."""
+        rows = self.poses.sequence
+        return int(np.unique(rows.frame_index, return_counts=True)[1].max()) if len(rows) else 0
+
+    @property
     def headline(self) -> str:
         """Length, shots, people and tempo in one line."""
-        people = len(self.measurements)
+        people = self.num_people
         tempo = f"{self.beats_per_minute:.0f} beats per minute" if self.beats_per_minute else "no clear beat"
         parts = [
             f"{self.seconds:.1f} s" if self.seconds is not None else "",
@@ -60,7 +71,12 @@ class Description:
 
     def lines(self) -> list[str]:
         """Return the main person's movement as sentences; lengths are in torso lengths, shoulders to hips."""
-        return [] if self.main is None else movement_lines(self.main.kinematics)
+        if self.main is None:
+            return []
+        first, last = self.main.start_seconds, self.main.stop_seconds
+        is_partial = self.seconds is not None and last - first < MOSTLY * self.seconds
+        span = [f"{'measured':<10}from {first:.1f} to {last:.1f} s, the most prominent of several tracks"]
+        return [*(span if is_partial else []), *movement_lines(self.main.kinematics)]
 
 
 def movement_lines(movement: Kinematics) -> list[str]:

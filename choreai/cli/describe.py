@@ -71,7 +71,7 @@ def _row(video_id: str, description: Description) -> tuple[str, ...]:
         video_id,
         "" if description.seconds is None else f"{description.seconds:.1f}",
         str(description.num_shots),
-        str(len(description.measurements)),
+        str(description.num_people),
         "" if tempo is None else f"{tempo:.0f}",
         "" if movement is None else _number(movement.body_speed_mean, ".2f"),
         "" if movement is None else _number(movement.hands_up_share, ".0%"),
@@ -89,7 +89,8 @@ def _record(video_id: str, description: Description) -> dict[str, Any]:
         "uri": description.poses.uri,
         "seconds": description.seconds,
         "num_shots": description.num_shots,
+        "num_people_at_once": description.num_people,
         "beats_per_minute": description.beats_per_minute,
         "pose_fingerprint": description.poses.pose_fingerprint,
-        "people": [asdict(dancer) for dancer in description.measurements.dancers],
+        "tracks": [asdict(dancer) for dancer in description.measurements.dancers],
     }
