@@ -1,5 +1,6 @@
 """Names of weights and the estimator "auto": which files they are here, and how workers come by them."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from choreai.storage import objects
 from choreai.weights.cache import Cache
 from choreai.weights.catalogue import read_catalogue
 
+WITHOUT_CROWD = "mediapipe" if find_spec("mediapipe") else "blazepose"
 NAMED: dict[str, Any] = {"checkpoint": "weights:rtmpose-s", "detector_checkpoint": "weights:yolox_tiny"}
 
 
@@ -127,12 +129,14 @@ def test_workers_get_an_estimator_and_files_whatever_the_driver_was_asked_for(ca
     assert config.pose == PoseSettings(estimator="crowd", detector_checkpoint=detector, checkpoint=network)
     for file in cache.folder.iterdir():
         file.unlink()
-    assert settle_poses(ExtractConfig("catalog.csv", "out")).pose.estimator == "mediapipe"
+    put(cache, "blazepose")
+    assert settle_poses(ExtractConfig("catalog.csv", "out")).pose.estimator == WITHOUT_CROWD
 
 
 # ---- auto ----
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_auto_is_mediapipe_with_a_line_that_says_what_is_missing_and_how_to_get_it(
     cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,7 +146,19 @@ def test_auto_is_mediapipe_with_a_line_that_says_what_is_missing_and_how_to_get_
     assert "choreai weights fetch crowd-cpu" in line
 
 
-def test_auto_is_crowd_where_its_files_are_at_hand(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.skipif(WITHOUT_CROWD == "mediapipe", reason="MediaPipe is installed")
+def test_auto_is_blazepose_where_only_litert_is_installed(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(WeightsError, match="`choreai weights fetch blazepose-full blazepose-det`"):
+        settled(estimator="auto")
+    detector, network = put(cache, "blazepose")
+    found = settled(estimator="auto", flip=True)  # which is AlphaPose's
+    assert found == PoseSettings(estimator="blazepose", detector_checkpoint=detector, checkpoint=network)
+    assert "choreai weights fetch crowd-cpu" in caplog.messages[-1]
+
+
+def test_auto_is_crowd_where_its_files_are_at_hand(
+    cache: Cache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     files = {"checkpoint": tmp_path / "pose.onnx", "detector_checkpoint": tmp_path / "detector.onnx"}
     for file in files.values():
         file.write_bytes(b"network")
@@ -150,7 +166,8 @@ def test_auto_is_crowd_where_its_files_are_at_hand(tmp_path: Path, caplog: pytes
     assert settled(estimator="auto", **named) == PoseSettings(estimator="crowd", **named)
     assert not caplog.messages
     files["checkpoint"].unlink()
-    assert settled(estimator="auto", **named).estimator == "mediapipe"
+    put(cache, "blazepose")
+    assert settled(estimator="auto", **named).estimator == WITHOUT_CROWD
     assert "checkpoint is missing" in caplog.text
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError
+from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, WeightsError
 from choreai.pose.settings import PoseSettings, Preprocessing, ReadFile
 from choreai.weights.resolve import (
     PREFIX,
@@ -29,17 +29,21 @@ BLAZEPOSE_FILES = {
 }
 """Of estimator "blazepose": their names, and where they are in MediaPipe's package."""
 CROWD_FILES = ("detector_checkpoint", "checkpoint")
+_IN_PLACE_OF_CROWD = {
+    "mediapipe": "MediaPipe here, which sees one person per frame",
+    "blazepose": "BlazePose here, which misses people in a crowd",
+}
 
 
 def settle(settings: PoseSettings, *, read_file: ReadFile) -> PoseSettings:
     """Return the settings with an estimator in place of "auto" and files in place of names of weights.
 
     Nothing is fetched unless `auto_fetch` asks for it. Raises WeightsError, with the command to run, where weights are
-    missing, and ConfigError for unknown ones; "auto" instead becomes MediaPipe, and logs why.
+    missing, and ConfigError for unknown ones; "auto" instead becomes MediaPipe (or BlazePose), and logs why.
     """
     chosen, *_ = candidates(settings, read_file=read_file)
-    if settings.estimator == "auto" and chosen.estimator == "mediapipe":
-        _tell_what_is_missing(_crowd(settings, SETS[0]), read_file)
+    if settings.estimator == "auto" and chosen.estimator != "crowd":
+        _tell_what_is_missing(_crowd(settings, SETS[0]), chosen.estimator, read_file)
     return _name_files(with_blazepose_files(chosen) if chosen.estimator == "blazepose" else chosen)
 
 
@@ -80,15 +84,15 @@ def follow(
 def _makes(settings: PoseSettings, pose_id: str, fingerprint: Callable[[PoseSettings], str]) -> bool:
     try:
         return fingerprint(settings) == pose_id
-    except ConfigError:  # MediaPipe is not installed, say
+    except (ConfigError, WeightsError):  # MediaPipe is not installed, say, or BlazePose not fetched
         return False
 
 
 def candidates(settings: PoseSettings, *, read_file: ReadFile) -> list[PoseSettings]:
     """Return all that "auto" could be on this machine, the recommended first; settings that name an estimator, alone.
 
-    Crowd with the files that the settings name, or, where they name none, with those of a set; and MediaPipe. Weights
-    keep their names.
+    Crowd with the files that the settings name, or, where they name none, with those of a set; and MediaPipe, or its
+    networks on LiteRT where only that is installed. Weights keep their names.
     """
     if settings.estimator != "auto":
         return [settings]
@@ -96,16 +100,22 @@ def candidates(settings: PoseSettings, *, read_file: ReadFile) -> list[PoseSetti
     able = [each for each in crowds if not _missing(each, read_file)]
     if settings.auto_fetch and not able:
         able = crowds[:1]
-    return [*able, replace(settings.with_files(dict.fromkeys(CROWD_FILES, "")), estimator="mediapipe")]
+    plain = settings.with_files(dict.fromkeys(CROWD_FILES, ""))
+    if _mediapipe_folder() is None and importlib.util.find_spec("ai_edge_litert"):
+        return [*able, replace(_without_alphapose(plain), estimator="blazepose")]
+    return [*able, replace(plain, estimator="mediapipe")]
+
+
+def _without_alphapose(settings: PoseSettings) -> PoseSettings:
+    """What is for AlphaPose is ignored without files of its own, as MediaPipe does."""
+    return replace(settings, min_box_area=0.0, flip=False, precision="fp32", compile=False)
 
 
 def _crowd(settings: PoseSettings, set_name: str) -> PoseSettings:
     setting_of_kind = {kind: setting for setting, kind in KINDS.items()}
     files = {setting_of_kind[entry.kind]: PREFIX + entry.name for entry in shipped_catalogue().expand([set_name])}
     given = {name: value for name in CROWD_FILES if (value := getattr(settings, name))}
-    # What is for AlphaPose is ignored without files of its own, as MediaPipe does.
-    plain = replace(settings, min_box_area=0.0, flip=False, precision="fp32", compile=False)
-    return replace(plain.with_files(files | given), estimator="crowd")
+    return replace(_without_alphapose(settings).with_files(files | given), estimator="crowd")
 
 
 def _missing(settings: PoseSettings, read_file: ReadFile) -> list[str]:
@@ -121,12 +131,13 @@ def _is_at_hand(file: str, read_file: ReadFile) -> bool:
         return False
 
 
-def _tell_what_is_missing(crowd: PoseSettings, read_file: ReadFile) -> None:
+def _tell_what_is_missing(crowd: PoseSettings, chosen: str, read_file: ReadFile) -> None:
     missing = {name: getattr(crowd, name) for name in _missing(crowd, read_file)}
     names = [file.removeprefix(PREFIX) for file in missing.values() if is_name(file)]
     logger.warning(
-        'estimator = "auto" is MediaPipe here, which sees one person per frame, because %s; for several people run '
+        'estimator = "auto" is %s, because %s; for several people run '
         "`choreai weights fetch %s`, or name checkpoint and detector_checkpoint",
+        _IN_PLACE_OF_CROWD[chosen],
         " and ".join(f"{name} is missing ({file})" for name, file in missing.items()),
         SETS[0] if len(names) != 1 else names[0],
     )
