@@ -152,7 +152,8 @@ def test_auto_is_blazepose_where_only_litert_is_installed(cache: Cache, caplog: 
         settled(estimator="auto")
     detector, network = put(cache, "blazepose")
     found = settled(estimator="auto", flip=True)  # which is AlphaPose's
-    assert found == PoseSettings(estimator="blazepose", detector_checkpoint=detector, checkpoint=network)
+    files: dict[str, Any] = {"detector_checkpoint": detector, "checkpoint": network}
+    assert found == PoseSettings(estimator="blazepose", max_people=1, preprocessing="unit", **files)
     assert "choreai weights fetch crowd-cpu" in caplog.messages[-1]
 
 

@@ -31,7 +31,7 @@ BLAZEPOSE_FILES = {
 CROWD_FILES = ("detector_checkpoint", "checkpoint")
 _IN_PLACE_OF_CROWD = {
     "mediapipe": "MediaPipe here, which sees one person per frame",
-    "blazepose": "BlazePose here, which misses people in a crowd",
+    "blazepose": "BlazePose here, of one person per frame",
 }
 
 
@@ -102,7 +102,8 @@ def candidates(settings: PoseSettings, *, read_file: ReadFile) -> list[PoseSetti
         able = crowds[:1]
     plain = settings.with_files(dict.fromkeys(CROWD_FILES, ""))
     if _mediapipe_folder() is None and importlib.util.find_spec("ai_edge_litert"):
-        return [*able, replace(_without_alphapose(plain), estimator="blazepose")]
+        # One person, as with MediaPipe: of one dancer it makes two at times, which nobody asked for here.
+        return [*able, replace(_without_alphapose(plain), estimator="blazepose", max_people=1)]
     return [*able, replace(plain, estimator="mediapipe")]
 
 
