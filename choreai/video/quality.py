@@ -39,7 +39,7 @@ MAX_DAMAGED_SHARE = 0.01
 """Of the frames: a recording that begins in the middle of a group of pictures has a few damaged ones."""
 DARK_BELOW = 40.0
 """Of 255, for the brightest twentieth of the picture (`docs/experiments.md`)."""
-TINY_BELOW = 0.12
+TINY_BELOW = 0.2
 """Of the picture's height, for the tallest person of a frame (`docs/experiments.md`)."""
 MOSTLY_NOBODY_ABOVE = 0.5
 
