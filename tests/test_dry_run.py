@@ -10,6 +10,8 @@ from tiny_poses import FINGERPRINT, TinyWorker
 
 from choreai.cli import extract as extract_command
 from choreai.cli.flags import extract_parser
+from choreai.tables import schemas
+from choreai.tables.parts import part_uri, write_part
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
 
@@ -34,6 +36,8 @@ def known(tmp_path: Path) -> tuple[Path, str]:
             if found == fingerprint
         ]
         write_rows(output, "videos", fingerprint, "0", rows)
+        poses = part_uri(output, "keypoints", fingerprint, "s1")  # without it they would count as lost
+        assert write_part(poses, schemas.KEYPOINTS.empty_table(), tmp_path / f"poses-{fingerprint}")
     version = arms_named("m").model_version
     write_tags(output, [tag_row("posed-and-tagged", model=version), tag_row("tagged-by-another-model")])
     catalog = tmp_path / "catalog.csv"
