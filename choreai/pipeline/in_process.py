@@ -48,5 +48,7 @@ def run_in_process(
             except (StorageError, VideoLimitError) as exc:
                 summary.add_failure([video.video_id for video in shard.videos], str(exc))
                 logger.error("%s", exc)
+                if isinstance(exc, VideoLimitError):  # its thread is busy still, and there is no process to end
+                    break
             steps.advance(len(shard.videos))
     summary.finish()
