@@ -235,7 +235,8 @@ def test_a_run_that_could_not_even_begin_is_red(
 ) -> None:
     catalog, output = write_clips(tmp_path, [1, 2]), tmp_path / "out"
     assert tag(catalog, output, "--max-hours", "1e-9") == 1
-    assert "2 videos remain for the next run" in capsys.readouterr().out
+    assert "nothing to do" not in capsys.readouterr().out
+    assert "2 videos remain for the next run" in caplog.text
     assert "before a single video was processed" in caplog.text
 
 

@@ -142,16 +142,16 @@ def _finish(job: Job[TagConfig], selection: Selection, extracted: RunManifest, t
     """Print and report what was done, and return the exit code."""
     config = job.config
     num_done = extracted.num_videos + tagged.num_videos
+    left = num_remaining(extracted, selection.catalog) + num_remaining(tagged, selection.catalog)
     if job.as_json:
         print_summary_json(config, selection.full_catalog, extracted, tagged)
-    elif num_done or not is_partial(config):
+    elif num_done or not (left or is_partial(config)):
         print_summary(config, selection.full_catalog, extracted, tagged)
-    else:
+    elif not left:
         print_nothing_to_do(selection)
     warn_of_input_quality(extracted)
     if not job.as_json:
         print_left_for_later(selection)
-    left = num_remaining(extracted, selection.catalog) + num_remaining(tagged, selection.catalog)
     stopped = exit_code_after_deadline(left, num_done=num_done)
     tagging_failed = tagged.num_videos > 0 and tagged.failed
     code = max(stopped, exit_code(extracted, config, selection), int(tagging_failed))
