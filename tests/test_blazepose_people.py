@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import people_pictures
 import pytest
-from blazepose_files import BLAZEPOSE, find_blazepose_files
+from blazepose_files import BLAZEPOSE, blazepose_settings
 
 from choreai.errors import WeightsError
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
@@ -32,8 +32,7 @@ needs_clips = pytest.mark.skipif(not BATTLE.exists(), reason="needs the clips of
 
 
 def build(**settings: object) -> PoseEstimator:
-    find_blazepose_files()
-    chosen = replace(BLAZEPOSE, **settings)  # type: ignore[arg-type]
+    chosen = replace(blazepose_settings(), **settings)  # type: ignore[arg-type]
     return build_estimator(chosen, read_file=objects.read_object)
 
 
@@ -111,12 +110,12 @@ def test_no_result_depends_on_batches_or_on_the_video_before(estimator: PoseEsti
 
 
 def test_the_fingerprint_is_that_of_the_files_wherever_they_lie(tmp_path: Path) -> None:
-    detector, network = find_blazepose_files()
+    settings = blazepose_settings()
     copies = {"detector_checkpoint": tmp_path / "d.tflite", "checkpoint": tmp_path / "p.tflite"}
-    for copy, file in zip(copies.values(), (detector, network), strict=True):
-        copy.write_bytes(file.read_bytes())
+    for setting, copy in copies.items():
+        copy.write_bytes(Path(getattr(settings, setting)).read_bytes())
     named = BLAZEPOSE.with_files({name: str(copy) for name, copy in copies.items()})
-    ids = [pose_fingerprint(each, build_estimator(each, read_file=objects.read_object)) for each in (BLAZEPOSE, named)]
+    ids = [pose_fingerprint(each, build_estimator(each, read_file=objects.read_object)) for each in (settings, named)]
     assert ids[0] == ids[1]
     other = replace(named, max_people=2)
     assert pose_fingerprint(other, build_estimator(other, read_file=objects.read_object)) != ids[0]
@@ -203,8 +202,7 @@ def test_one_dancers_keypoints_are_mediapipes(clip: str) -> None:
 @pytest.mark.shared
 @pytest.mark.slow
 def test_what_moves_is_looked_at_where_the_detector_sees_nobody() -> None:
-    find_blazepose_files()
-    settings = with_blazepose_files(BLAZEPOSE)
+    settings = blazepose_settings()
     read = {"read_file": objects.read_object, "num_threads": 1}
     frames = read_frames(BATTLE, 45)
     found = {}
