@@ -286,7 +286,7 @@ def test_reid_weights_that_are_missing_or_of_another_network_are_named(weights: 
 
 def test_mediapipe_has_no_use_for_reid_weights() -> None:
     with pytest.raises(ValueError, match="reid_checkpoint does not apply to MediaPipe"):
-        PoseSettings(reid_checkpoint="osnet.pth")
+        PoseSettings(estimator="mediapipe", reid_checkpoint="osnet.pth")
 
 
 # ---------------------------------------------------------------- choreai pose
