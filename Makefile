@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help demo check test coverage docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,15 +36,18 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 setup: $(VENV)/.installed
 
-# Without MediaPipe the demo needs its networks' files, which pip has too: in MediaPipe's wheel, unpacked and not installed.
-demo: setup
-	@$(PY) -c "import mediapipe" 2>/dev/null || $(VENV)/bin/choreai weights fetch blazepose || { echo "no MediaPipe for this Python, and its networks cannot be fetched: run make with Python 3.12, or fetch them where there is a network"; exit 2; }
+# Where MediaPipe has no wheel its networks run on LiteRT; pip has their files too, in MediaPipe's wheel, which is unpacked and
+# not installed.
+networks: setup
+	@$(PY) -c "import mediapipe" 2>/dev/null || $(VENV)/bin/choreai weights fetch blazepose || echo "no MediaPipe for this Python, and its networks were not fetched: the demo cannot run, and tests that need them skip"
+
+demo: networks
 	@$(VENV)/bin/choreai demo --output demo-output
 
 check: lint
 	@$(PY) -m pytest -m "not ray and not slow" --durations=0 --durations-min=5
 
-test: setup
+test: networks
 	@$(PY) -m pytest
 
 coverage: setup

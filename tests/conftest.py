@@ -1,5 +1,6 @@
 """Fixtures for every test: an S3 server in a process of its own, spoken to over HTTP."""
 
+import contextlib
 import importlib.util
 import itertools
 import os
@@ -17,6 +18,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from choreai.weights.cache import Cache, default_folder
+from choreai.weights.resolve import missing_weights, shipped_catalogue
+
 # Ray's native part remembers the first mode it sees in a process, so all tests of one process must want the same.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 
@@ -24,8 +28,24 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 settings.register_profile("choreai", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("choreai")
 
+HAS_MEDIAPIPE = importlib.util.find_spec("mediapipe") is not None
+
+
+def _weights_folder() -> Path:
+    """An empty one; in MediaPipe's place its networks are in it, where the developer fetched them."""
+    if HAS_MEDIAPIPE:
+        return Path(tempfile.gettempdir(), "choreai-no-weights")
+    folder = Path(tempfile.gettempdir(), "choreai-blazepose-alone")
+    folder.mkdir(exist_ok=True)
+    for entry in shipped_catalogue().expand(["blazepose"]):
+        if fetched := Cache(default_folder()).find(entry):
+            with contextlib.suppress(FileExistsError):
+                (folder / entry.file_name).symlink_to(fetched)
+    return folder
+
+
 # No test finds, or fetches into, the developer's own weights.
-os.environ["CHOREAI_WEIGHTS"] = os.path.join(tempfile.gettempdir(), "choreai-no-weights")
+os.environ["CHOREAI_WEIGHTS"] = str(_weights_folder())
 
 _bucket_numbers = itertools.count()
 
@@ -69,8 +89,19 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def mediapipe() -> None:
     """Skip what needs the mediapipe package where it is not installed: it has no wheels for Python 3.13."""
-    if importlib.util.find_spec("mediapipe") is None:
+    if not HAS_MEDIAPIPE:
         pytest.skip("the mediapipe extra is not installed")
+
+
+@pytest.fixture(scope="session")
+def real_poses() -> None:
+    """Skip what estimates real poses where neither MediaPipe nor its networks on LiteRT are at hand."""
+    if HAS_MEDIAPIPE:
+        return
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("neither the mediapipe nor the litert extra is installed")
+    if missing_weights(["blazepose"]):
+        pytest.skip("mediapipe is not installed, and its networks are not fetched: choreai weights fetch blazepose")
 
 
 @pytest.fixture(scope="session")

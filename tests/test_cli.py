@@ -126,7 +126,7 @@ def test_every_shipped_job_file_loads(path) -> None:
     assert tomllib.loads(path.read_text())
 
 
-@pytest.mark.usefixtures("mediapipe")
+@pytest.mark.usefixtures("real_poses")
 def test_show_draws_the_dancer_it_finds(tmp_path: Path) -> None:
     clip = tmp_path / "dance.mp4"
     write_clip(clip, style="hiphop", seed=5, duration_seconds=2.0, frames_per_second=8)

@@ -48,7 +48,7 @@ def test_every_example_is_listed_and_tested() -> None:
     assert all(f"[{name}]({name})" in listed and f'"{name}"' in tests for name in names)
 
 
-@pytest.mark.usefixtures("mediapipe")
+@pytest.mark.usefixtures("real_poses")
 def test_a_video_is_posed(clip: Path) -> None:
     printed = run(sys.executable, EXAMPLES / "pose_a_video.py", clip, cwd=clip.parent)
     assert "dance: 1 person, 60 poses" in printed
@@ -66,7 +66,7 @@ def test_tags_are_queried(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("mediapipe")
+@pytest.mark.usefixtures("mediapipe")  # the model was trained on its poses
 def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**ENVIRONMENT, "VIDEO": str(clip), "MODEL": str(previous_output.MODEL)}.items():
         monkeypatch.setenv(name, value)
@@ -83,7 +83,7 @@ def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("mediapipe")
+@pytest.mark.usefixtures("real_poses")
 def test_a_model_is_trained_on_own_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for style in ("classical", "hiphop"):
         (tmp_path / "videos" / style).mkdir(parents=True)

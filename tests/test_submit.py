@@ -83,7 +83,7 @@ def submit(cluster: dict[str, str], *entrypoint: str) -> subprocess.CompletedPro
 
 
 @pytest.fixture(scope="module")
-def tag_job(mediapipe: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tag_job(real_poses: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job file: three short dances, and a model with random weights."""
     folder = tmp_path_factory.mktemp("job")
     (folder / "in").mkdir()

@@ -91,7 +91,7 @@ def test_an_address_is_downloaded_once_and_tagged(
     assert capsys.readouterr().out.startswith("dance-")
 
 
-@pytest.mark.usefixtures("mediapipe")
+@pytest.mark.usefixtures("real_poses")
 def test_without_a_model_what_needs_none_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = tmp_path / "dance.mp4"
     write_clip(clip, style="hiphop", seed=5, duration_seconds=2.0, frames_per_second=15)

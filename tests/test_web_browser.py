@@ -60,7 +60,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def model_uri(mediapipe: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+def model_uri(real_poses: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model of real networks that nobody has trained: it always says something, and always the same."""
     settings = PoseSettings(estimator="mediapipe")
     estimator = build_estimator(settings, read_file=objects.read_object)

@@ -38,7 +38,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def pose_id(mediapipe: None) -> str:
+def pose_id(real_poses: None) -> str:
     return pose_fingerprint(SETTINGS, build_estimator(SETTINGS, read_file=objects.read_object))
 
 
