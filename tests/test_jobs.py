@@ -11,7 +11,7 @@ from choreai.demo.dancers import STYLES, write_clip
 from choreai.storage import objects
 from choreai.tables.parts import list_parts, part_id_of, part_uri
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("real_poses")]
 NUM_VIDEOS = 12
 
 
