@@ -126,7 +126,7 @@ def test_a_name_is_a_path_once_its_file_is_cached(catalogue, cache) -> None:
     where = {"cache": cache, "catalogue": catalogue}
     assert weights_path("one", **where) is None
     assert [entry.name for entry in missing_weights(["both"], **where)] == ["one", "two"]
-    with pytest.raises(WeightsError, match=r"the weights one \(0\.2 MB\) is not in .*`choreai weights fetch one`"):
+    with pytest.raises(WeightsError, match=r"the weights one \(0\.2 MB\) are not in .*`choreai weights fetch one`"):
         resolve_settings({"checkpoint": "weights:one"}, **where)
     found = resolve_settings({"checkpoint": "weights:one"}, auto_fetch=True, mirror="", **where)
     assert found == {"checkpoint": str(weights_path("one", **where))}

@@ -75,8 +75,7 @@ def is_name(value: str) -> bool:
 def _describe_missing(missing: Iterable[WeightsFile], cache: Cache) -> str:
     sized = [f"{e.name} ({e.num_bytes / 1e6:.1f} MB)" if e.num_bytes else e.name for e in missing]
     names = " ".join(entry.name for entry in missing)
-    verb, them = ("is", "it") if len(sized) == 1 else ("are", "them")
     return (
-        f"the weights {' and '.join(sized)} {verb} not in {cache.folder}; get {them} with "
+        f"the weights {' and '.join(sized)} are not in {cache.folder}; get them with "
         f"`choreai weights fetch {names}`, or set auto_fetch = true in [pose]"
     )
