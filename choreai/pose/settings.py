@@ -32,7 +32,8 @@ class PoseSettings:
     max_people: int = 4
     """Most people per frame whose pose crowd and blazepose read, the most salient first."""
     detect_every: int = 1
-    """Crowd looks for people in every so many sampled frames, and follows them in between."""
+    """Crowd looks for people in every so many sampled frames, and follows them in between. With 2, 55 of 70 breaking
+    frames were on the dancer, with 1 62."""
     split_shots: bool = False
     """Find the cuts: tracks, windows and features never cross one, and the shots table lists the shots."""
 
