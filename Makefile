@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,8 @@ help:
 	@echo "make check  set up, ruff, mypy and the tests that start no Ray: before every commit"
 	@echo "make test   set up, run the whole test suite"
 	@echo "make coverage  the suite with the lines that no test reaches; pages in htmlcov/"
+	@echo "make bad-input  bad and odd input case by case, with what must hold (15 minutes)"
+	@echo "make fuzz   ten minutes of scrambled files, expressions and requests"
 	@echo "make docs   the documentation as a site, in site/"
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
@@ -52,6 +54,12 @@ test: networks
 
 coverage: setup
 	@$(PY) -m pytest -o timeout=900 --cov --cov-report=term --cov-report=html
+
+bad-input: setup
+	@$(PY) tests/bad_input.py --all
+
+fuzz: setup
+	@$(PY) tests/fuzz.py --minutes 10
 
 $(VENV)/.docs: $(VENV)/.installed
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"

@@ -355,3 +355,15 @@ def test_tables_with_nothing_but_strange_parts_say_so(tmp_path: Path) -> None:
     objects.put_object(f"{tmp_path}/tags/strange/part-x.parquet", strange_parquet())
     with pytest.warns(ChoreaiWarning), pytest.raises(ConfigError, match="no tags of this release"):
         found_in(str(tmp_path))
+
+
+def test_rows_of_a_part_that_are_no_keypoints_are_named(tmp_path: Path) -> None:
+    row = {
+        "video_id": "v", "content_id": "c", "frame_index": 1, "pts_seconds": 0.5, "track_id": 0, "box_xyxy": [0.0] * 4,
+        "box_score": 0.5, "keypoints_xy": [1.0] * 34, "keypoint_scores": [0.5] * 17, "keypoints_xyz": None,
+    }  # fmt: skip
+    uri = part_uri(str(tmp_path), "keypoints", "fp1", "0")
+    Path(uri).parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([row, row], schema=schemas.KEYPOINTS), uri)  # one frame twice: found by fuzzing
+    with pytest.raises(DamagedPartError, match=r"part-0\.parquet: rows must be sorted.*delete it and run again"):
+        list(read_contents(uri))

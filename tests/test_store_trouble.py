@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faulty_proxy import FaultyProxy
@@ -18,7 +19,7 @@ from choreai.tables import schemas
 from choreai.tables.parts import read_table
 
 pytestmark = pytest.mark.s3
-ALWAYS = {"share": 1.0, "at_most": 1_000_000, "seed": 0}
+ALWAYS: dict[str, Any] = {"share": 1.0, "at_most": 1_000_000, "seed": 0}
 
 
 @pytest.fixture

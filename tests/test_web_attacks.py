@@ -1,13 +1,14 @@
 """Every attack of `page_attacks` is refused, while another user is served; against the real server's parts."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import page_attacks
 import pytest
 import requests
-from clips import write_clip
+from clips import Image, write_clip
 from page_attacks import Page, quick_attacks
 from web_server import RunningServer, running_server, wait_until
 
@@ -52,13 +53,17 @@ def test_many_connections_of_one_address_leave_room_for_its_own_next_one(server:
             client.close()
 
 
+def _same(picture: Image, _: int) -> Image:
+    return picture
+
+
 @pytest.mark.parametrize(("size_wh", "words"), [((800, 608), "800 x 608 is too large"), ((2560, 1920), "above 307200")])
 def test_a_clip_that_grows_after_its_first_frame_is_refused(server, tmp_path, size_wh, words) -> None:
     parts = []
     for number, each in enumerate(((320, 240), size_wh)):
         picture = np.full((each[1], each[0], 3), 128, np.uint8)
         path = tmp_path / f"{number}.ts"
-        write_clip(path, num_frames=40, frames_per_second=10, size_wh=each, paint=lambda _, picture=picture: picture)
+        write_clip(path, num_frames=40, frames_per_second=10, size_wh=each, paint=partial(_same, picture))
         parts.append(path.read_bytes())
     answer = requests.post(
         f"{server.url}/v1/classify", data=b"".join(parts), headers={"Content-Type": "video/mp2t"}, timeout=30

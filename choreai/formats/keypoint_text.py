@@ -169,7 +169,7 @@ def _find_first_fault(uri: str) -> str | None:
             if value is None or not abs(value) <= _MAX_FLOAT32:
                 problem = "not a number" if value is None else "not a finite float32"
                 where = f"{uri}: line {number}, column {column}"
-                return f"{where}: {text.strip()!r} is {problem}; correct it, or remove its sequence and label"
+                return f"{where}: {shorten(text.strip())!r} is {problem}; correct it, or remove its sequence and label"
     return None
 
 

@@ -16,6 +16,7 @@ from choreai.arrays import BoolArray, Float64Array, IntArray
 from choreai.errors import ConfigError, StorageError, TableError
 from choreai.pose.tracking_scores import MATCH_IOU, BoxTracks, overlaps
 from choreai.storage import objects
+from choreai.storage.uris import shorten
 
 COLUMNS = ("frame", "id", "x", "y", "width", "height", "confidence", "class", "visibility")
 NUM_NEEDED = 6
@@ -167,20 +168,22 @@ def _parse(line: str, *, where: str, num_frames: int | None) -> list[float]:
     texts = line.split(",") if "," in line else line.split()
     if len(texts) < NUM_NEEDED:
         raise TableError(
-            f"{where}: {line!r} has {len(texts)} columns; it needs {NUM_NEEDED} or more: {','.join(COLUMNS)}"
+            f"{where}: {shorten(line)!r} has {len(texts)} columns; it needs {NUM_NEEDED} or more: {','.join(COLUMNS)}"
         )
     row = [_value(text, where=f"{where}, {name}") for text, name in zip(texts, COLUMNS, strict=False)]
     row += [1.0, -1.0, -1.0][len(row) - NUM_NEEDED :]
     last_frame = num_frames or math.inf
     if not 1 <= row[0] <= last_frame:
         frames = "frames count from 1" if num_frames is None else f"the sequence has frames 1 to {num_frames}"
-        raise TableError(f"{where}, frame: {texts[0].strip()!r}; {frames}")
+        raise TableError(f"{where}, frame: {shorten(texts[0].strip())!r}; {frames}")
     for index in (0, 1, 7):
         if not row[index].is_integer():
-            raise TableError(f"{where}, {COLUMNS[index]}: {texts[index].strip()!r} is not a whole number")
+            raise TableError(f"{where}, {COLUMNS[index]}: {shorten(texts[index].strip())!r} is not a whole number")
     for index in (4, 5):
         if row[index] < 0:
-            raise TableError(f"{where}, {COLUMNS[index]}: {texts[index].strip()!r} is negative; correct or remove it")
+            raise TableError(
+                f"{where}, {COLUMNS[index]}: {shorten(texts[index].strip())!r} is negative; correct or remove it"
+            )
     return row
 
 
@@ -190,7 +193,7 @@ def _value(text: str, *, where: str) -> float:
     except ValueError:
         value = math.nan
     if not abs(value) < 2.0**53:  # float64 has gaps between larger whole numbers
-        raise TableError(f"{where}: {text.strip()!r} is not a usable number; correct it or remove the line")
+        raise TableError(f"{where}: {shorten(text.strip())!r} is not a usable number; correct it or remove the line")
     return value
 
 

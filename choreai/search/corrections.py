@@ -26,6 +26,7 @@ from choreai.search.known_names import settle_names
 from choreai.search.spreadsheet import unescape_formula
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
+from choreai.storage.uris import shorten
 from choreai.tables import schemas
 from choreai.tables.parts import read_part_of, write_part
 
@@ -224,6 +225,8 @@ def _parse_time(value: object, where: str) -> datetime:
         try:
             moment = datetime.fromisoformat(str(value).strip())
         except ValueError as exc:
-            raise TableError(f"{where}: reviewed_at {value!r} is not a time; write 2026-11-22T14:30:00Z") from exc
+            raise TableError(
+                f"{where}: reviewed_at {shorten(str(value))!r} is not a time; write 2026-11-22T14:30:00Z"
+            ) from exc
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

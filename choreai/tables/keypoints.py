@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.arrays import FloatArray
-from choreai.errors import TableError
+from choreai.errors import DamagedPartError, TableError
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.tables.parts import open_part
+from choreai.tables.parts import HOW_TO_MEND, open_part
 from choreai.tables.schemas import KEYPOINTS, from_list_column
 
 _COLUMNS = [
@@ -45,14 +45,24 @@ def read_videos(part_uri: str, content_ids: Mapping[str, str]) -> Iterator[tuple
     `content_ids` maps video_id to content_id. One video is in memory at a time.
     """
     for video_id, table in _videos(part_uri, pa.array(sorted(content_ids), pa.string())):
-        yield video_id, sequence_of(table.filter(pc.equal(table["content_id"], content_ids[video_id])))
+        wanted = table.filter(pc.equal(table["content_id"], content_ids[video_id]))
+        yield video_id, _sequence_in(part_uri, wanted)
 
 
 def read_contents(part_uri: str) -> Iterator[tuple[str, str, KeypointSequence]]:
     """Yield (video_id, content_id, keypoints) of each video of a keypoints part, one video in memory at a time."""
     for video_id, table in _videos(part_uri, None):
         for content_id in pc.unique(table["content_id"]).to_pylist():
-            yield video_id, content_id, sequence_of(table.filter(pc.equal(table["content_id"], content_id)))
+            wanted = table.filter(pc.equal(table["content_id"], content_id))
+            yield video_id, content_id, _sequence_in(part_uri, wanted)
+
+
+def _sequence_in(part_uri: str, table: pa.Table) -> KeypointSequence:
+    """Return the keypoints of one video of a part. Raises DamagedPartError for rows that are no keypoints."""
+    try:
+        return sequence_of(table)
+    except (ValueError, pa.ArrowException) as exc:
+        raise DamagedPartError(f"{part_uri}: {exc}; {HOW_TO_MEND['keypoints']}") from exc
 
 
 def _videos(part_uri: str, wanted: pa.Array | None) -> Iterator[tuple[str, pa.Table]]:

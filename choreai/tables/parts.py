@@ -264,11 +264,11 @@ def _open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 
 def _damage_error(uri: str, exc: Exception) -> DamagedPartError:
     folders = uri.split("/")[-3:-1]  # corrections have no versions
-    advice = next((_ADVICE[name] for name in reversed(folders) if name in _ADVICE), "delete it and run again")
+    advice = next((HOW_TO_MEND[name] for name in reversed(folders) if name in HOW_TO_MEND), "delete it and run again")
     return DamagedPartError(f"{uri}: not readable as Parquet ({shorten(' '.join(str(exc).split()))}); {advice}")
 
 
-_ADVICE = {
+HOW_TO_MEND = {
     "keypoints": "delete it and run again: the poses of its videos are estimated again",
     "videos": "delete it and run again: it is written anew from the keypoints parts",
     "shots": "delete it and the videos part of this name and run again: both are written anew from the keypoints parts",
