@@ -27,7 +27,7 @@ from choreai.style.model import load_model, newest_model, save_model
 from choreai.tables import schemas
 from choreai.tables.compact import compact, list_versions
 from choreai.tables.keypoints import read_contents
-from choreai.tables.parts import read_part, read_table
+from choreai.tables.parts import part_uri, read_part, read_table
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import read_runs
 
