@@ -4,6 +4,7 @@ import argparse
 import difflib
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -69,7 +70,10 @@ class CommandParser(argparse.ArgumentParser):
         """Exit with 2; say what is wrong, what was perhaps meant, and where help is."""
         meant = self._meant(message)
         hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
-        self.exit(2, f"{self.prog}: error: {message}{hint}\n`{self.prog} --help` explains what it takes\n")
+        said = f"{self.prog}: error: {message}{hint}"
+        if sys.stderr.isatty():
+            said = textwrap.fill(said, help_width(), break_on_hyphens=False)
+        self.exit(2, f"{said}\n`{self.prog} --help` explains what it takes\n")
 
     def _meant(self, message: str) -> list[str]:
         """Return what is most like the words that an error names."""
