@@ -10,7 +10,7 @@ from choreai.cli.main import main
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, WeightsError
 from choreai.pipeline.pose_files import settle_poses, share_weights
-from choreai.pose.choice import settle
+from choreai.pose.choice import candidates, settle
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.weights.cache import Cache
@@ -129,7 +129,8 @@ def test_workers_get_an_estimator_and_files_whatever_the_driver_was_asked_for(ca
     assert config.pose == PoseSettings(estimator="crowd", detector_checkpoint=detector, checkpoint=network)
     for file in cache.folder.iterdir():
         file.unlink()
-    put(cache, "blazepose")
+    if WITHOUT_CROWD == "blazepose":
+        put(cache, "blazepose")
     assert settle_poses(ExtractConfig("catalog.csv", "out")).pose.estimator == WITHOUT_CROWD
 
 
@@ -153,8 +154,23 @@ def test_auto_is_blazepose_where_only_litert_is_installed(cache: Cache, caplog: 
     detector, network = put(cache, "blazepose")
     found = settled(estimator="auto", flip=True)  # which is AlphaPose's
     files: dict[str, Any] = {"detector_checkpoint": detector, "checkpoint": network}
-    assert found == PoseSettings(estimator="blazepose", max_people=1, preprocessing="unit", **files)
+    assert found == PoseSettings(estimator="blazepose", device="cpu", preprocessing="unit", **files)
     assert "choreai weights fetch crowd-cpu" in caplog.messages[-1]
+
+
+@pytest.mark.usefixtures("mediapipe")
+def test_auto_is_blazepose_rather_than_mediapipe_where_its_files_were_fetched(
+    cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="the litert extra is not installed")
+    assert settled(estimator="auto").estimator == "mediapipe"
+    put(cache, "blazepose")
+    found = settled(estimator="auto", device="cuda", detect_every=2, max_people=3)  # cuda and detect_every are crowd's
+    assert (found.estimator, found.max_people) == ("blazepose", 3)
+    asked = PoseSettings(estimator="auto")
+    able = [each.estimator for each in candidates(asked, read_file=objects.read_object)]
+    assert able == ["blazepose", "mediapipe"], "poses that MediaPipe made can still be followed"
+    assert "is BlazePose here" in caplog.messages[-1]
 
 
 def test_auto_is_crowd_where_its_files_are_at_hand(
@@ -167,7 +183,8 @@ def test_auto_is_crowd_where_its_files_are_at_hand(
     assert settled(estimator="auto", **named) == PoseSettings(estimator="crowd", **named)
     assert not caplog.messages
     files["checkpoint"].unlink()
-    put(cache, "blazepose")
+    if WITHOUT_CROWD == "blazepose":
+        put(cache, "blazepose")
     assert settled(estimator="auto", **named).estimator == WITHOUT_CROWD
     assert "checkpoint is missing" in caplog.text
 

@@ -31,7 +31,7 @@ BLAZEPOSE_FILES = {
 CROWD_FILES = ("detector_checkpoint", "checkpoint")
 _IN_PLACE_OF_CROWD = {
     "mediapipe": "MediaPipe here, which sees one person per frame",
-    "blazepose": "BlazePose here, of one person per frame",
+    "blazepose": "BlazePose here, which misses more of the dancers in a crowd",
 }
 
 
@@ -39,7 +39,7 @@ def settle(settings: PoseSettings, *, read_file: ReadFile) -> PoseSettings:
     """Return the settings with an estimator in place of "auto" and files in place of names of weights.
 
     Nothing is fetched unless `auto_fetch` asks for it. Raises WeightsError, with the command to run, where weights are
-    missing, and ConfigError for unknown ones; "auto" instead becomes MediaPipe (or BlazePose), and logs why.
+    missing, and ConfigError for unknown ones; "auto" instead becomes BlazePose or MediaPipe, and logs why.
     """
     chosen, *_ = candidates(settings, read_file=read_file)
     if settings.estimator == "auto" and chosen.estimator != "crowd":
@@ -91,8 +91,8 @@ def _makes(settings: PoseSettings, pose_id: str, fingerprint: Callable[[PoseSett
 def candidates(settings: PoseSettings, *, read_file: ReadFile) -> list[PoseSettings]:
     """Return all that "auto" could be on this machine, the recommended first; settings that name an estimator, alone.
 
-    Crowd with the files that the settings name, or, where they name none, with those of a set; and MediaPipe, or its
-    networks on LiteRT where only that is installed. Weights keep their names.
+    Crowd with the files that the settings name, or, where they name none, with those of a set; BlazePose on LiteRT
+    where its files were fetched, or MediaPipe is not installed; and MediaPipe. Weights keep their names.
     """
     if settings.estimator != "auto":
         return [settings]
@@ -101,10 +101,16 @@ def candidates(settings: PoseSettings, *, read_file: ReadFile) -> list[PoseSetti
     if settings.auto_fetch and not able:
         able = crowds[:1]
     plain = settings.with_files(dict.fromkeys(CROWD_FILES, ""))
-    if _mediapipe_folder() is None and importlib.util.find_spec("ai_edge_litert"):
-        # One person, as with MediaPipe: of one dancer it makes two at times, which nobody asked for here.
-        return [*able, replace(_without_alphapose(plain), estimator="blazepose", max_people=1)]
-    return [*able, replace(plain, estimator="mediapipe")]
+    mediapipe, has_mediapipe = replace(plain, estimator="mediapipe"), _mediapipe_folder() is not None
+    if not importlib.util.find_spec("ai_edge_litert") or (has_mediapipe and not _has_fetched_blazepose()):
+        return [*able, mediapipe]
+    blazepose = replace(_without_alphapose(plain), estimator="blazepose", detect_every=1, device="cpu")
+    return [*able, blazepose, mediapipe] if has_mediapipe else [*able, blazepose]
+
+
+def _has_fetched_blazepose() -> bool:
+    """Files in an installed mediapipe do not count: nobody who did not ask gets other poses than MediaPipe's."""
+    return all(weights_path(name) for name, _ in BLAZEPOSE_FILES.values())
 
 
 def _without_alphapose(settings: PoseSettings) -> PoseSettings:
@@ -136,7 +142,7 @@ def _tell_what_is_missing(crowd: PoseSettings, chosen: str, read_file: ReadFile)
     missing = {name: getattr(crowd, name) for name in _missing(crowd, read_file)}
     names = [file.removeprefix(PREFIX) for file in missing.values() if is_name(file)]
     logger.warning(
-        'estimator = "auto" is %s, because %s; for several people run '
+        'estimator = "auto" is %s, because %s; for the dancers among many people run '
         "`choreai weights fetch %s`, or name checkpoint and detector_checkpoint",
         _IN_PLACE_OF_CROWD[chosen],
         " and ".join(f"{name} is missing ({file})" for name, file in missing.items()),

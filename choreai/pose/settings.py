@@ -24,7 +24,7 @@ class PoseSettings:
     """mediapipe: one person per frame, no weights needed. blazepose: the same networks without MediaPipe, for the
     `max_people` most salient people, those who move looked for first. crowd: the `max_people` most salient people, with
     a detector and a pose network in .onnx files. alphapose: everybody. auto: crowd if its files are at hand, else
-    mediapipe; to tag, whichever made the poses that the model was trained on."""
+    blazepose if its files were fetched, else mediapipe; to tag, whichever made the poses of the model's training."""
     frames_per_second: float = 15.0
     """Sampling rate; every frame is used of a video with a lower frame rate. On real street dance `choreai train`
     classifies 0.92 of the clips correctly at 15 and 0.90 at 8 (contiguous blocks): hits and stops last a tenth of a
