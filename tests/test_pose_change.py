@@ -16,7 +16,8 @@ from choreai.cli.flags import extract_parser, tag_parser
 from choreai.pose.choice import follow, settle
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
-from choreai.tables.parts import list_parts
+from choreai.tables import schemas
+from choreai.tables.parts import list_parts, part_uri, write_part
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
 from choreai.weights.cache import Cache
@@ -35,6 +36,8 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     output = str(tmp_path / "out")
     rows = [video_row(name, run_id="20261101T020000Z-aaaaaa", duration=1800.0) for name in ("a", "b")]
     write_rows(output, "videos", FINGERPRINT, "0", rows)
+    poses = part_uri(output, "keypoints", FINGERPRINT, "s1")  # without it they would count as lost
+    assert write_part(poses, schemas.KEYPOINTS.empty_table(), tmp_path / "poses")
     config = {"workers": {"num_cpus": 1.0, "num_gpus": 0.0}, "pose": {"estimator": "mediapipe"}}
     run = RunManifest("extract_poses", "20261101T020000Z-aaaaaa", config, FINGERPRINT)
     run.add(ShardReport("s", True, {}, (), 80, 80, 3600.0, 0, "host-1:1"))
