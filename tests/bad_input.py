@@ -38,8 +38,8 @@ class Lines:
 def main(arguments: list[str]) -> int:
     lines = Lines()
     files = [str(FOLDER / name) for name in (*QUICK, *(SLOW if "--all" in arguments else ()))]
-    quiet = ["-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:terminal", "-rN"]
-    pytest.main([*quiet, *files], plugins=[lines])
+    options = ["-o", "addopts=--strict-markers", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    pytest.main([*options, *files], plugins=[lines])
     total = lines.counts.total() - lines.counts["skipped"]
     print(f"{lines.counts['ok']} of {total} cases ok, {lines.counts['skipped']} skipped")
     return int(lines.counts["ok"] != total or not total)

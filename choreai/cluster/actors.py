@@ -42,6 +42,11 @@ class PoolActor(Generic[ShardT]):
         """The shards in flight."""
         return [shard for _, shard in self.in_flight]
 
+    @property
+    def working_seconds(self) -> float:
+        """How long it has been at the first shard in flight; 0 if there is none."""
+        return time.monotonic() - self.working_since if self.in_flight else 0.0
+
     def take_back(self, call: Any) -> ShardT:
         """Return the shard of an answered call, which is no longer in flight."""
         entry = next(entry for entry in self.in_flight if entry[0] == call)

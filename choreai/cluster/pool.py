@@ -254,13 +254,13 @@ class WorkerPool(Generic[ShardT, ReportT]):
 
     def _end_silent_workers(self) -> Iterator[Failure[ShardT]]:
         """End the workers that have been silent for longer than their shards may take; yield what fails for it."""
-        now = time.monotonic()
         for actor in self._actors:
-            if not actor.in_flight or now - actor.working_since <= self._max_seconds(actor.shards[0]):
+            seconds = actor.working_seconds
+            if not actor.in_flight or seconds <= self._max_seconds(actor.shards[0]):
                 continue
             self.num_worker_deaths += 1
             lost = self._actors.dismiss(actor)
-            cause = f"it did not answer for {(now - actor.working_since) / 60:.1f} minutes"
+            cause = f"it did not answer for {seconds / 60:.1f} minutes"
             logger.warning("a worker is ended (%s); %d shards are handed out again", cause, len(lost))
             failure = self._put_back(lost, blamed=lost[0], cause=cause)
             if failure is not None:
