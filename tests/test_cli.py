@@ -142,7 +142,7 @@ def test_show_draws_the_dancer_it_finds(tmp_path: Path) -> None:
 
 def parsers_of(command: str) -> list[argparse.ArgumentParser]:
     """The parser of a command and those of its sub-commands."""
-    found = [COMMANDS[command][0](f"choreai {command}")]
+    found: list[argparse.ArgumentParser] = [COMMANDS[command][0](f"choreai {command}")]
     for action in found[0]._actions:
         if isinstance(action, argparse._SubParsersAction):
             found += action.choices.values()

@@ -33,7 +33,7 @@ def followed(*xs: float, score: float = 1.0) -> np.ndarray:
 
 
 def test_a_box_moves_as_the_keypoints_in_it_moved_and_who_is_not_read_stays() -> None:
-    np.testing.assert_allclose(followed(20, 26), TWO + np.float32([[6], [0]]))
+    np.testing.assert_allclose(followed(20, 26), TWO + np.array([[6], [0]], np.float32))
 
 
 def test_a_box_stays_where_nothing_can_be_learnt() -> None:
@@ -59,7 +59,7 @@ class SpotReader:
 
 
 def _middle_of_brightness(grey: np.ndarray, box: np.ndarray) -> np.ndarray:
-    left, top, right, bottom = (box + np.float32([-5, -5, 5, 5])).clip(0).astype(int)
+    left, top, right, bottom = (box + np.array([-5, -5, 5, 5], np.float32)).clip(0).astype(int)
     return np.argwhere(grey[top:bottom, left:right] > 0).mean(axis=0)[::-1] + np.array([left, top])
 
 

@@ -200,7 +200,7 @@ def test_nothing_from_a_catalog_becomes_markup(tmp_path: Path) -> None:
 
 def test_a_night_that_was_stopped_and_resumed_counts_what_both_parts_did(tmp_path: Path) -> None:
     root, first, part = str(tmp_path), "20261102T010000Z-aaaaaa", "20261102T013000Z-dddddd"
-    reason = {"stage": "decode", "error_class": "MediaError", "reason": "no video stream"}
+    reason: dict[str, Any] = {"stage": "decode", "error_class": "MediaError", "reason": "no video stream"}
     videos = [
         video_row("a", run_id=first),
         video_row("broken", status="quarantined", run_id=first, uri=f"{root}/a broken.mp4", **reason),

@@ -1,6 +1,7 @@
 """Videos from web addresses: limits on size, time and redirects, and no private networks."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from weights_server import Fault, WeightsServer
@@ -47,7 +48,7 @@ def test_a_video_is_downloaded_and_redirects_are_followed(server: WeightsServer,
     ids=lambda value: str(value)[:40],
 )
 def test_what_goes_over_a_limit_leaves_nothing_behind(
-    server: WeightsServer, tmp_path: Path, fault: Fault, limits: dict[str, float], error: type[ChoreaiError], says: str
+    server: WeightsServer, tmp_path: Path, fault: Fault, limits: dict[str, Any], error: type[ChoreaiError], says: str
 ) -> None:
     server.faults.append(fault)
     with pytest.raises(error) as caught:
