@@ -75,7 +75,7 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
         try:
             compile_expression(q, COLUMNS)
         except ConfigError as exc:
-            raise WebProblem(422, str(exc)) from exc
+            raise WebProblem(400, str(exc)) from exc
         return await backend.catalog("search", q, offset=offset, limit=limit)
 
     @routes.get("/catalog/{key}")
