@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `choreai pose`, and return its exit code."""
     # OpenMP reads this when torch loads it: threads that wait by spinning starve the decoder and onnxruntime.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if arguments.gpus:
+    if arguments.gpus and arguments.gpus[0] > 0:
         show_only(arguments.gpus[0])
     from choreai.cli.pose_run import run_pose
 
