@@ -75,6 +75,7 @@ LINE = (
 """An hour was measured for two videos, with MediaPipe."""
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_a_dry_run_says_what_the_new_default_costs_before_anybody_pays(
     catalog: str, output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_real_run_says_it_in_one_line_and_once(catalog: str, output: str, capl
     assert "estimator" not in caplog.text
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_tagging_follows_the_estimator_of_the_models_training(
     catalog: str, output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +139,7 @@ def test_tagging_follows_the_estimator_of_the_models_training(
         tag(catalog, output, "--dry-run", *named)
 
 
+@pytest.mark.usefixtures("mediapipe")
 def test_what_auto_follows_is_the_first_candidate_with_these_poses(output: str) -> None:
     def followed(pose_id: str, **settings: str) -> str:
         asked = PoseSettings(**settings)  # type: ignore[arg-type]

@@ -123,7 +123,7 @@ def element(driver: webdriver.Chrome, name: str):
     return driver.find_element(By.ID, name)
 
 
-def wait_for(driver: webdriver.Chrome, is_so, *, seconds: float = 60.0):
+def wait_for(driver: webdriver.Chrome, is_so, *, seconds: float = 120.0):
     return WebDriverWait(driver, seconds, poll_frequency=0.2).until(is_so)
 
 

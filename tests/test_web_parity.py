@@ -31,6 +31,7 @@ CLIPS = ["choreai_afro8", "danzip_ballet", "danzip_belly_dancing", "serbian_cuca
 SETTINGS = PoseSettings(estimator="mediapipe")
 
 pytestmark = [
+    pytest.mark.usefixtures("mediapipe"),
     pytest.mark.slow,
     pytest.mark.shared,
     pytest.mark.skipif(not VIDEOS.exists(), reason="../shared/data/videos is not there"),

@@ -54,12 +54,17 @@ def translate_errors(uri: str) -> Iterator[None]:
     except (exceptions.ParamValidationError, UnicodeEncodeError) as exc:
         raise ObjectUnusableError(uri, f"not a valid bucket or key: {shorten(str(exc))}") from exc
     except (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError) as exc:
+        if "recursion depth" in str(exc):  # by chance deep in the HTTP client, which wraps what it meets
+            raise _other_region(uri) from None
         raise StoreUnavailableError(uri, shorten(without_secrets(f"{type(exc).__name__}: {exc}"))) from exc
     except RecursionError:  # botocore asks where the bucket is, is told the same, and asks
-        reason = "the bucket is in another region (PermanentRedirect); set AWS_DEFAULT_REGION to it"
-        raise StorageError(uri, reason) from None  # its traceback has a thousand frames
+        raise _other_region(uri) from None  # its traceback has a thousand frames
     except exceptions.BotoCoreError as exc:
         raise StorageError(uri, shorten(without_secrets(f"{type(exc).__name__}: {exc}"))) from exc
+
+
+def _other_region(uri: str) -> StorageError:
+    return StorageError(uri, "the bucket is in another region (PermanentRedirect); set AWS_DEFAULT_REGION to it")
 
 
 def is_silent(exc: "ClientError") -> bool:
