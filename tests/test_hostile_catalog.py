@@ -4,6 +4,8 @@ import json
 import logging
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_poses import TinyWorker, write_clips
 
@@ -181,3 +183,17 @@ def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path: Path, caplog
     written = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert all(name.startswith(("keypoints/tiny/part-", "videos/tiny/part-", "runs/run/")) for name in written)
     assert not (tmp_path / "etc").exists()
+
+
+def test_a_header_that_is_no_csv_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "catalog.csv").write_bytes(b"video_id,uri,labe\r,gr\r,gr" * 20)
+    with pytest.raises(CatalogError, match=r"catalog\.csv"):
+        read_catalog(str(tmp_path / "catalog.csv"))
+
+
+def test_a_column_of_parquet_whose_name_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.parquet"
+    pq.write_table(pa.table({"video_id": ["a"], "uri": ["a.mp4"], "kind_of_dance": ["x"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"kind_of_dance", b"\xeckind\xff_dance "[:13]))
+    with pytest.raises(CatalogError, match="not a readable Parquet file"):
+        read_catalog(str(path))

@@ -217,7 +217,10 @@ _SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 def _separator_of(header: str) -> str:
     """Return what separates the columns, as a header with all required ones shows it; a comma if none does."""
     for separator in _SEPARATORS:
-        names = next(csv.reader([header], delimiter=separator), [])
+        try:
+            names = next(csv.reader([header], delimiter=separator), [])
+        except csv.Error:  # no CSV in any form: reading on says where and why
+            return ","
         if set(_REQUIRED) <= set(names):
             return separator
     return ","
@@ -274,7 +277,7 @@ def _parquet_batches(uri: str, file: BinaryIO, *, first_place: int = 1) -> Itera
             places = pa.array(np.arange(place, place + len(batch), dtype=np.int64))
             yield pa.record_batch([places, *columns], schema=_SCHEMA)
             place += len(batch)
-    except (pa.ArrowException, OSError) as exc:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:  # the last: a column's name
         raise CatalogError(f"{uri}: not a readable Parquet file ({exc}); write it again") from exc
 
 

@@ -150,6 +150,20 @@ def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedL
     return CorrectedLabels(tuple(corrected), num_changed, num_removed)
 
 
+def _csv_rows(uri: str, text: str) -> Iterator[tuple[str, dict[str, object]]]:
+    lines = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = next(lines, [])
+        for values in lines:
+            where = f"{uri}, line {lines.line_num}"
+            if len(values) > len(header):
+                raise TableError(f"{where}: {len(values)} values, but the header has {len(header)} names")
+            if values:
+                yield where, dict(zip(header, map(unescape_formula, values), strict=False))
+    except csv.Error as exc:
+        raise TableError(f"{uri}, line {lines.line_num}: not CSV ({exc})") from exc
+
+
 def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (place for messages, row) for each row of a file."""
     extension = posixpath.splitext(uri)[1].lower()
@@ -171,14 +185,7 @@ def _read(uri: str) -> Iterator[tuple[str, dict[str, object]]]:
     except UnicodeDecodeError as exc:
         raise TableError(f"{uri}: not UTF-8 text ({exc}); save it as UTF-8") from exc
     if extension == ".csv":
-        lines = csv.reader(io.StringIO(text, newline=""))
-        header = next(lines, [])
-        for values in lines:
-            where = f"{uri}, line {lines.line_num}"
-            if len(values) > len(header):
-                raise TableError(f"{where}: {len(values)} values, but the header has {len(header)} names")
-            if values:
-                yield where, dict(zip(header, map(unescape_formula, values), strict=False))
+        yield from _csv_rows(uri, text)
     elif extension == ".jsonl":
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():
