@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import itertools
+import logging
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from choreai.cli.console import console
 from choreai.weights.cache import Cache, default_folder
 from choreai.weights.resolve import missing_weights, shipped_catalogue
 
@@ -53,6 +56,21 @@ _bucket_numbers = itertools.count()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast first: tests that start a Ray of their own come last."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a command run in this process does to logging; its handler's stream is closed by then."""
+    root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("choreai", "jobs", "__main__")]
+    level, levels, show, quiet = root.level, [logger.level for logger in ours], warnings.showwarning, console.quiet
+    yield
+    for handler in list(root.handlers):
+        if type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
+    root.setLevel(level)
+    for logger, its_level in zip(ours, levels, strict=True):
+        logger.setLevel(its_level)
+    warnings.showwarning, console.quiet = show, quiet
 
 
 def _start_moto(log: Path) -> tuple[subprocess.Popen[bytes], str] | None:

@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from websockets.sync.client import connect
 
 from choreai.errors import MediaError
 from choreai.pose.estimator import Poses
+from choreai.web import server as web_server
 from choreai.web.errors import WebProblem
 from choreai.web.pose_sessions import MAX_PICTURE_SIDE, PoseSessions, decode_picture
 from choreai.web.tag_json import tags_json
@@ -133,6 +135,17 @@ def test_a_viewer_bears_with_a_replica_that_is_being_replaced_and_keeps_who_is_w
             types.append(answer["type"])
     assert types == ["pose", "pose", "busy", "busy", "pose", "pose"]
     assert answer["people"][0]["track_id"] == 0
+
+
+def test_a_live_session_outlives_the_deadlines_of_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(web_server, "BODY_SECONDS", 0.5)
+    with running_server(tmp_path) as server, connect_live(server) as viewer:
+        started = time.monotonic()
+        number = 0
+        while time.monotonic() - started < 1.5:
+            viewer.send(timed(jpeg(), seconds=(number := number + 1)))
+            receive(viewer, type_="pose")
 
 
 async def _dead(*_arguments, **_options) -> None:

@@ -45,6 +45,8 @@ class ImpatientProtocol(H11Protocol):
     _phase = ""
     """What the deadline is for: "headers", "body", "upload" or "linger"; "idle" between requests, "" while we work."""
     _stall: asyncio.TimerHandle | None = None
+    _is_upgraded = False
+    """Whether the connection is a WebSocket by now, which has deadlines of its own."""
     _since = 0.0
     _num_dropped = 0
 
@@ -84,7 +86,7 @@ class ImpatientProtocol(H11Protocol):
             self._watch()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        self._wait_for("")
+        self._is_upgraded = True
         super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
@@ -97,7 +99,7 @@ class ImpatientProtocol(H11Protocol):
 
     def _watch(self) -> None:
         """Start or stop the deadline that fits what the client owes."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_upgraded:
             return self._wait_for("")
         theirs, ours = self.conn.their_state, self.conn.our_state
         if theirs is h11.IDLE:
