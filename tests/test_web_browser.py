@@ -160,6 +160,9 @@ def test_a_dancer_before_the_camera_sees_skeleton_style_and_gauges(site, driver)
 LIT_PIXELS = """
 const c = document.getElementById("overlay");
 return c.getContext("2d").getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v > 0).length"""
+AUDIBLE = """
+const video = document.getElementById("video");
+return video.muted ? 0 : video.webkitAudioDecodedByteCount"""
 TIMELINE_COLORS = """
 const c = document.getElementById("timeline");
 const data = c.getContext("2d").getImageData(c.width - 40, 0, 20, c.height).data;
@@ -191,6 +194,10 @@ def test_a_local_video_file_can_be_played_before_the_live_page(site, driver) -> 
     signal_line = element(driver, "signal")
     wait_for(driver, lambda _: int(signal_line.get_attribute("data-count") or 0) >= 10)
     assert element(driver, "overlay").get_attribute("data-people") == "1"
+    wait_for(driver, lambda _: driver.execute_script(AUDIBLE) > 1000)
+    element(driver, "mute").click()
+    assert driver.execute_script("return document.getElementById('video').muted")
+    assert element(driver, "mute").text == "Sound on"
     element(driver, "stop").click()
 
 
@@ -204,6 +211,8 @@ def test_an_uploaded_video_leads_to_its_result(site, driver) -> None:
     assert driver.find_element(By.CSS_SELECTOR, ".verdict").text in STYLES
     assert driver.find_elements(By.CSS_SELECTOR, ".segments button")
     wait_for(driver, lambda _: driver.execute_script("return document.getElementById('video').readyState") >= 2)
+    driver.execute_script("document.getElementById('video').play()")
+    wait_for(driver, lambda _: driver.execute_script(AUDIBLE) > 1000)
     for link in driver.find_elements(By.CSS_SELECTOR, "#downloads a"):
         answer = requests.get(link.get_attribute("href"), timeout=30)
         assert answer.status_code == 200

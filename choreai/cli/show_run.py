@@ -83,12 +83,14 @@ def _draw(found: PosedVideo, model: StyleModel | None, arguments: argparse.Names
     tagged = with_remark(tag_sequence(found.rows, model, named=dancers.track_ids), dancers.remark)
     folder = Path(arguments.to)
     source = replace(found, name=unused_name(found, folder))
-    annotated = annotate(source, tagged, folder=folder)
+    annotated = annotate(source, tagged, folder=folder, mute=arguments.mute)
     print(f"{found.name}: {tagged.text}")
     print_people(found, dancers, annotated.size_wh)
     for sentence in found.input_quality:
         print(f"input: {sentence}")
     print(f"video: {annotated.video}")
+    if annotated.sound_problem:
+        print(f"without its sound: {annotated.sound_problem}")
     print(f"contact sheet: {annotated.sheet}")
     written = {
         "video_id": found.name,

@@ -40,6 +40,8 @@ class Clock(Generic[PictureT]):
     """Times so far that the stamps were not believed: wild ones, appended recordings, gaps too long to be one."""
     num_skipped: int
     """Frames so far whose time was not later than the previous one's, and that were left out for it."""
+    first_stamp: int
+    """The first picture's own, in units of the time base; 0 where it has none."""
     removed_ticks: int
     """What gaps that were not believed would have added."""
 
@@ -56,7 +58,7 @@ class Clock(Generic[PictureT]):
         )
         self._start: int | None = None
         self._held: list[tuple[int, PictureT]] = []
-        self.last = 0
+        self.last = self.first_stamp = 0
         self.num_jumps = self.num_skipped = self.removed_ticks = 0
 
     def place(self, picture: PictureT, stamp: int | None, *, restarted: bool = False) -> Iterator[Placed[PictureT]]:
@@ -66,7 +68,7 @@ class Clock(Generic[PictureT]):
         `restarted`: the container's own order shows that a recording ended not long ago and another began.
         """
         if self._start is None:
-            self._start = stamp or 0
+            self._start = self.first_stamp = stamp or 0
             yield Placed(picture, 0)
         elif stamp is None:
             yield from self._place_held_before(self.last + (len(self._held) + 1) * self.frame_ticks)

@@ -74,6 +74,8 @@ class VideoReader:
     """Packets so far that could not be decoded, or only partially (in which case the frames are yielded)."""
     num_frames_decoded: int
     """Frames decoded so far, sampled or not."""
+    start_seconds: float
+    """When the first frame is shown by the file's own clock, which its sound keeps too."""
 
     def __init__(self, file: BinaryIO, *, uri: str, num_threads: int = 1, max_pixels: int = MAX_PIXELS) -> None:
         """Open `file`, which must be seekable and stays open, and decode its first frame.
@@ -112,6 +114,7 @@ class VideoReader:
             if first is None:
                 raise MediaError(uri, "no frame could be decoded; is the file damaged or truncated?")
             self._first = first
+            self.start_seconds = float(self._clock.first_stamp * self._time_base)
             self._turn = read_turn(first.decoded.picture) or UPRIGHT
             self._shape = self._shape_of(first.decoded)
             self._converter = PictureConverter(self._shape, uri=uri)

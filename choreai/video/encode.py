@@ -19,6 +19,7 @@ from PIL import Image
 from choreai.arrays import ImageArray
 from choreai.errors import StorageError
 from choreai.storage.files import temporary_path, write_atomically
+from choreai.video.sound import Sound, add_sound
 
 _TIME_BASE = Fraction(1, 90_000)
 _BT709 = 1
@@ -31,6 +32,11 @@ class VideoWriter:
     The first frame sets the size; since H.264 needs even sides, an odd one is extended by repeating its last row or
     column. The file gets its final name at the end of the block; if the block raises, nothing is left behind.
     """
+
+    sound: Sound | None = None
+    """What is to be heard; may be set until the block ends."""
+    sound_problem: str = ""
+    """After the block: why there is no sound although there should be."""
 
     def __init__(self, path: Path, *, num_threads: int = 1, comment: str = "") -> None:
         """`comment` is stored in the file's metadata."""
@@ -95,6 +101,8 @@ class VideoWriter:
         try:
             container.mux(self._stream.encode(None))
             container.close()
+            if self.sound is not None:
+                self.sound_problem = add_sound(self._temporary, self.sound)
             os.replace(self._temporary, self._path)
         except (av.FFmpegError, OSError) as exc:
             raise self._error(exc) from exc

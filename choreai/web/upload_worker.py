@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
-from choreai.style.explain.annotated_video import annotate
+from choreai.style.explain.annotated_video import Annotated, annotate
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
 from choreai.style.tagging import tag_sequence
@@ -97,7 +97,7 @@ class UploadWorker:
             "model_version": None if self._model is None else self._model.model_version,
             "tag": tag,
             "why_no_tag": None if tag is not None else "nobody was in view for long enough",
-            "input_quality": list(quality.sentences),
+            "input_quality": [*quality.sentences, *_about_sound(drawn)],
         }
         (folder / "tag.json").write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
@@ -134,6 +134,10 @@ class UploadWorker:
             raise MediaError(name, f"it is longer than {self._limits.max_seconds:g} s, which is the limit")
         if time.monotonic() > deadline:
             raise MediaError(name, f"it took longer than {self._limits.work_seconds:g} s to process")
+
+
+def _about_sound(drawn: Annotated) -> list[str]:
+    return [f"the annotated video is without its sound: {drawn.sound_problem}"] if drawn.sound_problem else []
 
 
 class _Progress:

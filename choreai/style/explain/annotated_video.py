@@ -20,6 +20,7 @@ from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo, VideoReader
 from choreai.video.encode import VideoWriter, read_comment, write_png
 from choreai.video.frame import Frame
+from choreai.video.sound import Sound
 from choreai.visualize.draw import contact_sheet, draw_label, draw_onlookers, draw_people, track_color
 from choreai.visualize.timeline import Bar, Timeline, style_color
 from choreai.visualize.trails import TRAIL_SECONDS, draw_trails
@@ -46,6 +47,8 @@ class Annotated:
     """The text written on them: style and score, or why there is none."""
     size_wh: tuple[int, int]
     """Pixels of the upright picture."""
+    sound_problem: str = ""
+    """Why the video's sound is not in it, although nobody asked for that; empty if it is, or the video has none."""
 
 
 class _Skeletons:
@@ -121,17 +124,21 @@ def _origin(video: PosedVideo) -> str:
     return f"choreai {fingerprint({'uri': objects.resolve_uri(video.uri, against='.')})}"
 
 
-def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotated:
+def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path, mute: bool = False) -> Annotated:
     """Write the annotated video and contact sheet of one video to `folder`.
 
     The tag is written on both; where there is one, the video also shows each dancer's and a bar of who shows which
-    style when.
+    style when. The video keeps its sound unless `mute` is set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target_video, sheet = folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png"
     stills: list[ImageArray] = []
     captions: list[str] = []
-    with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri, num_threads=2) as reader:
+    with (
+        objects.open_object(video.uri) as file,
+        objects.open_object(video.uri) as sound_file,
+        VideoReader(file, uri=video.uri, num_threads=2) as reader,
+    ):
         drawing = _Drawing(video.rows, tagged, reader.info)
         size_wh = reader.info.width, reader.info.height
         still_times = iter(_still_times(video.rows, reader.info.duration_seconds))
@@ -144,8 +151,13 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path) -> Annotat
                     stills.append(image)
                     captions.append(f"{frame.pts_seconds:.1f} s")
                     next_still = next((t for t in still_times if t > frame.pts_seconds), None)
+            wants_sound = reader.info.has_audio and not mute
+            is_in_time = reader.quality.num_clock_jumps == 0
+            if wants_sound and is_in_time:
+                writer.sound = Sound(sound_file, video.uri, reader.start_seconds)
+    problem = writer.sound_problem if is_in_time else "the video's clock jumps, and it would not be in time"
     write_png(sheet, contact_sheet(stills, columns=4, captions=captions))
-    return Annotated(target_video, sheet, tagged.text, size_wh)
+    return Annotated(target_video, sheet, tagged.text, size_wh, problem if wants_sound else "")
 
 
 class _Drawing:

@@ -18,7 +18,9 @@ wireUpload();
 byId("camera").addEventListener("click", startCamera);
 byId("file").addEventListener("change", startFile);
 byId("stop").addEventListener("click", () => stop());
+byId("mute").addEventListener("click", () => { video.muted = !video.muted; });
 video.addEventListener("ended", () => stop());
+video.addEventListener("volumechange", showMuted);
 
 async function startCamera() {
   stop();
@@ -42,6 +44,7 @@ function startFile(event) {
   event.target.value = "";
   if (!file) return;
   stop();
+  video.muted = false;
   video.src = URL.createObjectURL(file);
   start(false);
 }
@@ -50,9 +53,10 @@ async function start(isMirrored) {
   byId("problem").hidden = true;
   byId("empty").hidden = true;
   byId("stop").hidden = false;
+  byId("mute").hidden = isMirrored; // of the camera there are pictures only
   byId("stage").classList.toggle("mirrored", isMirrored);
   try {
-    await video.play();
+    await play();
   } catch {
     stop();
     showProblem(byId("problem"), new Error("this browser cannot play that file; upload it below instead"));
@@ -62,6 +66,21 @@ async function start(isMirrored) {
   byId("signal").textContent = "connecting";
   stream = new LiveStream(video, { welcome, pose, busy, style, problem, closed: stop });
   stream.open();
+}
+
+/** Play with the sound; a browser that wants to be asked for sound once more gets the pictures without it. */
+async function play() {
+  try {
+    await video.play();
+  } catch (error) {
+    if (error.name !== "NotAllowedError" || video.muted) throw error;
+    video.muted = true;
+    await video.play();
+  }
+}
+
+function showMuted() {
+  byId("mute").textContent = video.muted ? "Sound on" : "Mute";
 }
 
 function stop() {
@@ -79,7 +98,7 @@ function stop() {
   overlay.getContext("2d").clearRect(0, 0, overlay.width, overlay.height);
   overlay.dataset.people = "0";
   byId("empty").hidden = false;
-  byId("stop").hidden = true;
+  byId("stop").hidden = byId("mute").hidden = true;
   byId("signal").textContent = "";
 }
 
