@@ -56,3 +56,28 @@ def test_the_command_line_knows_it(capsys: pytest.CaptureFixture[str]) -> None:
         main(["serve", "--help"])
     assert done.value.code == 0
     assert "CHOREAI_WEB_TOKEN" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://localhost:8000/"),
+        ("::1", "http://localhost:8000/"),
+        ("localhost", "http://localhost:8000/"),
+        ("127.0.0.2", "http://127.0.0.2:8000/"),
+        ("10.0.0.7", "http://10.0.0.7:8000/"),
+        ("[fd00::7]", "http://[fd00::7]:8000/"),
+        ("studio.example", "http://studio.example:8000/"),
+    ],
+)
+def test_the_address_to_open_is_one_that_a_browser_reaches(host: str, expected: str) -> None:
+    assert serve.addresses_to_open(host, 8000) == expected
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]"])
+def test_the_address_of_all_interfaces_is_none_to_open(host: str) -> None:
+    told = serve.addresses_to_open(host, 8000)
+    assert told.endswith(":8000/ or, on this machine, http://localhost:8000/")
+    own = told.split("/")[2].rpartition(":")[0]
+    assert own not in ("", "0.0.0.0", "[::]")
+    socket.getaddrinfo(own.strip("[]"), 8000)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -132,6 +133,37 @@ def test_with_a_token_nothing_is_to_be_had_without_it(locked, path) -> None:
     assert requests.get(locked.url + path, headers=wrong, timeout=10).status_code == 401
     right = {"Authorization": f"Bearer {TOKEN}"}
     assert requests.get(locked.url + path, headers=right, timeout=10).status_code != 401
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/", "/catalog", "/catalog?q=style+%3D+salsa&page=2", "/api", "/nonsense"])
+def test_a_browser_without_the_token_is_led_to_the_login_and_back(locked, path) -> None:
+    answer = requests.get(locked.url + path, headers=BROWSER, timeout=10, allow_redirects=False)
+    assert answer.status_code == 303
+    page, _, query = answer.headers["Location"].partition("?")
+    assert (page, parse_qs(query)["next"]) == ("/login", [path])
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert requests.get(locked.url + path, headers=BROWSER, timeout=10).status_code == 200
+    assert requests.get(locked.url + path, headers={"Accept": "*/*"}, timeout=10).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/catalog/x", "/metrics", "/v1/openapi.json"])
+def test_an_address_of_the_api_is_refused_in_json_even_to_a_browser(locked, path) -> None:
+    answer = requests.get(locked.url + path, headers=BROWSER, timeout=10, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
+
+
+def test_a_person_at_a_wrong_address_gets_a_page_and_a_program_a_problem_document(server) -> None:
+    answer = requests.get(server.url + "/<b>nonsense", headers=BROWSER, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "There is nothing at this address." in answer.text
+    assert "nonsense" not in answer.text
+    assert answer.text.count("<main") == answer.text.count("<h1") == 1
+    assert requests.get(server.url + "/nonsense", timeout=10).json()["status"] == 404
+    stranger = requests.get(server.url + "/", headers={**BROWSER, "Host": "evil.example"}, timeout=10)
+    assert (stranger.status_code, "Misdirected Request" in stranger.text) == (421, True)
 
 
 def test_uploads_and_the_live_socket_want_the_token_too(locked) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from choreai import __version__
-from choreai.web.auth import COOKIE, AuthMiddleware, client_of, is_secure, is_token, session_of
+from choreai.web.auth import COOKIE, AuthMiddleware, client_of, is_secure, is_token, respond, session_of
 from choreai.web.catalog_routes import CatalogBackend, catalog_routes
 from choreai.web.errors import WebProblem, add_problem_handlers
 from choreai.web.limits import RequestRate, Slots
@@ -59,7 +59,7 @@ def make_app(settings: WebSettings, backend: WebBackend, *, token: str | None) -
         redoc_url=None,
         lifespan=lifespan,
     )
-    add_problem_handlers(app)
+    add_problem_handlers(app, respond)
     _add_live(app, settings, backend)
     _add_service(app, backend, token=token)
     app.include_router(upload_routes(uploads))

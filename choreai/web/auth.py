@@ -8,14 +8,16 @@ derived from it.
 import hashlib
 import hmac
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from choreai.web.errors import WebProblem
 from choreai.web.headers import SECURITY_HEADERS
 from choreai.web.limits import UPLOAD_PATH, RequestRate
+from choreai.web.pages import problem_page
 from choreai.web.settings import is_loopback
 
 COOKIE = "choreai_session"
@@ -46,7 +48,7 @@ class AuthMiddleware:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail})
         else:
-            await problem.response()(scope, receive, guarded)
+            await respond(scope, problem)(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> WebProblem | None:
         headers = Headers(scope=scope)
@@ -100,6 +102,26 @@ def is_secure(scope: Scope) -> bool:
     return (
         scope.get("scheme") in ("https", "wss") or forwarded == "https" or headers.get("origin", "")[:8] == "https://"
     )
+
+
+def respond(scope: Scope, problem: WebProblem) -> Response:
+    """Return a problem document; to a person who opens a page, a page that says the same, or the one to sign in on."""
+    if not _opens_page(scope):
+        return problem.response()
+    if problem.status == 401:
+        query = scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"/login?next={quote(scope['path'] + (query and f'?{query}'), safe='/')}", 303)
+    return problem_page(problem)
+
+
+def _opens_page(scope: Scope) -> bool:
+    """Return whether a browser opens an address of the pages, rather than a program one of the API."""
+    is_page = scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and not _is_of_api(scope["path"])
+    return is_page and "text/html" in Headers(scope=scope).get("accept", "").lower()
+
+
+def _is_of_api(path: str) -> bool:
+    return path.startswith(("/v1/", "/static/")) or path in ("/health", "/ready", "/metrics")
 
 
 def _is_host(host: str) -> bool:

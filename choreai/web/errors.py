@@ -1,12 +1,14 @@
 """Errors as problem+json (RFC 9457): one format for every error, without any of the server's paths in it."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from choreai.errors import ChoreaiError, MediaError
 
@@ -28,21 +30,24 @@ class WebProblem(Exception):
 
     def response(self) -> JSONResponse:
         """Return the problem document as a response."""
-        headers = {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
-        return JSONResponse(self.body(), self.status, headers=headers, media_type=MEDIA_TYPE)
+        return JSONResponse(self.body(), self.status, headers=self.headers(), media_type=MEDIA_TYPE)
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that belong to the status."""
+        return {} if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Make `app` answer every error with a problem document."""
+def add_problem_handlers(app: FastAPI, respond: Callable[[Scope, WebProblem], Response]) -> None:
+    """Make `app` answer every error with a problem document, or as `respond` has it for a wrong address."""
 
     @app.exception_handler(WebProblem)
-    async def _problem(_request: Request, exc: WebProblem) -> JSONResponse:
-        return exc.response()
+    async def _problem(request: Request, exc: WebProblem) -> Response:
+        return respond(request.scope, exc)
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, exc: HTTPException) -> JSONResponse:
+    async def _http(request: Request, exc: HTTPException) -> Response:
         detail = "there is nothing at this address" if exc.status_code == 404 else str(exc.detail)
-        return WebProblem(exc.status_code, detail).response()
+        return respond(request.scope, WebProblem(exc.status_code, detail))
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_request: Request, exc: RequestValidationError) -> JSONResponse:

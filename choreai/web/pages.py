@@ -1,9 +1,11 @@
 """The pages: one HTML template around the content of each, plain CSS and ES modules, all read once at start-up."""
 
 import hashlib
+import html
 import string
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
@@ -84,11 +86,27 @@ def _read_files() -> Iterator[tuple[str, bytes]]:
 
 def render_page(page: Page) -> str:
     """Return the HTML of a page: its content in the layout that all pages share."""
-    templates = files("choreai.web") / "templates"
-    layout = string.Template((templates / "layout.html").read_text(encoding="utf-8"))
-    content = (templates / page.file_name).read_text(encoding="utf-8")
-    navigation = "\n".join(_link(path, text, is_current=path == page.section) for path, text in NAVIGATION.items())
-    return layout.substitute(title=page.title, script=f"{page.name}.js", navigation=navigation, content=content)
+    return _in_layout(_template(page.file_name), title=page.title, script=f"{page.name}.js", section=page.section)
+
+
+def problem_page(problem: WebProblem) -> Response:
+    """Return what is wrong as a page, for a person who opened an address; programs get `WebProblem.response`."""
+    words = {name: html.escape(str(text)) for name, text in problem.body().items()}
+    words["detail"] = f"{words['detail'][:1].upper()}{words['detail'][1:]}."
+    content = string.Template(_template("problem.html")).substitute(words)
+    page = _in_layout(content, title=words["title"].lower(), script="page.js", section="")
+    return Response(page, problem.status, headers=problem.headers(), media_type=MEDIA_TYPES[".html"])
+
+
+def _in_layout(content: str, *, title: str, script: str, section: str) -> str:
+    navigation = "\n".join(_link(path, text, is_current=path == section) for path, text in NAVIGATION.items())
+    layout = string.Template(_template("layout.html"))
+    return layout.substitute(title=title, script=script, navigation=navigation, content=content)
+
+
+@cache
+def _template(name: str) -> str:
+    return (files("choreai.web") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _link(path: str, text: str, *, is_current: bool) -> str:

@@ -1,6 +1,7 @@
 """`choreai serve`: the web application on Ray Serve, with its HTTP server in this process."""
 
 import argparse
+import ipaddress
 import logging
 import os
 import secrets
@@ -88,9 +89,8 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, ma
     try:
         backend = deploy(settings)
         server = make_server(make_app(settings, backend, token=token))
-        logger.info(
-            "open http://%s:%d/ in a browser; Ctrl-C stops it", "localhost" if is_loopback(host) else host, port
-        )
+        signing_in = f" and sign in with the token in {TOKEN_VARIABLE}" if token else ""
+        logger.info("open %s in a browser%s; Ctrl-C stops it", addresses_to_open(host, port), signing_in)
         # uvicorn re-raises the signal that stopped it; Ctrl-C and SIGTERM are both normal ways to stop a server.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
@@ -98,6 +98,31 @@ def _serve(settings: WebSettings, *, host: str, port: int, token: str | None, ma
     finally:
         if session.can_grow:  # a local Ray ends with this process, and the deployments with it
             serve.shutdown()
+
+
+def addresses_to_open(host: str, port: int) -> str:
+    """Return where a browser reaches a server that listens on `host`: 0.0.0.0 and :: are no addresses to open."""
+    bare, here = host.strip("[]"), f"http://localhost:{port}/"
+    if bare in ("127.0.0.1", "::1"):
+        return here
+    if bare in ("0.0.0.0", "::"):
+        return f"http://{_in_url(_own_address())}:{port}/ or, on this machine, {here}"
+    return f"http://{_in_url(bare)}:{port}/"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _own_address() -> str:
+    """Return this machine's address in its network: the one from which others would be reached; nothing is sent."""
+    for family, documentation in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((documentation, 9))
+            own = str(probe.getsockname()[0])
+            if not ipaddress.ip_address(own).is_unspecified:
+                return own
+    return socket.gethostname()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -11,13 +11,18 @@ function ownAddress(next) {
   }
 }
 
+const next = new URLSearchParams(location.search).get("next");
+
+// A link from elsewhere leads here even with the cookie, which the browser keeps to itself on such a first request.
+if (next && (await fetch("/v1/openapi.json")).ok) location.replace(ownAddress(next));
+
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     await ask("/v1/session", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token: byId("token").value }),
     });
-    location.assign(ownAddress(new URLSearchParams(location.search).get("next") ?? "/"));
+    location.assign(ownAddress(next ?? "/"));
   } catch (problem) {
     showProblem(byId("problem"), problem);
   }
