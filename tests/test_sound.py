@@ -45,6 +45,7 @@ def write_clapper(path: Path, codec: str, *, picture_delay: float = 0.0, gap: tu
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         video.codec_context.time_base = Fraction(1, 90_000)
         sound = container.add_stream(codec, rate=48_000 if codec == "libopus" else RATE)
+        assert isinstance(sound, av.AudioStream)
         for index in range(round(SECONDS * FRAMES_PER_SECOND)):
             seconds = index / FRAMES_PER_SECOND
             if seconds >= picture_delay:
@@ -75,6 +76,7 @@ def heard(path: Path, *, rate: int = RATE) -> Float64Array:
         for frame in container.decode(container.streams.audio[0]):
             for piece in resampler.resample(frame):
                 assert piece.pts is not None
+                assert piece.time_base is not None
                 samples = piece.to_ndarray().ravel()
                 at = round(float(piece.pts * piece.time_base) * rate)
                 samples, at = samples[max(0, -at) :], max(0, at)
