@@ -84,7 +84,8 @@ def model_version() -> str:
 
 def table_schemas() -> dict[str, list[str]]:
     """Of each table its metadata and fields, as text."""
-    pinned = (schemas.KEYPOINTS, schemas.VIDEOS, schemas.TAGS, schemas.KINEMATICS)
+    tables = (schemas.KEYPOINTS, schemas.VIDEOS, schemas.TAGS, schemas.KINEMATICS)
+    pinned = (*tables, schemas.EMBEDDINGS, schemas.VIDEO_EMBEDDINGS)
     return {
         schema.metadata[b"choreai.table"].decode(): [
             f"version {schema.metadata[b'choreai.schema_version'].decode()}",

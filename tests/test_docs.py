@@ -67,6 +67,8 @@ TABLES = {
     "shots": schemas.SHOTS,
     "tags": schemas.TAGS,
     "kinematics": schemas.KINEMATICS,
+    "embeddings": schemas.EMBEDDINGS,
+    "video_embeddings": schemas.VIDEO_EMBEDDINGS,
     "corrections": CORRECTIONS,
     "frames": FRAMES,
 }

@@ -10,6 +10,9 @@ from choreai.storage.uris import check_uri
 
 Check = Callable[[argparse.Namespace], None]
 
+MAX_COUNT = 10_000
+"""Most videos that `choreai similar` is asked for."""
+
 
 def check_arguments(command: str, arguments: argparse.Namespace) -> None:
     """Raise ConfigError, CatalogError or WeightsError for arguments that cannot be meant.
@@ -84,6 +87,12 @@ def _check_tables(arguments: argparse.Namespace) -> None:
         )
 
 
+def _check_similar(arguments: argparse.Namespace) -> None:
+    _check_tables(arguments)
+    if not 1 <= arguments.count <= MAX_COUNT:
+        raise ConfigError(f"--count must be 1 to {MAX_COUNT}, got {arguments.count}")
+
+
 def _check_serve(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.port <= 65535:
         raise ConfigError(f"--port must be 0 to 65535, got {arguments.port}")
@@ -139,6 +148,7 @@ _CHECKS: dict[str, Check] = {
     "train": _check_train,
     "serve": _check_serve,
     "search": _check_tables,
+    "similar": _check_similar,
     "review": _check_tables,
     "report": _check_tables,
     "compact": _check_tables,

@@ -5,8 +5,8 @@ import argparse
 from choreai.cli.parser import CommandParser
 
 COMPACT = """\
-Merge the many small Parquet parts of the videos, shots, tags and kinematics
-tables into few. Rows stay as they are; jobs and searches may run meanwhile.
+Merge the many small Parquet parts of the videos, shots, tags, kinematics and
+embeddings tables into few. Rows stay as they are; jobs and searches may run meanwhile.
 Kill it anywhere and run it again: it resumes."""
 
 

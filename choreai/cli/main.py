@@ -25,6 +25,7 @@ from choreai.cli.score_tracks import score_tracks_parser
 from choreai.cli.search import search_parser
 from choreai.cli.serve import serve_parser
 from choreai.cli.show import show_parser
+from choreai.cli.similar_flags import similar_parser
 from choreai.cli.weights import weights_parser
 
 DESCRIPTION = """\
@@ -39,6 +40,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai train      catalog with labels -> style model
   choreai serve      live classification, uploads and the catalog on a web page
   choreai search     find videos by style, score, tempo and movement
+  choreai similar    find videos that move like one
   choreai review     choose videos for review, and import the corrections
   choreai report     what a run did, changed, failed and cost, as a page
 
@@ -69,6 +71,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "train": (train_parser, "choreai.cli.train:run"),
     "serve": (serve_parser, "choreai.web.serve:run"),
     "search": (search_parser, "choreai.cli.search:run"),
+    "similar": (similar_parser, "choreai.cli.similar:run"),
     "review": (review_parser, "choreai.cli.review:run"),
     "report": (report_parser, "choreai.cli.report:run"),
     "pose": (pose_parser, "choreai.cli.pose:run"),
@@ -80,7 +83,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "weights")
+RESUMING = ("extract", "train", "tag", "demo", "compact", "weights", "similar")
 """Commands that, run again, go on where they were stopped."""
 
 

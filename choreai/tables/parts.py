@@ -274,6 +274,8 @@ HOW_TO_MEND = {
     "shots": "delete it and the videos part of this name and run again: both are written anew from the keypoints parts",
     "tags": "delete it and run again: its videos are tagged again",
     "kinematics": "delete it: it is written anew when its videos are tagged by another model",
+    "embeddings": "delete it and the video_embeddings part of this name: `choreai similar` writes both anew",
+    "video_embeddings": "delete it: `choreai similar` writes it anew",
     "corrections": "restore it from a copy, or import its reviews again; nothing else has them",
 }
 """By table, what to do about a damaged part, merged or not."""

@@ -20,6 +20,9 @@ SCHEMA_VERSION = KEYPOINTS_VERSION
 TAGS_VERSION = 2
 KINEMATICS_VERSION = 1
 SHOTS_VERSION = 1
+EMBEDDINGS_VERSION = 1
+EMBEDDING_SIZE = 128
+"""Numbers of a motion embedding: half of them would be half the reading and lose a tenth of the precision."""
 
 
 def _schema(name: str, version: int, fields: list[pa.Field]) -> pa.Schema:
@@ -192,6 +195,42 @@ SHOTS = _schema(
     ],
 )
 """One row per shot of each video that was split into shots (`split_shots`)."""
+
+_EMBEDDED = [
+    pa.field("embedding", _vector(EMBEDDING_SIZE), nullable=False),
+    pa.field("pose_fingerprint", pa.string(), nullable=False),
+    pa.field("model_version", pa.string(), nullable=False),
+    pa.field("shard_id", pa.string(), nullable=False),
+]
+
+EMBEDDINGS = _schema(
+    "embeddings",
+    EMBEDDINGS_VERSION,
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("track_id", pa.int32(), nullable=False),
+        pa.field("start_seconds", pa.float32(), nullable=False),
+        pa.field("stop_seconds", pa.float32(), nullable=False),
+        *_EMBEDDED,
+    ],
+)
+"""One row per window of the dancers. `embedding` is a unit vector: the dot product of two is their cosine."""
+
+VIDEO_EMBEDDINGS = _schema(
+    "video_embeddings",
+    EMBEDDINGS_VERSION,
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("num_windows", pa.int32(), nullable=False),
+        *_EMBEDDED,
+        pa.field("embedded_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+    ],
+)
+"""One row per video; one whose dancers were named since has another, and the newest counts. Its windows are those with
+its `shard_id`. `embedding` is the mean of its windows', made a unit vector again; zeros where it has none."""
 
 
 ADDED = {"videos": frozenset(field.name for field in _INPUT_QUALITY), "tags": frozenset({"input_quality"})}

@@ -1,0 +1,117 @@
+"""Videos that move alike: one of the tables, or a file, against all that the tables have."""
+
+import difflib
+import logging
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from choreai.api.poses import NUM_THREADS, estimate_with
+from choreai.errors import CatalogError, ConfigError, WeightsError
+from choreai.motion.windows import cut_windows
+from choreai.pipeline.embed import embed_missing
+from choreai.pose.build import build_estimator, follow_poses, pose_fingerprint
+from choreai.pose.choice import settle
+from choreai.pose.settings import PoseSettings
+from choreai.search.similar import (
+    EmbeddedVideo,
+    MotionQuery,
+    SimilarVideo,
+    find_similar,
+    find_video,
+    newest_videos,
+    query_of,
+)
+from choreai.storage import objects
+from choreai.style.embedding import embed_windows
+from choreai.style.examples import Inputs
+from choreai.style.model import StyleModel, load_model, newest_model
+
+logger = logging.getLogger(__name__)
+
+MAX_SUGGESTED_FROM = 100_000
+"""Ids among which the nearest to a misspelt one is looked for: a second."""
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """The videos like one, and what they were found among."""
+
+    video: str
+    """The id or the file that was asked for."""
+    found: tuple[SimilarVideo, ...]
+    """The most similar first."""
+    num_videos: int
+    num_windows: int
+    """Searched through."""
+    num_not_embedded: int
+    """Videos with poses that could not be embedded now; running it again tries them again."""
+    model_version: str
+
+
+def similar(
+    video: str, *, output: str, model: str | None = None, count: int = 10, settings: PoseSettings | None = None
+) -> Similarity:
+    """Return the `count` videos in the tables under `output` whose movement is most like that of `video`.
+
+    `video` is an id or a URI in these tables, or a file, whose poses are then estimated with `settings` (default: the
+    estimator of the model's training). `model` is the folder of a style model (default: the newest under `output`).
+    Videos that it has not embedded yet are embedded first. Raises WeightsError for a missing model, CatalogError for a
+    video that is nowhere, ConfigError where no poses of the model's kind are.
+    """
+    uri = model or newest_model(output)
+    if uri is None:
+        raise WeightsError(f"{output}: no style model here yet; run `choreai train`, or name one with --model")
+    style_model = load_model(uri)
+    version = style_model.model_version
+    done = embed_missing(output, model_uri=uri, model=style_model)
+    videos = newest_videos(output, version)
+    if not len(videos):
+        raise ConfigError(
+            f"{output}: no poses {style_model.config.pose_fingerprint} here, on which {version} was trained; run "
+            "`choreai extract` with the [pose] settings of its training"
+        )
+    known = find_video(videos, video)
+    query = _query(output, style_model, known, video, videos, settings)
+    found = find_similar(
+        output, version, query, videos=videos, count=count, leave_out=None if known is None else known.video_id
+    )
+    num_windows = sum(videos["num_windows"].to_pylist())
+    return Similarity(video, tuple(found), len(videos), num_windows, done.num_failed, version)
+
+
+def _query(
+    output: str, model: StyleModel, known: EmbeddedVideo | None, name: str, videos: pa.Table,
+    settings: PoseSettings | None,
+) -> MotionQuery:  # fmt: skip
+    """Return the windows of the video asked for. Raises CatalogError if it is nowhere or shows nobody long enough."""
+    if known is not None:
+        query = query_of(output, model.model_version, known)
+    elif objects.stat_object(name) is None:
+        raise CatalogError(f"{name}: no such file, and no video of that id or URI under {output}{_meant(name, videos)}")
+    else:
+        query = _query_now(name, model, settings or PoseSettings())
+    if not len(query):
+        raise CatalogError(f"{name}: nobody is in view for {model.config.windows.min_seconds:g} s on end")
+    return query
+
+
+def _query_now(path_or_uri: str, model: StyleModel, settings: PoseSettings) -> MotionQuery:
+    """Return the windows of a video whose poses are estimated now. Raises WeightsError for poses of another kind."""
+    wanted = follow_poses(settings, model.config.pose_fingerprint, read_file=objects.read_object)
+    wanted = settle(wanted, read_file=objects.read_object)
+    estimator = build_estimator(wanted, read_file=objects.read_object, num_threads=NUM_THREADS)
+    if pose_fingerprint(wanted, estimator) != model.config.pose_fingerprint:
+        raise WeightsError(
+            f"{model.model_version} was trained on poses {model.config.pose_fingerprint}, but these settings make "
+            f"{pose_fingerprint(wanted, estimator)}; give the [pose] settings of its training with --config"
+        )
+    logger.info("estimating the poses of %s now", path_or_uri)
+    windows = cut_windows(estimate_with(estimator, path_or_uri, settings=wanted).sequence, model.config.windows)
+    vectors = embed_windows(model, Inputs.from_windows(windows))
+    return MotionQuery(vectors, windows.start_seconds, windows.stop_seconds)
+
+
+def _meant(name: str, videos: pa.Table) -> str:
+    near = difflib.get_close_matches(name, videos["video_id"].slice(0, MAX_SUGGESTED_FROM).to_pylist(), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,56 @@
+"""similar: the videos whose movement is most like that of one, and where in them."""
+
+import argparse
+import logging
+from dataclasses import asdict
+
+from choreai.api.similar import Similarity, similar
+from choreai.cli.console import print_json, print_table
+from choreai.config import load_pose_settings
+from choreai.storage.uris import resolve_uri
+
+logger = logging.getLogger(__name__)
+
+HEADER = ("video", "similarity", "there", "here")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the similar videos, and return the exit code: 1 if some could not be embedded."""
+    answer = similar(
+        arguments.video,
+        output=resolve_uri(arguments.output, against="."),
+        model=arguments.model and resolve_uri(arguments.model, against="."),
+        count=arguments.count,
+        settings=load_pose_settings(arguments.config),
+    )
+    if arguments.json:
+        print_json({**asdict(answer), "found": [asdict(each) for each in answer.found]})
+    else:
+        _print(answer)
+    if answer.num_not_embedded:
+        logger.error("%d videos could not be embedded; run it again to try them again", answer.num_not_embedded)
+    return int(answer.num_not_embedded > 0)
+
+
+def _print(answer: Similarity) -> None:
+    if not answer.found:
+        print("no other video has somebody in view for long enough")
+        return
+    rows = [
+        (
+            each.video_id,
+            f"{each.similarity:.2f}",
+            _span(each.start_seconds, each.stop_seconds),
+            _span(each.own_start_seconds, each.own_stop_seconds),
+        )
+        for each in answer.found
+    ]
+    print_table(f"videos like {answer.video}", rows, header=HEADER)
+    print(
+        f"there and here: the two moments most alike; searched {answer.num_windows} windows of {answer.num_videos} "
+        f"videos with {answer.model_version}"
+    )
+
+
+def _span(start: float, stop: float) -> str:
+    return f"{start:.1f}-{stop:.1f} s"

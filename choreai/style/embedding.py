@@ -1,0 +1,52 @@
+"""Motion embeddings: what a style model's encoders make of windows before its last layers, as vectors to compare.
+
+Nothing in them names a style, so they also place dances that the model has no label for.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from choreai.arrays import FloatArray
+from choreai.style.examples import Inputs
+from choreai.style.model import BATCH_SIZE, StyleModel
+from choreai.tables.schemas import EMBEDDING_SIZE
+
+
+def embed_windows(model: StyleModel, inputs: Inputs) -> FloatArray:
+    """Return (W, EMBEDDING_SIZE) unit vectors of W windows.
+
+    All networks' encodings side by side are projected at random, the same way for every model of this size: distances
+    survive that, and nothing has to be fitted or stored.
+    """
+    found = [np.zeros((0, EMBEDDING_SIZE), np.float32)]
+    for network in model.networks:
+        network.eval()
+    with torch.inference_mode():
+        for start in range(0, len(inputs), BATCH_SIZE):
+            part = inputs.take(slice(start, start + BATCH_SIZE))
+            batch = [torch.from_numpy(array) for array in (part.steps, part.xyz, part.kinematic_features)]
+            encoded = torch.cat([network.encode(*batch) for network in model.networks], dim=1).numpy()
+            found.append(encoded @ _projection(encoded.shape[1]))
+    return unit_length(np.concatenate(found))
+
+
+def embed_video(windows: FloatArray) -> FloatArray:
+    """Return (EMBEDDING_SIZE,) the embedding of a video, from those of its W windows; zeros where there are none."""
+    if not len(windows):
+        return np.zeros(EMBEDDING_SIZE, np.float32)
+    return unit_length(windows.mean(axis=0, keepdims=True))[0]
+
+
+def unit_length(vectors: FloatArray) -> FloatArray:
+    """Return (N, D) vectors of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
+@cache
+def _projection(size: int) -> FloatArray:
+    """Return (size, EMBEDDING_SIZE) Gaussian numbers, the same in every release: RandomState's streams are frozen."""
+    numbers = np.random.RandomState(0).standard_normal((size, EMBEDDING_SIZE))
+    return numbers.astype(np.float32) / np.float32(np.sqrt(EMBEDDING_SIZE))
