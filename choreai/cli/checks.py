@@ -89,6 +89,8 @@ def _check_tables(arguments: argparse.Namespace) -> None:
 
 def _check_similar(arguments: argparse.Namespace) -> None:
     _check_tables(arguments)
+    if arguments.duplicates == bool(arguments.video):
+        raise ConfigError("name a video whose like to find, or give --duplicates, and not both")
     if not 1 <= arguments.count <= MAX_COUNT:
         raise ConfigError(f"--count must be 1 to {MAX_COUNT}, got {arguments.count}")
 

@@ -37,7 +37,7 @@ from choreai.pipeline.progress import console
 from choreai.storage.scratch import is_no_room, no_room_error, sweep_scratch
 
 logger = logging.getLogger(__name__)
-WORDS = ("why", "reason", "settings")
+WORDS = ("why", "reason", "settings", "how")
 """Headers of columns that hold sentences: aligned left, and wrapped where there is no room."""
 NAMES = ("style", "tag")
 """Headers of columns that hold names: aligned left."""

@@ -1,4 +1,4 @@
-"""similar: the videos whose movement is most like that of one, and where in them."""
+"""similar: the videos whose movement is most like that of one, and where in them; or near-duplicates."""
 
 import argparse
 import logging
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from choreai.api.similar import Similarity, similar
 from choreai.cli.console import print_json, print_table
 from choreai.config import load_pose_settings
+from choreai.pipeline.duplicates import DuplicateGroup, describe_match, find_duplicates, keypoints_version
 from choreai.storage.uris import resolve_uri
 
 logger = logging.getLogger(__name__)
@@ -15,7 +16,11 @@ HEADER = ("video", "similarity", "there", "here")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the similar videos, and return the exit code: 1 if some could not be embedded."""
+    """Print the similar videos or the duplicates, and return the exit code: 1 if some could not be embedded."""
+    return _print_duplicates(arguments) if arguments.duplicates else _print_similar(arguments)
+
+
+def _print_similar(arguments: argparse.Namespace) -> int:
     answer = similar(
         arguments.video,
         output=resolve_uri(arguments.output, against="."),
@@ -50,6 +55,28 @@ def _print(answer: Similarity) -> None:
         f"there and here: the two moments most alike; searched {answer.num_windows} windows of {answer.num_videos} "
         f"videos with {answer.model_version}"
     )
+
+
+def _print_duplicates(arguments: argparse.Namespace) -> int:
+    output = resolve_uri(arguments.output, against=".")
+    groups, num_videos = find_duplicates(output, keypoints_version(output, arguments.model))
+    if arguments.json:
+        print_json({"num_videos": num_videos, "groups": groups})
+        return 0
+    rows = [row for number, group in enumerate(groups, start=1) for row in _group_rows(number, group)]
+    if rows:
+        print_table("near-duplicates", rows, header=("video", "group", "correlation", "how"))
+    num_again = sum(len(group.others) for group in groups)
+    print(f"{num_videos} videos: {num_again} are near-duplicates of others, in {len(groups)} groups")
+    return 0
+
+
+def _group_rows(number: int, group: DuplicateGroup) -> list[tuple[str, ...]]:
+    others = [
+        (each.video_id, str(number), f"{each.match.correlation:.2f}", describe_match(each.match))
+        for each in group.others
+    ]
+    return [(group.first, str(number), "", ""), *others]
 
 
 def _span(start: float, stop: float) -> str:

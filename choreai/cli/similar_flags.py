@@ -7,10 +7,14 @@ Find the videos whose movement is most like that of one, and where in them.
 
   choreai similar VIDEO_ID --output out
   choreai similar dance.mp4 --output out --count 20
+  choreai similar --duplicates --output out
 
 Compares motion embeddings: what a style model makes of three seconds of a
 dancer before it decides on a style. Videos that have poses but no embedding of
-this model yet are embedded first, from the tables; no video is opened for it."""
+this model yet are embedded first, from the tables; no video is opened for it.
+
+--duplicates lists videos of one performance: uploaded again, mirrored,
+cropped, at another speed, compressed again. It needs no model."""
 
 DEFAULT_COUNT = 10
 
@@ -18,11 +22,12 @@ DEFAULT_COUNT = 10
 def similar_parser(prog: str | None) -> CommandParser:
     parser = CommandParser(prog=prog, description=SIMILAR)
     parser.add_argument(
-        "video", help="an id or URI of a video in the tables, or a file, whose poses are then estimated"
+        "video", nargs="?", help="an id or URI of a video in the tables, or a file, whose poses are then estimated"
     )
     parser.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: newest under --output)")
     parser.add_argument("--count", type=int, default=DEFAULT_COUNT, metavar="N",
                         help=f"videos to find (default: {DEFAULT_COUNT})")  # fmt: skip
+    parser.add_argument("--duplicates", action="store_true", help="list groups of near-duplicates instead")
     parser.add_argument("--config", metavar="FILE", help="the TOML file of a job, for its [pose] settings")
     return parser.add_result_flags()

@@ -1,0 +1,127 @@
+"""Near-duplicates: copies of a performance are found however they were changed, other performances are not."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keypoint_sequences import sequence_from
+from moving_skeletons import dancer_xy, keypoint_rows, write_keypoints
+
+from choreai.cli.main import main
+from choreai.motion.sequence import KeypointSequence
+from choreai.motion.signature import MAX_SAMPLES, SignatureMatch, SignatureMatcher, match_signatures, motion_signature
+from choreai.motion.skeleton import MIRROR
+from choreai.pipeline.duplicates import MIN_CORRELATION, describe_match, group_duplicates
+
+WIDTH = 640
+
+
+def performance(seed: int, *, seconds: float = 10.0, frames_per_second: float = 15.0) -> np.ndarray:
+    """(N, 17, 2) pixels of somebody whose limbs move at random, smoothly."""
+    rng = np.random.default_rng(seed)
+    num = round(seconds * frames_per_second)
+    noise = rng.standard_normal((num + 30, 17, 2)).cumsum(axis=0)
+    means = [np.stack([noise[i : i + num] for i in range(15 - reach, 15 + reach)]).mean(axis=0) for reach in (3, 15)]
+    slow = (means[0] - means[1]) / (means[0] - means[1]).std(axis=0)
+    return dancer_xy("clockwise", seed=0, num_frames=1) + 20 * slow
+
+
+def sequence(xy: np.ndarray, *, speed: float = 1.0, noise_seed: int = 0, scores: np.ndarray | float = 0.9):
+    """What an estimator sees of it, a pixel or two off."""
+    noisy = xy + np.random.default_rng([99, noise_seed]).normal(0, 1.5, xy.shape)
+    return sequence_from(np.arange(len(xy)) / 15 / speed, noisy, scores=scores)
+
+
+def copies_of(xy: np.ndarray) -> dict[str, KeypointSequence]:
+    mirrored = xy[:, list(MIRROR)] * (-1, 1) + (WIDTH, 0)
+    seen = np.where(xy[..., 1] < np.quantile(xy[..., 1], 0.8), 0.9, 0.05)  # the feet are cut off
+    return {
+        "mirrored": sequence(mirrored, noise_seed=1),
+        "cropped": sequence(xy, noise_seed=2, scores=seen),
+        "faster": sequence(xy, speed=1.1, noise_seed=3),
+        "again": sequence(xy, noise_seed=4),
+        "cut": sequence(xy[30:], noise_seed=5),
+        "smaller": sequence(0.5 * xy + 40, noise_seed=6),
+    }
+
+
+def match_of(one: KeypointSequence, other: KeypointSequence) -> SignatureMatch:
+    return match_signatures(motion_signature(one), motion_signature(other))
+
+
+@pytest.mark.parametrize("name", ["mirrored", "cropped", "faster", "again", "cut", "smaller"])
+def test_a_copy_fits_and_it_is_told_what_was_done_to_it(name: str) -> None:
+    xy = performance(1)
+    match = match_of(sequence(xy), copies_of(xy)[name])
+    assert match.correlation > 0.9
+    assert match.mirrored == (name == "mirrored")
+    assert match.speed == pytest.approx(1.1 if name == "faster" else 1.0, abs=0.025)
+    assert match.offset_seconds == pytest.approx(-2.0 if name == "cut" else 0.0, abs=0.25)
+
+
+def test_other_performances_do_not_fit() -> None:
+    matcher = SignatureMatcher(motion_signature(sequence(performance(1))))
+    others = [matcher.match(motion_signature(sequence(performance(seed)))).correlation for seed in range(2, 12)]
+    assert max(others) < MIN_CORRELATION - 0.1
+
+
+def test_a_stretch_cut_out_of_a_long_video_is_found_in_it() -> None:
+    xy = performance(3, seconds=50.0)
+    match = match_of(sequence(xy[300:480]), sequence(xy, noise_seed=1))
+    assert match.correlation > 0.9
+    assert match.offset_seconds == pytest.approx(20, abs=0.5)
+    other_way = match_of(sequence(xy, noise_seed=1), sequence(xy[300:480]))
+    assert other_way.offset_seconds == pytest.approx(-20, abs=0.5)
+
+
+def test_of_a_video_of_more_than_a_minute_the_liveliest_minute_is_compared() -> None:
+    xy = performance(3, seconds=100.0)
+    xy[:600] = xy[600]
+    signature = motion_signature(sequence(xy))
+    assert len(signature.poses) == MAX_SAMPLES
+    assert signature.start_seconds > 35
+
+
+def test_somebody_seen_for_too_short_a_time_fits_nobody() -> None:
+    xy = performance(1)
+    assert match_of(sequence(xy), sequence(xy[:45])).correlation == -1
+    assert len(motion_signature(KeypointSequence.empty()).poses) == 0
+
+
+def test_groups_hold_all_copies_and_nobody_else() -> None:
+    sequences = {f"clip_{seed}": sequence(performance(seed)) for seed in range(1, 40)}
+    sequences |= {f"clip_2 {name}": copy for name, copy in copies_of(performance(2)).items()}
+    sequences["clip_7 mirrored"] = copies_of(performance(7))["mirrored"]
+    groups = group_duplicates({name: motion_signature(rows) for name, rows in sequences.items()})
+    assert [set(group.video_ids) for group in groups] == [
+        {"clip_2", *(f"clip_2 {name}" for name in copies_of(performance(2)))},
+        {"clip_7", "clip_7 mirrored"},
+    ]
+
+
+def test_what_was_done_is_said_in_words() -> None:
+    assert describe_match(SignatureMatch(0.9, mirrored=True, speed=1.1041, offset_seconds=-2.0)) == (
+        "mirrored, 1.10 x, begins 2.0 s later"
+    )
+    assert describe_match(SignatureMatch(0.9, mirrored=False, speed=1.0, offset_seconds=0.1)) == "same"
+
+
+def test_the_command_lists_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips = {f"clip_{seed}": performance(seed, frames_per_second=10) for seed in range(3)}
+    clips["again"] = clips["clip_1"] + 2
+    write_keypoints(tmp_path, {"k": [keypoint_rows(name, "c", xy.astype(np.float32)) for name, xy in clips.items()]})
+    assert main(["similar", "--duplicates", "--output", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "4 videos: 1 are near-duplicates of others, in 1 groups" in said
+    assert main(["similar", "--duplicates", "--output", str(tmp_path), "--json"]) == 0
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert (group["first"], group["others"][0]["video_id"]) == ("again", "clip_1")
+
+
+def test_without_keypoints_there_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["similar", "--duplicates", "--output", str(tmp_path)]) == 2
+    assert "which keypoints? There are none" in capsys.readouterr().err
+    write_keypoints(tmp_path, {"k": [keypoint_rows("a", "c", performance(1).astype(np.float32))]})
+    assert main(["similar", "--duplicates", "--output", str(tmp_path)]) == 0
+    assert "1 videos: 0 are near-duplicates" in capsys.readouterr().out
