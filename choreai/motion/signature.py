@@ -194,11 +194,13 @@ class _Spectra:
         for place, version in enumerate(versions):
             padded[place, : len(version.poses)] = _around_mean(version)
             seen[place, : len(version.poses)] = version.seen
-        spectra = (
-            np.fft.rfft(values, axis=1).astype(np.complex64)
-            for values in (padded.reshape(*padded.shape[:2], -1), (padded**2).sum(axis=3), seen)
+        num_samples = np.array([len(version.poses) for version in versions])
+        return cls(
+            _spectrum(padded.reshape(*seen.shape[:2], -1)),
+            _spectrum((padded**2).sum(axis=3)),
+            _spectrum(seen),
+            num_samples,
         )
-        return cls(*spectra, np.array([len(version.poses) for version in versions]))
 
     def correlate(self, other: "_Spectra", size: int) -> FloatArray:
         """Return (S, lags) the correlation of each version with the one of `other` that begins so much earlier."""
@@ -216,6 +218,11 @@ class _Spectra:
         enough = overlap >= np.maximum(MIN_OVERLAP_SECONDS * SAMPLES_PER_SECOND, MIN_OVERLAP_SHARE * shortest)
         energy = np.sqrt(np.maximum(own, 0) * np.maximum(others, 0))
         return np.where(enough & (energy > 1e-3), both / np.maximum(energy, 1e-3), -1.0).astype(np.float32)
+
+
+def _spectrum(values: FloatArray) -> npt.NDArray[np.complex64]:
+    """Return the spectrum of (S, size, D) over time, (S, F, D)."""
+    return np.fft.rfft(values, axis=1).astype(np.complex64)
 
 
 def _around_mean(signature: MotionSignature) -> FloatArray:

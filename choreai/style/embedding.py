@@ -4,6 +4,7 @@ Nothing in them names a style, so they also place dances that the model has no l
 """
 
 from functools import cache
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -14,6 +15,13 @@ from choreai.style.model import BATCH_SIZE, StyleModel
 from choreai.tables.schemas import EMBEDDING_SIZE
 
 
+class Encoder(Protocol):
+    """A network of a style model."""
+
+    def encode(self, steps: torch.Tensor, xyz: torch.Tensor, features: torch.Tensor, /) -> torch.Tensor:
+        """Return (W, D) what the last layers read."""
+
+
 def embed_windows(model: StyleModel, inputs: Inputs) -> FloatArray:
     """Return (W, EMBEDDING_SIZE) unit vectors of W windows.
 
@@ -21,13 +29,14 @@ def embed_windows(model: StyleModel, inputs: Inputs) -> FloatArray:
     survive that, and nothing has to be fitted or stored.
     """
     found = [np.zeros((0, EMBEDDING_SIZE), np.float32)]
+    encoders = cast("tuple[Encoder, ...]", model.networks)
     for network in model.networks:
         network.eval()
     with torch.inference_mode():
         for start in range(0, len(inputs), BATCH_SIZE):
             part = inputs.take(slice(start, start + BATCH_SIZE))
             batch = [torch.from_numpy(array) for array in (part.steps, part.xyz, part.kinematic_features)]
-            encoded = torch.cat([network.encode(*batch) for network in model.networks], dim=1).numpy()
+            encoded = torch.cat([encoder.encode(*batch) for encoder in encoders], dim=1).numpy()
             found.append(encoded @ _projection(encoded.shape[1]))
     return unit_length(np.concatenate(found))
 
