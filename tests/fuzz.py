@@ -25,7 +25,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import requests
 from arms_model import arms_model
+from catalog_tables import write_catalog_tables
 from clips import numbered, write_clip
 from tag_rows import tag_row, video_row
 from web_server import running_server
@@ -173,33 +175,69 @@ def _documents(folder: Path) -> Iterator[Target]:
     yield Target("reviews", [reviews], reader_of(folder, "r.csv", partial(import_corrections, str(folder / "c"))))
 
 
+class Logged(logging.Handler):
+    """What the server logs as an error: a stranger must not be able to fill the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+
 @contextmanager
 def page_target(folder: Path) -> Iterator[Target]:
     """The HTTP server on a port of this machine; every answer must be one of ours, and the server must go on."""
-    seeds = [
-        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"POST /v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
-        b'{"token":"a"}',
-        b"GET /v1/search?q=style%20%3D%20house&limit=5 HTTP/1.1\r\nHost: localhost\r\nCookie: choreai_session=a\r\n"
-        b"\r\n",
-        b"POST /v1/classify?name=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\nContent-Length: 5\r\n"
-        b"\r\nhello",
-        b"GET /v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x82\x80abcd",
-    ]
-    with running_server(folder, max_uploads=200, max_uploads_per_client=200) as server:
+    output = folder / "out"
+    output.mkdir(parents=True)
+    write_catalog_tables(output)
+    logged = Logged()
+    logging.getLogger().addHandler(logged)
+    many = {"max_uploads": 200, "max_uploads_per_client": 200}
+    with running_server(folder / "web", output=str(output), **many) as server:
+        key = requests.get(server.url + "/v1/search", timeout=30).json()["videos"][0]["key"].encode()
 
         def ask(data: bytes) -> None:
+            head, end, rest = data.partition(b"\r\n\r\n")
             with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
-                client.settimeout(0.3)
+                client.settimeout(0.1)
                 answer = b""
                 with suppress(OSError):
-                    client.sendall(data)
+                    client.sendall(head + end + (b"" if b"websocket" in head else rest))
                     answer = client.recv(65536)
+                    if answer.startswith(b"HTTP/1.1 101"):
+                        client.sendall(rest)
+                        client.recv(65536)
             assert not answer or answer.startswith(b"HTTP/1.1 "), answer[:80]
             assert not answer.startswith(b"HTTP/1.1 500"), answer[:300]
+            assert not logged.messages, logged.messages.pop()  # of this request or the one before
 
-        yield Target("HTTP", seeds, ask)
+        yield Target("HTTP", _requests(key), ask)
+
+
+def _requests(key: bytes) -> list[bytes]:
+    """One request of every kind."""
+
+    def post(path: bytes, media_type: bytes, body: bytes) -> bytes:
+        length = str(len(body)).encode()
+        headers = b"Host: localhost\r\nContent-Type: " + media_type + b"\r\nContent-Length: " + length
+        return b"POST " + path + b" HTTP/1.1\r\n" + headers + b"\r\n\r\n" + body
+
+    video, json_type = b"/v1/catalog/" + key, b"application/json"
+    frame = b"\x82\x9ec\x13\xa0Z" + bytes(30)
+    return [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2,
+        b'HEAD / HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: "a"\r\n\r\n',
+        b"GET /v1/search?q=style%20%3D%20house&limit=5 HTTP/1.1\r\nHost: localhost\r\nCookie: a=b\r\n\r\n",
+        b"GET " + video + b'/media HTTP/1.1\r\nHost: localhost\r\nRange: bytes=5-9\r\nIf-Range: "a"\r\n\r\n',
+        post(b"/v1/session", json_type, b'{"token":"a"}'),
+        post(b"/v1/classify?name=a", b"video/mp4", b"hello"),
+        post(video + b"/corrections", json_type, b'{"style":"house","reviewer":"me","is_new_style":true}'),
+        post(video + b"/dancers", json_type, b'{"track_ids":[0],"reviewer":"me"}'),
+        b"GET /v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" + frame + frame,
+    ]
 
 
 def try_once(target: Target, data: bytes) -> str | None:
@@ -223,7 +261,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="part of a target's name")
     options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
+    logging.lastResort = None  # only what `Logged` hears of
     warnings.simplefilter("ignore")
     rng, tried, findings = random.Random(options.seed), Counter[str](), dict[str, str]()
     np.seterr(all="ignore")

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from choreai import __version__
 from choreai.web.auth import COOKIE, AuthMiddleware, client_of, is_secure, is_token, respond, session_of
 from choreai.web.catalog_routes import CatalogBackend, catalog_routes
-from choreai.web.errors import WebProblem, add_problem_handlers
+from choreai.web.errors import WebProblem, add_problem_handlers, problems
 from choreai.web.limits import RequestRate, Slots
 from choreai.web.live import LiveBackend, LiveViewer, hang_up
 from choreai.web.metrics import REGISTRY, REQUESTS
@@ -29,6 +29,8 @@ message is an eight-byte timestamp (float64, little-endian, milliseconds) follow
 whose `type` is `welcome`, `pose`, `busy`, `style` or `problem`. From another machine, every request needs the server's
 token, as `Authorization: Bearer TOKEN`."""
 READY_SECONDS = 5.0
+ANY_REQUEST = (400, 401, 403, 411, 413, 421, 429, 500)
+"""Errors that any request may be answered with: by the HTTP server, by `AuthMiddleware`, or where data is damaged."""
 
 
 class WebBackend(LiveBackend, UploadBackend, CatalogBackend, Protocol):
@@ -57,6 +59,7 @@ def make_app(settings: WebSettings, backend: WebBackend, *, token: str | None) -
         openapi_url="/v1/openapi.json",
         docs_url=None,  # both load scripts from other hosts; /api shows the same
         redoc_url=None,
+        responses=problems(*ANY_REQUEST),
         lifespan=lifespan,
     )
     add_problem_handlers(app, respond)
@@ -65,7 +68,7 @@ def make_app(settings: WebSettings, backend: WebBackend, *, token: str | None) -
     app.include_router(upload_routes(uploads))
     app.include_router(catalog_routes(backend))
     app.include_router(page_routes())
-    return AuthMiddleware(_RequestCounter(app), token=token, rate=RequestRate(settings.requests_per_second))
+    return AuthMiddleware(_RequestCounter(_HeadIsGet(app)), token=token, rate=RequestRate(settings.requests_per_second))
 
 
 def _add_live(app: FastAPI, settings: WebSettings, backend: WebBackend) -> None:
@@ -95,7 +98,7 @@ def _add_service(app: FastAPI, backend: WebBackend, *, token: str | None) -> Non
         """Return ok as long as the server responds."""
         return {"status": "ok"}
 
-    @app.get("/ready", tags=["service"])
+    @app.get("/ready", tags=["service"], responses=problems(503))
     async def ready() -> dict[str, str]:
         """Return ready once the backend responds too."""
         try:
@@ -104,12 +107,12 @@ def _add_service(app: FastAPI, backend: WebBackend, *, token: str | None) -> Non
             raise WebProblem(503, "the server is starting up or overloaded", retry_after_seconds=5) from exc
         return {"status": "ready"}
 
-    @app.get("/metrics", tags=["service"])
+    @app.get("/metrics", tags=["service"], response_class=MetricsResponse)
     async def metrics() -> Response:
         """Return the metrics in Prometheus's text format."""
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        return MetricsResponse(generate_latest(REGISTRY))
 
-    @app.post("/v1/session", tags=["service"], status_code=204)
+    @app.post("/v1/session", tags=["service"], status_code=204, responses=problems(422))
     async def session(
         request: Request, response: Response, given: Annotated[str, Body(alias="token", embed=True, max_length=500)]
     ) -> None:
@@ -119,6 +122,12 @@ def _add_service(app: FastAPI, backend: WebBackend, *, token: str | None) -> Non
                 raise WebProblem(401, "this is not the server's token")
             secure = is_secure(request.scope)
             response.set_cookie(COOKIE, session_of(token), httponly=True, samesite="strict", secure=secure)
+
+
+class MetricsResponse(Response):
+    """Prometheus's text format."""
+
+    media_type = CONTENT_TYPE_LATEST
 
 
 class _RequestCounter:
@@ -134,3 +143,27 @@ class _RequestCounter:
             await send(message)
 
         await self._app(scope, receive, counted)
+
+
+class _HeadIsGet:
+    """Answers HEAD as GET without the body, of which no more is made than its beginning."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        is_sent = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal is_sent
+            if message["type"] == "http.response.body" and not is_sent:
+                is_sent = True  # from now on `receive` says that the client has left
+                message = {"type": "http.response.body", "body": b""}
+            elif message["type"] == "http.response.body":
+                return
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)

@@ -10,8 +10,8 @@ from choreai.motion.sequence import KeypointSequence
 from choreai.search.condition import compile_expression
 from choreai.search.search import COLUMNS
 from choreai.web.catalog import Page
-from choreai.web.errors import WebProblem
-from choreai.web.media import send_object
+from choreai.web.errors import WebProblem, problems
+from choreai.web.media import file_responses, send_video
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="A video's `key`, as returned by the search.")]
 
@@ -60,7 +60,7 @@ class NamedPeople(BaseModel):
 
 def catalog_routes(backend: CatalogBackend) -> APIRouter:
     """Return the routes of the catalog."""
-    routes = APIRouter(prefix="/v1", tags=["catalog"])
+    routes = APIRouter(prefix="/v1", tags=["catalog"], responses=problems(404, 422, 503))
 
     @routes.get("/search")
     async def search(
@@ -83,7 +83,7 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
         """Return all that is known about one video: tag, segments, dancers, reasons, kinematics."""
         return _or_404(await backend.catalog("video", key))
 
-    @routes.get("/catalog/{key}/still.jpg", response_class=Response)
+    @routes.get("/catalog/{key}/still.jpg", response_class=Response, responses=file_responses("image/jpeg"))
     async def still(key: Key) -> Response:
         """Return one frame of the video, with skeletons."""
         picture = await backend.catalog("still", key)
@@ -120,13 +120,13 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
             return {"tag": None}
         return {"tag": await backend.judge_named(found.rows, found.named)}
 
-    @routes.get("/catalog/{key}/media", response_class=Response)
+    @routes.get("/catalog/{key}/media", response_class=Response, responses=file_responses("video/*", parts=True))
     async def media(request: Request, key: Key) -> Response:
         """Return the video file, or a range of its bytes."""
         uri = _or_404(await backend.catalog("media_uri", key))
-        return await send_object(uri, request.headers.get("range"))
+        return await send_video(uri, request.headers)
 
-    @routes.post("/catalog/{key}/corrections", status_code=201)
+    @routes.post("/catalog/{key}/corrections", status_code=201, responses=problems(409))
     async def correct(key: Key, correction: Correction) -> dict[str, str]:
         """Correct the style. The correction overrides the tag in searches and is the label in the next training.
 

@@ -7,7 +7,6 @@ RFC 9112's refusal of requests that two servers in a row might read differently.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -17,18 +16,17 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from choreai.web.errors import MEDIA_TYPE, WebProblem
-from choreai.web.headers import SECURITY_HEADERS
+from choreai.web.errors import WebProblem
 from choreai.web.limits import UPLOAD_PATH
 from choreai.web.live import MAX_PICTURE_BYTES
+from choreai.web.live_socket import LiveSocket
+from choreai.web.readers import ReaderWatch
 
 MAX_HEADER_BYTES = 16 * 2**10
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 10.0
 """For a whole body of a few kB; uploads have deadlines of their own, and this one at the end."""
 UPLOAD_SECONDS = 1800.0
-STALLED_SECONDS = 60.0
-"""A client that reads nothing of its answer for this long is hung up on."""
 LINGER_SECONDS = 1.0
 """What is left of a refused body is read and dropped for this long, so that the client hears the answer."""
 MAX_DROPPED_BYTES = 4 * 2**20
@@ -38,13 +36,12 @@ MAX_CONNECTIONS = 256
 MAX_CONNECTIONS_PER_ADDRESS = 64
 
 
-class ImpatientProtocol(H11Protocol):
+class ImpatientProtocol(ReaderWatch, H11Protocol):
     """HTTP/1.1 with deadlines for everything that a client may be slow with."""
 
     _patience: asyncio.TimerHandle | None = None
     _phase = ""
     """What the deadline is for: "headers", "body", "upload" or "linger"; "idle" between requests, "" while we work."""
-    _stall: asyncio.TimerHandle | None = None
     _is_upgraded = False
     """Whether the connection is a WebSocket by now, which has deadlines of its own."""
     _since = 0.0
@@ -76,7 +73,6 @@ class ImpatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._wait_for("")
-        self._stop_stall()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -87,15 +83,8 @@ class ImpatientProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._is_upgraded = True
+        self.stop_looking()
         super().handle_websocket_upgrade(event)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stall = self._stall or self.loop.call_later(STALLED_SECONDS, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stop_stall()
 
     def _watch(self) -> None:
         """Start or stop the deadline that fits what the client owes."""
@@ -116,7 +105,7 @@ class ImpatientProtocol(H11Protocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        self._phase, self._since = phase, time.monotonic()
+        self._phase, self._since, self._num_dropped = phase, time.monotonic(), 0
         seconds = {
             "headers": HEADER_SECONDS, "body": BODY_SECONDS, "upload": UPLOAD_SECONDS, "linger": LINGER_SECONDS,
         }.get(phase)  # fmt: skip
@@ -126,12 +115,7 @@ class ImpatientProtocol(H11Protocol):
     @property
     def only_waits(self) -> bool:
         """Whether nothing but the client's next bytes is waited for, or its reading of the last ones."""
-        return self._phase in ("headers", "body", "linger", "idle") or self._stall is not None
-
-    def _stop_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        return self._phase in ("headers", "body", "linger", "idle") or self.is_full or self.transport.is_closing()
 
     def _make_room(self) -> bool:
         """Return whether this connection may stay; connections that only wait make room for it."""
@@ -146,16 +130,12 @@ class ImpatientProtocol(H11Protocol):
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a malformed request with a problem document too."""
-        body = json.dumps(WebProblem(400, "this is not a valid HTTP request, or its headers are too large").body())
-        headers = [("content-type", MEDIA_TYPE), ("connection", "close"), ("content-length", str(len(body)))]
-        headers += [(name.lower(), value) for name, value in SECURITY_HEADERS.items()]
-        for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=body.encode()),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
+        """Answer a malformed request with a problem document too, unless the request is answered already."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            problem = WebProblem(400, "this is not a valid HTTP request, or its headers are too large")
+            self.transport.write(problem.as_last_answer())
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # whoever works on the request has nobody left to answer
         self.transport.close()
 
 
@@ -215,7 +195,7 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
         uvicorn.Config(
             app,
             http=ImpatientProtocol,
-            ws="websockets-sansio",
+            ws=LiveSocket,
             ws_max_size=2 * MAX_PICTURE_BYTES,
             ws_max_queue=2,
             ws_per_message_deflate=False,  # pictures are compressed, and a bomb would be too

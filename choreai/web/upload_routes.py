@@ -6,14 +6,14 @@ from contextlib import suppress
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from choreai.errors import MediaError
 from choreai.web.auth import client_of
-from choreai.web.errors import WebProblem
+from choreai.web.errors import WebProblem, problems
 from choreai.web.limits import Slots
+from choreai.web.media import file_responses, send_object
 from choreai.web.metrics import UPLOADS
 from choreai.web.settings import WebSettings
 from choreai.web.upload_files import RESULT_NAMES
@@ -21,7 +21,10 @@ from choreai.web.uploads import UploadFolder, UploadStatus, clean_name
 
 logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 300.0
-RAW_VIDEO = {"requestBody": {"content": {"video/*": {"schema": {"type": "string", "format": "binary"}}}}}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+RAW_VIDEO = {
+    "requestBody": {"required": True, "content": dict.fromkeys(("video/*", "application/octet-stream"), _BYTES)}
+}
 
 
 class UploadBackend(Protocol):
@@ -96,9 +99,9 @@ class UploadService:
 
 def upload_routes(uploads: UploadService) -> APIRouter:
     """Return the routes of uploads and their results."""
-    routes = APIRouter(prefix="/v1", tags=["uploads"])
+    routes = APIRouter(prefix="/v1", tags=["uploads"], responses=problems(422))
 
-    @routes.post("/classify", status_code=202, openapi_extra=RAW_VIDEO)
+    @routes.post("/classify", status_code=202, openapi_extra=RAW_VIDEO, responses=problems(408, 415, 503))
     async def classify(
         request: Request, response: Response, name: Annotated[str, Query(max_length=500)] = "video"
     ) -> Accepted:
@@ -112,16 +115,18 @@ def upload_routes(uploads: UploadService) -> APIRouter:
         response.headers["Location"] = f"/v1/videos/{video_id}"
         return Accepted(video_id=video_id, url=f"/v1/videos/{video_id}", page=f"/videos/{video_id}")
 
-    @routes.get("/videos/{video_id}")
+    @routes.get("/videos/{video_id}", responses=problems(404))
     async def video(video_id: str) -> UploadStatus:
         """Return an upload's progress and, once `state` is "done", its tag. Knowing the id grants access."""
         return await asyncio.to_thread(uploads.folder.status, video_id)
 
-    @routes.get("/videos/{video_id}/{name}", response_class=FileResponse)
-    async def result(video_id: str, name: str) -> FileResponse:
+    files = file_responses(*RESULT_NAMES.values(), parts=True)
+
+    @routes.get("/videos/{video_id}/{name}", response_class=Response, responses=files | problems(404))
+    async def result(request: Request, video_id: str, name: str) -> Response:
         """Return a file of a finished upload: tag.json, keypoints.parquet, annotated.mp4, sheet.png (stills),
         movement.png or movement.svg (speed, height, tempo and style over time)."""
         path = await asyncio.to_thread(uploads.folder.result_file, video_id, name)
-        return FileResponse(path, media_type=RESULT_NAMES[name])
+        return await send_object(str(path), request.headers, media_type=RESULT_NAMES[name])
 
     return routes
