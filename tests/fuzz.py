@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -194,7 +195,7 @@ def page_target(folder: Path) -> Iterator[Target]:
     write_catalog_tables(output)
     logged = Logged()
     logging.getLogger().addHandler(logged)
-    many = {"max_uploads": 200, "max_uploads_per_client": 200}
+    many: dict[str, Any] = {"max_uploads": 200, "max_uploads_per_client": 200}
     with running_server(folder / "web", output=str(output), **many) as server:
         key = requests.get(server.url + "/v1/search", timeout=30).json()["videos"][0]["key"].encode()
 
