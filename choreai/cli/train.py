@@ -12,6 +12,7 @@ from choreai.pipeline import extract
 from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.train import find_labelled, sweep, train
+from choreai.style.evaluation.unseen import UnseenSources
 from choreai.style.training.sweep import SweepResult
 from choreai.style.training.training import TrainedStyle
 
@@ -41,6 +42,8 @@ def print_summary(trained: TrainedStyle) -> None:
         ],
         header=("", "accuracy", "mean F1"),
     )
+    if metrics.unseen is not None and metrics.unseen.sources:
+        _print_unseen(metrics.unseen)
     calibration = metrics.calibration
     print_table(
         "train",
@@ -52,8 +55,31 @@ def print_summary(trained: TrainedStyle) -> None:
             ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
         ],
     )
+    if metrics.unseen is not None:
+        print(metrics.unseen.expectation)
     print(f"model:  {trained.model_uri}")
     print(f"report: {trained.model_uri}/report.html")
+
+
+def _print_unseen(unseen: UnseenSources) -> None:
+    """Print each style's figures on sources that the network had seen nothing of."""
+    print_table(
+        "each source by a network without it; 95 % intervals over sources and their videos",
+        [
+            (
+                style.label,
+                str(style.num_sources),
+                str(style.num_videos),
+                *(
+                    "-" if e is None else f"{e.value:.2f} ({e.low:.2f} to {e.high:.2f})"
+                    for e in (style.accuracy, style.ece)
+                ),
+                f"{style.cross_validated:.2f}",
+            )
+            for style in unseen.styles
+        ],
+        header=("style", "sources", "videos", "accuracy", "calibration error", "cross-validated"),
+    )
 
 
 def _format_shares(trained: TrainedStyle) -> str:

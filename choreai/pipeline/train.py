@@ -6,7 +6,10 @@ resumes, or ends at once if it was complete. `sweep` makes no model, but compare
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from choreai.catalog.catalog import Catalog, Video
 from choreai.cluster.session import connect
@@ -22,7 +25,8 @@ from choreai.style.taxonomy import check_parents
 from choreai.style.training.dataset import TableSource
 from choreai.style.training.distributed import Progress, TrainResources
 from choreai.style.training.labels import labelled_videos
-from choreai.style.training.split import divide_folds, find_labels
+from choreai.style.training.left_out import groups_to_leave_out
+from choreai.style.training.split import Folds, divide_folds, find_labels
 from choreai.style.training.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.training.training import TrainedStyle, train_style
 
@@ -40,22 +44,25 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
         labels_file=config.labels_file,
         corrections=read_corrections(config.output),
     )
-    settings = config.training
     classes = find_labels(labelled, config.labels)
     try:
         check_parents(classes, config.parents)
     except ValueError as exc:
         raise ConfigError(f"[parents]: {exc}") from exc
+    _divide(labelled, classes, config.training)
+    return labelled
+
+
+def _divide(labelled: list[Video], labels: Sequence[str], settings: TrainSettings) -> Folds:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChoreaiWarning)  # training itself will issue it
-        divide_folds(
+        return divide_folds(
             labelled,
-            classes,
+            labels,
             seed=settings.seed,
             num_folds=settings.num_folds,
             when_one_group=settings.when_one_group,
         )
-    return labelled
 
 
 def named_dancers(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> dict[str, NamedDancers]:
@@ -68,14 +75,30 @@ def named_dancers(config: TrainConfig, labelled: list[Video], *, pose_id: str) -
     return named
 
 
-def max_num_epochs(settings: TrainSettings) -> int:
-    """Return the maximum number of epochs of all networks, baselines included; early stopping may make it fewer."""
+def max_num_epochs(settings: TrainSettings, *, num_left_out: int = 0) -> int:
+    """Return the maximum number of epochs of all networks, baselines and those without one of `num_left_out` sources
+    included; early stopping may make it fewer."""
     trainings = [settings]
     if settings.compare_report_lstm:
         trainings.append(seed_settings(settings))
     if settings.leaky_split_too:
         trainings.append(settings)
-    return sum(each.num_epochs * each.num_folds for each in trainings)
+    return sum(each.num_epochs * each.num_folds for each in trainings) + settings.num_epochs * num_left_out
+
+
+def _num_left_out(config: TrainConfig, labelled: list[Video]) -> int:
+    """Return for how many sources there will be a network without them."""
+    settings = config.training
+    if not settings.unseen_sources:
+        return 0
+    folds = _divide(labelled, find_labels(labelled, config.labels), settings)
+    return len(
+        groups_to_leave_out(
+            [str(video.label) for video in labelled],
+            [video.group or video.video_id for video in labelled],
+            np.array([folds.fold_of[video.video_id] for video in labelled]),
+        )
+    )
 
 
 @dataclass
@@ -98,7 +121,8 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
     """Train a style model on the labelled videos' poses under `config.output`."""
     check_conditional_writes(config.output)
     connect(config.ray_address)
-    with progress("training", max_num_epochs(config.training)) as steps:
+    num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled))
+    with progress("training", num_epochs) as steps:
         return train_style(
             labelled,
             tables_uri=config.output,

@@ -60,6 +60,9 @@ class TrainSettings:
     leaky_split_too: bool = False
     """Train a second time with windows divided at random, neighbours on both sides, to show how flattering that is.
     Without it, a logistic regression shows it."""
+    unseen_sources: bool = True
+    """Train a network more for each group that was cut in blocks, without any of it, to say what to expect on sources
+    never seen; one that has the only videos of a style is left in."""
     checkpoint_every_epochs: int = 20
     """A killed worker costs at most this many epochs."""
     windows: WindowSettings = field(default_factory=WindowSettings)
@@ -99,6 +102,7 @@ class TrainSettings:
             target_precision=fresh.target_precision,
             compare_report_lstm=False,
             leaky_split_too=False,
+            unseen_sources=fresh.unseen_sources,
         )
 
 

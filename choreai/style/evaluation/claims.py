@@ -14,6 +14,7 @@ def limits(metrics: Metrics, *, split: str, leaky_of: str, context_seconds: floa
     return tuple(
         sentence
         for sentence in (
+            _about_unseen(metrics),
             _about_groups(metrics, split),
             _about_baselines(metrics),
             _about_leaks(metrics, leaky_of),
@@ -30,7 +31,25 @@ def limits(metrics: Metrics, *, split: str, leaky_of: str, context_seconds: floa
     )
 
 
+def _about_unseen(metrics: Metrics) -> str:
+    unseen = metrics.unseen
+    if unseen is None or unseen.accuracy is None:
+        return ""
+    alone = ", ".join(unseen.untested)
+    return (
+        f"{unseen.expectation[0].upper()}{unseen.expectation[1:]}: dancers, places and cameras of which nothing was in "
+        "the training. That is a mean over styles, and in each over its sources, each tagged by a network without it "
+        "and weighted by the share of the style's videos that the others have."
+        + (f" Of {alone} there are no two sources, so there is no such figure for it." if alone else "")
+    )
+
+
 def _about_groups(metrics: Metrics, split: str) -> str:
+    if "blocks" in metrics.intervals_over and metrics.unseen is not None and metrics.unseen.accuracy is not None:
+        return (
+            f"Cross-validation's intervals are over {metrics.intervals_over}, and videos were divided in {split}: "
+            "networks had seen the places and cameras on which they were tested, so its figures are too good."
+        )
     if "blocks" in metrics.intervals_over:
         return (
             f"Intervals are over {metrics.intervals_over}, and videos were divided in {split}. With so few sources "

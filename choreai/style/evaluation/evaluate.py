@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from choreai.arrays import BoolArray, Float64Array
+from choreai.arrays import BoolArray, Float64Array, FloatArray
 from choreai.style.evaluation.bootstrap import Estimate, Resamples
 from choreai.style.evaluation.calibrate import (
     Calibration,
@@ -23,6 +23,7 @@ from choreai.style.evaluation.calibrate import (
     risk_coverage,
 )
 from choreai.style.evaluation.scorecard import Scorecard, accuracies, f1_scores, score_windows
+from choreai.style.evaluation.unseen import UnseenSources, evaluate_unseen
 from choreai.style.novelty import LeftOutStyle, cross_fitted_novel, leave_styles_out
 from choreai.style.predictions import Predictions
 
@@ -117,6 +118,8 @@ class Metrics:
     clip_lengths: tuple[ClipLength, ...]
     groups: tuple[GroupResult, ...]
     worst_videos: tuple[WorstVideo, ...]
+    unseen: UnseenSources | None
+    """None where that was not asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, dicts, strings and finite numbers, for JSON."""
@@ -130,10 +133,14 @@ def evaluate(
     *,
     baselines: Mapping[str, Predictions],
     leaky: Predictions | None,
+    unseen: Mapping[str, FloatArray] | None = None,
     target_precision: float,
     seed: int,
 ) -> Metrics:
-    """Return the metrics of a model. Raises ValueError where baselines were scored on other videos or folds."""
+    """Return the metrics of a model; `unseen` as `evaluate_unseen` takes it, None: without sources left out.
+
+    Raises ValueError where baselines were scored on other videos or folds.
+    """
     for name, baseline in baselines.items():
         if baseline.video_ids != predictions.video_ids or not np.array_equal(baseline.fold, predictions.fold):
             raise ValueError(f"baseline {name!r} must be scored on the same videos and folds")
@@ -160,6 +167,9 @@ def evaluate(
         clip_lengths=_clip_lengths(predictions, seed=seed),
         groups=_groups(predictions),
         worst_videos=_worst(predictions, scored),
+        unseen=None
+        if unseen is None
+        else evaluate_unseen(predictions, unseen, target_precision=target_precision, seed=seed),
     )
 
 

@@ -81,6 +81,7 @@ class _WorkerTask:
 
     examples_uri: str
     num_labels: int
+    num_members: int
     settings: TrainSettings
     num_threads: int
     epochs: "Queue"
@@ -100,11 +101,13 @@ def fit_on_ray(
     settings: TrainSettings,
     *,
     num_labels: int,
+    num_members: int | None = None,
     folder_uri: str,
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
 ) -> Fitted:
-    """Return one network for every fold of the examples; the run's examples and checkpoints are under `folder_uri`.
+    """Return one network for each of the first `num_members` folds of the examples (None: for every fold); the run's
+    examples and checkpoints are under `folder_uri`.
 
     Raises ConfigError if the loss does not stay finite, `ray.train.TrainingFailedError` if more than MAX_FAILURES
     workers are lost.
@@ -113,6 +116,7 @@ def fit_on_ray(
     from ray.train.torch import TorchTrainer
 
     folder_uri = objects.resolve_uri(folder_uri, against=".")
+    num_members = num_members or num_folds_of(examples)
     name = _training_id(examples, settings, num_labels=num_labels)
     result_uri = objects.join_uri(folder_uri, name, CHECKPOINT_NAME)
     with suppress(ObjectMissingError):
@@ -122,11 +126,11 @@ def fit_on_ray(
     write_examples(examples_uri, examples)
     # cuBLAS adds up in the same order every time only with a workspace of fixed size.
     runtime_env = {"env_vars": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}} if resources.use_gpu else None
-    num_members = num_folds_of(examples)
     with _epoch_queue(num_members, settings.num_epochs, on_progress) as epochs:
         task = _WorkerTask(
             examples_uri=examples_uri,
             num_labels=num_labels,
+            num_members=num_members,
             settings=settings,
             num_threads=resources.num_cpus_per_worker,
             epochs=epochs,
@@ -196,7 +200,15 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
 
     # All workers see the same loss. Raising would make Ray Train start them again, to the same end.
     with suppress(DivergedError):
-        fit(state, examples, task.settings, num_labels=task.num_labels, share=share, on_epoch=on_epoch)
+        fit(
+            state,
+            examples,
+            task.settings,
+            num_labels=task.num_labels,
+            num_members=task.num_members,
+            share=share,
+            on_epoch=on_epoch,
+        )
 
 
 def _report(state: FitState, *, is_first: bool) -> None:
@@ -222,7 +234,9 @@ def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int
     with torch.device("meta"):
         network = build_network(settings.network, num_labels=num_labels, hidden_size=settings.hidden_size, dropout=0.0)
     form = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
-    decisive = [dataclasses.asdict(settings.for_fit()), form, examples.digest()]
+    fitting = dataclasses.asdict(settings.for_fit())
+    del fitting["unseen_sources"]  # younger than these hashes: a training that an older release began goes on
+    decisive = [fitting, form, examples.digest()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 

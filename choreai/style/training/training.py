@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from torch import nn
@@ -31,10 +32,15 @@ from choreai.style.tagging import mean_kinematics
 from choreai.style.training.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
 from choreai.style.training.distributed import Fitted, Progress, TrainResources, fit_on_ray
 from choreai.style.training.fit_state import Weights
+from choreai.style.training.left_out import groups_to_leave_out, with_groups_as_folds
 
 logger = logging.getLogger(__name__)
 
-Fit = Callable[[Dataset, TrainSettings], Fitted]
+
+class Fit(Protocol):
+    """Trains a network for each fold of the data set, or for its first `num_members` folds."""
+
+    def __call__(self, dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +80,12 @@ def train_style(
     source = TableSource(tables_uri, pose_fingerprint, dict(named or {}))
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
 
-    def fit(dataset: Dataset, settings: TrainSettings) -> Fitted:
+    def fit(dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted:
         return fit_on_ray(
             dataset.examples,
             settings,
             num_labels=len(dataset.labels),
+            num_members=num_members,
             folder_uri=objects.join_uri(output_uri, "training"),
             resources=resources,
             on_progress=on_progress,
@@ -92,7 +99,12 @@ def train_style(
         simple |= _seed_lstm(predictions, read_recut(dataset, source, seed_settings(settings).windows), settings, fit)
     leaky = _leaky(predictions, dataset, settings, fit)
     metrics = evaluate(
-        predictions, baselines=simple, leaky=leaky, target_precision=settings.target_precision, seed=settings.seed
+        predictions,
+        baselines=simple,
+        leaky=leaky,
+        unseen=_leave_out(predictions, dataset, settings, fit) if settings.unseen_sources else None,
+        target_precision=settings.target_precision,
+        seed=settings.seed,
     )
     calibration = metrics.calibration
     novelty = fit_novelty(predictions)
@@ -173,6 +185,18 @@ def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
             examples.inputs.kinematic_features, examples.video_index, num_videos=len(examples.video_ids)
         ),
     )
+
+
+def _leave_out(predictions: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> dict[str, FloatArray]:
+    """Return by group, of those that take a network of their own, the (W', labels) log scores of their windows."""
+    labels = [predictions.labels[i] for i in predictions.label_index]
+    groups = groups_to_leave_out(labels, predictions.groups, predictions.fold)
+    if not groups:
+        return {}
+    apart = replace(dataset, examples=with_groups_as_folds(dataset.examples, groups))
+    networks = networks_of(fit(apart, settings, len(groups)).members, settings, dataset.labels)
+    log_scores = predict_out_of_fold(networks, apart).window_log_scores
+    return {group: log_scores[apart.examples.fold == place] for place, group in enumerate(groups)}
 
 
 def _baselines(predictions: Predictions, dataset: Dataset) -> dict[str, Predictions]:
