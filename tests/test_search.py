@@ -214,6 +214,21 @@ def test_the_table_shows_what_was_asked_for(dances, capsys: pytest.CaptureFixtur
     assert shown.index("fast") < shown.index("slow")  # the best score first
 
 
+def test_the_table_tells_the_score_of_a_style_from_the_guess_that_is_not_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = str(tmp_path)
+    doubts = {"reason": "moves unlike anything in training", "doubts": "unlike training", "novelty": 1.4}
+    write_tags(root, [tag_row("odd", "unknown", 1.0, best_style="house", **doubts), tag_row("usual", novelty=0.4)])
+    assert main(["search", "", "--output", root]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.replace("│", " ").splitlines() if line.split()}
+    assert "1.00" not in lines["odd"].split("most like")[0]
+    assert "most like house 1.00; moves unlike anything in training" in lines["odd"]
+    assert "0.90" in lines["usual"]
+    assert ids(root, "novelty > 1") == ids(root, "doubts = 'unlike training'") == ["odd"]
+    assert [(row["doubts"], row["score"]) for row in found(root, "unknown")] == [("unlike training", 1.0)]
+
+
 def test_a_style_that_nobody_has_gives_a_hint(dances, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "style = hip-hop", "--output", dances]) == 0
     captured = capsys.readouterr()

@@ -106,6 +106,39 @@ def test_what_moves_unlike_the_training_videos_is_unknown_however_sure_the_score
     assert (tag.prediction.style, tag.prediction.doubt) == (UNKNOWN, "moves unlike anything in training")
 
 
+def test_score_and_doubt_are_told_apart() -> None:
+    xy = dancer_xy("counter", seed=3)
+    usual, odd = rows_of(xy), rows_of(xy * np.array((1, 0.3), np.float32))
+    limits = novelty_around(cut_windows(usual, WINDOWS).kinematic_features, limit=1.0)
+    known, strange = tag_of(usual, arms_model(novelty=limits)), tag_of(odd, arms_model(novelty=limits))
+    assert known.prediction.novelty == pytest.approx(0, abs=0.1)
+    assert strange.prediction.novelty is not None
+    assert strange.prediction.novelty > 1
+    assert (known.doubts, strange.doubts) == ((), ("unlike training",))
+    assert tag_row(strange)["doubts"] == "unlike training"
+    assert tag_row(strange)["score"] == strange.prediction.score > 0.9  # of the best style, as ever
+    assert TaggedVideo((), strange).text == (
+        f"unknown (moves unlike anything in training; most like counter, score {strange.prediction.score:.2f})"
+    )
+    both = tag_of(odd, arms_model(novelty=limits, unknown_below=1.0))
+    assert both.doubts == ("low score", "unlike training")
+    assert str(both.reason).endswith(" below 1.00; moves unlike anything in training")
+
+
+def test_a_dance_of_less_than_a_window_or_half_out_of_sight_says_so_beside_its_style() -> None:
+    whole = rows_of(dancer_xy("clockwise", seed=1))
+    first = whole.between(0.0, WINDOWS.window_seconds - 0.5)
+    short = tag_of(first)
+    assert short.doubts == ("short",)
+    assert short.reason == f"short: {WINDOWS.window_seconds - 0.5:.1f} s of dance"
+    assert tag_of(whole).doubts == ()
+    scores = whole.keypoint_scores.copy()
+    scores[:, 9:] = 0.0
+    half = tag_of(replace(whole, keypoint_scores=scores))
+    assert "half seen" in half.doubts
+    assert "half seen: 53% of the body" in str(half.reason)
+
+
 def test_each_dancer_has_a_tag_of_their_own() -> None:
     tag = tag_of(rows_of(dancer_xy("clockwise", seed=1), dancer_xy("counter", seed=2) + 200))
     assert [(track.track_id, track.prediction.style) for track in tag.tracks] == [(0, "clockwise"), (1, "counter")]

@@ -53,6 +53,17 @@ class Tag:
         return self.missing_reason if self.details is None else self.details.reason
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may be doubted of the tag, in fixed words (`choreai.style.tagging.DOUBTS`)."""
+        return () if self.details is None else self.details.doubts
+
+    @property
+    def novelty(self) -> float | None:
+        """How unlike the training videos it moves; above 1 the style is "unknown". None where the model has no
+        limit."""
+        return None if self.details is None else self.details.prediction.novelty
+
+    @property
     def distribution(self) -> dict[str, float]:
         """Every style's calibrated probability; empty where there is nothing to judge."""
         return {} if self.details is None else dict(self.details.distribution)

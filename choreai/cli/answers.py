@@ -39,15 +39,19 @@ def _tempo(answer: Answer, *, unit: str = "") -> str:
 
 
 def print_answers(answers: Sequence[Answer]) -> None:
-    """Print a row for each video: style, score, dancers, tempo in beats a minute, and doubt or reason."""
+    """Print a row for each video: style, score, dancers, tempo in beats a minute, and doubt or reason.
+
+    An unknown style has no score: that of the best guess stands beside the guess.
+    """
     if answers:
         print_table("tags", [_row(answer) for answer in answers],
                     header=("video", "style", "score", "dancers", "tempo", "why"))  # fmt: skip
 
 
 def _row(answer: Answer) -> tuple[str, ...]:
-    score = "" if answer.score is None else f"{answer.score:.2f}"
-    guess = f"most like {answer.best_style}; " if answer.style == UNKNOWN else ""
+    is_unknown = answer.style == UNKNOWN
+    score = "" if answer.score is None or is_unknown else f"{answer.score:.2f}"
+    guess = f"most like {answer.best_style} {answer.score:.2f}; " if is_unknown else ""
     dancers = str(answer.num_dancers) if answer.style is not None else ""
     return answer.video_id, answer.style or NO_STYLE, score, dancers, _tempo(answer), guess + answer.why
 
@@ -57,6 +61,9 @@ def print_counts(counts: Sequence[tuple[str, int, float]]) -> None:
     num_tagged = sum(num for _, num, _ in counts)
     print_table(
         "styles in this catalog",
-        [(style, str(num), f"{num / num_tagged:.0%}", f"{score:.2f}") for style, num, score in counts],
+        [
+            (style, str(num), f"{num / num_tagged:.0%}", "" if style == UNKNOWN else f"{score:.2f}")
+            for style, num, score in counts
+        ],
         header=("style", "videos", "share", "mean score"),
     )

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError, StorageError
@@ -24,8 +24,8 @@ Find videos by their tags.
       --format csv --to unsure.csv
 
 Names: style, score, unknown, tempo (beats per minute), duration (seconds),
-label (given by a person), corrected, corrected_by, best_style, video_id, uri,
-tagged_at, model, run, and every kinematic feature (hands_speed_mean, ...).
+label (given by a person), corrected, corrected_by, best_style, doubts, novelty
+(above 1: unlike training), video_id, uri, tagged_at, model, run, and every kinematic feature (hands_speed_mean, ...).
 Operators: = != < <= > >=, in (a, b), and, or, not, parentheses. A value with
 spaces needs quotes. Only the newest tag of a video counts, and a reviewer's
 style overrides the model's."""
@@ -91,13 +91,16 @@ def _show(found: "Iterator[pa.Table]", limit: int | None) -> int:
     shown = rows if limit is not None else rows[:MAX_SHOWN]
     models = sorted({row["model_version"] for row in rows})
     left_out = {"video_id", "uri", "content_id", "best_style", "unknown", "reason", "pose_fingerprint", "run_id"}
+    left_out |= {"doubts", "novelty"}
     left_out |= {"tagged_at"} | ({"model_version"} if len(models) == 1 else set())
     with_values = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
     names = [name for name in with_values if name not in left_out]
+    if any(_why(row) for row in shown):
+        names.append("why")
     if rows:
         print_table(
             f"{len(shown)} videos" if len(shown) == len(rows) else f"the {len(shown)} best scores",
-            [(row["video_id"], *(_text(row[name]) for name in names)) for row in shown],
+            [(row["video_id"], *(_cell(row, name) for name in names)) for row in shown],
             header=("video", *(name.replace("_", " ") for name in names)),
         )
         if len(models) == 1:
@@ -107,6 +110,25 @@ def _show(found: "Iterator[pa.Table]", limit: int | None) -> int:
     if len(shown) < len(rows):
         print("--limit N shows more; --format csv has all, with every column")
     return len(rows)
+
+
+def _is_guess(row: dict[str, Any]) -> bool:
+    """Return whether the score is not of the style but of the best guess, which the model does not believe."""
+    return bool(row["unknown"]) and row["corrected_by"] is None and row["best_style"] is not None
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Return the best guess of an unknown style, and what speaks against a tag; nothing where a person has decided."""
+    if row["corrected_by"] is not None:
+        return ""
+    guess = f"most like {row['best_style']} {row['score']:.2f}" if _is_guess(row) else ""
+    return "; ".join(text for text in (guess, row["reason"]) if text)
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name == "why":
+        return _why(row)
+    return "" if name == "score" and _is_guess(row) else _text(row[name])
 
 
 def _text(value: object) -> str:

@@ -17,7 +17,7 @@ from choreai.tables import schemas
 from choreai.tables.parts import current_parts, open_part, read_consistently, read_table
 
 _COLUMNS = [*KEY, "uri", "style", "best_style", "score", "reason", "distribution", "tracks", "segments", "kinematics",
-            "reasons", "run_id", "tagged_at"]  # fmt: skip
+            "reasons", "run_id", "tagged_at", "doubts", "novelty"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Answer:
     distribution: Mapping[str, float]
     segments: tuple[Mapping[str, Any], ...] = ()
     """As the tags table has them."""
+    doubts: str | None = None
+    """`doubt` in fixed words, as the tags table has them."""
+    novelty: float | None = None
+    """How unlike the training videos it moves; above 1 the tag is unknown, whatever the score."""
 
     @property
     def why(self) -> str:
@@ -98,6 +102,8 @@ def _answer(row: Mapping[str, Any]) -> Answer:
         reasons=tuple(reason["sentence"] for reason in row["reasons"]),
         distribution={each["style"]: each["score"] for each in row["distribution"]},
         segments=tuple(row["segments"]),
+        doubts=row.get("doubts"),  # parts of an earlier release have neither
+        novelty=row.get("novelty"),
     )
 
 

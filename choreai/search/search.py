@@ -22,6 +22,8 @@ COLUMNS: dict[str, Column] = {
     "label": Column("found.label", "text"),
     "score": Column("found.score", "number"),
     "unknown": Column("found.unknown", "flag"),
+    "doubts": Column("found.doubts", "text"),
+    "novelty": Column("found.novelty", "number"),
     "corrected": Column("(found.corrected_by IS NOT NULL)", "flag"),
     "corrected_by": Column("found.corrected_by", "text"),
     "duration": Column("found.duration", "number"),
@@ -100,9 +102,9 @@ def find_tags(
     """Yield the tags that `search` finds, best score first, then by id, in tables of a few thousand rows.
 
     Columns: video_id, uri, content_id, style, best_style, score, unknown, reason, corrected_by, label, duration,
-    tempo, pose_fingerprint, model_version, run_id, tagged_at (UTC, without a zone), input_quality, then the features
-    that the expression names; `with_details` all features, `distribution` and `segments`. `labels` are a catalog's
-    (video_id, label). Raises ConfigError for a wrong expression, before anything is read.
+    tempo, pose_fingerprint, model_version, run_id, tagged_at (UTC, without a zone), input_quality, doubts, novelty,
+    then the features that the expression names; `with_details` all features, `distribution` and `segments`. `labels`
+    are a catalog's (video_id, label). Raises ConfigError for a wrong expression, before anything is read.
     """
     condition = compile_expression(search.expression, COLUMNS)
     shown = read_consistently(lambda: _collect(database, search, condition, labels, with_details=with_details))
@@ -160,6 +162,7 @@ _NESTED = ("distribution", "segments")
 _SHOWN = (
     "video_id", "uri", "content_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "label",
     "duration", "tempo", "pose_fingerprint", "model_version", "run_id", "tagged_at", "input_quality",
+    "doubts", "novelty",
 )  # fmt: skip
 _WITH_DETAILS = "JOIN details ON details.part = hits.part AND details.row_in_part = hits.row_in_part"
 

@@ -39,6 +39,8 @@ PLAIN_COLUMNS = (
     "run_id",
     "tagged_at",
     "input_quality",
+    "doubts",
+    "novelty",
 )
 
 

@@ -24,6 +24,13 @@ MIN_DANCER_CONFIDENCE = 0.75
 """Below, somebody else is nearly as prominent for a quarter of the time. On 140 frames with hand-drawn boxes the choice
 was right in 0.97 of those with nobody so near, and in 0.82 of the others."""
 DANCER_UNCERTAIN = "several people, dancer uncertain"
+SECONDS_TOLERANCE = 0.1
+MIN_SEEN_SHARE = 0.6
+"""Of the keypoints: each of 183 training clips shows 0.59 or more, so nobody knows how good a tag of less is."""
+LOW_SCORE, UNLIKE_TRAINING, SHORT, HALF_SEEN, SEVERAL_PEOPLE, DANCER_NOT_FOUND = DOUBTS = (
+    "low score", "unlike training", "short", "half seen", "several people", "dancer not found",
+)  # fmt: skip
+"""What may be doubted of a tag, in fixed words; the first two make it "unknown"."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class Prediction:
     """Its calibrated probability."""
     doubt: str | None = None
     """Why the tag is "unknown"; None where it is not."""
+    doubts: tuple[str, ...] = ()
+    """The same in fixed words, of `DOUBTS`."""
+    novelty: float | None = None
+    """How unlike the training videos the movement is, whatever the score: 1 is the limit above which the tag is
+    "unknown". None where the model has no limit."""
 
     @property
     def style(self) -> str:
@@ -88,13 +100,34 @@ class VideoTag:
     """How clearly the main dancers stood out from other people (`choreai.motion.prominence.DancerChoice`)."""
     remark: str | None = None
     """On who was taken for the dancer, e.g. that a person whom a reviewer named was not found."""
+    judged_seconds: float = float("inf")
+    """Of main dancers, in all windows together."""
+    window_seconds: float = 0.0
+    """Of one whole window of the model: less than that was judged by a window filled up."""
+    seen_share: float = 1.0
+    """Of the keypoints in the windows."""
+
+    @property
+    def _remarks(self) -> dict[str, str | None]:
+        """What may be doubted without making the tag "unknown", by its fixed words."""
+        is_short = self.judged_seconds < self.window_seconds - SECONDS_TOLERANCE
+        return {
+            SHORT: f"short: {self.judged_seconds:.1f} s of dance" if is_short else None,
+            HALF_SEEN: f"half seen: {self.seen_share:.0%} of the body" if self.seen_share < MIN_SEEN_SHARE else None,
+            SEVERAL_PEOPLE: DANCER_UNCERTAIN if self.dancer_confidence < MIN_DANCER_CONFIDENCE else None,
+            DANCER_NOT_FOUND: self.remark,
+        }
 
     @property
     def reason(self) -> str | None:
-        """Why the tag is "unknown", and whether it may be another person's; None where there is nothing to say."""
-        uncertain = DANCER_UNCERTAIN if self.dancer_confidence < MIN_DANCER_CONFIDENCE else None
-        remarks = [self.prediction.doubt, uncertain, self.remark]
+        """Why the tag is "unknown", and what else may be doubted; None where there is nothing to say."""
+        remarks = [self.prediction.doubt, *self._remarks.values()]
         return "; ".join(remark for remark in remarks if remark) or None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The same in fixed words, of `DOUBTS`."""
+        return (*self.prediction.doubts, *(name for name, remark in self._remarks.items() if remark))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +154,9 @@ class TaggedVideo:
         if prediction.doubt is None:
             remark = f" ({self.tag.reason})" if self.tag.reason else ""
             return f"{prediction.style} {prediction.score:.2f}{remark}"
-        return f"{prediction.style} ({self.tag.reason}; most like {prediction.best_style})"
+        return (
+            f"{prediction.style} ({self.tag.reason}; most like {prediction.best_style}, score {prediction.score:.2f})"
+        )
 
 
 def tag_sequence(
@@ -190,7 +225,27 @@ def tag_windows(
         kinematics=next(dancer.kinematics for dancer in dancers if dancer.is_main),
         reasons=tuple(_reasons(model, prediction.best_style, features)),
         dancer_confidence=windows.dancer_confidence,
+        judged_seconds=_judged_seconds(windows),
+        window_seconds=model.config.windows.window_seconds,
+        seen_share=_seen_share(windows, min_score=model.config.windows.min_score),
     )
+
+
+def _judged_seconds(windows: Windows) -> float:
+    """Return the time that windows cover, of each track once."""
+    total = 0.0
+    for track_id in np.unique(windows.track_id):
+        own = windows.track_id == track_id
+        stops = np.minimum(windows.stop_seconds[own], np.append(windows.start_seconds[own][1:], np.inf))
+        total += float((stops - windows.start_seconds[own]).sum())
+    return total
+
+
+def _seen_share(windows: Windows, *, min_score: float) -> float:
+    """Return the share of the keypoints that are seen in the steps in which the dancer is in view."""
+    scores = windows.steps[..., 2::3]
+    in_view = scores.any(axis=2)
+    return float((scores[in_view] >= min_score).mean()) if in_view.any() else 0.0
 
 
 def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: FloatArray) -> Prediction:
@@ -198,14 +253,28 @@ def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: Float
     probabilities = _probabilities(model, log_scores)
     best = int(probabilities.argmax())
     score = float(probabilities[best])
-    doubt = None
-    if score < model.config.unknown_below:
-        doubt = f"score {score:.2f} below {model.config.unknown_below:.2f}"
-    elif model.config.novelty is not None:
-        novelty = Novelty.from_dict(model.config.novelty)
-        if novelty.is_novel(_mean_features(kinematic_features))[0]:
-            doubt = "moves unlike anything in training"
-    return Prediction(model.config.labels[best], score, doubt)
+    novelty = _novelty(model, kinematic_features)
+    doubts = {
+        LOW_SCORE: f"score {score:.2f} below {model.config.unknown_below:.2f}"
+        if score < model.config.unknown_below
+        else None,
+        UNLIKE_TRAINING: "moves unlike anything in training" if novelty is not None and novelty > 1 else None,
+    }
+    return Prediction(
+        best_style=model.config.labels[best],
+        score=score,
+        doubt="; ".join(doubt for doubt in doubts.values() if doubt) or None,
+        doubts=tuple(name for name, doubt in doubts.items() if doubt),
+        novelty=novelty,
+    )
+
+
+def _novelty(model: StyleModel, kinematic_features: FloatArray) -> float | None:
+    """Return the distance from the training videos' movement, over the limit."""
+    if model.config.novelty is None:
+        return None
+    novelty = Novelty.from_dict(model.config.novelty)
+    return float(novelty.distances(_mean_features(kinematic_features))[0] / novelty.limit)
 
 
 def with_remark(tagged: TaggedVideo, remark: str | None) -> TaggedVideo:
@@ -227,6 +296,8 @@ def tag_row(tag: VideoTag) -> Row:
         "windows": [window.row() for window in tag.windows],
         "kinematics": tag.kinematics.row(),
         "reasons": [asdict(reason) for reason in tag.reasons],
+        "doubts": ", ".join(tag.doubts) or None,
+        "novelty": tag.prediction.novelty,
     }
 
 
@@ -244,6 +315,8 @@ def untagged_row(reason: str, *, kinematics: Kinematics | None = None) -> Row:
         "windows": [],
         "kinematics": None if kinematics is None else kinematics.row(),
         "reasons": [],
+        "doubts": None,
+        "novelty": None,
     }
 
 

@@ -159,6 +159,8 @@ TAGS = _schema(
         pa.field("run_id", pa.string(), nullable=False),
         pa.field("tagged_at", pa.timestamp("ms", tz="UTC"), nullable=False),
         pa.field("input_quality", pa.string()),
+        pa.field("doubts", pa.string()),
+        pa.field("novelty", pa.float32()),
     ],
 )
 """One row per video. `style` is the tag: "unknown" where `unknown`, null where there is nothing to judge; `reason`
@@ -233,7 +235,10 @@ VIDEO_EMBEDDINGS = _schema(
 its `shard_id`. `embedding` is the mean of its windows', made a unit vector again; zeros where it has none."""
 
 
-ADDED = {"videos": frozenset(field.name for field in _INPUT_QUALITY), "tags": frozenset({"input_quality"})}
+ADDED = {
+    "videos": frozenset(field.name for field in _INPUT_QUALITY),
+    "tags": frozenset({"input_quality", "doubts", "novelty"}),
+}
 """By table the columns that were added without a new version: where a part lacks them they are null."""
 
 

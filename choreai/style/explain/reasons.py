@@ -24,7 +24,7 @@ def why_text(tag: VideoTag) -> str:
     if prediction.doubt is None:
         head = f"{prediction.style}, {prediction.score:.0%} sure"
     else:
-        head = f"unknown: {prediction.doubt}; most like {prediction.best_style}"
+        head = f"unknown: {prediction.doubt}; most like {prediction.best_style}, score {prediction.score:.2f}"
     if not tag.reasons:
         return f"{head}\n  nothing that can be measured sets it apart from other styles"
     lines = [f"  {_line(reason, prediction.best_style)}" for reason in tag.reasons]
