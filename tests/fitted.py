@@ -31,7 +31,9 @@ SETTINGS = TrainSettings(  # two of the styles here are mirror images: no variat
 
 
 def dataset_of(videos: list[Video], settings: TrainSettings) -> Dataset:
-    folds = divide_folds(videos, STYLES, seed=settings.seed, num_folds=settings.num_folds, when_one_group="error")
+    folds = divide_folds(
+        videos, STYLES, seed=settings.seed, num_folds=settings.num_folds, when_one_group=settings.when_one_group
+    )
     return Dataset.from_windows(videos, STYLES, windows_of(videos, settings.windows), folds)
 
 

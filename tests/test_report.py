@@ -200,6 +200,33 @@ def test_the_card_has_the_headings_that_people_look_for_and_no_markup_from_names
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [3, 6]  # the bar in the name divides nothing
 
 
+def test_card_and_page_say_what_to_expect_on_sources_never_seen(
+    tmp_path: Path, predictions: Predictions, model: StyleModel
+) -> None:
+    groups = tuple(f"{HOSTILE} {i % 2}" if label else f"only {i}" for i, label in enumerate(predictions.label_index))
+    alone = replace(predictions, groups=tuple(g if "only" not in g else "only" for g in groups))
+    divided = {group: alone.window_log_scores[np.array(alone.groups) == group] for group in set(alone.groups)}
+    metrics = evaluate(alone, baselines={}, leaky=None, unseen=divided, target_precision=0.8, seed=0)
+    write_report(
+        str(tmp_path),
+        model=model,
+        metrics=metrics,
+        predictions=alone,
+        history=HISTORY,
+        sources=VideoSources((), str(tmp_path), FINGERPRINT),
+    )
+    assert metrics.unseen is not None
+    assert metrics.unseen.untested == (HOSTILE,)
+    text = " ".join("".join(_Elements((tmp_path / "report.html").read_text()).text).split())
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert f"This model: {metrics.unseen.expectation}." in text
+    assert metrics.unseen.expectation in card.replace("\\", "")
+    assert "no two sources, so no such figure" in text
+    assert "no such figure" in card
+    assert not re.search(r"(?<!\\)<", card)
+    assert json.loads((tmp_path / "metrics.json").read_text())["unseen"]["accuracy"]["value"]
+
+
 def test_what_must_not_be_claimed_is_on_page_and_card(folder: Path, page: str, metrics: Metrics) -> None:
     sentences = limits(metrics, split="5 folds by video", leaky_of="networks", context_seconds=10.0)
     text = "".join(_Elements(page).text)
@@ -221,6 +248,17 @@ def test_reservations_follow_the_figures(predictions: Predictions) -> None:
     leaky = evaluate(predictions, baselines={}, leaky=predictions, target_precision=0.8, seed=0)
     assert "must not be quoted" in said(leaky)
     assert "must not be quoted" not in said(groups)
+    sources = replace(predictions, groups=tuple(f"source {i % 2}" for i in range(40)))
+    unseen = evaluate(
+        sources,
+        baselines={},
+        leaky=None,
+        unseen=dict.fromkeys(("source 0", "source 1"), sources.window_log_scores[::2]),
+        target_precision=0.8,
+        seed=0,
+    )
+    assert "expect less" not in said(unseen)
+    assert " on sources it never saw: dancers, places and cameras" in said(unseen)
     guesses = np.tile(np.log(np.array([0.34, 0.33, 0.33], np.float32)), (40, 1))
     hopeless = metrics_of(replace(predictions, window_log_scores=guesses))
     assert "calls every video unknown" in said(hopeless)

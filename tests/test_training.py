@@ -13,16 +13,17 @@ import torch
 from fitted import CPU, SETTINGS, dataset_of, fit_all, fitted, fitted_by, weights_equal
 from moving_skeletons import FINGERPRINT, STYLES, videos_of
 
-from choreai.errors import TableError
+from choreai.errors import ChoreaiWarning, TableError
 from choreai.style.evaluation.baselines import mean_pose_regression, mean_speed_regression
+from choreai.style.evaluation.evaluate import evaluate
 from choreai.style.examples import Examples
 from choreai.style.model import log_scores_of
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import Dataset
-from choreai.style.training.distributed import Progress, TrainResources
+from choreai.style.training.distributed import Fitted, Progress, TrainResources
 from choreai.style.training.fit_state import FitState, dump_state, load_state
 from choreai.style.training.fitting import DivergedError
-from choreai.style.training.training import networks_of, predict_out_of_fold, train_style
+from choreai.style.training.training import networks_of, predict_left_out, predict_out_of_fold, train_style
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,36 @@ def test_a_network_learns_nothing_of_the_fold_it_is_tested_on(examples: Examples
     first, second = ([state.done[i] for state in both] for i in (0, 1))
     assert all(torch.equal(first[0][name], first[1][name]) for name in first[0])
     assert not all(torch.equal(second[0][name], second[1][name]) for name in second[0])
+
+
+def test_a_source_cut_in_blocks_is_judged_by_a_network_that_saw_nothing_of_it() -> None:
+    videos = [
+        replace(video, group=f"{video.label} {'large' if int(video.video_id.split('_')[1]) < 7 else 'small'}")
+        for video in videos_of(10)
+    ]
+    short = replace(SETTINGS, num_epochs=2, when_one_group="blocks")
+    with pytest.warns(ChoreaiWarning):
+        dataset = dataset_of(videos, short)
+    fitted_on: list[Examples] = []
+
+    def fit(dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted:
+        fitted_on.append(dataset.examples)
+        state = fitted(settings, dataset.examples, num_members=num_members)
+        return Fitted(tuple(state.done), tuple(state.history))
+
+    predictions = predict_out_of_fold(networks_of(fit(dataset, short).members, short, STYLES), dataset)
+    found = predict_left_out(predictions, dataset, short, fit)
+    assert list(found) == [f"{style} large" for style in STYLES]
+    large = np.array(dataset.examples.groups)[dataset.examples.video_index] == "counter large"
+    assert found["counter large"].shape == (large.sum(), len(STYLES))
+    assert (fitted_on[1].fold[large] == 1).all()  # its windows, and no others, are held out of one network
+    assert (fitted_on[1].fold[~large] != 1).all()
+    metrics = evaluate(predictions, baselines={}, leaky=None, unseen=found, target_precision=0.9, seed=0)
+    assert metrics.unseen is not None
+    assert {(s.group, s.num_videos, s.num_left) for s in metrics.unseen.sources} >= {
+        ("counter large", 7, 3),
+        ("counter small", 3, 7),
+    }
 
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(examples: Examples) -> None:

@@ -102,7 +102,7 @@ def train_style(
         predictions,
         baselines=simple,
         leaky=leaky,
-        unseen=_leave_out(predictions, dataset, settings, fit) if settings.unseen_sources else None,
+        unseen=predict_left_out(predictions, dataset, settings, fit) if settings.unseen_sources else None,
         target_precision=settings.target_precision,
         seed=settings.seed,
     )
@@ -167,6 +167,20 @@ def predict_out_of_fold(networks: Sequence[nn.Module], dataset: Dataset) -> Pred
     return predictions_of(dataset, log_scores)
 
 
+def predict_left_out(
+    predictions: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit
+) -> dict[str, FloatArray]:
+    """Return by group, of those that take a network of their own, the (W', labels) log scores of their windows."""
+    labels = [predictions.labels[i] for i in predictions.label_index]
+    groups = groups_to_leave_out(labels, predictions.groups, predictions.fold)
+    if not groups:
+        return {}
+    apart = replace(dataset, examples=with_groups_as_folds(dataset.examples, groups))
+    networks = networks_of(fit(apart, settings, len(groups)).members, settings, dataset.labels)
+    log_scores = predict_out_of_fold(networks, apart).window_log_scores
+    return {group: log_scores[apart.examples.fold == place] for place, group in enumerate(groups)}
+
+
 def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
     """Return the (W, labels) log scores with the windows and videos they belong to."""
     examples, windows = dataset.examples, list(dataset.windows.values())
@@ -185,18 +199,6 @@ def predictions_of(dataset: Dataset, log_scores: FloatArray) -> Predictions:
             examples.inputs.kinematic_features, examples.video_index, num_videos=len(examples.video_ids)
         ),
     )
-
-
-def _leave_out(predictions: Predictions, dataset: Dataset, settings: TrainSettings, fit: Fit) -> dict[str, FloatArray]:
-    """Return by group, of those that take a network of their own, the (W', labels) log scores of their windows."""
-    labels = [predictions.labels[i] for i in predictions.label_index]
-    groups = groups_to_leave_out(labels, predictions.groups, predictions.fold)
-    if not groups:
-        return {}
-    apart = replace(dataset, examples=with_groups_as_folds(dataset.examples, groups))
-    networks = networks_of(fit(apart, settings, len(groups)).members, settings, dataset.labels)
-    log_scores = predict_out_of_fold(networks, apart).window_log_scores
-    return {group: log_scores[apart.examples.fold == place] for place, group in enumerate(groups)}
 
 
 def _baselines(predictions: Predictions, dataset: Dataset) -> dict[str, Predictions]:
