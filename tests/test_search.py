@@ -218,7 +218,11 @@ def test_the_table_tells_the_score_of_a_style_from_the_guess_that_is_not_believe
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = str(tmp_path)
-    doubts = {"reason": "moves unlike anything in training", "doubts": "unlike training", "novelty": 1.4}
+    doubts: dict[str, Any] = {
+        "reason": "moves unlike anything in training",
+        "doubts": "unlike training",
+        "novelty": 1.4,
+    }
     write_tags(root, [tag_row("odd", "unknown", 1.0, best_style="house", **doubts), tag_row("usual", novelty=0.4)])
     assert main(["search", "", "--output", root]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.replace("│", " ").splitlines() if line.split()}

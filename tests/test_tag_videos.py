@@ -144,7 +144,7 @@ def test_in_a_pipe_nothing_is_shortened(capsys: pytest.CaptureFixture[str]) -> N
     assert UNSURE.video_id in out
     assert [line.strip("│ ").replace("│", " ").split() for line in out.splitlines() if "%" in line] == [
         ["locking", "3", "75%", "0.80"],
-        ["unknown", "1", "25%", "0.40"],
+        ["unknown", "1", "25%"],
     ]
 
 
