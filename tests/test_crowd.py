@@ -202,14 +202,16 @@ def test_a_small_osnet_tells_real_people_apart() -> None:
 
 @needs_weights
 @pytest.mark.shared
-def test_a_battle_is_the_same_however_its_frames_come_and_whatever_came_before() -> None:
-    estimator = build_estimator(real_settings(), read_file=objects.read_object)
+@pytest.mark.parametrize("reid", ["", str(WEIGHTS / "osnet_x0_25_msmt17.onnx")], ids=["by movement", "by looks"])
+def test_a_battle_is_the_same_however_its_frames_come_and_whatever_came_before(reid: str) -> None:
+    settings = real_settings(reid_checkpoint=reid)
+    estimator = build_estimator(settings, read_file=objects.read_object)
     with CLIP.open("rb") as file, VideoReader(file, uri=str(CLIP)) as reader:
         frames = list(reader.sample(frames_per_second=15.0))[:12]
     estimator.batch_size = 1
     expected = list(estimate_and_track(frames, estimator))
     assert all(len(people.track_ids) == 4 for people in expected)
-    other = build_estimator(real_settings(), read_file=objects.read_object, num_threads=2)
+    other = build_estimator(settings, read_file=objects.read_object, num_threads=2)
     other.batch_size = 5
     list(estimate_and_track(frames[::-1][:1], other))  # another video
     found = list(estimate_and_track(frames, other))
