@@ -143,8 +143,10 @@ def test_auto_is_mediapipe_with_a_line_that_says_what_is_missing_and_how_to_get_
 ) -> None:
     assert settled(estimator="auto") == PoseSettings(estimator="mediapipe")
     (line,) = caplog.messages
-    assert "detector_checkpoint is missing (weights:yolox_tiny)" in line
-    assert "choreai weights fetch crowd-cpu" in line
+    assert line == (
+        "poses by MediaPipe, one person per frame: detector_checkpoint (yolox_tiny) and checkpoint (rtmpose-s) missing; "
+        "`choreai weights fetch crowd-cpu` gets what finds dancers in a crowd"
+    )
 
 
 @pytest.mark.skipif(WITHOUT_CROWD == "mediapipe", reason="MediaPipe is installed")
@@ -170,7 +172,7 @@ def test_auto_is_blazepose_rather_than_mediapipe_where_its_files_were_fetched(
     asked = PoseSettings(estimator="auto")
     able = [each.estimator for each in candidates(asked, read_file=objects.read_object)]
     assert able == ["blazepose", "mediapipe"], "poses that MediaPipe made can still be followed"
-    assert "is BlazePose here" in caplog.messages[-1]
+    assert "poses by BlazePose" in caplog.messages[-1]
 
 
 def test_auto_is_crowd_where_its_files_are_at_hand(
@@ -186,7 +188,7 @@ def test_auto_is_crowd_where_its_files_are_at_hand(
     if WITHOUT_CROWD == "blazepose":
         put(cache, "blazepose")
     assert settled(estimator="auto", **named).estimator == WITHOUT_CROWD
-    assert "checkpoint is missing" in caplog.text
+    assert f"checkpoint ({files['checkpoint']}) missing" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["crowd-cpu", "crowd-small", "crowd-gpu"])

@@ -30,8 +30,8 @@ BLAZEPOSE_FILES = {
 """Of estimator "blazepose": their names, and where they are in MediaPipe's package."""
 CROWD_FILES = ("detector_checkpoint", "checkpoint")
 _IN_PLACE_OF_CROWD = {
-    "mediapipe": "MediaPipe here, which sees one person per frame",
-    "blazepose": "BlazePose here, which misses more of the dancers in a crowd",
+    "mediapipe": "MediaPipe, one person per frame",
+    "blazepose": "BlazePose, which misses more of a crowd's dancers",
 }
 
 
@@ -139,14 +139,14 @@ def _is_at_hand(file: str, read_file: ReadFile) -> bool:
 
 
 def _tell_what_is_missing(crowd: PoseSettings, chosen: str, read_file: ReadFile) -> None:
-    missing = {name: getattr(crowd, name) for name in _missing(crowd, read_file)}
-    names = [file.removeprefix(PREFIX) for file in missing.values() if is_name(file)]
+    files = {name: getattr(crowd, name) for name in _missing(crowd, read_file)}
+    names = [file.removeprefix(PREFIX) for file in files.values() if is_name(file)]
     logger.warning(
-        'estimator = "auto" is %s, because %s; for the dancers among many people run '
-        "`choreai weights fetch %s`, or name checkpoint and detector_checkpoint",
+        "poses by %s: %s missing; `choreai weights fetch %s` gets %s",
         _IN_PLACE_OF_CROWD[chosen],
-        " and ".join(f"{name} is missing ({file})" for name, file in missing.items()),
+        " and ".join(f"{name} ({file.removeprefix(PREFIX)})" for name, file in files.items()),
         SETS[0] if len(names) != 1 else names[0],
+        "what finds dancers in a crowd",
     )
 
 
