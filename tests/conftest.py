@@ -27,6 +27,9 @@ from choreai.weights.resolve import missing_weights, shipped_catalogue
 # Ray's native part remembers the first mode it sees in a process, so all tests of one process must want the same.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 
+# Threads of several processes that spin on few cores make each other ten times slower. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples on every machine, however loaded it is.
 settings.register_profile("choreai", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("choreai")

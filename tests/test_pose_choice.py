@@ -144,8 +144,8 @@ def test_auto_is_mediapipe_with_a_line_that_says_what_is_missing_and_how_to_get_
     assert settled(estimator="auto") == PoseSettings(estimator="mediapipe")
     (line,) = caplog.messages
     assert line == (
-        "poses by MediaPipe, one person per frame: detector_checkpoint (yolox_tiny) and checkpoint (rtmpose-s) missing; "
-        "`choreai weights fetch crowd-cpu` gets what finds dancers in a crowd"
+        "poses by MediaPipe, one person per frame: detector_checkpoint (yolox_tiny) and checkpoint (rtmpose-s) "
+        "missing; `choreai weights fetch crowd-cpu` gets what finds dancers in a crowd"
     )
 
 

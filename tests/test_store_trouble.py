@@ -51,8 +51,8 @@ def test_an_outage_of_seconds_is_ridden_out(proxy: FaultyProxy, s3_uri: str, kin
 def test_an_outage_of_minutes_is_said_as_such(
     proxy: FaultyProxy, s3_uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(s3, "PATIENCE_SECONDS", 4.0)
-    monkeypatch.setattr(s3, "NOTICE_SECONDS", 1.0)
+    monkeypatch.setattr(s3, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(s3, "NOTICE_SECONDS", 0.0)
     with proxy.trouble("error 503", **ALWAYS), pytest.raises(StoreUnavailableError, match="ServiceUnavailable"):
         objects.put_object(f"{s3_uri}/a", b"x")
     assert "waiting for the store" in caplog.text
