@@ -20,15 +20,19 @@ SEARCH = """\
 Find videos by their tags.
 
   choreai search "style = hiphop and score > 0.8 and tempo > 100" --output out
+  choreai search "fast shuffle with hands up" --output out
   choreai search "unknown and duration > 30" --output s3://bucket/dance \\
       --format csv --to unsure.csv
 
 Names: style, score, unknown, tempo (beats per minute), duration (seconds),
-label (given by a person), corrected, corrected_by, best_style, doubts, novelty
-(above 1: unlike training), video_id, uri, tagged_at, model, run, and every kinematic feature (hands_speed_mean, ...).
-Operators: = != < <= > >=, in (a, b), and, or, not, parentheses. A value with
-spaces needs quotes. Only the newest tag of a video counts, and a reviewer's
-style overrides the model's."""
+label (given by a person), corrected, corrected_by, corrected_at, best_style,
+doubts, novelty (above 1: unlike training), video_id, uri, tagged_at, model,
+run, and every kinematic feature (hands_speed_mean, ...).
+Operators: = != < <= > >=, ~ (contains), in (a, b), and, or, not, parentheses.
+A value with spaces needs quotes. Words alone are styles, movement (fast, slow,
+hands up, turning, on the floor, ...) or parts of ids and file names; the
+expression that they become is told. Only the newest tag of a video counts, and
+a reviewer's style overrides the model's."""
 
 MAX_SHOWN = 50
 
@@ -54,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print or export the videos that match, and return the exit code."""
     from choreai.search.search import Search, find_tags, unmet_styles
     from choreai.search.tag_database import open_tag_database
+    from choreai.search.words import understand_here
     from choreai.storage.uris import resolve_uri
 
     if arguments.json:
@@ -64,13 +69,19 @@ def run(arguments: argparse.Namespace) -> int:
     if as_table and arguments.to:
         raise ConfigError("--to needs --format csv, jsonl or opensearch; a table is only printed")
     limit = arguments.limit if arguments.limit is not None or not as_table else MAX_SHOWN + 1
-    search = Search(arguments.expression, tuple(arguments.model), not arguments.all, limit)
+    models = tuple(arguments.model)
     labels = catalog_labels(arguments.catalog) if arguments.catalog else None
     with open_tag_database(resolve_uri(arguments.output, against=".")) as database:
+        understood = understand_here(database, arguments.expression, models=models)
+        if understood.from_words:
+            logger.info("searching for: %s", understood.expression)
+        for word in understood.not_understood:
+            logger.warning("%r is no style, no movement and in no id or file name here; it is left out", word)
+        search = Search(understood.expression, models, not arguments.all, limit)
         found = find_tags(database, search, labels=labels, with_details=not as_table)
         num_found = _show(found, arguments.limit) if as_table else _export(found, arguments)
         if not num_found:
-            for style, there in unmet_styles(database, arguments.expression).items():
+            for style, there in unmet_styles(database, understood.expression).items():
                 logger.warning("no video has the style %r; the styles are: %s", style, ", ".join(there))
     return 0
 

@@ -34,7 +34,7 @@ class Condition:
     names: frozenset[str]
     """The names it uses."""
     compared: tuple[tuple[str, str], ...]
-    """(name, text) of every comparison with a text."""
+    """(name, text) of every comparison with a whole text."""
 
 
 def compile_expression(text: str, columns: Mapping[str, Column]) -> Condition:
@@ -49,12 +49,25 @@ def compile_expression(text: str, columns: Mapping[str, Column]) -> Condition:
     leaves = [
         (leaf.name, _values(leaf)) for leaf in walk(expression) if isinstance(leaf, Comparison | Membership | Flag)
     ]
+    contained = {
+        (leaf.name, leaf.value) for leaf in walk(expression) if isinstance(leaf, Comparison) and leaf.operator == "~"
+    }
     return Condition(
         _sql(expression, columns),
         parameters=tuple(value for _, values in leaves for value in values),
         names=frozenset(name for name, _ in leaves),
-        compared=tuple((name, value) for name, values in leaves for value in values if isinstance(value, str)),
+        compared=tuple(
+            (name, value)
+            for name, values in leaves
+            for value in values
+            if isinstance(value, str) and (name, value) not in contained
+        ),
     )
+
+
+def contains_sql(column: str) -> str:
+    """Return the SQL for "the column contains the parameter", whatever case and accents; nothing contains nothing."""
+    return f"contains(strip_accents(lower(coalesce({column}, ''))), strip_accents(lower(?)))"
 
 
 def _values(leaf: Comparison | Membership | Flag) -> tuple[Value, ...]:
@@ -70,6 +83,8 @@ def _sql(expression: Expression, columns: Mapping[str, Column]) -> str:
         return columns[expression.name].sql
     if isinstance(expression, Comparison):
         column = columns[expression.name]
+        if expression.operator == "~":
+            return contains_sql(column.sql)
         return f"({column.sql} {expression.operator} {_PLACEHOLDER[column.kind]})"
     if isinstance(expression, Membership):
         column = columns[expression.name]

@@ -14,6 +14,7 @@ from choreai.errors import ConfigError
 
 Kind = Literal["text", "number", "flag", "time"]
 Value = str | float | bool | datetime
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 KEYWORDS = ("and", "or", "not", "in")
 _PLAIN = re.compile(r"""[^\s()=!<>,"']+""")
@@ -30,10 +31,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`name operator value`."""
+    """`name operator value`; `~` is true where a text contains the value, whatever the case and the accents."""
 
     name: str
-    operator: Literal["=", "!=", "<", "<=", ">", ">="]
+    operator: Operator
     value: Value
 
     def __str__(self) -> str:

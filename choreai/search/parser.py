@@ -3,9 +3,10 @@
     expression  = term {"or" term}
     term        = factor {"and" factor}
     factor      = "not" factor | "(" expression ")" | comparison | a flag's name
-    comparison  = name ("=" | "!=" | "<" | "<=" | ">" | ">=") value | name ["not"] "in" "(" value {"," value} ")"
+    comparison  = name ("=" | "!=" | "<" | "<=" | ">" | ">=" | "~") value | name ["not"] "in" "(" value {"," value} ")"
 
-Quotes are needed only around a value with blanks, commas or operators in it, or one that reads `and`.
+Quotes are needed only around a value with blanks, commas or operators in it, or one that reads `and`. `~` (contains)
+stands between blanks, since names of files may hold one.
 """
 
 import difflib
@@ -14,7 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final
 
 from choreai.errors import ConfigError
 from choreai.search.expression import (
@@ -27,11 +28,13 @@ from choreai.search.expression import (
     Kind,
     Membership,
     Not,
+    Operator,
     Or,
     Value,
 )
 from choreai.storage.uris import shorten
 
+CONTAINS: Final = "~"
 MAX_LENGTH = 10_000
 MAX_DEPTH = 50
 _MAX_NUMBER = 3.4e38  # of a float32, which the tables hold
@@ -39,7 +42,7 @@ _MAX_NUMBER = 3.4e38  # of a float32, which the tables hold
 _TOKEN = re.compile(
     r"""\s*(?:(?P<operator><=|>=|!=|<>|==|=|<|>)|(?P<mark>[(),])|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[^\s()=!<>,"']+))"""
 )
-_OPERATORS: dict[str, Literal["=", "!=", "<", "<=", ">", ">="]] = {
+_OPERATORS: dict[str, Operator] = {
     "=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=",
 }  # fmt: skip
 
@@ -136,7 +139,7 @@ class _Parser:
             hint = f"did you mean {' or '.join(near)}?" if near else "`choreai search --help` lists the names"
             raise self._error(token, f"unknown name {token.text!r}; {hint}")
         operator = self._peek()
-        if operator.kind == "operator":
+        if operator.kind == "operator" or self._peek_word() == CONTAINS:
             self._next += 1
             return self._compare(name, column, operator)
         negated = self._accept("not")
@@ -146,12 +149,14 @@ class _Parser:
             return Membership(name, self._take_values(name, column), negated=negated)
         if column.kind == "flag":
             return Flag(name)
-        raise self._error(operator, f"expected =, !=, <, <=, >, >= or in after {token.text!r}")
+        raise self._error(operator, f"expected =, !=, <, <=, >, >=, ~ or in after {token.text!r}")
 
     def _compare(self, name: str, column: Column, operator: _Token) -> Comparison:
-        sign = _OPERATORS[operator.text]
-        if sign not in ("=", "!=") and column.kind in ("text", "flag"):
-            raise self._error(operator, f"{name} has no order; compare it with = or !=")
+        sign = CONTAINS if operator.text == CONTAINS else _OPERATORS[operator.text]
+        if sign == CONTAINS and column.kind != "text":
+            raise self._error(operator, f"{name} is no text; compare it with =, !=, <, <=, > or >=")
+        if sign not in ("=", "!=", CONTAINS) and column.kind in ("text", "flag"):
+            raise self._error(operator, f"{name} has no order; compare it with =, != or ~")
         return Comparison(name, sign, self._take_value(name, column))
 
     def _take_values(self, name: str, column: Column) -> tuple[Value, ...]:

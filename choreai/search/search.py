@@ -26,6 +26,7 @@ COLUMNS: dict[str, Column] = {
     "novelty": Column("found.novelty", "number"),
     "corrected": Column("(found.corrected_by IS NOT NULL)", "flag"),
     "corrected_by": Column("found.corrected_by", "text"),
+    "corrected_at": Column("found.corrected_at", "time"),
     "duration": Column("found.duration", "number"),
     "input_quality": Column("found.input_quality", "text"),
     "tempo": Column("found.tempo", "number"),
@@ -66,8 +67,9 @@ _FOUND = f"""
     SELECT t.* REPLACE (
             coalesce(r.style, t.style) AS style,
             (CASE WHEN r.style IS NULL THEN t.unknown ELSE r.style = 'unknown' END) AS unknown),
-        r.reviewer AS corrected_by, (CASE WHEN n.has_dancers THEN n.reviewer END) AS dancers_by,
-        n.reviewed_at AS dancers_at, d.duration, coalesce(nullif(r.style, 'unknown'), l.label) AS label,
+        r.reviewer AS corrected_by, r.reviewed_at AS corrected_at,
+        (CASE WHEN n.has_dancers THEN n.reviewer END) AS dancers_by, n.reviewed_at AS dancers_at,
+        d.duration, coalesce(nullif(r.style, 'unknown'), l.label) AS label,
         (CASE WHEN t.kinematics.beat_strength >= {MIN_BEAT_STRENGTH} THEN t.kinematics.beats_per_minute END) AS tempo
     FROM newest t
     LEFT JOIN ({_REVIEWED}) r ON r.video_id = t.video_id AND r.content_id = t.content_id
