@@ -23,7 +23,7 @@ from choreai.style.tagging import TaggedVideo, VideoTag, tag_row, tag_sequence
 from choreai.tables.keypoints import sequence_of
 from choreai.tables.posed_video import PosedVideo
 from choreai.tables.schemas import UNKNOWN
-from choreai.visualize.timeline import style_color
+from choreai.visualize.style_colors import style_rgb
 
 
 def tag_of(rows: KeypointSequence, model: ArmsModel | None = None) -> VideoTag:
@@ -259,6 +259,6 @@ def test_an_annotated_video_names_each_dancer_and_has_a_bar_of_their_styles(tmp_
     assert with_bar.shape[0] > 200
     bar = with_bar[180:].reshape(-1, 3).astype(int)
     for style in ("clockwise", "counter"):
-        assert (np.abs(bar - style_color(STYLES.index(style))).max(axis=1) < 25).mean() > 0.2
+        assert (np.abs(bar - style_rgb(style)).max(axis=1) < 25).mean() > 0.2
     changed = np.abs(with_bar[:180].astype(int) - without).max(axis=2) > 60
     assert 100 < changed.sum() < 5000  # a name at each dancer's head

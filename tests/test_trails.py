@@ -14,7 +14,7 @@ from choreai.motion.sequence import KeypointSequence
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.tagging import tag_sequence
 from choreai.visualize.draw import draw_label, draw_people, track_color
-from choreai.visualize.timeline import Bar, Timeline, style_color
+from choreai.visualize.timeline import Bar, Timeline
 from choreai.visualize.trails import draw_trails
 
 GREEN = (0, 255, 0)
@@ -54,7 +54,7 @@ def test_a_full_hd_frame_with_three_dancers_is_drawn_more_than_sixty_times_a_sec
     people = np.concatenate([4 * dancer_xy("clockwise", seed=s, num_frames=1) for s in range(3)])
     scores = np.ones((3, 17), np.float32)
     trail = (200 + 5 * np.cumsum(np.ones((21, 2)), axis=0)).astype(np.float32)
-    bars = [Bar(0.0, 10.0, track, "hiphop 0.93", style_color(0)) for track in range(3)]
+    bars = [Bar(0.0, 10.0, track, "hiphop 0.93", (20, 60, 160)) for track in range(3)]
     timeline = Timeline(bars, width=size[0], text_height=36, duration_seconds=10.0)
 
     def draw() -> None:

@@ -70,7 +70,7 @@ def test_every_file_that_a_page_names_is_served(server) -> None:
             for line in answer.text.splitlines():
                 if line.startswith("import"):
                     name = line.split('"')[1].removeprefix("./")
-                    assert (root / name).is_file(), f"{file.name} imports {name}"
+                    assert requests.get(f"{server.url}/static/{name}", timeout=10).ok, f"{file.name} imports {name}"
 
 
 def test_a_file_already_known_is_not_sent_again(server) -> None:

@@ -7,6 +7,8 @@ BLUE, ORANGE, GREY = "#3f83c8", "#d9822b", "#8a8f98"
 """Distinct on white and on black, and with red-green colour blindness."""
 INK = "#010203"
 """Stands for the page's own text colour in SVG, and is as good as black in PNG."""
+_PAGE_INK = """<style>:root { color: #1b1c1e } @media (prefers-color-scheme: dark) { :root { color: #ecedee } }
+@media print { :root { color: #000000 } }</style>"""
 STYLE: dict[Any, Any] = {  # keys are a literal of every name in matplotlib's types, values numbers, names, switches
     "text.parse_math": False,  # a label may hold a dollar sign
     "svg.fonttype": "none",
@@ -16,3 +18,9 @@ STYLE: dict[Any, Any] = {  # keys are a literal of every name in matplotlib's ty
     "legend.frameon": False,
     **{name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
 }
+
+
+def in_page_ink(svg: str) -> str:
+    """Return an SVG file whose text and axes, drawn in `INK`, are dark on light pages and light on dark ones."""
+    start = svg.index(">", svg.index("<svg")) + 1
+    return f"{svg[:start]}{_PAGE_INK}{svg[start:].replace(INK, 'currentColor')}"

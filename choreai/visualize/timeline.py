@@ -1,6 +1,5 @@
 """A time bar under the picture: who shows which style when, and where the video is."""
 
-import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from choreai.arrays import ImageArray
 from choreai.visualize.draw import Color, draw_label, track_color
 
 _GROUND = 24
-_GREY: Color = (96, 96, 96)
 _WHITE: Color = (255, 255, 255)
 _MIN_WIDTH_PER_TEXT = 2
 """A bar narrower than this many text heights has no text."""
@@ -25,14 +23,6 @@ class Bar:
     track_id: int
     text: str
     color: Color
-
-
-def style_color(index: int | None) -> Color:
-    """Return the RGB colour of the style of this index, dark enough for white text; grey for None, an unknown style."""
-    if index is None:
-        return _GREY
-    red, green, blue = colorsys.hsv_to_rgb((0.6 + index * 0.618034) % 1.0, 0.75, 0.62)
-    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 class Timeline:

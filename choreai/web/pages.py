@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import json
 import string
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
+from choreai.visualize.style_colors import PALETTE, PLACES, UNKNOWN_COLOR
 from choreai.web.errors import WebProblem
 
 MEDIA_TYPES = {
@@ -80,8 +82,15 @@ def _read_files() -> Iterator[tuple[str, bytes]]:
     for file in (files("choreai.web") / "static").iterdir():
         if file.name.endswith(tuple(MEDIA_TYPES)):
             yield file.name, file.read_bytes()
+    yield "palette.js", _palette().encode()
     for page in PAGES.values():
         yield page.file_name, render_page(page).encode()
+
+
+def _palette() -> str:
+    """Return the table of the styles' colours as a module for the pages."""
+    table = {"PALETTE": PALETTE, "PLACES": PLACES, "UNKNOWN_COLOR": UNKNOWN_COLOR}
+    return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in table.items())
 
 
 def render_page(page: Page) -> str:

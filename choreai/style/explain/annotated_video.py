@@ -22,7 +22,8 @@ from choreai.video.encode import VideoWriter, read_comment, write_png
 from choreai.video.frame import Frame
 from choreai.video.sound import Sound
 from choreai.visualize.draw import contact_sheet, draw_label, draw_onlookers, draw_people, track_color
-from choreai.visualize.timeline import Bar, Timeline, style_color
+from choreai.visualize.style_colors import style_rgb
+from choreai.visualize.timeline import Bar, Timeline
 from choreai.visualize.trails import TRAIL_SECONDS, draw_trails
 
 logger = logging.getLogger(__name__)
@@ -212,14 +213,14 @@ def _is_at(segment: TaggedSpan, track_id: int, seconds: float) -> bool:
 def _timeline(tag: VideoTag, info: VideoInfo) -> Timeline:
     stop = max(segment.stop_seconds for segment in tag.segments)
     return Timeline(
-        [_bar(segment, list(tag.distribution)) for segment in tag.segments],
+        [_bar(segment) for segment in tag.segments],
         width=info.width,
         text_height=max(11, round(min(info.width, info.height) / 30)),
         duration_seconds=max(stop, info.duration_seconds or 0.0),
     )
 
 
-def _bar(segment: TaggedSpan, styles: list[str]) -> Bar:
+def _bar(segment: TaggedSpan) -> Bar:
     prediction = segment.prediction
     is_known = prediction.doubt is None
     return Bar(
@@ -227,7 +228,7 @@ def _bar(segment: TaggedSpan, styles: list[str]) -> Bar:
         segment.stop_seconds,
         segment.track_id,
         f"{prediction.style} {prediction.score:.2f}" if is_known else UNKNOWN,
-        style_color(styles.index(prediction.best_style) if is_known else None),
+        style_rgb(prediction.best_style if is_known else None),
     )
 
 

@@ -1,12 +1,19 @@
-// Colours of styles and tracks. A style's colour follows from its position in the model's list.
+// Colours of styles and tracks. A style's colour follows from its name, by the table that figures and videos use too.
+import { PALETTE, PLACES, UNKNOWN_COLOR } from "./palette.js"; // made from choreai/visualize/style_colors.py
 
-// Okabe and Ito's palette (2008), made for colour-blind eyes, ordered so that neighbours differ most.
-const STYLES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f6bb3", "#b8a800"];
-const UNKNOWN = "#8b9096";
+export function styleColor(style) {
+  const key = spellingKey(style ?? "unknown");
+  if (key === "unknown") return UNKNOWN_COLOR;
+  return PALETTE[PLACES[key] ?? hash(key) % PALETTE.length];
+}
 
-export function styleColor(style, styles) {
-  const place = styles.indexOf(style);
-  return place < 0 ? UNKNOWN : STYLES[place % STYLES.length];
+const spellingKey = (name) => name.normalize("NFKC").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").normalize("NFKC").replace(/[\s\-_\u2010-\u2015\u2212]+/gu, " ").trim();
+
+/** FNV-1a of 32 bits. */
+function hash(key) {
+  let value = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(key)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  return value;
 }
 
 /** Black or white, whichever reads better on `color`. */

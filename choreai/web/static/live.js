@@ -10,7 +10,6 @@ const video = byId("video");
 const overlay = byId("overlay");
 const timeline = new Timeline(byId("timeline"));
 let stream = null;
-let styles = [];
 let announced = "";
 
 gaugeList(byId("gauges"), null);
@@ -103,7 +102,7 @@ function stop() {
 }
 
 function welcome(message) {
-  styles = message.styles;
+  const { styles } = message;
   byId("timeline-card").hidden = !styles.length;
   legend(byId("legend"), styles);
   timeline.start(styles);
@@ -142,7 +141,7 @@ function style(tag) {
   byId("verdict").textContent = verdict.text;
   byId("verdict").classList.toggle("unsure", verdict.isUnsure);
   byId("doubt").textContent = verdict.detail;
-  scoreList(byId("scores"), tag.distribution, styles);
+  scoreList(byId("scores"), tag.distribution);
   reasonList(byId("why"), tag);
   gaugeList(byId("gauges"), tag.kinematics);
   timeline.add(tag.distribution);

@@ -49,8 +49,7 @@ function show(clip) {
     make("button", { type: "button", text: "Copy the link", onclick: copyLink }),
   );
   showTag(byId("tag"), tag, clip.result.why_no_tag, clip.result.input_quality);
-  const styles = tag?.distribution.map((entry) => entry.style) ?? [];
-  segmentBars(byId("segments"), tag ?? { segments: [] }, duration ?? 1, styles, video);
+  segmentBars(byId("segments"), tag ?? { segments: [] }, duration ?? 1, video);
   byId("result").hidden = false;
 }
 

@@ -2,14 +2,14 @@
 import { inkOn, styleColor } from "./colors.js";
 import { clock, make, percent } from "./page.js";
 
-export function segmentBars(element, tag, durationSeconds, styles, video) {
+export function segmentBars(element, tag, durationSeconds, video) {
   const tracks = [...new Set(tag.segments.map((segment) => segment.track_id))];
   const needles = [];
   element.replaceChildren(...tracks.map((track) => {
     const needle = make("span", { class: "needle" });
     needles.push(needle);
     const bar = make("div", { class: "segments", role: "group", "aria-label": `Person ${track}` });
-    bar.append(...tag.segments.filter((s) => s.track_id === track).map((s) => segmentButton(s, durationSeconds, styles, video)), needle);
+    bar.append(...tag.segments.filter((s) => s.track_id === track).map((s) => segmentButton(s, durationSeconds, video)), needle);
     return bar;
   }));
   if (!tracks.length) element.replaceChildren(make("p", { class: "quiet", text: "No segments." }));
@@ -18,12 +18,12 @@ export function segmentBars(element, tag, durationSeconds, styles, video) {
   move();
 }
 
-function segmentButton(segment, durationSeconds, styles, video) {
+function segmentButton(segment, durationSeconds, video) {
   const { start_seconds: start, stop_seconds: stop, style, score } = segment;
   const label = `${style}, ${clock(start)} to ${clock(stop)}${score === null ? "" : `, ${percent(score)}`}`;
   const button = make("button", { type: "button", text: style, title: label, "aria-label": label,
     onclick: () => { video.currentTime = start; video.play(); } });
-  const color = styleColor(style, styles);
+  const color = styleColor(style);
   button.style.left = `${(100 * start) / durationSeconds}%`;
   button.style.width = `${(100 * (Math.min(stop, durationSeconds) - start)) / durationSeconds}%`;
   button.style.background = color;

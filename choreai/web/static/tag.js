@@ -16,12 +16,12 @@ export function verdictOf(tag) {
   return { text: tag.style, isUnsure: false, detail: `Score ${percent(tag.score)}.${remark}` };
 }
 
-export function scoreList(list, distribution, styles) {
+export function scoreList(list, distribution) {
   const best = [...distribution].sort((a, b) => b.score - a.score).slice(0, 6);
   list.replaceChildren(...best.map(({ style, score }) => {
     const bar = make("i");
     bar.style.width = `${100 * score}%`;
-    bar.style.background = styleColor(style, styles);
+    bar.style.background = styleColor(style);
     return make("li", {}, make("span", { class: "name", text: style }),
       make("span", { class: "meter" }, bar), make("span", { class: "number", text: `${Math.round(100 * score)} %` }));
   }));
@@ -63,7 +63,7 @@ export function gaugeList(list, kinematics) {
 export function legend(list, styles) {
   list.replaceChildren(...styles.map((style) => {
     const mark = make("i");
-    mark.style.background = styleColor(style, styles);
+    mark.style.background = styleColor(style);
     return make("li", {}, mark, style);
   }));
 }
@@ -72,8 +72,7 @@ export function legend(list, styles) {
 export function showTag(element, tag, whyNot, inputQuality = []) {
   const verdict = tag ? verdictOf(tag) : { text: "no tag", isUnsure: true, detail: sentence(whyNot ?? "no movement to classify") };
   const [scores, why, gauges] = [make("ul", { class: "scores" }), make("ul", { class: "why" }), make("dl", { class: "gauges" })];
-  const styles = tag?.distribution.map((entry) => entry.style) ?? [];
-  scoreList(scores, tag?.distribution ?? [], styles);
+  scoreList(scores, tag?.distribution ?? []);
   reasonList(why, tag);
   gaugeList(gauges, tag?.kinematics ?? null);
   const section = (title, ...content) => make("section", { class: "card" }, make("h2", { text: title }), ...content);

@@ -41,7 +41,7 @@ export class Timeline {
     const floor = this.samples.map(() => 0);
     for (const style of this.styles) {
       const top = this.samples.map(({ shares }, i) => floor[i] + (shares[style] ?? 0));
-      context.fillStyle = styleColor(style, this.styles);
+      context.fillStyle = styleColor(style);
       context.beginPath();
       this.samples.forEach(({ at }, i) => context.lineTo(x(at), height * (1 - floor[i])));
       for (let i = this.samples.length - 1; i >= 0; i--) context.lineTo(x(this.samples[i].at), height * (1 - top[i]));
