@@ -25,7 +25,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import WebDriverWait
 from web_server import wait_until
 
 from choreai.motion.windows import WindowSettings
@@ -247,12 +247,10 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver) -> None:
     assert [tile.find_element(By.TAG_NAME, "b").text for tile in tiles] == [f"video <{i}>" for i in range(4)]
     loaded = "return document.querySelector('.tile img').naturalWidth > 0"
     wait_for(driver, lambda _: driver.execute_script(loaded))
-    Select(driver.find_element(By.NAME, "style")).select_by_value("ballet")
-    driver.find_element(By.CSS_SELECTOR, "#filters button").click()
+    wait_for(driver, lambda _: driver.find_elements(By.CSS_SELECTOR, "[data-value='style ballet']"))[0].click()
     wait_for(driver, lambda _: len(driver.find_elements(By.CSS_SELECTOR, ".tile")) == 1)
     assert "style=ballet" in driver.current_url
-    driver.find_element(By.NAME, "q").send_keys("nonsense > 3")
-    driver.find_element(By.CSS_SELECTOR, "#filters button").click()
+    driver.find_element(By.NAME, "q").send_keys("nonsense > 3", Keys.ENTER)
     wait_for(driver, lambda _: "nonsense" in element(driver, "problem").text)
 
     driver.get(site.url + "/catalog")
@@ -265,7 +263,7 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver) -> None:
     driver.find_element(By.CSS_SELECTOR, "#correct [name=reviewer]").send_keys("Ana")
     if AXE:
         _is_accessible(driver)
-    driver.find_element(By.CSS_SELECTOR, "#correct button").click()
+    driver.find_element(By.CSS_SELECTOR, "#correct button[type=submit]").click()
     question = wait_for(driver, expected_conditions.alert_is_present())
     assert "no style 'salsa' is known here" in question.text
     question.accept()

@@ -6,16 +6,14 @@ video's key is a hash of its id, so that URLs contain no ids and ids can contain
 
 import hashlib
 import io
-import json
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,45 +24,43 @@ from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageE
 from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
-from choreai.search.condition import compile_expression
-from choreai.search.corrections import CORRECTIONS, import_corrections
+from choreai.search.corrections import CORRECTIONS
 from choreai.search.dancer_reviews import Found, dancer_reviews, find_named, store_dancers
+from choreai.search.exports import export_lines
 from choreai.search.known_names import known_spelling, labels_of_models, style_doubt
-from choreai.search.search import COLUMNS, MEASURES, Search, open_found
+from choreai.search.search import MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
+from choreai.search.words import styles_seen
 from choreai.storage import objects
 from choreai.storage.files import write_atomically
-from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
 from choreai.video.decode import VideoReader
 from choreai.visualize.stills import draw_people_at
+from choreai.web.catalog_reviews import Corrections, Reviewed, Undoing
+from choreai.web.catalog_search import (
+    ENTRY_COLUMNS,
+    Facets,
+    Page,
+    Query,
+    count_facets,
+    found_rows,
+    make_shown,
+    search_page,
+)
 from choreai.web.json_values import json_value
 from choreai.web.people import people_json
 
 REFRESH_SECONDS = 60.0
 """How often the tags are read again; twenty times the time that reading takes, if that is longer."""
-KEY = "left(sha256(video_id), 24)"
 STILL_WIDTH = 480
 MAX_STILL_SECONDS = 15.0
 """A still comes from the first seconds of a video, so that long videos cost no more."""
 MAX_KEYPOINT_SECONDS = 600.0
 
-_ENTRY = ("video_id", "style", "best_style", "score", "unknown", "reason", "corrected_by", "dancers_by", "dancers_at",
-          "label", "duration", "tempo", "model_version", "tagged_at", "input_quality")  # fmt: skip
+AnswerT = TypeVar("AnswerT")
 _DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of search results."""
-
-    total: int
-    videos: list[dict[str, Any]]
-    """Entries of the tags table, with their `key`; best score first."""
-    styles: list[str]
-    """Every style that is the best match, or the correction, of some video in the catalog."""
 
 
 @dataclass(frozen=True)
@@ -94,26 +90,28 @@ class CatalogBrowser:
     def __init__(self, output: str, stills_folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._output, self._stills, self._clock = output, stills_folder, clock
         self._stills.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._undoing = Undoing(output)
         self._lock = threading.Lock()
         self._open = ExitStack()
         self._database: TagDatabase | None = None
         self._read_at, self._read_seconds = -math.inf, 0.0
 
-    def search(self, expression: str, *, offset: int, limit: int) -> Page:
-        """Return the videos that match `expression`, from the `offset`-th on. Raises ConfigError if it is malformed."""
-        condition = compile_expression(expression, COLUMNS)
+    def search(self, query: Query, *, offset: int, limit: int) -> Page | str:
+        """Return the videos that match, from the `offset`-th on; why not, if the search is not understood."""
+        return self._ask(Page(0, [], []), lambda database: search_page(database, query, offset=offset, limit=limit))
+
+    def facets(self, query: Query) -> Facets | str:
+        """Return how many of the videos that match are of each kind; why not, if the search is not understood."""
+        return self._ask(Facets([], [], [], {}), lambda database: count_facets(database, query))
+
+    def _ask(self, nothing: AnswerT, answer: Callable[[TagDatabase], AnswerT]) -> AnswerT | str:
+        """Return the answer of the database, `nothing` where there are no tags, or the mistake in the search."""
         with self._lock:
             database = self._refresh()
-            if database is None:
-                return Page(0, [], [])
-            (count,) = database.rows(f"SELECT count(*) AS n FROM found WHERE {condition.sql}", condition.parameters)
-            rows = database.rows(
-                f"SELECT {KEY} AS key, {', '.join(_ENTRY)} FROM found WHERE {condition.sql} "
-                "ORDER BY score DESC NULLS LAST, video_id LIMIT ? OFFSET ?",
-                [*condition.parameters, limit, offset],
-            )
-            styles = _styles_seen(database)
-        return Page(int(count["n"]), [json_value(row) for row in rows], styles)
+            try:
+                return nothing if database is None else answer(database)
+            except ConfigError as exc:
+                return str(exc)
 
     def video(self, key: str) -> dict[str, Any] | None:
         """Return all that is known about a video; None if no video has this key."""
@@ -125,11 +123,11 @@ class CatalogBrowser:
             return self._video(key)
 
     def _video(self, key: str) -> dict[str, Any] | None:
-        row = self._row(key, [*_ENTRY, "part", "row_in_part"])
+        row = self._row(key, [*ENTRY_COLUMNS, "part", "row_in_part"])
         if row is None:
             return None
         place = {name: row.pop(name) for name in ("part", "row_in_part")}
-        return json_value({"key": key, **row, **_details(**place)})
+        return json_value({**row, **_details(**place)})
 
     def media_uri(self, key: str) -> str | None:
         """Return the URI of the video file; None if no video has this key."""
@@ -221,34 +219,41 @@ class CatalogBrowser:
         """Return the `style` in its known spelling, and a `doubt`, empty where it is known or nothing is known yet."""
         with self._lock:
             database = self._refresh()
-            known = set() if database is None else {*_styles_seen(database), *labels_of_models(self._output)}
+            known = set() if database is None else {*styles_seen(database), *labels_of_models(self._output)}
         spelling = known_spelling(style, known) if known else style
         return {"style": spelling or style, "doubt": "" if spelling else style_doubt(style, known)}
 
-    def correct(self, key: str, *, style: str, reviewer: str, note: str) -> bool:
-        """Store the reviewer's style, which overrides the tag here and in `choreai search`; False if no such video."""
-        place = self._place(key)
-        if place is None:
-            return False
-        review = {
-            "video_id": place.video_id,
-            "content_id": place.content_id,
-            "style": style,
-            "reviewer": reviewer,
-            "reviewed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "note": note or None,
-        }
-        with scratch_folder() as folder:
-            path = Path(folder, "review.jsonl")
-            path.write_text(json.dumps(review, ensure_ascii=False), encoding="utf-8")
-            import_corrections(self._output, str(path))
+    def correct(self, keys: Sequence[str], *, style: str, reviewer: str, note: str) -> Corrections:
+        """Store the reviewer's style of these videos, which overrides their tags here and in `choreai search`.
+
+        Keys that no video has are not counted.
+        """
+        with self._lock:
+            database = self._refresh()
+            rows = [] if database is None else database.rows(
+                f"SELECT video_id, content_id FROM shown WHERE key IN ({', '.join('?' * len(keys))})", list(keys)
+            )  # fmt: skip
+        if not rows:
+            return Corrections(0, "")
+        stored = self._undoing.store([Reviewed(**row) for row in rows], style=style, reviewer=reviewer, note=note)
         self._reload_corrections()
-        return True
+        return stored
+
+    def undo(self, name: str) -> int | None:
+        """Take back a correction made here (`Corrections.undo`); return of how many videos, None if there is none."""
+        count = self._undoing.undo(name)
+        self._reload_corrections()
+        return count
+
+    def export(self, query: Query, *, keys: Sequence[str] = ()) -> bytes | str:
+        """Return the videos that match, or those of `keys` among them, as CSV; why not, if nothing is understood."""
+        return self._ask(b"", lambda database: b"".join(export_lines(found_rows(database, query, keys=keys), to="csv")))
 
     def _reload_corrections(self) -> None:
         with self._lock:
             if self._database is not None:
                 self._database.load_corrections()
+                make_shown(self._database)
 
     def _refresh(self) -> TagDatabase | None:
         """Return the database, read again if it is old; None while there are no tags. Call with the lock held."""
@@ -263,6 +268,7 @@ class CatalogBrowser:
                 self._open.close()
             else:
                 database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id", "width", "height"])
+                make_shown(database)
                 self._database = database
             self._read_at = self._clock()
             self._read_seconds = self._read_at - started
@@ -273,7 +279,7 @@ class CatalogBrowser:
             database = self._refresh()
             if database is None:
                 return None
-            rows = database.rows(f"SELECT {', '.join(columns)} FROM found WHERE {KEY} = ?", [key])
+            rows = database.rows(f"SELECT {', '.join(columns)} FROM shown WHERE key = ?", [key])
         return rows[0] if rows else None
 
     def _place(self, key: str) -> _Place | None:
@@ -320,15 +326,6 @@ class CatalogBrowser:
             for _, rows in read_videos(part, {place.video_id: place.content_id}):
                 return rows
         return sequence_of(schemas.KEYPOINTS.empty_table())
-
-
-def _styles_seen(database: TagDatabase) -> list[str]:
-    """Return every style that is the best match, or the correction, of some video."""
-    rows = database.rows(
-        "SELECT DISTINCT style FROM (SELECT best_style AS style FROM tags "
-        "UNION ALL SELECT style FROM corrections) WHERE style <> 'unknown' ORDER BY style"
-    )
-    return [str(row["style"]) for row in rows]
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """`/v1/search` and `/v1/catalog`: search, details, stills, videos and corrections of the tagged catalog."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Query as Parameter
 from pydantic import BaseModel, Field
 
 from choreai.errors import ConfigError
 from choreai.motion.sequence import KeypointSequence
-from choreai.search.condition import compile_expression
-from choreai.search.search import COLUMNS
-from choreai.web.catalog import Page
+from choreai.search.words import is_words
+from choreai.web.catalog_search import BEST_FIRST, Facets, Page, Query
 from choreai.web.errors import WebProblem, problems
 from choreai.web.media import file_responses, send_video
 
@@ -17,12 +18,15 @@ Key = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="A video's `key`
 
 CatalogMethod = Literal[
     "search",
+    "facets",
     "video",
     "still",
     "keypoints",
     "media_uri",
     "meant_style",
     "correct",
+    "undo",
+    "export",
     "people",
     "name_dancers",
     "named_rows",
@@ -48,6 +52,44 @@ class Correction(BaseModel):
     is_new_style: bool = Field(False, description="Whether a style that nobody knows yet is meant.")
 
 
+Filter = Annotated[
+    Sequence[str], Parameter(max_length=100, description="A `value` of `/v1/facets`; may be repeated: any of them")
+]
+Keys = Annotated[
+    list[Annotated[str, Field(pattern="^[0-9a-f]{24}$")]],
+    Field(min_length=1, max_length=2000, description="The videos' `key`s"),
+]
+
+
+class ManyCorrections(Correction):
+    """A reviewer's correction of the style of many videos."""
+
+    keys: Keys
+
+
+class Corrected(BaseModel):
+    """What was stored."""
+
+    style: str
+    """In its known spelling."""
+    count: int
+    """How many videos were corrected."""
+    undo: str
+    """What `/v1/corrections/undo` takes to take it back."""
+
+
+class Undo(BaseModel):
+    """A correction to take back."""
+
+    undo: str = Field(max_length=100, description="As returned when it was stored.")
+
+
+class Selection(BaseModel):
+    """Videos that were selected."""
+
+    keys: Keys
+
+
 class NamedPeople(BaseModel):
     """Who dances in a video, as a reviewer says."""
 
@@ -64,19 +106,17 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
 
     @routes.get("/search")
     async def search(
-        q: Annotated[
-            str,
-            Query(max_length=2000, description="An expression of `choreai search`: `style = hiphop and score > 0.8`"),
-        ] = "",
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-        limit: Annotated[int, Query(ge=1, le=200)] = 48,
+        query: Annotated[Query, Depends(_query)],
+        offset: Annotated[int, Parameter(ge=0, le=10_000_000)] = 0,
+        limit: Annotated[int, Parameter(ge=1, le=200)] = 48,
     ) -> Page:
-        """Return the videos that match an expression, best score first."""
-        try:
-            compile_expression(q, COLUMNS)
-        except ConfigError as exc:
-            raise WebProblem(400, str(exc)) from exc
-        return await backend.catalog("search", q, offset=offset, limit=limit)
+        """Return the videos that match free words or an expression, best score first."""
+        return _understood(await backend.catalog("search", query, offset=offset, limit=limit))
+
+    @routes.get("/facets")
+    async def facets(query: Annotated[Query, Depends(_query)]) -> Facets:
+        """Return how many of the videos that match there are of each style, and by score, tempo, duration and day."""
+        return _understood(await backend.catalog("facets", query))
 
     @routes.get("/catalog/{key}")
     async def video(key: Key) -> dict[str, Any]:
@@ -127,24 +167,92 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
         return await send_video(uri, request.headers)
 
     @routes.post("/catalog/{key}/corrections", status_code=201, responses=problems(409))
-    async def correct(key: Key, correction: Correction) -> dict[str, str]:
+    async def correct(key: Key, correction: Correction) -> Corrected:
         """Correct the style. The correction overrides the tag in searches and is the label in the next training.
 
         A style that no model and no correction has named is answered with 409 and what was perhaps meant.
         """
-        options = {name: getattr(correction, name).strip() for name in ("style", "reviewer", "note")}
-        if not options["style"] or not options["reviewer"]:
-            raise WebProblem(422, "style and reviewer must not be blank")
-        style = options.pop("style")
-        if not correction.is_new_style:
-            meant = _or_404(await backend.catalog("meant_style", style))
-            if meant["doubt"]:
-                raise WebProblem(409, f"{meant['doubt']}; send is_new_style with it if it is a new style")
-            style = meant["style"]
-        _or_404(await backend.catalog("correct", key, style=style, **options) or None)
-        return {"style": style}
+        return await _correct(backend, [key], correction)
+
+    @routes.post("/corrections", status_code=201, responses=problems(409))
+    async def correct_many(corrections: ManyCorrections) -> Corrected:
+        """Correct the style of many videos at once, as `/v1/catalog/{key}/corrections` does that of one."""
+        return await _correct(backend, sorted(set(corrections.keys)), corrections)
+
+    @routes.post("/corrections/undo")
+    async def undo(taken_back: Undo) -> dict[str, int]:
+        """Take back a correction that this server has stored since it was started, of one video or of many."""
+        count = await backend.catalog("undo", taken_back.undo)
+        if count is None:
+            raise WebProblem(404, "this server knows no such correction any more; correct the videos anew")
+        return {"count": count}
+
+    @routes.get("/search.csv", response_class=Response, responses=file_responses("text/csv"))
+    async def export(query: Annotated[Query, Depends(_query)]) -> Response:
+        """Return all videos that match as CSV, in the order asked for."""
+        return _csv(_understood(await backend.catalog("export", query)))
+
+    @routes.post("/selection.csv", response_class=Response, responses=file_responses("text/csv"))
+    async def selection(selected: Selection, query: Annotated[Query, Depends(_query)]) -> Response:
+        """Return those of the selected videos that match as CSV, in the order asked for."""
+        return _csv(_understood(await backend.catalog("export", query, keys=selected.keys)))
 
     return routes
+
+
+def _query(
+    q: Annotated[
+        str,
+        Parameter(
+            max_length=2000,
+            description="Free words (`fast shuffle`), or an expression of `choreai search`: `style = hiphop and "
+            "score > 0.8`",
+        ),
+    ] = "",
+    style: Filter = (),
+    score: Filter = (),
+    tempo: Filter = (),
+    duration: Filter = (),
+    day: Filter = (),
+    reviewed: Filter = (),
+    sort: Annotated[
+        str, Parameter(max_length=100, description="A name of the search; `-` before it: greatest first")
+    ] = BEST_FIRST,
+) -> Query:
+    """Return what is asked for. Raises WebProblem for what is wrong in itself, before any table is read."""
+    given = {"style": style, "score": score, "tempo": tempo, "duration": duration, "day": day, "reviewed": reviewed}
+    try:
+        is_words(q)
+        return Query(q, {name: tuple(values) for name, values in given.items() if values}, sort)
+    except ConfigError as exc:
+        raise WebProblem(400, str(exc)) from exc
+
+
+def _understood(found: Any) -> Any:  # whatever was asked for
+    """Return what was found. Raises WebProblem where the catalog says why the search is not understood."""
+    if isinstance(found, str):
+        raise WebProblem(400, found)
+    return found
+
+
+def _csv(content: bytes) -> Response:
+    headers = {"Content-Disposition": 'attachment; filename="videos.csv"'}
+    return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _correct(backend: CatalogBackend, keys: list[str], correction: Correction) -> Corrected:
+    options = {name: getattr(correction, name).strip() for name in ("style", "reviewer", "note")}
+    if not options["style"] or not options["reviewer"]:
+        raise WebProblem(422, "style and reviewer must not be blank")
+    style = options.pop("style")
+    if not correction.is_new_style:
+        meant = _or_404(await backend.catalog("meant_style", style))
+        if meant["doubt"]:
+            raise WebProblem(409, f"{meant['doubt']}; send is_new_style with it if it is a new style")
+        style = meant["style"]
+    stored = await backend.catalog("correct", keys, style=style, **options)
+    _or_404(stored.count or None)
+    return Corrected(style=style, count=stored.count, undo=stored.undo)
 
 
 def _or_404(found: Any) -> Any:  # whatever the catalog gives

@@ -1,84 +1,165 @@
-// The catalog as cards. The filters become one search expression and are kept in the page's URL.
+// The catalog as cards. What is searched, filtered and sorted by is kept in the page's URL, which the API takes as it is.
 import { styleColor } from "./colors.js";
+import { FILTERS, showFacets } from "./facets.js";
 import { ask, byId, make, percent, showProblem } from "./page.js";
+import { Selection } from "./selection.js";
 
 const PAGE = 48;
-const form = byId("filters");
-let offset = 0;
+const BEST_FIRST = "-score";
+const ORDERS = [
+  [BEST_FIRST, "best score"], ["score", "lowest score"], ["-tagged_at", "newest tag"], ["tagged_at", "oldest tag"],
+  ["-corrected_at", "last corrected"], ["video_id", "name"], ["style", "style"], ["-tempo", "fastest tempo"], ["tempo", "slowest tempo"],
+  ["-duration", "longest"], ["duration", "shortest"],
+];
+const form = byId("find");
+const selection = new Selection(byId("grid"), { changed: refresh, play });
+let shown = 0;
+let asked = 0; // the number of the last request: an older one's answer comes too late to be shown
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const fields = [...new FormData(form)].filter(([, value]) => value);
-  history.pushState(null, "", `/catalog?${new URLSearchParams(fields)}`);
-  show();
+byId("facets").open = window.matchMedia("(min-width: 58rem)").matches;
+for (const [value, text] of ORDERS) form.elements.sort.append(make("option", { value, text }));
+form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
+form.elements.sort.addEventListener("change", () => go());
+byId("more").addEventListener("click", () => load(shown));
+byId("clear").addEventListener("click", () => go((view) => FILTERS.forEach((name) => view.delete(name))));
+byId("link").addEventListener("click", async (event) => {
+  await navigator.clipboard.writeText(location.href);
+  event.target.textContent = "Copied";
 });
-byId("more").addEventListener("click", () => load(offset));
 window.addEventListener("popstate", show);
 show();
 
-function show() {
-  const given = new URLSearchParams(location.search);
-  for (const element of form.elements) {
-    if (!element.name) continue;
-    const value = given.get(element.name) ?? "";
-    if (element.name === "style" && value && ![...element.options].some((option) => option.value === value)) {
-      element.append(make("option", { value, text: value }));
-    }
-    element.value = value;
+/** Go to the view of the form and of what `change` does to the view's parameters. */
+function go(change = () => {}) {
+  const view = new URLSearchParams(location.search);
+  for (const name of ["q", "sort"]) {
+    const value = form.elements[name].value.trim();
+    if (value && value !== BEST_FIRST) view.set(name, value);
+    else view.delete(name);
   }
-  byId("grid").replaceChildren();
+  change(view);
+  history.pushState(null, "", view.size ? `/catalog?${view}` : "/catalog");
+  show();
+}
+
+function show() {
+  const view = new URLSearchParams(location.search);
+  const sort = view.get("sort") ?? BEST_FIRST;
+  if (![...form.elements.sort.options].some((option) => option.value === sort)) offerOrder(sort);
+  [form.elements.q.value, form.elements.sort.value] = [view.get("q") ?? "", sort];
+  byId("link").textContent = "Copy the link to this view";
+  byId("clear").hidden = !FILTERS.some((name) => view.has(name));
   load(0);
+  loadFacets();
 }
 
-/** Combine the filters into one expression of `choreai search`. */
-function expression() {
-  const fields = Object.fromEntries(new FormData(form));
-  const parts = [];
-  if (fields.style) parts.push(fields.style === "unknown" ? "unknown" : `style = ${quoted(fields.style)}`);
-  if (fields.score) parts.push(`score >= ${fields.score}`);
-  if (fields.slow) parts.push(`tempo >= ${fields.slow}`);
-  if (fields.fast) parts.push(`tempo <= ${fields.fast}`);
-  if (fields.since) parts.push(`tagged_at >= ${fields.since}`);
-  if (fields.q.trim()) parts.push(`(${fields.q.trim()})`);
-  return parts.join(" and ");
-}
-
-const quoted = (text) => (text.includes('"') ? `'${text}'` : `"${text}"`);
-
-async function load(from) {
+/** Ask for videos from a place on; the videos shown stay if the search is not understood. */
+async function load(from, limit = PAGE) {
+  const number = ++asked;
   byId("problem").hidden = true;
   try {
-    const page = await ask(`/v1/search?${new URLSearchParams({ q: expression(), offset: from, limit: PAGE })}`);
-    offer(page.styles);
-    byId("grid").append(...page.videos.map((video) => make("li", {}, tile(video, page.styles))));
-    offset = from + page.videos.length;
+    const page = await ask(`/v1/search?${parameters({ offset: from, limit })}`);
+    if (number !== asked) return;
+    tell(page);
+    selection.offer(page.styles);
+    const tiles = page.videos.map((video) => tile(video));
+    if (from === 0) byId("grid").replaceChildren(...tiles);
+    else byId("grid").append(...tiles);
+    selection.update();
+    shown = from + tiles.length;
     byId("count").textContent = page.total === 1 ? "1 video" : `${page.total.toLocaleString()} videos`;
-    byId("more").hidden = offset >= page.total;
+    byId("more").hidden = shown >= page.total;
+    byId("csv").href = `/v1/search.csv?${parameters()}`;
   } catch (problem) {
-    byId("count").textContent = "";
-    byId("more").hidden = true;
+    if (number !== asked) return;
     showProblem(byId("problem"), problem);
+    if (shown) byId("problem").append(" Below is still what was found before.");
+    else if (problem.status === 400) loadWithout(number);
   }
 }
 
-function offer(styles) {
-  const select = form.elements.style;
-  const chosen = select.value;
-  const names = [...new Set([...styles, "unknown", ...(chosen ? [chosen] : [])])];
-  select.replaceChildren(make("option", { value: "", text: "any" }),
-    ...names.map((style) => make("option", { value: style, text: style })));
-  select.value = chosen;
+/** Show the videos without the words or the expression that are not understood, where none are shown yet. */
+async function loadWithout(number) {
+  const view = parameters({ offset: 0, limit: PAGE });
+  view.delete("q");
+  const page = await ask(`/v1/search?${view}`).catch(() => null);
+  if (!page || number !== asked) return;
+  selection.offer(page.styles);
+  byId("grid").replaceChildren(...page.videos.map((video) => tile(video)));
+  byId("count").textContent = `${page.total.toLocaleString()} videos without it`;
+  loadFacets(view);
 }
 
-function tile(video, styles) {
+async function loadFacets(view = parameters()) {
+  const number = asked;
+  try {
+    const facets = await ask(`/v1/facets?${view}`);
+    if (number !== asked) return;
+    showFacets(byId("facet-lists"), facets, new URLSearchParams(location.search), (name, values) => go((view) => {
+      view.delete(name);
+      for (const value of values) view.append(name, value);
+    }));
+    for (const name of facets.names) for (const sort of [name, `-${name}`]) offerOrder(sort);
+  } catch {
+    // The search has told what is wrong.
+  }
+}
+
+/** Load everything shown anew, after a correction. */
+function refresh() {
+  load(0, Math.min(200, Math.max(shown, PAGE)));
+  loadFacets();
+}
+
+function parameters(more = {}) {
+  const view = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(more)) view.set(name, value);
+  return view;
+}
+
+function offerOrder(sort) {
+  const { options } = form.elements.sort;
+  if ([...options].some((option) => option.value === sort)) return;
+  const text = `${sort.replace("-", "").replaceAll("_", " ")}, ${sort.startsWith("-") ? "greatest" : "least"} first`;
+  form.elements.sort.append(make("option", { value: sort, text }));
+}
+
+/** Say what free words became, and which were left out. */
+function tell({ expression, not_understood: left }) {
+  const meaning = byId("meaning");
+  meaning.hidden = !expression && !left.length;
+  meaning.replaceChildren(...(expression ? ["Searched for ", make("code", { text: expression }), ". "] : []),
+    ...(left.length ? [make("strong", { text: `Not understood and left out: ${left.join(", ")}.` })] : []));
+}
+
+function tile(video) {
   const dot = make("i", { class: "dot" });
-  dot.style.background = styleColor(video.style, styles);
+  dot.style.background = styleColor(video.style);
   const facts = [video.score === null ? null : percent(video.score), video.tempo === null ? null : `${video.tempo.toFixed(0)} bpm`,
-    video.corrected_by ? `corrected by ${video.corrected_by}` : null].filter(Boolean);
+    video.duration === null ? null : `${video.duration.toFixed(0)} s`,
+    video.corrected_by ? `corrected by ${video.corrected_by}, ${day(video.corrected_at)}` : null].filter(Boolean);
   const picture = make("img", { src: `/v1/catalog/${video.key}/still.jpg`, alt: "", loading: "lazy", width: 480, height: 360,
     onerror: (event) => { event.target.style.visibility = "hidden"; } });
-  return make("a", { class: "tile", href: `/catalog/${video.key}` }, picture, make("div", { class: "text" },
-    make("span", {}, dot, make("strong", { text: video.style ?? "no tag" })),
-    make("b", { class: "small", text: video.video_id }),
-    make("span", { class: "quiet small", text: facts.join(", ") || video.reason || "" })));
+  return make("li", { class: "tile", "data-key": video.key, "data-name": video.video_id },
+    make("a", { href: `/catalog/${video.key}` }, make("span", { class: "picture" }, picture), make("span", { class: "text" },
+      make("span", {}, dot, make("strong", { text: video.style ?? "no tag" })),
+      make("b", { class: "small", text: video.video_id }),
+      make("span", { class: "quiet small", text: facts.join(", ") || video.reason || "" }))),
+    make("label", { class: "pick" }, make("input", { type: "checkbox", "aria-label": `Select ${video.video_id}` })),
+    make("button", { type: "button", class: "play", text: "▶", "aria-label": `Play ${video.video_id}`, onclick: (event) => play(event.target.closest("li")) }));
+}
+
+const day = (moment) => new Date(moment).toLocaleDateString([], { dateStyle: "medium" });
+
+/** Play a card's video in its place, with its sound; again: stop it. One plays at a time. */
+function play(card) {
+  const [playing] = byId("grid").getElementsByTagName("video");
+  const isSame = playing && card.contains(playing);
+  playing?.remove();
+  if (isSame) return;
+  const video = make("video", { src: `/v1/catalog/${card.dataset.key}/media`, controls: true, playsinline: true, "aria-label": card.dataset.name,
+    onerror: () => { video.replaceWith(make("span", { class: "gone small", text: "This browser cannot play it, or the file is gone." })); } });
+  card.querySelector(".gone")?.remove();
+  card.append(video);
+  video.play().catch(() => {});
 }

@@ -47,7 +47,9 @@ async function problemOf(response) {
 }
 
 export function showProblem(element, problem) {
-  element.replaceChildren(make("strong", { text: "This did not work. " }), sentence(problem.message));
+  const [first, ...where] = problem.message.split("\n"); // a wrong expression comes with a mark at the mistake
+  element.replaceChildren(make("strong", { text: "This did not work. " }), sentence(first),
+    ...(where.length ? [make("pre", { text: where.join("\n") })] : []));
   element.hidden = false;
 }
 

@@ -1,5 +1,6 @@
 // One video of the catalog: playback with skeletons and segments, the reasons for its tag, who dances, and forms to
 // correct both.
+import { correct } from "./corrections.js";
 import { ask, byId, clock, make, showProblem } from "./page.js";
 import { WhoDances } from "./people.js";
 import { segmentBars } from "./segments.js";
@@ -11,6 +12,7 @@ const key = location.pathname.split("/").pop();
 const url = `/v1/catalog/${encodeURIComponent(key)}`;
 const video = byId("video");
 let frames = [];
+let taken = ""; // what takes the last correction back
 const who = new WhoDances(url, video, { onNamed: () => load(), onProblem: (problem) => showProblem(byId("problem"), problem) });
 
 video.addEventListener("loadedmetadata", () => {
@@ -46,7 +48,7 @@ function show(found) {
   const styles = found.distribution.map((entry) => entry.style);
   byId("styles").replaceChildren(...[...styles, "unknown"].map((style) => make("option", { value: style })));
   const last = Math.max(0.1, found.duration ?? 0, ...found.segments.map((segment) => segment.stop_seconds));
-  segmentBars(byId("segments"), found, last, styles, video);
+  segmentBars(byId("segments"), found, last, video);
   byId("shown").hidden = false;
 }
 
@@ -87,23 +89,23 @@ byId("correct").addEventListener("submit", async (event) => {
   byId("problem").hidden = true;
   try {
     const correction = Object.fromEntries(new FormData(event.target));
-    if (await sent(correction)) show(await ask(url));
+    const stored = await correct(`${url}/corrections`, correction);
+    if (!stored) return;
+    show(await ask(url));
+    taken = stored.undo;
+    byId("undo").hidden = false;
   } catch (problem) {
     showProblem(byId("problem"), problem);
   }
 });
 
-/** Send a correction; of a style that nobody knows, ask whether it is meant. */
-async function sent(correction) {
+byId("undo").addEventListener("click", async () => {
+  byId("problem").hidden = true;
+  byId("undo").hidden = true;
   try {
-    await ask(`${url}/corrections`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(correction),
-    });
+    await ask("/v1/corrections/undo", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ undo: taken }) });
+    show(await ask(url));
   } catch (problem) {
-    if (problem.status !== 409) throw problem;
-    const question = problem.message.split("; send ")[0];
-    if (!window.confirm(`${question}\n\nIs “${correction.style.trim()}” a new style?`)) return false;
-    return sent({ ...correction, is_new_style: true });
+    showProblem(byId("problem"), problem);
   }
-  return true;
-}
+});

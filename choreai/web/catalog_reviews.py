@@ -1,0 +1,62 @@
+"""Corrections of many videos at once from the catalog page, and their undoing by whoever has just made them."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from choreai.search.corrections import store_reviews
+from choreai.storage import objects
+
+MAX_UNDO = 1000
+"""Corrections that can be undone, the newest of this process."""
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A video that is corrected, as it is now."""
+
+    video_id: str
+    content_id: str
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What has been stored of one correction of many videos."""
+
+    count: int
+    undo: str
+    """What `Undoing.undo` takes."""
+
+
+@dataclass
+class Undoing:
+    """Stores corrections under `root` and deletes those stored here again: nobody else's, and no older ones."""
+
+    root: str
+    _parts: "OrderedDict[str, tuple[str, int]]" = field(default_factory=OrderedDict)
+    """By name, the URI of the part and how many reviews are in it."""
+
+    def store(self, videos: Sequence[Reviewed], *, style: str, reviewer: str, note: str) -> Corrections:
+        """Store one review for each of the videos, all in one part."""
+        now = datetime.now(UTC)
+        moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        common = {"style": style, "reviewer": reviewer, "reviewed_at": moment, "note": note or None}
+        rows: list[dict[str, object]] = [
+            {"video_id": video.video_id, "content_id": video.content_id, **common, "dancers": None} for video in videos
+        ]
+        stored = store_reviews(self.root, rows)
+        name = stored.uri.rpartition("part-")[2].removesuffix(".parquet")
+        if stored.is_new:  # else another process has stored the very same, and it is not ours to delete
+            self._parts[name] = (stored.uri, len(rows))
+            while len(self._parts) > MAX_UNDO:
+                self._parts.popitem(last=False)
+        return Corrections(len(rows), name)
+
+    def undo(self, name: str) -> int | None:
+        """Delete the reviews again and return how many there were; None where none of this name was stored here."""
+        uri, count = self._parts.pop(name, ("", 0))
+        if not uri:
+            return None
+        objects.delete_object(uri)
+        return count

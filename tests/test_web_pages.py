@@ -1,0 +1,180 @@
+"""The pages that need no camera in a real browser, without Ray: signing in, and a curator's work on the catalog."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from browser import CHROMEDRIVER, CHROMIUM, browser, look_like
+from catalog_tables import write_catalog_tables
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from web_server import RunningServer, running_server
+
+from choreai.visualize.style_colors import PLACES, style_color
+
+TOKEN = "correct horse battery staple"
+AXE = os.environ.get("CHOREAI_AXE", "")
+TILES = """
+const cards = [...document.querySelectorAll(".tile")];
+return cards.map((card) => ["strong", "b"].map((tag) => card.querySelector(tag).textContent))"""
+STYLE_COLOR = """
+const [style, done] = arguments;
+import("/static/colors.js").then((colors) => done(colors.styleColor(style)))"""
+
+pytestmark = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no chromium and chromedriver on this machine")
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    camera = tmp_path_factory.mktemp("camera") / "black.y4m"
+    camera.write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(64 * 48 * 3 // 2))
+    with browser(camera) as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    (tmp_path / "out").mkdir()
+    write_catalog_tables(tmp_path / "out")
+    with running_server(tmp_path / "web", output=str(tmp_path / "out")) as running:
+        yield running
+
+
+def until(driver: webdriver.Chrome, is_so: Callable[[], object]) -> None:
+    WebDriverWait(driver, 30, poll_frequency=0.1).until(lambda _: is_so())
+
+
+def press(driver: webdriver.Chrome, *keys: str) -> None:
+    for key in keys:
+        ActionChains(driver).send_keys(key).perform()
+
+
+def text(driver: webdriver.Chrome, name: str) -> str:
+    return driver.find_element(By.ID, name).text
+
+
+def tiles(driver: webdriver.Chrome) -> list[tuple[str, str]]:
+    """The style and the id of every card, all of one moment."""
+    return [(style, name) for style, name in driver.execute_script(TILES)]
+
+
+def open_catalog(driver: webdriver.Chrome, server: RunningServer, view: str = "") -> None:
+    look_like(driver, size_wh=(1280, 1000), dark=False)
+    driver.get(f"{server.url}/catalog{view}")
+    until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, ".facets fieldset"))
+
+
+def search(driver: webdriver.Chrome, words: str) -> None:
+    box = driver.find_element(By.NAME, "q")
+    box.clear()
+    box.send_keys(words, Keys.ENTER)
+
+
+def test_a_page_asks_a_stranger_to_sign_in_and_then_shows_what_was_asked_for(driver, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write_catalog_tables(tmp_path / "out")
+    with running_server(tmp_path / "web", token=TOKEN, output=str(tmp_path / "out")) as locked:
+        driver.get(f"{locked.url}/catalog?q=style+%3D+hiphop")
+        until(driver, lambda: "/login?next=" in driver.current_url)
+        driver.find_element(By.ID, "token").send_keys("wrong", Keys.ENTER)
+        until(driver, lambda: "not the server's token" in text(driver, "problem"))
+        driver.find_element(By.ID, "token").clear()
+        driver.find_element(By.ID, "token").send_keys(TOKEN, Keys.ENTER)
+        until(driver, lambda: driver.current_url.endswith("/catalog?q=style+%3D+hiphop"))
+        until(driver, lambda: text(driver, "count") == "2 videos")
+        driver.get(f"{locked.url}/login?next=/catalog")  # as a link from elsewhere ends, though the cookie is there
+        until(driver, lambda: driver.current_url.endswith("/catalog"))
+
+
+def test_words_find_videos_and_a_wrong_search_keeps_what_was_found(driver, server) -> None:
+    open_catalog(driver, server)
+    search(driver, "hiphop xyzzy")
+    until(driver, lambda: len(tiles(driver)) == 2)
+    assert text(driver, "meaning") == "Searched for style = hiphop. Not understood and left out: xyzzy."
+    search(driver, "nonsense > 3")
+    until(driver, lambda: "unknown name 'nonsense'" in text(driver, "problem"))
+    assert "Below is still what was found before" in text(driver, "problem")
+    assert len(tiles(driver)) == 2
+    open_catalog(driver, server, "?q=xyzzy")
+    until(driver, lambda: text(driver, "count") == "4 videos without it")
+    assert "nothing here is called 'xyzzy'" in text(driver, "problem")
+
+
+def test_counts_narrow_the_view_and_the_address_is_the_view(driver, server) -> None:
+    open_catalog(driver, server, "?sort=tempo")
+    until(driver, lambda: [name for _, name in tiles(driver)] == [f"video <{n}>" for n in range(4)])
+    driver.find_element(By.CSS_SELECTOR, "[data-value='style hiphop']").click()
+    until(driver, lambda: len(tiles(driver)) == 2)
+    driver.find_element(By.CSS_SELECTOR, "[data-value='score 0.9']").click()
+    until(driver, lambda: tiles(driver) == [("hiphop", "video <0>")])
+    until(
+        driver, lambda: not driver.find_elements(By.CSS_SELECTOR, "[data-value='style ballet']")
+    )  # none of that score
+    address = driver.current_url
+    assert address.endswith("/catalog?sort=tempo&style=hiphop&score=0.9")
+    driver.find_element(By.ID, "clear").click()
+    until(driver, lambda: len(tiles(driver)) == 4)
+    driver.get(address)
+    until(driver, lambda: tiles(driver) == [("hiphop", "video <0>")])
+    driver.back()
+    until(driver, lambda: len(tiles(driver)) == 4)
+
+
+def test_a_curator_corrects_many_at_once_by_keys_and_takes_it_back(driver, server) -> None:
+    open_catalog(driver, server)
+    before = tiles(driver)
+    press(driver, "j", "j", "x", "j", "x")
+    until(driver, lambda: text(driver, "selected") == "2 selected")
+    press(driver, "2")  # hiphop, but who says so?
+    until(driver, lambda: "Your name" in text(driver, "selected"))
+    driver.switch_to.active_element.send_keys("Ana")
+    driver.find_element(By.CSS_SELECTOR, ".tile a").send_keys("2")
+    until(driver, lambda: text(driver, "selected") == "2 videos are now hiphop.")
+    until(driver, lambda: [style for style, _ in tiles(driver)] == ["hiphop"] * 4)
+    press(driver, "u")
+    until(driver, lambda: tiles(driver) == before)
+    assert text(driver, "selected") == "The correction of 2 videos is taken back."
+    driver.find_elements(By.CSS_SELECTOR, ".tile a")[1].send_keys("2")  # none selected: the one with the focus
+    until(driver, lambda: text(driver, "selected") == "1 video is now hiphop.")
+    until(driver, lambda: "corrected by Ana" in driver.find_elements(By.CSS_SELECTOR, ".tile")[1].text)
+
+
+def test_a_card_plays_its_video_with_sound(driver, server) -> None:
+    open_catalog(driver, server)
+    driver.find_element(By.CSS_SELECTOR, ".tile a").send_keys(" ")
+    playing = (
+        "const video = document.querySelector('.tile video'); return video && video.readyState >= 2 && !video.muted"
+    )
+    until(driver, lambda: driver.execute_script(playing))
+    driver.find_element(By.CSS_SELECTOR, ".tile a").send_keys(" ")
+    until(driver, lambda: not driver.find_elements(By.CSS_SELECTOR, ".tile video"))
+
+
+def test_pages_and_figures_have_the_same_colour_for_a_style(driver, server) -> None:
+    driver.get(f"{server.url}/login")
+    for style in (*list(PLACES)[::6], "Hip-Hop", "Tanz der Vampire", "Ελληνικός χορός", "unknown", "ＷＡＬＴＺ"):
+        assert driver.execute_async_script(STYLE_COLOR, style) == style_color(style), style
+
+
+@pytest.mark.skipif(not AXE, reason="CHOREAI_AXE names no axe.min.js")
+def test_axe_finds_nothing_serious_on_any_page_light_dark_or_on_a_phone(driver, server) -> None:
+    open_catalog(driver, server)
+    video = driver.find_element(By.CSS_SELECTOR, ".tile a").get_attribute("href").removeprefix(server.url)
+    for path in ("/", "/catalog", video, "/login", "/api", "/videos/abc", "/nonsense"):
+        driver.get(server.url + path)
+        until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
+        if path == "/catalog":
+            until(driver, lambda: driver.find_elements(By.CSS_SELECTOR, ".facets fieldset"))
+            driver.execute_script("document.querySelector('.tile input').click()")
+        driver.execute_script(Path(AXE).read_text())
+        for size_wh, dark in (((1280, 1000), False), ((1280, 1000), True), ((390, 844), False), ((390, 844), True)):
+            look_like(driver, size_wh=size_wh, dark=dark)
+            found = driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+            serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+            told = [(path, dark, size_wh, each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
+            assert not serious, json.dumps(told, indent=1)
