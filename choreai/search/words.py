@@ -40,6 +40,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "back_turned_share >= 0.7": ("from behind", "back turned"),
     "score >= 0.8": ("sure", "certain", "confident"),
     "unknown": ("unknown", "unsure", "uncertain", "doubtful"),
+    "novelty > 1": ("unfamiliar", "novel", "strange"),
     "corrected": ("corrected", "reviewed"),
     "duration < 10": ("short",),
     "duration > 60": ("long",),
