@@ -17,7 +17,7 @@ from choreai.search.search import Search, find_tags
 from choreai.search.tag_database import open_tag_database
 from choreai.tables.compact import compact
 from choreai.web.catalog import CatalogBrowser
-from choreai.web.catalog_search import Query
+from choreai.web.catalog_search import Page, Query
 
 
 @pytest.fixture(scope="module")
@@ -161,12 +161,18 @@ def test_a_correction_without_a_style_or_a_name_is_refused(server, wrong) -> Non
     assert answer.status_code == 422
 
 
+def found_in(browser: CatalogBrowser) -> Page:
+    page = browser.search(Query(), offset=0, limit=10)
+    assert isinstance(page, Page)
+    return page
+
+
 def test_new_tags_are_seen_after_a_while(tmp_path: Path) -> None:
     now = 0.0
     browser = CatalogBrowser(str(tmp_path / "out"), tmp_path / "stills", clock=lambda: now)
     totals = []
     for number in range(3):
-        totals.append(browser.search(Query(), offset=0, limit=10).total)
+        totals.append(found_in(browser).total)
         write_tags(str(tmp_path / "out"), [tag_row(str(number))], part_id=str(number))
         now += 100
     assert totals == [0, 1, 2]
@@ -177,7 +183,7 @@ def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path: Path) ->
     for number in range(3):
         write_tags(root, [tag_row(str(number))], part_id=str(number))
     browser = CatalogBrowser(root, tmp_path / "stills")
-    keys = [video["key"] for video in browser.search(Query(), offset=0, limit=10).videos]
+    keys = [video["key"] for video in found_in(browser).videos]
     assert any(done.num_rows_moved for done in compact(root))
     for key in keys:
         video = browser.video(key)
