@@ -20,6 +20,7 @@ from web_server import DancerEstimator, RunningServer, running_server, wait_unti
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
 from choreai.video.decode import VideoReader
+from choreai.web import upload_routes
 from choreai.web.settings import WebSettings
 from choreai.web.upload_files import RESULT_NAMES
 from choreai.web.uploads import UploadFolder, clean_name
@@ -190,6 +191,29 @@ def test_a_client_has_so_many_uploads_at_a_time_and_no_more(tmp_path: Path, clip
         assert third.headers["Retry-After"]
         assert [finished(server, each)["state"] for each in (first, second)] == ["done", "done"]
         wait_until(lambda: upload(server, clip).status_code == 202, "a place to be free")
+
+
+def test_an_upload_that_comes_for_too_long_makes_room_where_no_place_is_free(tmp_path: Path, clip, monkeypatch) -> None:
+    monkeypatch.setattr(upload_routes, "FAIR_SECONDS", 0.5)
+    with running_server(tmp_path, max_uploads=2, max_uploads_per_client=1) as server:
+        first, second = (begin_upload(server, clip, address=f"127.0.0.{number}") for number in (2, 3))
+        wait_until(lambda: len(server.upload_files()) == 2, "both uploads to begin")
+        assert upload(server, clip).status_code == 503
+        time.sleep(0.6)
+        assert upload(server, clip).status_code == 202
+        assert b"the server is full" in first.recv(65536)
+        second.sendall(clip[100:])  # as long, but nobody needs its place
+        assert second.recv(65536).startswith(b"HTTP/1.1 202 ")
+        first.close()
+        second.close()
+
+
+def begin_upload(server: RunningServer, clip: bytes, *, address: str) -> socket.socket:
+    """Send the first 100 bytes of an upload from an address of this machine."""
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=(address, 0))
+    head = f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\nContent-Length: {len(clip)}"
+    client.sendall(f"{head}\r\n\r\n".encode() + clip[:100])
+    return client
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from typing import Annotated, Protocol
 
@@ -21,6 +22,11 @@ from choreai.web.uploads import UploadFolder, UploadStatus, clean_name
 
 logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 300.0
+FAIR_SECONDS = 120.0
+"""How long an upload keeps its place while it comes; then, where no other place is free, it makes room for the next.
+
+At the slowest rate that is allowed a large one takes half an hour, and a few who are slow on purpose kept all places.
+"""
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 RAW_VIDEO = {
     "requestBody": {"required": True, "content": dict.fromkeys(("video/*", "application/octet-stream"), _BYTES)}
@@ -41,6 +47,23 @@ class Accepted(BaseModel):
     page: str
 
 
+class Arrival:
+    """An upload that is coming."""
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.patience = asyncio.timeout(None)
+        self.is_over = asyncio.Event()
+
+    @property
+    def makes_room(self) -> bool:
+        return self.patience.when() is not None
+
+    def make_room(self) -> None:
+        """End it, soon; `is_over` says when."""
+        self.patience.reschedule(asyncio.get_running_loop().time())
+
+
 class UploadService:
     """Receives uploads and has the backend process them."""
 
@@ -51,18 +74,44 @@ class UploadService:
             total=settings.max_uploads, per_client=settings.max_uploads_per_client, what="uploads in progress"
         )
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._arrivals: list[Arrival] = []  # the oldest first
 
     async def take(self, request: Request, name: str) -> str:
         """Receive an upload, start processing it and return its id."""
         client = client_of(request.scope)
-        self._slots.take(client)
+        await self._take_place(client)
         try:
-            video_id = await self.folder.receive(request, name)
+            video_id = await self._receive(request, name)
         except BaseException:
             self._slots.give_back(client)
             raise
         self._working[video_id] = asyncio.create_task(self._work(video_id, clean_name(name), client))
         return video_id
+
+    async def _take_place(self, client: str) -> None:
+        """Take a place: if none is free, that of the upload that has been coming for longest, and for too long."""
+        try:
+            self._slots.take(client)
+        except WebProblem as problem:
+            oldest = next((each for each in self._arrivals if not each.makes_room), None)
+            if problem.status != 503 or oldest is None or time.monotonic() - oldest.begun < FAIR_SECONDS:
+                raise
+            oldest.make_room()
+            await oldest.is_over.wait()
+            self._slots.take(client)
+
+    async def _receive(self, request: Request, name: str) -> str:
+        arrival = Arrival()
+        self._arrivals.append(arrival)
+        try:
+            async with arrival.patience:
+                return await self.folder.receive(request, name)
+        except TimeoutError as exc:
+            taken = f"the server is full, and this upload had taken more than {FAIR_SECONDS / 60:g} minutes"
+            raise WebProblem(503, f"{taken}; try again later, or with a smaller file", retry_after_seconds=60) from exc
+        finally:
+            self._arrivals.remove(arrival)
+            arrival.is_over.set()
 
     async def _work(self, video_id: str, name: str, client: str) -> None:
         failed: str | None = "the server stopped before this was done"
