@@ -1,5 +1,6 @@
 """Two hundred bad requests, twice over: the server stays well, keeps no file, and its memory comes back."""
 
+import ctypes
 import gc
 import io
 import json
@@ -27,7 +28,7 @@ from choreai.web import server as web_server
 from choreai.web.upload_files import RESULT_NAMES
 
 HOSTILE = 200
-MAX_GROWTH_BYTES = 40 * 2**20
+MAX_GROWTH_BYTES = 20 * 2**20
 """Of the process, test client and all; one gigantic header or zip bomb kept would be more."""
 
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: video/mp4\r\n"
@@ -248,5 +249,8 @@ def _is_open(client: socket.socket) -> bool:
 
 
 def _memory() -> int:
+    """The process's memory without what its allocator keeps for later: 60 MiB of that come and go, 200 under 3.12."""
     gc.collect()
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
     return psutil.Process(os.getpid()).memory_info().rss
