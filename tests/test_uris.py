@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from choreai.errors import ConfigError
-from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri
+from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,7 @@ def test_a_relative_uri_cannot_leave_its_bucket() -> None:
 )
 def test_the_parent_holds_the_object(uri: str, parent: str) -> None:
     assert parent_uri(uri) == parent
+
+
+def test_a_password_is_struck_out_up_to_the_last_at_sign() -> None:
+    assert without_secrets("cannot read https://me:p@ss@host/a@b.mp4") == "cannot read https://***host/a@b.mp4"

@@ -20,7 +20,7 @@ _SECRET_NAMES = (
     r"[a-z0-9_.-]*(?:api|access|private|secret|account|subscription)[_-]?key(?:[_-]?id)?",
 )
 _SECRETS = re.compile(
-    r"(?<=://)[^/@?#]*@"  # user:password@host
+    r"(?<=://)[^/?#]*@"  # user:password@host, up to the last @: passwords have some too
     rf"|(?<=[?&;])({'|'.join(_SECRET_NAMES)})=[^&#\s]*",
     re.IGNORECASE,
 )
