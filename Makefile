@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage bad-input fuzz docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,7 +14,7 @@ help:
 	@echo "make test   set up, run the whole test suite"
 	@echo "make coverage  the suite with the lines that no test reaches; pages in htmlcov/"
 	@echo "make bad-input  bad and odd input case by case, with what must hold (15 minutes)"
-	@echo "make fuzz   ten minutes of scrambled files, expressions and requests"
+	@echo "make fuzz   ten minutes of scrambled files and requests, then many examples of every property"
 	@echo "make docs   the documentation as a site, in site/"
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
@@ -25,6 +25,7 @@ help:
 	@echo "make autoscaling  Ray's autoscaler with fake GPU nodes, and a picture of the node counts"
 	@echo "make robustness   the style model on generated dancers with noise, gaps and other frame rates"
 	@echo "make lint   ruff (with bandit's rules) and mypy"
+	@echo "make audit  known vulnerabilities of the pinned packages; needs a network"
 	@echo "make clean  remove the virtual environment and caches"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -61,6 +62,7 @@ bad-input: setup
 
 fuzz: setup
 	@$(PY) tests/fuzz.py --minutes 10
+	@$(PY) -m pytest -q --hypothesis-profile=fuzz -o timeout=3600 tests/test_properties_*.py tests/test_web_openapi.py
 
 $(VENV)/.docs: $(VENV)/.installed
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
@@ -102,5 +104,14 @@ lint: setup
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy --config-file tests/mypy.ini tests
 
+# pip-audit brings a dozen packages of its own, and asks a database of advisories: not a part of lint, which needs no network.
+$(VENV)-audit/.installed:
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
+audit: $(VENV)-audit/.installed
+	@$(VENV)-audit/bin/python tests/audit.py
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build site htmlcov .coverage* *.egg-info
+	rm -rf $(VENV) $(VENV)-audit .pytest_cache .mypy_cache .ruff_cache build site htmlcov .coverage* *.egg-info
