@@ -59,20 +59,12 @@ def similar(
     Videos that it has not embedded yet are embedded first. Raises WeightsError for a missing model, CatalogError for a
     video that is nowhere, ConfigError where no poses of the model's kind are.
     """
-    uri = model or newest_model(output)
-    if uri is None:
-        raise WeightsError(f"{output}: no style model here yet; run `choreai train`, or name one with --model")
+    uri = model_uri(output, model)
     style_model = load_model(uri)
     version = style_model.model_version
     done = embed_missing(output, model_uri=uri, model=style_model)
-    videos = newest_videos(output, version)
-    if not len(videos):
-        raise ConfigError(
-            f"{output}: no poses {style_model.config.pose_fingerprint} here, on which {version} was trained; run "
-            "`choreai extract` with the [pose] settings of its training"
-        )
-    known = find_video(videos, video)
-    query = _query(output, style_model, known, video, videos, settings)
+    videos = embedded_videos(output, style_model)
+    known, query = windows_of(video, output=output, model=style_model, videos=videos, settings=settings)
     found = find_similar(
         output, version, query, videos=videos, count=count, leave_out=None if known is None else known.video_id
     )
@@ -80,11 +72,33 @@ def similar(
     return Similarity(video, tuple(found), len(videos), num_windows, done.num_failed, version)
 
 
-def _query(
-    output: str, model: StyleModel, known: EmbeddedVideo | None, name: str, videos: pa.Table,
-    settings: PoseSettings | None,
-) -> MotionQuery:  # fmt: skip
-    """Return the windows of the video asked for. Raises CatalogError if it is nowhere or shows nobody long enough."""
+def model_uri(output: str, model: str | None) -> str:
+    """Return the model's folder, by default the newest under `output`. Raises WeightsError where there is none."""
+    uri = model or newest_model(output)
+    if uri is None:
+        raise WeightsError(f"{output}: no style model here yet; run `choreai train`, or name one with --model")
+    return uri
+
+
+def embedded_videos(output: str, model: StyleModel) -> pa.Table:
+    """Return the videos that `model` has embedded, as `newest_videos` does. Raises ConfigError where there are none."""
+    videos = newest_videos(output, model.model_version)
+    if not len(videos):
+        raise ConfigError(
+            f"{output}: no poses {model.config.pose_fingerprint} here, on which {model.model_version} was trained; run "
+            "`choreai extract` with the [pose] settings of its training"
+        )
+    return videos
+
+
+def windows_of(
+    name: str, *, output: str, model: StyleModel, videos: pa.Table, settings: PoseSettings | None
+) -> tuple[EmbeddedVideo | None, MotionQuery]:
+    """Return the windows of a video, and its entry if it is one of the `videos`; else its poses are estimated now.
+
+    Raises CatalogError if it is nowhere or shows nobody for long enough.
+    """
+    known = find_video(videos, name)
     if known is not None:
         query = query_of(output, model.model_version, known)
     elif objects.stat_object(name) is None:
@@ -93,7 +107,7 @@ def _query(
         query = _query_now(name, model, settings or PoseSettings())
     if not len(query):
         raise CatalogError(f"{name}: nobody is in view for {model.config.windows.min_seconds:g} s on end")
-    return query
+    return known, query
 
 
 def _query_now(path_or_uri: str, model: StyleModel, settings: PoseSettings) -> MotionQuery:
@@ -108,7 +122,7 @@ def _query_now(path_or_uri: str, model: StyleModel, settings: PoseSettings) -> M
         )
     logger.info("estimating the poses of %s now", path_or_uri)
     windows = cut_windows(estimate_with(estimator, path_or_uri, settings=wanted).sequence, model.config.windows)
-    vectors = embed_windows(model, Inputs.from_windows(windows))
+    vectors = embed_windows(model.networks, Inputs.from_windows(windows))
     return MotionQuery(vectors, windows.start_seconds, windows.stop_seconds)
 
 

@@ -151,6 +151,7 @@ _CHECKS: dict[str, Check] = {
     "serve": _check_serve,
     "search": _check_tables,
     "similar": _check_similar,
+    "teach": _check_tables,
     "review": _check_tables,
     "report": _check_tables,
     "compact": _check_tables,

@@ -26,6 +26,7 @@ from choreai.cli.search import search_parser
 from choreai.cli.serve import serve_parser
 from choreai.cli.show import show_parser
 from choreai.cli.similar_flags import similar_parser
+from choreai.cli.teach_flags import teach_parser
 from choreai.cli.weights import weights_parser
 
 DESCRIPTION = """\
@@ -41,6 +42,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai serve      live classification, uploads and the catalog on a web page
   choreai search     find videos by style, score, tempo and movement
   choreai similar    find videos that move like one
+  choreai teach      add a style to a model by a few examples
   choreai review     choose videos for review, and import the corrections
   choreai report     what a run did, changed, failed and cost, as a page
 
@@ -72,6 +74,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "serve": (serve_parser, "choreai.web.serve:run"),
     "search": (search_parser, "choreai.cli.search:run"),
     "similar": (similar_parser, "choreai.cli.similar:run"),
+    "teach": (teach_parser, "choreai.cli.teach:run"),
     "review": (review_parser, "choreai.cli.review:run"),
     "report": (report_parser, "choreai.cli.report:run"),
     "pose": (pose_parser, "choreai.cli.pose:run"),

@@ -51,14 +51,15 @@ def _named_now(video: PosedVideo, arguments: argparse.Namespace) -> Found:
             content_id=entry.content_id,
             pose_fingerprint=entry.pose_fingerprint,
             size_wh=entry.size_wh,
-            reviewer=arguments.reviewer or _user_name(),
+            reviewer=arguments.reviewer or user_name(),
         )
         what = f"dancers {_ids(track_ids)}" if track_ids else "choreai chooses again"
         print(f"stored: {what} in {entry.video_id}; `choreai tag` will tag it again")
     return Found(sorted(track_ids) if track_ids else None)
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Return the name of this machine's user. Raises ConfigError where there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError) as exc:  # as in containers whose user has no name

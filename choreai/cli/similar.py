@@ -51,10 +51,8 @@ def _print(answer: Similarity) -> None:
         for each in answer.found
     ]
     print_table(f"videos like {answer.video}", rows, header=HEADER)
-    print(
-        f"there and here: the two moments most alike; searched {answer.num_windows} windows of {answer.num_videos} "
-        f"videos with {answer.model_version}"
-    )
+    print("there and here: the two moments most alike")
+    print(f"searched {answer.num_windows} windows of {answer.num_videos} videos with {answer.model_version}")
 
 
 def _print_duplicates(arguments: argparse.Namespace) -> int:

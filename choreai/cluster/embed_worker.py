@@ -103,7 +103,7 @@ def _embed_video(
     video: Video, rows: KeypointSequence, model: StyleModel, *, named: Collection[int] | None = None
 ) -> _Embedded:
     windows = cut_windows(rows, model.config.windows, named=named)
-    return _Embedded(video, windows, embed_windows(model, Inputs.from_windows(windows)))
+    return _Embedded(video, windows, embed_windows(model.networks, Inputs.from_windows(windows)))
 
 
 def _window_columns(embedded: Sequence[_Embedded]) -> dict[str, Any]:

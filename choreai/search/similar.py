@@ -105,6 +105,26 @@ def query_of(output: str, model_version: str, video: EmbeddedVideo) -> MotionQue
     )
 
 
+def mean_vectors(output: str, model_version: str, videos: pa.Table) -> dict[str, FloatArray]:
+    """Return by video_id the mean of the windows' vectors of these of the `newest_videos`; none of those without."""
+    is_current = _Current(videos, None)
+
+    def read() -> dict[str, FloatArray]:
+        found = {}
+        for uri in current_parts(output, "embeddings", model_version).uris:
+            for rows in _whole_videos(uri):
+                starts = _video_starts(rows)
+                sums = np.add.reduceat(from_list_column(rows["embedding"]), starts, axis=0)
+                counts = np.diff([*starts, len(rows)])
+                for start, total, count in zip(starts.tolist(), sums, counts.tolist(), strict=True):
+                    video_id = rows["video_id"][start].as_py()
+                    if is_current(video_id, rows["shard_id"][start].as_py()):
+                        found[video_id] = total / np.float32(count)
+        return found
+
+    return read_consistently(read)
+
+
 def _rows_of(uri: str, video: EmbeddedVideo) -> pa.Table:
     with open_part(uri, schemas.EMBEDDINGS) as part:
         found = [schemas.EMBEDDINGS.empty_table()]

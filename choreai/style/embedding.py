@@ -3,16 +3,20 @@
 Nothing in them names a style, so they also place dances that the model has no label for.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Protocol, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from choreai.arrays import FloatArray
 from choreai.style.examples import Inputs
-from choreai.style.model import BATCH_SIZE, StyleModel
 from choreai.tables.schemas import EMBEDDING_SIZE
+
+BATCH_SIZE = 256
+"""Windows per forward pass when scoring: a batch of 256 takes about 30 MB of activations."""
 
 
 class Encoder(Protocol):
@@ -22,15 +26,15 @@ class Encoder(Protocol):
         """Return (W, D) what the last layers read."""
 
 
-def embed_windows(model: StyleModel, inputs: Inputs) -> FloatArray:
-    """Return (W, EMBEDDING_SIZE) unit vectors of W windows.
+def embed_windows(networks: Sequence[nn.Module], inputs: Inputs) -> FloatArray:
+    """Return (W, EMBEDDING_SIZE) unit vectors of W windows, by a style model's networks.
 
-    All networks' encodings side by side are projected at random, the same way for every model of this size: distances
+    All their encodings side by side are projected at random, the same way for every model of this size: distances
     survive that, and nothing has to be fitted or stored.
     """
     found = [np.zeros((0, EMBEDDING_SIZE), np.float32)]
-    encoders = cast("tuple[Encoder, ...]", model.networks)
-    for network in model.networks:
+    encoders = cast("Sequence[Encoder]", networks)
+    for network in networks:
         network.eval()
     with torch.inference_mode():
         for start in range(0, len(inputs), BATCH_SIZE):

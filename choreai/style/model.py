@@ -21,15 +21,17 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from choreai.arrays import FloatArray
+from choreai.arrays import Float64Array, FloatArray
 from choreai.errors import ChoreaiWarning, ObjectMissingError, WeightsError
 from choreai.motion.reasons import StyleReference
 from choreai.motion.windows import NUM_FEATURES, WindowSettings
 from choreai.storage import objects
 from choreai.storage.uris import shorten
+from choreai.style.embedding import BATCH_SIZE, embed_windows
 from choreai.style.examples import Inputs
 from choreai.style.networks import build_network
 from choreai.style.settings import NetworkKind
+from choreai.style.taught import TaughtStyle
 from choreai.style.taxonomy import check_parents, taxonomy_version
 
 MODEL_FORMAT = "choreai style model"
@@ -44,8 +46,6 @@ MAX_STEPS = 10_000
 MAX_WINDOW_SECONDS = 3600.0
 MAX_DESCRIPTION_BYTES = 64 << 20
 MAX_WEIGHTS_BYTES = 4 << 30
-BATCH_SIZE = 256
-"""Windows per forward pass when scoring: a batch of 256 takes about 30 MB of activations."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class StyleModelConfig:
     """The limits of the training videos' movement (`choreai.style.novelty`), JSON values; None: no limit."""
     references: Mapping[str, StyleReference] = field(default_factory=dict)
     """By label, the measurements of its videos, for the reasons given with a tag."""
+    taught: Mapping[str, TaughtStyle] = field(default_factory=dict)
+    """By label the styles added by examples, the last of `labels` in this order; the networks do not know them."""
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
@@ -96,9 +98,23 @@ class StyleModelConfig:
             raise ValueError(f"unknown_below must be in [0, 1], got {self.unknown_below}")
         if unknown := sorted(self.references.keys() - set(self.labels)):
             raise ValueError(f"references of unknown styles {unknown}; the labels are {list(self.labels)}")
+        if tuple(self.taught) != self.labels[self.num_trained :] or self.num_trained < 2:
+            raise ValueError(f"the last labels must be the styles taught, {list(self.taught)}, got {list(self.labels)}")
         check_parents(self.labels, self.parents)
         if not self.taxonomy_version:
             object.__setattr__(self, "taxonomy_version", taxonomy_version(self.labels, self.parents))
+
+    @property
+    def num_trained(self) -> int:
+        """The number of labels that the networks were trained on: the first ones."""
+        return len(self.labels) - len(self.taught)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values; without what is taught where nothing is, as models had it before."""
+        values = dataclasses.asdict(self)
+        if not self.taught:
+            del values["taught"]
+        return values
 
     @property
     def window_shape(self) -> tuple[int, int]:
@@ -123,25 +139,51 @@ class StyleModel:
     @property
     def model_version(self) -> str:
         """`lstm-` and 12 hex digits of SHA-256 over weights and config: same training, same name."""
-        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.config.to_json(), sort_keys=True).encode())
         for name, weights in sorted(_weights(self.networks).items()):
             digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
             digest.update(weights.numpy().tobytes())
         return f"lstm-{digest.hexdigest()[:12]}"
 
     def window_log_scores(self, inputs: Inputs) -> FloatArray:
-        """Return (W, labels) logarithms of the networks' mean probabilities of W windows, not calibrated."""
+        """Return (W, labels) logarithms of the networks' mean probabilities of W windows, not calibrated.
+
+        With taught styles it is (W, labels trained on + EMBEDDING_SIZE): the windows' motion embeddings follow, whose
+        mean over a video says whether it is of one of them.
+        """
         if inputs.steps.shape[1:] != self.config.window_shape:
             wanted = ", ".join(map(str, self.config.window_shape))
             raise ValueError(f"windows must be (W, {wanted}), got {inputs.steps.shape}")
-        return log_scores_of(self.networks, inputs, num_labels=len(self.config.labels))
+        trained = log_scores_of(self.networks, inputs, num_labels=self.config.num_trained)
+        if not self.config.taught:
+            return trained
+        return np.concatenate([trained, embed_windows(self.networks, inputs)], axis=1)
 
     def calibrated(self, log_scores: FloatArray) -> FloatArray:
-        """Return (N, labels) probabilities from the (N, labels) log scores of windows, or from their means over
-        windows."""
-        scaled = log_scores.astype(np.float64) / self.config.temperature
+        """Return (N, labels) probabilities from what `window_log_scores` returned for windows, or from its means over
+        windows.
+
+        Where there is no evidence for a taught style, its probability is 0 and the others' are what they were before
+        it was taught.
+        """
+        scaled = log_scores[:, : self.config.num_trained].astype(np.float64) / self.config.temperature
         odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+        trained = odds / odds.sum(axis=1, keepdims=True)
+        if self.config.taught:
+            vectors = log_scores[:, self.config.num_trained :]
+            evidence = np.stack([style.evidence(vectors) for style in self.config.taught.values()], axis=1)
+            return _with_taught(trained, evidence).astype(np.float32)
+        return trained.astype(np.float32)
+
+
+def _with_taught(trained: Float64Array, evidence: FloatArray) -> Float64Array:
+    """Return (N, labels) the probabilities of the labels trained on, and of those taught where anything speaks for it:
+    then of the one with the most evidence (N, taught)."""
+    taught = np.zeros(evidence.shape)
+    rows, best = np.arange(len(evidence)), evidence.argmax(axis=1)
+    most = evidence[rows, best].astype(np.float64)
+    taught[rows, best] = np.where(most > 0, 1 / (1 + np.exp(-most.clip(0, 30))), 0)
+    return np.concatenate([trained * (1 - taught.sum(axis=1, keepdims=True)), taught], axis=1)
 
 
 def log_scores_of(networks: Sequence[nn.Module], inputs: Inputs, *, num_labels: int) -> FloatArray:
@@ -169,7 +211,7 @@ def save_model(folder_uri: str, model: StyleModel) -> None:
         "schema_version": MODEL_SCHEMA_VERSION,
         "model_version": model.model_version,
         "created_at": model.created_at,
-        "config": dataclasses.asdict(model.config),
+        "config": model.config.to_json(),
         "training": dict(model.training),
     }
     weights = safetensors.torch.save(_weights(model.networks))
@@ -196,7 +238,7 @@ def load_model(folder_uri: str) -> StyleModel:
         with torch.device("meta"):  # no memory for sizes that the weights do not have
             networks = tuple(
                 build_network(
-                    config.network, num_labels=len(config.labels), hidden_size=config.hidden_size, dropout=0.0
+                    config.network, num_labels=config.num_trained, hidden_size=config.hidden_size, dropout=0.0
                 )
                 for _ in range(config.num_members)
             )
@@ -273,7 +315,8 @@ def _config_of(description: Mapping[str, Any], folder_uri: str) -> StyleModelCon
         raw = dict(description["config"])
         labels, windows = tuple(raw.pop("labels")), WindowSettings(**raw.pop("windows"))
         references = {label: StyleReference(**reference) for label, reference in raw.pop("references").items()}
-        return StyleModelConfig(labels=labels, windows=windows, references=references, **raw)
+        taught = {label: TaughtStyle.from_dict(style) for label, style in raw.pop("taught", {}).items()}
+        return StyleModelConfig(labels=labels, windows=windows, references=references, taught=taught, **raw)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise WeightsError(f"{folder_uri}: the config in {DESCRIPTION_NAME} is wrong: {shorten(str(exc))}") from exc
 

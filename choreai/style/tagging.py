@@ -253,6 +253,8 @@ def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: Float
     probabilities = _probabilities(model, log_scores)
     best = int(probabilities.argmax())
     score = float(probabilities[best])
+    if best >= model.config.num_trained:  # a taught style has a limit of its own, and is new to the rest
+        return Prediction(model.config.labels[best], score)
     novelty = _novelty(model, kinematic_features)
     doubts = {
         LOW_SCORE: f"score {score:.2f} below {model.config.unknown_below:.2f}"
