@@ -253,9 +253,9 @@ def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: Float
     probabilities = _probabilities(model, log_scores)
     best = int(probabilities.argmax())
     score = float(probabilities[best])
-    if best >= model.config.num_trained:  # a taught style has a limit of its own, and is new to the rest
-        return Prediction(model.config.labels[best], score)
     novelty = _novelty(model, kinematic_features)
+    if best >= model.config.num_trained:  # a taught style has a limit of its own, and is new to the rest
+        return Prediction(model.config.labels[best], score, novelty=novelty)
     doubts = {
         LOW_SCORE: f"score {score:.2f} below {model.config.unknown_below:.2f}"
         if score < model.config.unknown_below
