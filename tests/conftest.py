@@ -32,7 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples on every machine, however loaded it is.
 settings.register_profile("choreai", derandomize=True, deadline=None, max_examples=50, database=None)
-settings.register_profile("fuzz", deadline=None, max_examples=1000, database=None)  # make fuzz
+settings.register_profile("fuzz", deadline=None, max_examples=300, database=None)  # make fuzz
 settings.load_profile("choreai")
 
 HAS_MEDIAPIPE = importlib.util.find_spec("mediapipe") is not None
