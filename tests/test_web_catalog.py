@@ -113,6 +113,12 @@ def test_the_video_itself_is_sent_whole_or_in_the_range_asked_for(server, output
         assert (part.status_code, part.content) == (206, expected)
     for asked in (f"{len(data)}-", "9-5", "-", "0-1,5-6", "x"):
         assert requests.get(url, headers={"Range": f"bytes={asked}"}, timeout=10).status_code == 416
+    for headers, status in (
+        ({"Range": "lines=5-9"}, 200),
+        ({"Range": "bytes=5-9", "If-Range": whole.headers["ETag"]}, 206),
+        ({"Range": "bytes=5-9", "If-Range": '"of another version"'}, 200),
+    ):
+        assert requests.get(url, headers=headers, timeout=10).status_code == status
 
 
 def test_only_videos_are_sent_whatever_a_catalog_names(tmp_path: Path) -> None:
