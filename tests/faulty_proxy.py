@@ -13,19 +13,39 @@ from urllib.parse import urlsplit
 STALL_SECONDS = 65.0
 """Longer than the client's read time-out."""
 _ERRORS = {
-    "error 500": (500, "InternalError"),
-    "error 503": (503, "ServiceUnavailable"),
-    "throttling": (503, "SlowDown"),
+    "error 500": (500, "InternalError", "We encountered an internal error. Please try again."),
+    "error 503": (503, "ServiceUnavailable", "Service is unable to handle request."),
+    "throttling": (503, "SlowDown", "Please reduce your request rate."),
 }
+KMS_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd"
 REFUSALS = {
-    "revoked": (403, "AccessDenied"),
-    "expired": (400, "ExpiredToken"),
-    "archived": (403, "InvalidObjectState"),
-    "wrong region": (301, "PermanentRedirect"),
-    "wrong clock": (403, "RequestTimeTooSkewed"),
-    "no such key": (403, "InvalidAccessKeyId"),
+    "revoked": (403, "AccessDenied", "Access Denied"),
+    "expired": (400, "ExpiredToken", "The provided token has expired."),
+    "archived": (403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
+    "wrong region": (301, "PermanentRedirect", "The bucket you are attempting to access must be addressed using ..."),
+    "region named": (301, "PermanentRedirect", "The bucket you are attempting to access must be addressed using ..."),
+    "wrong clock": (403, "RequestTimeTooSkewed", "The difference between the request time and ... is too large."),
+    "no such key": (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+    "no KMS grant": (
+        403,
+        "AccessDenied",
+        "User: arn:aws:sts::111122223333:assumed-role/night/i-1 is not authorized to perform: kms:Decrypt on resource: "
+        f"{KMS_KEY} because no identity-based policy allows the kms:Decrypt action",
+    ),
+    "KMS key disabled": (400, "KMS.DisabledException", f"{KMS_KEY} is disabled."),
+    "KMS key going": (400, "KMS.KMSInvalidStateException", f"{KMS_KEY} is pending deletion."),
+    "SSE-C": (
+        400,
+        "InvalidRequest",
+        "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to "
+        "retrieve the object.",
+    ),
+    "requester pays": (403, "AccessDenied", "Access Denied: the bucket is a Requester Pays bucket"),
+    "odd": (400, "InvalidRequest", "Something that nobody here has heard of"),
 }
-"""Answers that mean something, where a trouble passes."""
+"""Answers that mean something, where a trouble passes: status, code and message, as S3 words them."""
+REGION = "eu-west-1"
+"""Of the bucket, where `PermanentRedirect` is the answer of "region named"."""
 TROUBLES = (*_ERRORS, "cut connection", "slow", "stall")
 
 
@@ -87,9 +107,12 @@ class FaultyProxy:
         kind = self._draw() if self.only is None or self.only in request.path else None
         answers = {**_ERRORS, **REFUSALS}
         if kind in answers:
-            status, code = answers[kind]
-            reply = f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
-            return self._reply(request, status, [("Content-Type", "application/xml")], reply)
+            status, code, message = answers[kind]
+            reply = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+            headers = [("Content-Type", "application/xml")]
+            if kind == "region named":
+                headers.append(("x-amz-bucket-region", REGION))
+            return self._reply(request, status, headers, reply)
         if kind == "stall":
             request.close_connection = True
             time.sleep(STALL_SECONDS)

@@ -112,7 +112,18 @@ def test_a_store_that_gives_nothing_at_all_is_not_many_bad_objects(proxy: Faulty
         ("wrong clock", StoreUnavailableError, "RequestTimeTooSkewed"),
         ("archived", ObjectUnusableError, "archived .Glacier.: restore"),
         ("wrong region", StorageError, "in another region .PermanentRedirect.; set AWS_DEFAULT_REGION"),
+        ("region named", StorageError, "in region eu-west-1 .*set AWS_DEFAULT_REGION"),
         ("no ETag", StorageError, "no ETag.*proxy"),
+        (
+            "KMS key disabled",
+            ObjectForbiddenError,
+            "KMS key cannot be used .KMS.DisabledException.: enable the key",
+        ),
+        ("KMS key going", ObjectForbiddenError, "its KMS key cannot be used .KMS.KMSInvalidStateException"),
+        ("no KMS grant", ObjectForbiddenError, "encrypted with a KMS key; grant kms:Decrypt on that key"),
+        ("SSE-C", ObjectForbiddenError, "SSE-C.*copy the object"),
+        ("requester pays", ObjectForbiddenError, "requester-pays; copy its videos into a bucket of your own"),
+        ("odd", ObjectForbiddenError, "GetObject failed with InvalidRequest: Something that nobody"),
     ],
 )
 @pytest.mark.parametrize("attempt", [objects.stat_object, objects.read_object])
@@ -120,7 +131,20 @@ def test_each_refusal_is_named_with_its_remedy(proxy, s3_uri: str, kind: str, er
     objects.put_object(f"{s3_uri}/a", b"x")
     with proxy.trouble(kind, **ALWAYS), pytest.raises(error, match=words) as caught:
         attempt(f"{s3_uri}/a")
-    assert not isinstance(caught.value, ObjectForbiddenError)
+    assert "grant s3:GetObject" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("no KMS grant", "kms:GenerateDataKey to write"),
+        ("KMS key disabled", "its KMS key cannot be used"),
+        ("revoked", "grant s3:PutObject"),
+    ],
+)
+def test_a_refused_write_is_named_with_its_remedy(proxy: FaultyProxy, s3_uri: str, kind: str, words: str) -> None:
+    with proxy.trouble(kind, **ALWAYS), pytest.raises(StorageError, match=words):
+        objects.put_object(f"{s3_uri}/a", b"x")
 
 
 def test_an_object_of_the_year_33658_is_listed_like_any_other(proxy: FaultyProxy, s3_uri: str) -> None:
@@ -171,10 +195,13 @@ def test_a_worker_that_is_given_nothing_quarantines_nothing(proxy: FaultyProxy, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_refused_video_among_good_ones_is_quarantined(proxy: FaultyProxy, s3_uri: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["revoked", "KMS key disabled", "odd"])
+def test_a_refused_video_among_good_ones_is_quarantined(
+    proxy: FaultyProxy, s3_uri: str, tmp_path: Path, kind: str
+) -> None:
     (shard,) = shards_of(uploaded(tmp_path, s3_uri, range(4)), 4)
     proxy.only = "/0.mp4"
-    with proxy.trouble("revoked", **ALWAYS):
+    with proxy.trouble(kind, **ALWAYS):
         assert worker_of(tmp_path / "out").process(shard).statuses == {"ok": 3, "quarantined": 1}
 
 

@@ -37,6 +37,9 @@ _OVERLOADED = {
     "SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "TooManyRequests", "RequestLimitExceeded",
 }  # fmt: skip
 _ARCHIVED = {"InvalidObjectState", "ObjectNotInActiveTierError"}
+_READING = ("HeadObject", "GetObject")
+_NOT_THE_OBJECTS = (407, 408, 409, 412, 416, 425, 429)
+"""Answers to a read that say something of the moment, or of a proxy, and nothing of the object."""
 
 
 @contextmanager
@@ -94,8 +97,25 @@ def _failure(uri: str, exc: "ClientError") -> StorageError:
         return ObjectForbiddenError(uri, f"forbidden ({operation}, 403): {_remedy(operation, message)}")
     if status in (412, 416):
         return StorageError(uri, "the object changed while it was being read; run again when it is at rest")
-    kind = StoreUnavailableError if status >= 500 or status == 429 or code in _OVERLOADED else StorageError
-    return kind(uri, f"{operation} failed with {code or status}: {shorten(without_secrets(message))}")
+    if code.startswith("KMS"):
+        kind = ObjectForbiddenError if operation in _READING else StorageError
+        return kind(uri, f"its KMS key cannot be used ({code}): enable the key again, or encrypt with another one")
+    if "server side encryption" in message.lower():
+        return ObjectForbiddenError(
+            uri, "encrypted with a key that only its owner has (SSE-C); copy the object into a bucket without SSE-C"
+        )
+    return _kind(status, code, operation)(
+        uri, f"{operation} failed with {code or status}: {shorten(without_secrets(message))}"
+    )
+
+
+def _kind(status: int, code: str, operation: str) -> type[StorageError]:
+    """Return whose fault an answer is that has no name of its own above."""
+    if status >= 500 or status == 429 or code in _OVERLOADED:
+        return StoreUnavailableError
+    if operation in _READING and 400 <= status < 500 and status not in _NOT_THE_OBJECTS:
+        return ObjectForbiddenError
+    return StorageError
 
 
 def _remedy(operation: str, message: str) -> str:
@@ -103,8 +123,10 @@ def _remedy(operation: str, message: str) -> str:
     if "kms" in message.lower():
         return "the object is encrypted with a KMS key; grant kms:Decrypt on that key (kms:GenerateDataKey to write)"
     permission = _PERMISSIONS.get(operation, operation)
-    if operation not in ("HeadObject", "GetObject"):
+    if operation not in _READING:
         return f"grant {permission}"
+    if "requester" in message.lower():
+        return "its bucket is requester-pays; copy its videos into a bucket of your own"
     return (
         f"grant {permission} (and s3:ListBucket, without which a missing object reads as forbidden); videos of a "
         "requester-pays bucket must be copied into one of your own"
