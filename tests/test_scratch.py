@@ -15,7 +15,8 @@ from tiny_poses import TinyEstimator, TinyWorker, write_clips
 from choreai.catalog.catalog import read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cli.console import run_command
-from choreai.errors import StorageError
+from choreai.cluster.session import connect
+from choreai.errors import ConfigError, StorageError
 from choreai.pose.settings import PoseSettings
 from choreai.storage.scratch import scratch_folder, sweep_scratch
 from choreai.tables import schemas
@@ -90,6 +91,15 @@ def test_a_full_disk_ends_a_command_with_one_line(caplog: pytest.LogCaptureFixtu
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
 
     assert run_command(full, None) == 1  # type: ignore[arg-type]
+
+
+def test_a_scratch_folder_whose_name_is_too_long_for_ray_is_said_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 30)))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match="set RAY_TMPDIR to a short one"):
+        connect()
 
 
 def test_sigterm_ends_a_command_as_ctrl_c_does() -> None:

@@ -114,16 +114,16 @@ def print_sweep(result: SweepResult) -> None:
     print(f"the best settings, by the lowest validation loss, for the job file:\n\n{result.best_toml()}")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the training job or a sweep, and return its exit code."""
+def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker) -> int:
+    """Run the training job or a sweep, with poses by `worker`, and return the exit code."""
     job = load_job(TrainConfig, arguments)
     config, kind = settle_poses(job.config), arguments.sweep
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
-    pose_id = PoseWorker.fingerprint(config.pose)
-    if change := find_pose_change(config, job.config.pose, catalog, pose_id=pose_id):
+    pose_id = worker.fingerprint(config.pose)
+    if change := find_pose_change(config, job.config.pose, catalog, pose_id=pose_id, worker=worker):
         logger.warning("%s", change.text)
-    extracted = extract.extract_poses(config, catalog, pose_id=pose_id)
+    extracted = extract.extract_poses(config, catalog, pose_id=pose_id, worker=worker)
     if kind is not None:
         found = sweep(config, labelled, pose_id=pose_id, kind=kind)
         print_json(found) if job.as_json else print_sweep(found)

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass
 
@@ -48,6 +49,13 @@ def connect(address: str | None = None) -> Session:
         raise ConfigError(
             f"no Ray cluster answers at {address!r} ({exc}); check the address, start one with `ray start --head`, "
             "or leave the address out to run locally"
+        ) from exc
+    except OSError as exc:
+        if "AF_UNIX path length" not in str(exc):
+            raise
+        raise ConfigError(
+            f"the folder for temporary files, {tempfile.gettempdir()}, has too long a name for Ray's sockets; set "
+            "RAY_TMPDIR to a short one, such as /tmp"
         ) from exc
     finally:
         if threading.current_thread() is threading.main_thread():  # Ray's own prints a stack of C++ and exits

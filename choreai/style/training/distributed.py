@@ -34,6 +34,7 @@ from choreai.style.training.split import num_folds_of
 
 if TYPE_CHECKING:
     from ray.train import Checkpoint, ScalingConfig
+    from ray.train.torch import TorchTrainer
     from ray.util.queue import Queue
 
 MAX_FAILURES = 3
@@ -113,7 +114,6 @@ def fit_on_ray(
     workers are lost.
     """
     from ray.train import CheckpointConfig, FailureConfig, RunConfig
-    from ray.train.torch import TorchTrainer
 
     folder_uri = objects.resolve_uri(folder_uri, against=".")
     num_members = num_members or num_folds_of(examples)
@@ -135,7 +135,7 @@ def fit_on_ray(
             num_threads=resources.num_cpus_per_worker,
             epochs=epochs,
         )
-        trainer = TorchTrainer(
+        trainer = _trainer_class()(
             _train_worker,
             train_loop_config={"task": task},
             scaling_config=_scaling(resources),
@@ -158,6 +158,21 @@ def fit_on_ray(
         )
     objects.put_object(result_uri, dump_state(state))
     return Fitted(tuple(state.done), tuple(state.history))
+
+
+def _trainer_class() -> "type[TorchTrainer]":
+    from ray.train.torch import TorchTrainer
+
+    class Trainer(TorchTrainer):
+        """Leaves Ctrl-C to the command: Ray Train's own handler ends the process with exit code 0, as if all was done.
+
+        What it would shut down ends with the driver, and training resumes from its last checkpoint.
+        """
+
+        def _register_sigint_handler(self, controller: object) -> None:
+            pass
+
+    return Trainer
 
 
 def _scaling(resources: TrainResources) -> "ScalingConfig":

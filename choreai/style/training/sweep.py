@@ -128,6 +128,7 @@ def run_sweep(
 def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> "Tuner":
     # Ray reads this when a sweep starts: its boxes of settings, and advice on TensorBoard, are not ours to print.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would go on with the trials that are done
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
