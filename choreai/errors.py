@@ -11,6 +11,7 @@
         ObjectUnusableError  archived, a folder, ...      as a video: quarantine row, go on
           ObjectForbiddenError  one object refused        the same, if the store gives others
       WeightsError   weights do not fit or are not ours   stop, exit 2
+      WorkerError    workers end before they are ready  stop, exit 1; running again resumes
       TableError     a table's schema or content differs  stop, exit 2
         DamagedPartError  one part cannot be read         its videos are left for another run, go on
 
@@ -81,6 +82,10 @@ class ObjectForbiddenError(ObjectUnusableError):
 
 class WeightsError(ChoreaiError):
     """Model weights do not fit the network, or are not a file this project would open."""
+
+
+class WorkerError(ChoreaiError):
+    """Worker after worker hangs or ends before it is ready: the nodes are at fault, and no shard is."""
 
 
 class TableError(ChoreaiError):

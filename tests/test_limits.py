@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import ray
 from drivers import ROOT, read_whole
-from tiny_poses import ALLOCATES, FINGERPRINT, HANGS, TinyWorker, write_clips
+from tiny_poses import ALLOCATES, FINGERPRINT, HANGS, STOPS, TinyWorker, write_clips
 
 from choreai.catalog.catalog import read_catalog
 from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
@@ -70,6 +70,27 @@ def test_a_video_over_its_limit_is_quarantined_with_the_cause_and_the_shard_comp
     assert set(read_whole(config.output, "keypoints")["video_id"].to_pylist()) == {
         "clip-000", "clip-001", "clip-003", "clip-004",
     }  # fmt: skip
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_video_that_stops_its_worker_is_found_by_the_drivers_clock_and_the_shard_completes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("choreai.pipeline.execution.SILENCE_SECONDS", 1.0)
+    catalog = write_clips(tmp_path, [1, 2, STOPS, 4, 5])
+    config = ExtractConfig(
+        str(catalog), str(tmp_path / "out"), videos_per_shard=5,
+        workers=WorkerSettings(num_workers=1, max_video_minutes=0.05),
+    )  # fmt: skip
+    summary = extract_poses(config, read_catalog(config.catalog), pose_id=FINGERPRINT, worker=TinyWorker)
+    assert dict(summary.statuses) == {"ok": 4, "quarantined": 1}
+    # One for the shard of five, one for the video alone: by a clock for the whole shard, it would be three of each.
+    assert summary.num_worker_deaths == 2
+    bad = [row for row in read_whole(config.output, "videos").to_pylist() if row["status"] != "ok"]
+    assert [(row["video_id"], row["error_class"]) for row in bad] == [("clip-002", "TimeLimit")]
+    assert "did not answer" in bad[0]["reason"]
+    assert "max_video_minutes" in bad[0]["reason"]
 
 
 def test_limits_count_for_each_video_and_not_for_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

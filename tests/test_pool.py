@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
-from choreai.errors import ConfigError, StorageError
+from choreai.errors import ConfigError, StorageError, WorkerError
 
 pytestmark = pytest.mark.ray
 
@@ -41,6 +41,9 @@ class NumberWorker:
     def setup(self) -> None:
         if "bad config" in self._accidents.values():
             raise ConfigError("estimator 'nosuch' is not installed")
+        if "stop at the start" in self._accidents.values():
+            time.sleep(1.0)  # until the driver has heard that it began
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def process(self, shard: NumberShard) -> NumberReport:
         self._wait_for_others()
@@ -49,7 +52,7 @@ class NumberWorker:
             first_time = self._first_time(number)
             if accident == "kill" or (accident == "kill once" and first_time):
                 os.kill(os.getpid(), signal.SIGKILL)
-            if accident == "stop" or (accident == "stop once" and first_time):
+            if accident == "stop once" and first_time:
                 os.kill(os.getpid(), signal.SIGSTOP)
             if accident == "storage" or (accident == "storage once" and first_time):
                 raise StorageError("s3://bucket/key", "503 SlowDown")
@@ -236,7 +239,7 @@ def test_a_run_that_is_out_of_time_at_its_start_starts_no_worker(
 def test_a_worker_that_was_stopped_is_noticed_by_the_drivers_clock(tmp_path: Path) -> None:
     pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
         NumberWorker, str(tmp_path), {"accidents": {2: "stop once"}, "num_expected": 0}, num_workers=1,
-        resources=WorkerResources(num_cpus=1), narrow=NumberShard.split_by_video, max_seconds=lambda _: 3.0,
+        resources=WorkerResources(num_cpus=1), narrow=NumberShard.split_by_video, max_silent_seconds=3.0,
     )  # fmt: skip
     started = time.monotonic()
     outcomes = list(pool.run(iter([NumberShard((1,)), NumberShard((2,)), NumberShard((3,))])))
@@ -245,12 +248,21 @@ def test_a_worker_that_was_stopped_is_noticed_by_the_drivers_clock(tmp_path: Pat
     assert time.monotonic() - started < 60
 
 
-def test_a_shard_that_always_stops_its_worker_is_given_up(tmp_path: Path) -> None:
+def test_a_driver_that_was_busy_does_not_take_its_own_silence_for_the_workers(tmp_path: Path) -> None:
     pool: WorkerPool[NumberShard, NumberReport] = WorkerPool(
-        NumberWorker, str(tmp_path), {"accidents": {2: "stop"}, "num_expected": 0}, num_workers=1,
-        resources=WorkerResources(num_cpus=1), narrow=NumberShard.split_by_video, max_seconds=lambda _: 2.0,
+        NumberWorker, str(tmp_path), {"accidents": {}, "num_expected": 0}, num_workers=1, resources=WorkerResources(),
+        narrow=NumberShard.split_by_video, max_silent_seconds=2.0,
     )  # fmt: skip
-    outcomes = list(pool.run(iter([NumberShard((1,)), NumberShard((2,))])))
-    (failure,) = (outcome for outcome in outcomes if isinstance(outcome, Failure))
-    assert failure.killed_worker
-    assert "did not answer for" in failure.reason
+    outcomes = pool.run(NumberShard((number,)) for number in range(8))
+    reports = [next(outcomes)]
+    time.sleep(3.0)  # the store lets the driver wait, for one
+    reports += outcomes
+    assert numbers_of(reports) == list(range(8))
+    assert pool.num_worker_deaths == 0
+
+
+def test_workers_that_hang_at_their_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("choreai.cluster.pool.MAX_START_SECONDS", 1.0)
+    monkeypatch.setattr("choreai.cluster.pool.MAX_DEAD_STARTS", 1)
+    with pytest.raises(WorkerError, match=r"did not answer for .* while loading its weights"):
+        run_numbers(tmp_path, accidents={0: "stop at the start"}, num_workers=1)

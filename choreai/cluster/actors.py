@@ -2,11 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import ray
+
+from choreai.cluster.steps import Began
 
 
 class Shard(Protocol):
@@ -17,6 +19,37 @@ class Shard(Protocol):
 
 
 ShardT = TypeVar("ShardT", bound=Shard)
+
+
+class ActorBody:
+    """What runs as an actor: a worker, whose calls are generators that say what it begins with, and last the answer."""
+
+    def __init__(self, worker_class: type, output: str, worker_settings: Mapping[str, object]) -> None:
+        self._worker: Any = worker_class(output, **worker_settings)  # whatever worker the job brings
+
+    def set_up(self) -> Iterator[Any]:
+        """Set the worker up; the answer is the id of its node."""
+        yield Began(0)
+        self._worker.setup()
+        yield str(ray.get_runtime_context().get_node_id())
+
+    def process(self, shard: Any) -> Iterator[Any]:
+        """Process `shard`; the answer is its report. A worker without `steps` says only that it has begun."""
+        if not hasattr(self._worker, "steps"):
+            yield self._worker.process(shard)
+            return
+        steps = self._worker.steps(shard)
+        while True:
+            try:
+                yield Began(next(steps))
+            except StopIteration as end:
+                yield end.value
+                return
+
+    @classmethod
+    def named_after(cls, worker_class: type) -> type:
+        """Return this class under the name of the worker: `ps` and Ray's messages show it."""
+        return type(worker_class.__name__, (cls,), {})
 
 
 @dataclass(eq=False)
@@ -30,8 +63,10 @@ class PoolActor(Generic[ShardT]):
     """Its node is draining: it gets no more shards."""
     in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
     """(call, shard); the first is the one it works on."""
-    working_since: float = 0.0
-    """When it began with the first in flight (`time.monotonic`)."""
+    step: int | None = None
+    """The last step it said it began with, of its set-up or of the first shard in flight."""
+    silent_since: float = 0.0
+    """When it said that, answered, or was handed work when it had none (`time.monotonic`)."""
 
     @property
     def is_ready(self) -> bool:
@@ -43,15 +78,20 @@ class PoolActor(Generic[ShardT]):
         return [shard for _, shard in self.in_flight]
 
     @property
-    def working_seconds(self) -> float:
-        """How long it has been at the first shard in flight; 0 if there is none."""
-        return time.monotonic() - self.working_since if self.in_flight else 0.0
+    def silent_seconds(self) -> float:
+        """How long it has said nothing while it had something to do; 0 if it has nothing, or is not there yet."""
+        has_work = self.in_flight if self.is_ready else self.step is not None
+        return time.monotonic() - self.silent_since if has_work else 0.0
+
+    def begin(self, step: int) -> None:
+        """Note that the actor has begun with `step`."""
+        self.step, self.silent_since = step, time.monotonic()
 
     def take_back(self, call: Any) -> ShardT:
         """Return the shard of an answered call, which is no longer in flight."""
         entry = next(entry for entry in self.in_flight if entry[0] == call)
         self.in_flight.remove(entry)
-        self.working_since = time.monotonic()
+        self.step, self.silent_since = None, time.monotonic()
         return entry[1]
 
 
@@ -84,19 +124,28 @@ class PoolActors(Generic[ShardT]):
         """Start an actor; its first answer is the id of its node, after its `setup`."""
         actor: PoolActor[ShardT] = PoolActor(self._start_actor())
         self._actors.append(actor)
-        self._owners[actor.handle.__ray_call__.remote(_set_up)] = actor
+        self._owners[actor.handle.set_up.remote()] = actor
 
     def hand(self, actor: PoolActor[ShardT], shard: ShardT) -> None:
         """Have `actor` process `shard`, after what it has in flight."""
         call = actor.handle.process.remote(shard)
         if not actor.in_flight:
-            actor.working_since = time.monotonic()
+            actor.step, actor.silent_since = None, time.monotonic()
         actor.in_flight.append((call, shard))
         self._owners[call] = actor
 
-    def answered(self, call: Any) -> PoolActor[ShardT] | None:
-        """Return the actor that answered `call`; None if it was dismissed before the answer was read."""
-        return self._owners.pop(call, None)
+    def owner(self, call: Any) -> PoolActor[ShardT] | None:
+        """Return the actor that `call` was made to; None if it was dismissed meanwhile."""
+        return self._owners.get(call)
+
+    def close(self, call: Any) -> None:
+        """Wait no longer for `call`, which is answered."""
+        self._owners.pop(call, None)
+
+    def has_spoken(self, actor: PoolActor[ShardT]) -> bool:
+        """Return whether the actor has said something that is not read yet."""
+        calls = [call for call, owner in self._owners.items() if owner is actor]
+        return bool(ray.wait(calls, num_returns=1, timeout=0)[0])
 
     def dismiss(self, actor: PoolActor[ShardT]) -> list[ShardT]:
         """End an actor, and return the shards that it had in flight."""
@@ -109,9 +158,3 @@ class PoolActors(Generic[ShardT]):
         """End every actor; shards in flight are lost."""
         for actor in self:
             self.dismiss(actor)
-
-
-def _set_up(worker: Any) -> str:
-    """Return the id of the node that an actor runs on, after its `setup`."""
-    worker.setup()
-    return str(ray.get_runtime_context().get_node_id())

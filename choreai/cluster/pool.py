@@ -16,12 +16,22 @@ from itertools import takewhile
 from typing import Any, Generic, TypeVar
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
-from choreai.cluster.actors import PoolActor, PoolActors, ShardT
+from choreai.cluster.actors import ActorBody, PoolActor, PoolActors, ShardT
+from choreai.cluster.deaths import cause_of_death, is_short_of_memory
 from choreai.cluster.draining import draining_nodes
 from choreai.cluster.limits import VideoLimitError
-from choreai.errors import ConfigError, DamagedPartError, StorageError, StoreUnavailableError, TableError, WeightsError
+from choreai.cluster.steps import Began
+from choreai.errors import (
+    ConfigError,
+    DamagedPartError,
+    StorageError,
+    StoreUnavailableError,
+    TableError,
+    WeightsError,
+    WorkerError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +40,10 @@ MAX_ATTEMPTS = 3
 death may be a lost node or another process's memory; three in a row are the shard's."""
 MAX_DEAD_STARTS = 5
 """So many actors in a row dying before they were ready end the run: no shard is to blame."""
+MAX_SILENCES = 2
+"""A video at which a worker falls silent this often is not tried again. Once may be a node that stood still."""
+MAX_START_SECONDS = 1800.0
+"""What a worker may take for its set-up, for weights from a slow store too."""
 WAIT_NOTICE_SECONDS = 30.0
 DRAIN_POLL_SECONDS = 2.0
 """How often the pool asks which nodes are draining: often within the half minute of a SIGTERM."""
@@ -58,19 +72,21 @@ class Failure(Generic[ShardT]):
     shard: ShardT
     reason: str
     killed_worker: bool
-    """True: the worker process died each time, or had to be ended. False: it answered with an error each time."""
+    """True: the worker process died each time, or had to be ended. False: it answered with an error each time, or its
+    node ran short of memory, which no video is quarantined for: with fewer workers it may do."""
     error_class: str
-    """WorkerDied, TimeLimit, MemoryLimit, or the class of the error answered."""
+    """WorkerDied, TimeLimit, MemoryLimit, NodeMemory, or the class of the error answered."""
 
 
 class WorkerPool(Generic[ShardT, ReportT]):
     """Runs `worker_class(output, **worker_settings)` on `num_workers` actors and feeds them shards.
 
-    The worker class is an ordinary class with `setup() -> None` (loads weights; its errors end the run) and
-    `process(shard) -> report`. `narrow(shard)` returns the smaller shards to try when `shard` keeps killing
-    workers, or the shard alone when it cannot be narrowed. From `stop_at` on (`time.monotonic`) no shard is handed
-    out: workers finish those they have, and the rest is left for another run. A worker that has not answered
-    `max_seconds(shard)` after it began is ended, whatever its own clock says: a stopped process has none.
+    The worker class is an ordinary class with `setup() -> None` (loads weights; its errors end the run) and either
+    `steps(shard) -> Steps[report]` or only `process(shard) -> report`. `narrow(shard)` returns the smaller shards to
+    try when `shard` keeps killing workers, or the shard alone when it cannot be narrowed. From `stop_at` on
+    (`time.monotonic`) no shard is handed out: workers finish those they have, and the rest is left for another run. A
+    worker that has said nothing for `max_silent_seconds`, neither that it begins with another video nor its report,
+    is ended, whatever its own clock says: a stopped process has none.
     """
 
     def __init__(
@@ -83,7 +99,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         resources: WorkerResources,
         narrow: Callable[[ShardT], list[ShardT]],
         stop_at: float = math.inf,
-        max_seconds: Callable[[ShardT], float] = lambda _: math.inf,
+        max_silent_seconds: float = math.inf,
     ) -> None:
         # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
         remote_class = ray.remote(
@@ -92,13 +108,15 @@ class WorkerPool(Generic[ShardT, ReportT]):
             max_restarts=0,
             max_task_retries=0,
             runtime_env={"env_vars": WORKER_ENVIRONMENT},
-        )(worker_class)
-        self._actors: PoolActors[ShardT] = PoolActors(lambda: remote_class.remote(output, **worker_settings))
+        )(ActorBody.named_after(worker_class))
+        self._actors: PoolActors[ShardT] = PoolActors(
+            lambda: remote_class.remote(worker_class, output, worker_settings)
+        )
         self._num_workers = num_workers
         self._resources = resources
         self._narrow = narrow
         self._stop_at = stop_at
-        self._max_seconds = max_seconds
+        self._max_silent_seconds = max_silent_seconds
         self._backlog: deque[ShardT] = deque()
         self._attempts: Counter[str] = Counter()  # failed attempts, by shard id
         self._suspects: set[str] = set()  # shards that were in flight when a worker died
@@ -188,16 +206,21 @@ class WorkerPool(Generic[ShardT, ReportT]):
         return len(running) < depth and (depth == 1 or len(self._backlog) > num_ready)
 
     def _settle(self, call: Any) -> ReportT | Failure[ShardT] | None:
-        """Act on an answered call, and return the report or failure to pass on; None if there is nothing yet."""
-        actor = self._actors.answered(call)
+        """Act on what a call has to say, and return the report or failure to pass on; None if there is none yet."""
+        actor = self._actors.owner(call)
         if actor is None:  # its actor died in this round, and the shard is in the backlog again
             return None
         try:
-            report: ReportT = ray.get(call)
+            report: ReportT | Began = ray.get(next(call))
         except RayTaskError as exc:
+            self._actors.close(call)
             return self._handle_error(actor, call, exc)
         except RayError as exc:
             return self._handle_death(actor, exc)
+        if isinstance(report, Began):
+            actor.begin(report.index)
+            return None
+        self._actors.close(call)
         if not actor.is_ready:
             actor.node_id, self._dead_starts = str(report), 0
             return None
@@ -243,54 +266,90 @@ class WorkerPool(Generic[ShardT, ReportT]):
             ) from exc
         self.num_worker_deaths += 1
         lost = self._actors.dismiss(actor)
-        logger.warning("a worker died (%s); %d shards are handed out again", _cause_of_death(exc), len(lost))
+        cause = cause_of_death(exc)
+        logger.warning("a worker died (%s); %d shards are handed out again", cause, len(lost))
+        if is_short_of_memory(exc) and self._num_workers > 1:
+            self._num_workers -= 1
+            logger.warning("num_workers is %d from now on, for want of memory", self._num_workers)
         if not actor.is_ready:
-            self._dead_starts += 1
-            if self._dead_starts >= MAX_DEAD_STARTS:
-                raise exc
+            self._count_dead_start(cause)
         # Of two, either may have done it; and a node that was taken away blames no shard.
         blamed = len(lost) == 1 and not getattr(exc, "preempted", False)
-        return self._put_back(lost, blamed=lost[0] if blamed else None, cause=_cause_of_death(exc))
+        return self._put_back(
+            lost,
+            blamed=lost[0] if blamed else None,
+            reason=f"its worker died {MAX_ATTEMPTS} times: {cause}",
+            error_class="NodeMemory" if is_short_of_memory(exc) else "WorkerDied",
+        )
 
     def _end_silent_workers(self) -> Iterator[Failure[ShardT]]:
-        """End the workers that have been silent for longer than their shards may take; yield what fails for it."""
+        """End the workers that have said nothing for too long; yield what fails for it."""
         for actor in self._actors:
-            seconds = actor.working_seconds
-            if not actor.in_flight or seconds <= self._max_seconds(actor.shards[0]):
+            seconds = actor.silent_seconds
+            if seconds <= (self._max_silent_seconds if actor.is_ready else MAX_START_SECONDS):
+                continue
+            if self._actors.has_spoken(actor):  # nobody has listened: the driver was busy, or stood still itself
                 continue
             self.num_worker_deaths += 1
+            step = actor.step
             lost = self._actors.dismiss(actor)
             cause = f"it did not answer for {seconds / 60:.1f} minutes"
             logger.warning("a worker is ended (%s); %d shards are handed out again", cause, len(lost))
-            failure = self._put_back(lost, blamed=lost[0], cause=cause)
+            if not actor.is_ready:
+                self._count_dead_start(f"{cause} while loading its weights")
+                continue
+            self._backlog.extendleft(lost[1:])
+            failure = self._put_back_silent(lost[0], step, cause)
             if failure is not None:
                 yield failure
 
-    def _put_back(self, lost: list[ShardT], *, blamed: ShardT | None, cause: str) -> Failure[ShardT] | None:
+    def _count_dead_start(self, cause: str) -> None:
+        """Raise WorkerError if too many workers in a row ended before they were ready."""
+        self._dead_starts += 1
+        if self._dead_starts >= MAX_DEAD_STARTS:
+            raise WorkerError(f"{self._dead_starts} workers in a row ended before they were ready; the last: {cause}")
+
+    def _put_back_silent(self, shard: ShardT, step: int | None, cause: str) -> Failure[ShardT] | None:
+        """Hand out again what a worker fell silent at, its last step alone; return the Failure of one it was too often.
+
+        The other videos go on one by one. If all were done, or the worker does not tell its steps, nobody knows which
+        it was, and the shard stays whole until it has cost MAX_SILENCES workers.
+        """
+        singles = self._narrow(shard)
+        if len(singles) > 1 and step is not None and step < len(singles):
+            shard = singles.pop(step)
+            self._backlog.extendleft(singles)
+        if self._count_attempt(shard) >= MAX_SILENCES:
+            return self._narrow_or_fail(
+                shard,
+                f"its worker was ended {MAX_SILENCES} times: {cause} (max_video_minutes)",
+                error_class="TimeLimit",
+            )
+        self._suspects.add(shard.shard_id)
+        self._backlog.append(shard)
+        return None
+
+    def _put_back(
+        self, lost: list[ShardT], *, blamed: ShardT | None, reason: str, error_class: str
+    ) -> Failure[ShardT] | None:
         """Hand out again what a worker had; return the Failure of a shard that has cost too many of them."""
         failure = None
         self._suspects.update(shard.shard_id for shard in lost)
         for shard in lost:
             if shard is blamed and self._count_attempt(shard) >= MAX_ATTEMPTS:
-                failure = self._narrow_or_fail(shard, cause)
+                failure = self._narrow_or_fail(shard, reason, error_class=error_class)
             else:
                 self._backlog.appendleft(shard)
         return failure
 
-    def _narrow_or_fail(self, shard: ShardT, cause: str) -> Failure[ShardT] | None:
+    def _narrow_or_fail(self, shard: ShardT, reason: str, *, error_class: str) -> Failure[ShardT] | None:
         smaller = self._narrow(shard)
         if len(smaller) > 1:
-            logger.warning(
-                "shard %s killed %d workers; trying its %d videos one by one",
-                shard.shard_id,
-                MAX_ATTEMPTS,
-                len(smaller),
-            )
+            logger.warning("shard %s: %s; trying its %d videos one by one", shard.shard_id, reason, len(smaller))
             self._suspects.update(each.shard_id for each in smaller)
             self._backlog.extendleft(smaller)
             return None
-        reason = f"its worker died {MAX_ATTEMPTS} times: {cause}"
-        return Failure(shard, reason, killed_worker=True, error_class="WorkerDied")
+        return Failure(shard, reason, killed_worker=error_class != "NodeMemory", error_class=error_class)
 
     def _count_attempt(self, shard: ShardT) -> int:
         self._attempts[shard.shard_id] += 1
@@ -305,15 +364,3 @@ class WorkerPool(Generic[ShardT, ReportT]):
             *(ray.cluster_resources().get(name, 0.0) for name in ("CPU", "GPU")),
             *(ray.available_resources().get(name, 0.0) for name in ("CPU", "GPU")),
         )
-
-
-def _cause_of_death(exc: BaseException) -> str:
-    """Return the telling part of Ray's long messages: how the process ended, without the list of common causes."""
-    text = " ".join(str(exc).split())
-    if isinstance(exc, OutOfMemoryError) or "running low on memory" in text or "OOM" in text:
-        return (
-            "its node ran short of memory, and Ray ended the worker; lower num_workers, or give each more of the node "
-            "(num_cpus in [workers])"
-        )
-    _, _, ending = text.partition("Worker exit type: ")
-    return (ending or text).partition(" Some common causes")[0][:300] or type(exc).__name__

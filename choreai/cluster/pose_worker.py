@@ -16,6 +16,7 @@ from functools import partial
 from choreai.catalog.catalog import UNAVAILABLE, Video
 from choreai.catalog.shards import PoseShard
 from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, run_within_limits
+from choreai.cluster.steps import Steps, run_to_end
 from choreai.errors import (
     ConfigError,
     MediaError,
@@ -84,7 +85,11 @@ class PoseWorker:
         self._estimator = built.result()
 
     def process(self, shard: PoseShard) -> ShardReport:
-        """Process one shard, commit its part, and return its report.
+        """Process one shard, commit its part, and return its report. Raises as `steps` does."""
+        return run_to_end(self.steps(shard))
+
+    def steps(self, shard: PoseShard) -> Steps[ShardReport]:
+        """Process one shard step by step, commit its part, and return its report.
 
         A video that cannot be used becomes a quarantine row. Raises StorageError if the store fails (the shard can be
         tried again), and VideoLimitError at a video over its limits (this worker must be ended then).
@@ -99,6 +104,7 @@ class PoseWorker:
             ) as writer,
         ):
             for index, (video, attempt) in enumerate(zip(shard.videos, shard.attempts, strict=True)):
+                yield index
                 record, rows = run_within_limits(
                     partial(self._process_video, video, attempt, writer),
                     thread=self._thread,
@@ -108,6 +114,7 @@ class PoseWorker:
                 )
                 writer.add_video(record, rows)
                 records.append(record)
+            yield len(shard.videos)
             _check_refusals(records)
             written = writer.commit()
         statuses = [str(record["status"]) for record in records]

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from choreai.catalog.catalog import Video
 from choreai.catalog.shards import TagShard
+from choreai.cluster.steps import Steps, run_to_end
 from choreai.errors import ConfigError
 from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.sequence import KeypointSequence
@@ -51,11 +52,18 @@ class TagWorker:
 
     def process(self, shard: TagShard) -> ShardReport:
         """Tag one shard, commit its tags part, and return its report."""
+        return run_to_end(self.steps(shard))
+
+    def steps(self, shard: TagShard) -> Steps[ShardReport]:
+        """Tag one shard video by video, commit its tags part, and return its report.
+
+        A step may also be a video of the part that is only measured: compacted parts hold thousands.
+        """
         if self._model is None:
             raise ConfigError("TagWorker.process was called before setup; call setup() once per worker first")
         started = time.monotonic()
         part = part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
-        measured = self._write_kinematics(part)
+        measured = yield from self._write_kinematics(part)
         content_ids = {video.video_id: video.content_id for video in shard.videos}
         qualities = {
             (str(video["video_id"]), str(video["content_id"])): video.get("input_quality")
@@ -63,7 +71,8 @@ class TagWorker:
         }
         rows: list[Row] = []
         waiting = {video.video_id: video for video in shard.videos}
-        for video_id, keypoints in read_videos(part, content_ids):
+        for index, (video_id, keypoints) in enumerate(read_videos(part, content_ids)):
+            yield index
             video = waiting.pop(video_id)
             dancers = measured.get((video_id, video.content_id))
             rows.append(self._tag(video, keypoints, dancers, shard.named, self._model))
@@ -71,6 +80,7 @@ class TagWorker:
         for row in rows:
             found = qualities.get((str(row["video_id"]), str(row["content_id"])))
             row["input_quality"] = remarks_for_tag(None if found is None else str(found))
+        yield len(shard.videos)
         # The tags come last: if a worker dies before, the shard is done again, whatever else it has written.
         uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
         written = _commit(uri, rows, schemas.TAGS)
@@ -87,7 +97,7 @@ class TagWorker:
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )
 
-    def _write_kinematics(self, keypoints_part_uri: str) -> dict[tuple[str, str], tuple[Dancer, ...]]:
+    def _write_kinematics(self, keypoints_part_uri: str) -> Steps[dict[tuple[str, str], tuple[Dancer, ...]]]:
         """Measure every track of a keypoints part and write its kinematics, unless they are there already.
 
         Returns what was measured by (video_id, content_id); empty if nothing had to be.
@@ -96,10 +106,10 @@ class TagWorker:
         uri = part_uri(self._output, "kinematics", self._fingerprint, part_id)
         if objects.stat_object(uri) is not None:
             return {}
-        measured = {
-            (video_id, content_id): measure_dancers(keypoints)
-            for video_id, content_id, keypoints in read_contents(keypoints_part_uri)
-        }
+        measured = {}
+        for index, (video_id, content_id, keypoints) in enumerate(read_contents(keypoints_part_uri)):
+            yield index
+            measured[video_id, content_id] = measure_dancers(keypoints)
         rows: list[Row] = [
             {
                 "video_id": video_id,

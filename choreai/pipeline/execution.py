@@ -12,14 +12,15 @@ from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, names_cluster, num_workers_for
 from choreai.config import ExtractConfig
 from choreai.pipeline.progress import progress
+from choreai.storage.s3 import PATIENCE_SECONDS
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
 
 logger = logging.getLogger(__name__)
 MAX_NAMED = 20
 """Quarantined videos that the log names one by one."""
-SILENCE_SECONDS = 60.0
-"""What a worker may take beyond the time limits of its videos, for writing its part."""
+SILENCE_SECONDS = PATIENCE_SECONDS + 60.0
+"""What a worker may say nothing for beyond the time limit of a video: it writes its part, and waits for the store."""
 
 
 class VideoShard(Protocol):
@@ -67,7 +68,7 @@ def run_shards(
         resources=resources,
         narrow=narrow,
         stop_at=until,
-        max_seconds=lambda shard: SILENCE_SECONDS + 60 * config.workers.max_video_minutes * max(1, len(shard.videos)),
+        max_silent_seconds=60 * config.workers.max_video_minutes + SILENCE_SECONDS,
     )
     with progress(title, num_videos) as steps:
         for outcome in pool.run(shards):
