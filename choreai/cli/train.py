@@ -12,6 +12,7 @@ from choreai.pipeline import extract
 from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.train import find_labelled, sweep, train
+from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.unseen import UnseenSources
 from choreai.style.training.sweep import SweepResult
 from choreai.style.training.training import TrainedStyle
@@ -68,18 +69,19 @@ def _print_unseen(unseen: UnseenSources) -> None:
         [
             (
                 style.label,
-                str(style.num_sources),
-                str(style.num_videos),
-                *(
-                    "-" if e is None else f"{e.value:.2f} ({e.low:.2f} to {e.high:.2f})"
-                    for e in (style.accuracy, style.ece)
-                ),
+                str(style.num_sources or "-"),
+                str(style.num_videos or "-"),
+                *map(_span, (style.accuracy, style.ece)),
                 f"{style.cross_validated:.2f}",
             )
             for style in unseen.styles
         ],
-        header=("style", "sources", "videos", "accuracy", "calibration error", "cross-validated"),
+        header=("style", "sources", "videos", "accuracy", "ECE", "cross-val."),
     )
+
+
+def _span(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
 
 
 def _format_shares(trained: TrainedStyle) -> str:
