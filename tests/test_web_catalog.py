@@ -202,3 +202,61 @@ def test_a_server_without_tables_says_so(tmp_path: Path) -> None:
         answer = get(server, "/search")
     assert answer.status_code == 404
     assert "--output" in answer.json()["detail"]
+
+
+def test_counts_are_of_what_is_found_each_without_its_own_filter(server) -> None:
+    facets = get(server, "/facets", style="ballet", q="score > 0.65").json()
+    assert {each["value"]: each["count"] for each in facets["style"]} == {"hiphop": 1, "ballet": 1, "unknown": 1}
+    assert [each["value"] for each in facets["bins"]["score"] if each["count"]] == ["0.8"]
+    tempos = {each["value"]: (each["to"], each["count"]) for each in facets["bins"]["tempo"]}
+    assert tempos["100"] == (110, 1)
+    assert sum(count for _, count in tempos.values()) == 1
+    assert facets["day"] == [{"value": "2026-11-01", "count": 1}]
+    assert {"score", "tempo", "hands_up_share", "corrected_at"} <= set(facets["names"])
+
+
+def test_filters_narrow_the_search_and_anything_sorts_it(server) -> None:
+    def names(**view: Any) -> list[str]:
+        return [video["video_id"] for video in get(server, "/search", **view).json()["videos"]]
+
+    assert names(sort="tempo", style=["hiphop", "ballet"]) == ["video <0>", "video <1>", "video <3>"]
+    assert names(sort="-tempo", score=["0.8", "0.9"]) == ["video <1>", "video <0>"]
+    assert names(day="2026-11-01", reviewed="no", tempo="90") == ["video <0>"]
+    assert names(sort="-hands_up_share")[0] == "video <0>"  # unknown of all: by name
+
+
+@pytest.mark.parametrize("view", [{"score": "0.83"}, {"reviewed": "perhaps"}, {"sort": "nonsense"}, {"sort": "-"}])
+def test_a_filter_or_an_order_that_there_is_not_is_refused(server, view) -> None:
+    assert get(server, "/search", **view).status_code == get(server, "/facets", **view).status_code == 400
+
+
+def test_many_are_corrected_at_once_exported_and_taken_back(tmp_path: Path) -> None:
+    write_catalog_tables(tmp_path)
+    with running_server(tmp_path / "web", output=str(tmp_path)) as server:
+        api = f"{server.url}/v1"
+        keys = [video["key"] for video in get(server, "/search").json()["videos"]]
+        correction = {"keys": keys[:2], "style": "hiphop", "reviewer": "Ana", "note": "at once"}
+        stored = requests.post(f"{api}/corrections", json=correction, timeout=10)
+        assert (stored.status_code, stored.json()["count"]) == (201, 2)
+        reviewers = [video["corrected_by"] for video in get(server, "/search").json()["videos"]]
+        assert reviewers == ["Ana", "Ana", None, None]
+        lines = get(server, "/search.csv", style="hiphop", sort="video_id").text.splitlines()
+        assert lines[0].startswith("video_id,uri,style,")
+        assert [line.split(",")[0] for line in lines[1:]] == ["video <0>", "video <1>", "video <3>"]
+        chosen = requests.post(f"{api}/selection.csv", json={"keys": keys[1:3]}, timeout=10)
+        assert chosen.headers["Content-Type"].startswith("text/csv")
+        assert [line.split(",")[0] for line in chosen.text.splitlines()[1:]] == ["video <1>", "video <2>"]
+        undo = {"undo": stored.json()["undo"]}
+        assert requests.post(f"{api}/corrections/undo", json=undo, timeout=10).json() == {"count": 2}
+        assert requests.post(f"{api}/corrections/undo", json=undo, timeout=10).status_code == 404
+        styles = [video["style"] for video in get(server, "/search").json()["videos"]]
+        assert styles == ["hiphop", "ballet", "unknown", "hiphop"]
+    assert not list((tmp_path / "corrections").glob("*"))
+
+
+def test_only_what_this_server_stored_can_be_taken_back(server, output) -> None:
+    stored = [path.stem.removeprefix("part-") for path in (output / "corrections").glob("*.parquet")]
+    with running_server(output.parent / "another", output=str(output)) as another:
+        for name in [*stored, "../tags", "0" * 16]:
+            answer = requests.post(f"{another.url}/v1/corrections/undo", json={"undo": name}, timeout=10)
+            assert answer.status_code == 404

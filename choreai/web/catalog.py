@@ -48,6 +48,7 @@ from choreai.web.catalog_search import (
     found_rows,
     make_shown,
     search_page,
+    update_shown,
 )
 from choreai.web.json_values import json_value
 from choreai.web.people import people_json
@@ -192,7 +193,7 @@ class CatalogBrowser:
             reviewer=reviewer,
             note=note,
         )
-        self._reload_corrections()
+        self._reload_corrections([place.video_id])
         return []
 
     def still(self, key: str) -> bytes | None:
@@ -236,24 +237,27 @@ class CatalogBrowser:
         if not rows:
             return Corrections(0, "")
         stored = self._undoing.store([Reviewed(**row) for row in rows], style=style, reviewer=reviewer, note=note)
-        self._reload_corrections()
+        self._reload_corrections([row["video_id"] for row in rows])
         return stored
 
     def undo(self, name: str) -> int | None:
         """Take back a correction made here (`Corrections.undo`); return of how many videos, None if there is none."""
-        count = self._undoing.undo(name)
-        self._reload_corrections()
-        return count
+        video_ids = self._undoing.undo(name)
+        if video_ids is None:
+            return None
+        self._reload_corrections(video_ids)
+        return len(video_ids)
 
     def export(self, query: Query, *, keys: Sequence[str] = ()) -> bytes | str:
         """Return the videos that match, or those of `keys` among them, as CSV; why not, if nothing is understood."""
         return self._ask(b"", lambda database: b"".join(export_lines(found_rows(database, query, keys=keys), to="csv")))
 
-    def _reload_corrections(self) -> None:
+    def _reload_corrections(self, video_ids: Sequence[str]) -> None:
+        """Read the corrections again, which have changed for these videos."""
         with self._lock:
             if self._database is not None:
                 self._database.load_corrections()
-                make_shown(self._database)
+                update_shown(self._database, video_ids)
 
     def _refresh(self) -> TagDatabase | None:
         """Return the database, read again if it is old; None while there are no tags. Call with the lock held."""

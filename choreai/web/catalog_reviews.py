@@ -34,8 +34,8 @@ class Undoing:
     """Stores corrections under `root` and deletes those stored here again: nobody else's, and no older ones."""
 
     root: str
-    _parts: "OrderedDict[str, tuple[str, int]]" = field(default_factory=OrderedDict)
-    """By name, the URI of the part and how many reviews are in it."""
+    _parts: "OrderedDict[str, tuple[str, list[str]]]" = field(default_factory=OrderedDict)
+    """By name, the URI of the part and the ids of the videos that it is about."""
 
     def store(self, videos: Sequence[Reviewed], *, style: str, reviewer: str, note: str) -> Corrections:
         """Store one review for each of the videos, all in one part."""
@@ -48,15 +48,15 @@ class Undoing:
         stored = store_reviews(self.root, rows)
         name = stored.uri.rpartition("part-")[2].removesuffix(".parquet")
         if stored.is_new:  # else another process has stored the very same, and it is not ours to delete
-            self._parts[name] = (stored.uri, len(rows))
+            self._parts[name] = (stored.uri, [video.video_id for video in videos])
             while len(self._parts) > MAX_UNDO:
                 self._parts.popitem(last=False)
         return Corrections(len(rows), name)
 
-    def undo(self, name: str) -> int | None:
-        """Delete the reviews again and return how many there were; None where none of this name was stored here."""
-        uri, count = self._parts.pop(name, ("", 0))
+    def undo(self, name: str) -> list[str] | None:
+        """Delete the reviews again and return the ids of their videos; None where none of this name was stored here."""
+        uri, video_ids = self._parts.pop(name, ("", []))
         if not uri:
             return None
         objects.delete_object(uri)
-        return count
+        return video_ids

@@ -94,7 +94,17 @@ class Facets:
 
 def make_shown(database: TagDatabase) -> None:
     """Make the table `shown` of the view `found`: one join for all queries that follow."""
+    database.sql("CREATE OR REPLACE TABLE newest_tags AS SELECT * FROM newest")
+    database.sql("CREATE OR REPLACE VIEW newest AS SELECT * FROM newest_tags")
     database.sql(f"CREATE OR REPLACE TABLE shown AS SELECT *, {KEY} AS key FROM found")
+
+
+def update_shown(database: TagDatabase, video_ids: Sequence[str]) -> None:
+    """Bring the rows of these videos in `shown` up to date after their corrections have changed."""
+    database.sql("DELETE FROM shown WHERE video_id IN (SELECT unnest(?))", [list(video_ids)])
+    database.sql(
+        f"INSERT INTO shown SELECT *, {KEY} AS key FROM found WHERE video_id IN (SELECT unnest(?))", [list(video_ids)]
+    )
 
 
 def search_page(database: TagDatabase, query: Query, *, offset: int, limit: int) -> Page:

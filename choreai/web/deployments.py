@@ -6,6 +6,7 @@ viewers in one batch. Each deployment imports what it needs itself: torch alone 
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -142,8 +143,11 @@ class CatalogDeployment:
 
     def __init__(self, settings: WebSettings) -> None:
         from choreai.web.catalog import CatalogBrowser
+        from choreai.web.catalog_search import Query
 
         self._browser = CatalogBrowser(settings.output, settings.stills_folder)
+        # The tables are read while nobody waits for them yet; whoever comes meanwhile waits no longer than without.
+        threading.Thread(target=self._browser.facets, args=[Query()], name="first-read", daemon=True).start()
 
     async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:  # whatever the method returns
         return await asyncio.to_thread(getattr(self._browser, method), *arguments, **options)
