@@ -33,6 +33,13 @@ th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align:
 .bar { background: var(--card); height: .7rem; width: 9rem; border-radius: .2rem; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--accent); } .bar.before i { background: var(--soft); }
 code { font: .9em ui-monospace, monospace; }
+@page { margin: 15mm; }
+@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --card: #f3f4f6; --line: #bbb;
+  --accent: #0b63ce; --good: #18794e; --warn: #9a5b00; --bad: #c62a2f; }
+  body { padding: 0; max-width: none; font-size: 10pt; } .scroll { overflow: visible; }
+  h2, caption { break-after: avoid; } tr, svg, img, figure, .tile { break-inside: avoid; }
+  thead { display: table-header-group; }
+  .bar, .bar i { print-color-adjust: exact; } }
 """
 
 PAGE = """<!doctype html>

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.calibrate import share_interval
@@ -121,6 +122,7 @@ def draw_risk_coverage(metrics: Metrics) -> Figure:
     axes.axhline(wanted, linestyle="--", color=GREY, linewidth=1, label=f"wanted: {wanted:.0%}")
     axes.set(xlim=(0, 1.02), ylim=(0, max(2 * wanted, 1.1 * max(curve.risk))))
     axes.set(xlabel="share of videos tagged", ylabel="share of tags wrong")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     return _with_legend(figure, axes)
 
 
@@ -132,6 +134,7 @@ def draw_clip_lengths(metrics: Metrics) -> Figure:
     values = [e.value for e in accuracy]
     axes.errorbar(seconds, values, yerr=_whiskers(accuracy), fmt="o-", color=BLUE, ecolor=GREY, capsize=3)
     axes.set(ylim=(0, 1.05), xlabel="first seconds of the dance", ylabel="accuracy of videos")
+    axes.set_xticks(seconds, [f"{each:g}" for each in seconds])
     axes.grid(axis="y", alpha=0.3)
     return figure
 
@@ -149,6 +152,7 @@ def draw_learning_curves(history: Sequence[EpochResult]) -> Figure:
             label = "validation fold" if first else None
             axes.plot(*zip(*watched, strict=True), color=BLUE, linewidth=1, label=label)
     axes.set(xlabel="epoch", ylabel="cross-entropy per window", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", alpha=0.3)
     return _with_legend(figure, axes)
 
@@ -164,7 +168,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _with_legend(figure: Figure, axes: Axes) -> Figure:
-    axes.legend(fontsize=8)
+    """Put the legend above the axes, where no data is."""
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
     return figure
 
 

@@ -15,11 +15,12 @@ from choreai.style.tagging import TaggedVideo, VideoTag
 from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE, in_page_ink
 from choreai.visualize.style_colors import style_color
 
-WIDTH, PANEL_HEIGHT = 7.2, 1.35
+WIDTH, PANEL_HEIGHT = 5.2, 1.3
+"""Inches, narrow enough that the text can be read on a phone."""
 
 
 def draw_movement(sequence: KeypointSequence, tagged: TaggedVideo) -> Figure | None:
-    """Draw the main dancer's movement over time, the tempo where there is a clear beat and the styles where there is a
+    """Draw the main dancer's movement over time, the tempo where a clear beat lasts, and the styles where there is a
     tag; None where nobody is in view."""
     main, tag = tagged.main_dancer, tagged.tag
     if main is None:
@@ -29,7 +30,7 @@ def draw_movement(sequence: KeypointSequence, tagged: TaggedVideo) -> Figure | N
         lambda axes: _draw_speed(axes, course),
         lambda axes: _draw_height(axes, course),
     ]
-    if np.isfinite(course.beats_per_minute).any():
+    if np.isfinite(course.beats_per_minute).sum() > 1:
         draw.append(lambda axes: _draw_tempo(axes, course))
     if tag is not None:
         draw.append(lambda axes: _draw_style(axes, tag, main.track_id))

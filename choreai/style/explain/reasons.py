@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from choreai.motion.reasons import Reason
 from choreai.style.tagging import VideoTag
+from choreai.visualize.style_colors import style_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ _ROW_INCHES = 0.62
 _WIDTH_INCHES = 7.0
 _LEFT, _RIGHT = -0.6, 2.2
 """What the picture shows, in distances from the other styles to the style."""
-_VIDEO, _STYLE, _OTHERS = "#d95f02", "#9ecae1", "#636363"
+_VIDEO, _OTHERS = "#101214", "#636363"
 
 
 def why_text(tag: VideoTag) -> str:
@@ -48,7 +49,7 @@ def reasons_png(reasons: Sequence[Reason], *, style: str) -> bytes:
     figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * len(reasons) + 1.0), dpi=150, layout="constrained")
     axes = figure.subplots()
     for row, reason in enumerate(reasons):
-        _draw_reason(axes, len(reasons) - 1 - row, reason)
+        _draw_reason(axes, len(reasons) - 1 - row, reason, style)
     axes.axvline(0, color=_OTHERS, linestyle=(0, (4, 3)), label="other styles")
     axes.set_yticks(range(len(reasons)), [textwrap.fill(r.sentence, 26) for r in reversed(reasons)])
     axes.set_xlim(_LEFT, _RIGHT)
@@ -65,11 +66,12 @@ def reasons_png(reasons: Sequence[Reason], *, style: str) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_reason(axes: "Axes", row: int, reason: Reason) -> None:
+def _draw_reason(axes: "Axes", row: int, reason: Reason, style: str) -> None:
     distance = reason.style_median - reason.others_median
     half = abs(reason.style_spread / distance)
     value = min((reason.value - reason.others_median) / distance, _RIGHT - 0.2)
-    axes.barh(row, 2 * half, left=1 - half, height=0.42, color=_STYLE, label="the style, two thirds of its videos")
+    axes.barh(row, 2 * half, left=1 - half, height=0.42, color=style_color(style), alpha=0.55,
+              label="the style, two thirds of its videos")  # fmt: skip
     axes.plot(value, row, "o", color=_VIDEO, markersize=9, label="this video")
     axes.annotate(_describe_value(reason), (value, row), (0, 11), textcoords="offset points", ha="center", fontsize=8)
 

@@ -25,7 +25,7 @@ from choreai.style.history import EpochResult
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import TableSource, read_dataset
 from choreai.style.training.fit_state import FitState
-from choreai.visualize.figures import DOTS_PER_INCH
+from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY
 
 if TYPE_CHECKING:
     import torch
@@ -240,13 +240,13 @@ def sweep_png(result: SweepResult) -> bytes:
     x = [t.changes["learning_rate"] for t in trials] if over_rates else list(range(1, len(trials) + 1))
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for part, name in (("train", "training"), ("validation", "validation")):
-            axes.plot(x, [getattr(t, f"{part}_{what}") for t in trials], marker="o", label=name)
+        for part, name, color in (("train", "training", GREY), ("validation", "validation", BLUE)):
+            axes.plot(x, [getattr(t, f"{part}_{what}") for t in trials], marker="o", color=color, label=name)
         axes.set_xscale("log" if over_rates else "linear")
         axes.set(xlabel="learning rate" if over_rates else "trial", ylabel=f"{what} of windows")
         axes.set_ylim(0, 1.02 if what == "accuracy" else None)
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     return buffer.getvalue()
