@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from motion_tables import rows_of, write_model, write_output
 from moving_skeletons import FINGERPRINT, write_keypoints
-from tag_rows import video_row, write_rows
+from tag_rows import tag_row, video_row, write_lines, write_rows, write_tags
 
 from choreai.api.similar import similar
 from choreai.cli.main import main
 from choreai.pipeline.embed import missing_shards
 from choreai.search import similar as search
+from choreai.search.corrections import import_corrections
 from choreai.search.similar import MotionQuery, find_similar, newest_videos
 from choreai.style.embedding import embed_video, unit_length
 from choreai.tables import schemas
@@ -150,8 +151,18 @@ def test_the_command_prints_a_table_and_json(output: Path, capsys: pytest.Captur
     assert "again" in said
     assert main(["similar", "seesaw-1", "--output", str(output), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["found"][0]["video_id"] == "again"
+    assert (answer["found"][0]["video_id"], answer["found"][0]["style"]) == ("again", None)
     assert answer["num_videos"] == len(NAMES) + 2
+
+
+def test_a_found_video_has_its_tag_and_a_review_counts_more(tmp_path: Path) -> None:
+    version = write_output(tmp_path, {name: rows_of(name) for name in NAMES[:4]})
+    tags = [tag_row(name, "hiphop", model=version) for name in NAMES[:3]]
+    write_tags(str(tmp_path), tags)
+    reviews = tmp_path / "reviews.csv"
+    write_lines(reviews, "video_id,style,reviewer,reviewed_at", f"{NAMES[1]},popping,ann,2026-11-20T10:00:00")
+    import_corrections(str(tmp_path), str(reviews))
+    assert similar(NAMES[0], output=str(tmp_path)).styles == {NAMES[1]: "popping", NAMES[2]: "hiphop"}
 
 
 @pytest.mark.parametrize(

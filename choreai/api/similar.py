@@ -2,9 +2,11 @@
 
 import difflib
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from choreai.api.poses import NUM_THREADS, estimate_with
 from choreai.errors import CatalogError, ConfigError, WeightsError
@@ -13,6 +15,7 @@ from choreai.pipeline.embed import embed_missing
 from choreai.pose.build import build_estimator, follow_poses, pose_fingerprint
 from choreai.pose.choice import settle
 from choreai.pose.settings import PoseSettings
+from choreai.search.corrections import read_corrections
 from choreai.search.similar import (
     EmbeddedVideo,
     MotionQuery,
@@ -26,6 +29,8 @@ from choreai.storage import objects
 from choreai.style.embedding import embed_windows
 from choreai.style.examples import Inputs
 from choreai.style.model import StyleModel, load_model, newest_model
+from choreai.tables import schemas
+from choreai.tables.parts import read_table
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +46,8 @@ class Similarity:
     """The id or the file that was asked for."""
     found: tuple[SimilarVideo, ...]
     """The most similar first."""
+    styles: Mapping[str, str]
+    """By video_id of those found the tag of this model, or what a review says; without those that have neither."""
     num_videos: int
     num_windows: int
     """Searched through."""
@@ -69,7 +76,8 @@ def similar(
         output, version, query, videos=videos, count=count, leave_out=None if known is None else known.video_id
     )
     num_windows = sum(videos["num_windows"].to_pylist())
-    return Similarity(video, tuple(found), len(videos), num_windows, done.num_failed, version)
+    styles = _styles(output, version, [each.video_id for each in found])
+    return Similarity(video, tuple(found), styles, len(videos), num_windows, done.num_failed, version)
 
 
 def model_uri(output: str, model: str | None) -> str:
@@ -124,6 +132,18 @@ def _query_now(path_or_uri: str, model: StyleModel, settings: PoseSettings) -> M
     windows = cut_windows(estimate_with(estimator, path_or_uri, settings=wanted).sequence, model.config.windows)
     vectors = embed_windows(model.networks, Inputs.from_windows(windows))
     return MotionQuery(vectors, windows.start_seconds, windows.stop_seconds)
+
+
+def _styles(output: str, model_version: str, video_ids: Sequence[str]) -> dict[str, str]:
+    """Return the styles of these videos that are known: the newest tag's, or the last review's."""
+    wanted = pa.array(video_ids, pa.string())
+    columns = ["video_id", "style", "tagged_at"]
+    tags = read_table(output, "tags", model_version, schemas.TAGS, columns=columns)
+    tags = tags.filter(pc.is_in(tags["video_id"], value_set=wanted)).sort_by([("tagged_at", "ascending")])
+    reviews = read_corrections(output)
+    reviews = reviews.filter(pc.is_in(reviews["video_id"], value_set=wanted))
+    rows = [*tags.to_pylist(), *reviews.select(["video_id", "style"]).to_pylist()]
+    return {row["video_id"]: row["style"] for row in rows if row["style"] is not None}
 
 
 def _meant(name: str, videos: pa.Table) -> str:

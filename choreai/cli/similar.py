@@ -12,7 +12,7 @@ from choreai.storage.uris import resolve_uri
 
 logger = logging.getLogger(__name__)
 
-HEADER = ("video", "similarity", "there", "here")
+HEADER = ("video", "style", "similarity", "there", "here")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,7 +29,8 @@ def _print_similar(arguments: argparse.Namespace) -> int:
         settings=load_pose_settings(arguments.config),
     )
     if arguments.json:
-        print_json({**asdict(answer), "found": [asdict(each) for each in answer.found]})
+        found = [{**asdict(each), "style": answer.styles.get(each.video_id)} for each in answer.found]
+        print_json({**{name: value for name, value in vars(answer).items() if name != "styles"}, "found": found})
     else:
         _print(answer)
     if answer.num_not_embedded:
@@ -44,6 +45,7 @@ def _print(answer: Similarity) -> None:
     rows = [
         (
             each.video_id,
+            answer.styles.get(each.video_id, ""),
             f"{each.similarity:.2f}",
             _span(each.start_seconds, each.stop_seconds),
             _span(each.own_start_seconds, each.own_stop_seconds),
@@ -66,6 +68,8 @@ def _print_duplicates(arguments: argparse.Namespace) -> int:
         print_table("near-duplicates", rows, header=("video", "group", "correlation", "how"))
     num_again = sum(len(group.others) for group in groups)
     print(f"{num_videos} videos: {num_again} are near-duplicates of others, in {len(groups)} groups")
+    if groups:
+        print("in a catalog for training, give the videos of each group one `group`: it is never split")
     return 0
 
 
