@@ -149,5 +149,5 @@ def test_every_example_of_the_page_runs(
         exec(compile(block, "docs/api.md", "exec"), names)
     printed = capsys.readouterr().out
     shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     assert [line for text in shown for line in text.splitlines() if line not in printed.splitlines()] == []

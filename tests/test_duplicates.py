@@ -113,7 +113,7 @@ def test_the_command_lists_groups(tmp_path: Path, capsys: pytest.CaptureFixture[
     write_keypoints(tmp_path, {"k": [keypoint_rows(name, "c", xy.astype(np.float32)) for name, xy in clips.items()]})
     assert main(["similar", "--duplicates", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "4 videos: 1 are near-duplicates of others, in 1 groups" in said
+    assert "4 videos; near-duplicates of others: 1, in groups: 1" in said
     assert main(["similar", "--duplicates", "--output", str(tmp_path), "--json"]) == 0
     (group,) = json.loads(capsys.readouterr().out)["groups"]
     assert (group["first"], group["others"][0]["video_id"]) == ("again", "clip_1")
@@ -124,4 +124,4 @@ def test_without_keypoints_there_is_nothing_to_compare(tmp_path: Path, capsys: p
     assert "which keypoints? There are none" in capsys.readouterr().err
     write_keypoints(tmp_path, {"k": [keypoint_rows("a", "c", performance(1).astype(np.float32))]})
     assert main(["similar", "--duplicates", "--output", str(tmp_path)]) == 0
-    assert "1 videos: 0 are near-duplicates" in capsys.readouterr().out
+    assert "near-duplicates of others: 0" in capsys.readouterr().out

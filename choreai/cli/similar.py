@@ -67,7 +67,7 @@ def _print_duplicates(arguments: argparse.Namespace) -> int:
     if rows:
         print_table("near-duplicates", rows, header=("video", "group", "correlation", "how"))
     num_again = sum(len(group.others) for group in groups)
-    print(f"{num_videos} videos: {num_again} are near-duplicates of others, in {len(groups)} groups")
+    print(f"{num_videos} videos; near-duplicates of others: {num_again}, in groups: {len(groups)}")
     if groups:
         print("in a catalog for training, give the videos of each group one `group`: it is never split")
     return 0
