@@ -132,6 +132,26 @@ def test_without_a_mistake_the_interval_is_that_of_as_many_sources() -> None:
     assert found.accuracy.low == pytest.approx(0.025 ** (1 / 4))
 
 
+def test_a_dancer_of_several_styles_is_drawn_whole_for_the_interval() -> None:
+    """Four dancers of both styles are four units, eight of one style each are eight; half are always wrong."""
+
+    def of(names: dict[str, str]) -> UnseenSources:
+        shares = (1.0, 1.0, 0.0, 0.0)
+        sources = [
+            (label, names[label].format(i), [i], share)
+            for label in ("breaking", "locking")
+            for i, share in enumerate(shares)
+        ]
+        return judged(clips(*sources, ("popping", "roof", [0, 1], 1.0)))
+
+    several, single = of({"breaking": "d{}", "locking": "d{}"}), of({"breaking": "b{}", "locking": "l{}"})
+    assert several.accuracy is not None
+    assert single.accuracy is not None
+    assert several.accuracy.value == pytest.approx(single.accuracy.value)
+    widths = [each.accuracy.high - each.accuracy.low for each in (several, single) if each.accuracy]
+    assert widths[0] > 1.2 * widths[1]
+
+
 def test_scores_that_are_right_as_often_as_they_say_have_no_calibration_error_to_speak_of() -> None:
     honest = clips(*((label, group, fold, 0.8) for label, group, fold, _ in WHOLE), sure=0.8)
     boastful = clips(*((label, group, fold, 0.5) for label, group, fold, _ in WHOLE[:4]), WHOLE[4], sure=0.99)

@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray, IntArray
-from choreai.style.evaluation.bootstrap import MAX_COUNTS, MIN_GROUPS, NUM_DRAWS, Estimate
+from choreai.style.evaluation.bootstrap import MIN_GROUPS, NUM_DRAWS, Estimate
 from choreai.style.evaluation.calibrate import NUM_BINS, choose_threshold, fit_temperature, probabilities
 from choreai.style.novelty import fit_novelty
 from choreai.style.predictions import Predictions
 
+MAX_COUNTS = 4_000_000
+"""Fewer than NUM_DRAWS samples where there are so many videos that their counts would take more: 30 MB, a few times."""
 MIN_SOURCE_VIDEOS = 3
 """With fewer videos a group is no source to test on, unless its style has MIN_GROUPS groups: one video would stand for
 half of a style."""
@@ -93,6 +95,8 @@ class _Tested:
     """(T,)."""
     source: IntArray
     """(T,) 0 to S - 1; every source has a video."""
+    group: IntArray
+    """(T,) from 0: several sources may be of one group, which dances several styles."""
     weight: Float64Array
     """(T,) of each style 1 in sum."""
     scores: Float64Array
@@ -101,11 +105,12 @@ class _Tested:
     is_tagged: BoolArray
 
     def take(self, chosen: BoolArray) -> "_Tested":
-        """Return the chosen (T,) videos, their sources numbered anew."""
-        _, source = np.unique(self.source[chosen], return_inverse=True)
+        """Return the chosen (T,) videos, their sources and groups numbered anew."""
+        source, group = (np.unique(each[chosen], return_inverse=True)[1] for each in (self.source, self.group))
         return _Tested(
             self.label_index[chosen],
             source,
+            group,
             self.weight[chosen],
             self.scores[chosen],
             self.is_right[chosen],
@@ -186,7 +191,8 @@ def _test(
     labels = [predictions.labels[i] for i in predictions.label_index]
     source = np.array([place_of.get(pair, -1) for pair in zip(labels, predictions.groups, strict=True)])
     weights = _weights(labels, sources)
-    every = _Tested(predictions.label_index, source, weights[source], scores, outer.is_right, is_tagged)
+    _, group = np.unique(groups, return_inverse=True)
+    every = _Tested(predictions.label_index, source, group, weights[source], scores, outer.is_right, is_tagged)
     return every.take(source >= 0)
 
 
@@ -242,30 +248,30 @@ Figure = Callable[[_Tested, Float64Array], Float64Array]
 
 
 def _estimate(figure: Figure, tested: _Tested, *, seed: int) -> Estimate:
-    """Return the figure with its interval over the sources, and over the videos of each.
+    """Return the figure with its interval over the groups, and over the videos of each source.
 
     Without a single mistake the samples have none either; the lower end is then that of Clopper and Pearson's interval
-    for as many sources.
+    for as many groups.
     """
     value = float(figure(tested, tested.weight[None])[0])
     draws = figure(tested, _draw(tested, seed=seed))
     low, high = np.nanquantile(draws, [0.025, 0.975])
     if figure is not _calibration_error and min(value, float(low)) > 1 - 1e-9:
-        low = 0.025 ** (1 / len(np.unique(tested.source)))
+        low = 0.025 ** (1 / (int(tested.group.max()) + 1))
     return Estimate(value, min(float(low), value), max(float(high), value))
 
 
 def _draw(tested: _Tested, *, seed: int) -> Float64Array:
-    """Return (B, T) weights: sources drawn from all sources, then as many videos from each as it has."""
-    num_videos, num_sources = len(tested.source), int(tested.source.max()) + 1
+    """Return (B, T) weights: groups drawn from all groups, then as many videos of each source as it has."""
+    num_videos, num_groups = len(tested.source), int(tested.group.max()) + 1
     num_draws = min(NUM_DRAWS, max(1, MAX_COUNTS // num_videos))
     rng = np.random.default_rng([seed, num_videos])
-    times = rng.multinomial(num_sources, np.full(num_sources, 1 / num_sources), num_draws)
+    times = rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), num_draws)
     counts = np.zeros((num_draws, num_videos))
-    for source in range(num_sources):
+    for source in range(int(tested.source.max()) + 1):
         own = np.flatnonzero(tested.source == source)
         counts[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), num_draws)
-    return counts * times[:, tested.source] * tested.weight
+    return counts * times[:, tested.group] * tested.weight
 
 
 def _accuracy(tested: _Tested, weights: Float64Array) -> Float64Array:
