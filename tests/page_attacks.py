@@ -25,6 +25,10 @@ ATTACKER = "127.0.0.2"
 MAX_USER_SECONDS = 0.3
 HOST = b"Host: localhost\r\n"
 POST = b"POST /v1/session HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+HANDSHAKE = (
+    b"GET /v1/live HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 SECOND = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
 
 SMUGGLING = {
@@ -148,13 +152,13 @@ def user_served(page: Page) -> Iterator[list[float]]:
     )
 
 
-def hold(page: Page, first_bytes: bytes, *, number: int = 300, seconds: float = 4.0) -> str:
-    """Open `number` connections that say `first_bytes` and then nothing, from two addresses, while a user is served."""
+def hold(page: Page, first_bytes: bytes, *, number: int = 300, num_addresses: int = 2, seconds: float = 4.0) -> str:
+    """Open `number` connections that say `first_bytes` and then nothing, while another user is served."""
     held: list[socket.socket] = []
     with user_served(page) as waits:
         for count in range(number):
             with suppress(OSError):
-                client = page.open(("127.0.0.2", "127.0.0.3")[count % 2])
+                client = page.open(f"127.0.0.{2 + count % num_addresses}")
                 held.append(client)
                 client.sendall(first_bytes)
         time.sleep(seconds)
@@ -317,6 +321,9 @@ def quick_attacks() -> dict[str, Callable[[Page], str]]:
         "300 bodies that never come": lambda page: hold(page, POST + b"Content-Length: 100\r\n\r\n{"),
         "300 uploads that never come": lambda page: hold(
             page, b"POST /v1/classify HTTP/1.1\r\n" + HOST + b"Content-Type: video/mp4\r\nContent-Length: 1000\r\n\r\n"
+        ),
+        "300 handshakes of no WebSocket": lambda page: hold(
+            page, HANDSHAKE + b"Content-Length: 4\r\n\r\n", num_addresses=5, seconds=1.0
         ),
         "300 unread answers": lambda page: hold(page, b"GET /static/live.js HTTP/1.1\r\n" + HOST + b"\r\n"),
         "a picture of 300 scans": progressive_picture,
