@@ -109,7 +109,7 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("mediapipe", "local_ray")
 def test_a_real_run_says_it_in_one_line_and_once(catalog: str, output: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="choreai")
     assert extract(catalog, output) == 1  # the videos are not there: all are quarantined

@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from page_attacks import Page, measure_usual_seconds, quick_attacks, slow_attacks
+from page_attacks import Page, UserWaited, measure_usual_seconds, quick_attacks, slow_attacks
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 MAX_GROWTH_BYTES = 48 * 2**20
@@ -56,6 +56,16 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> N
     raise AssertionError(log.read_text()[-2000:])
 
 
+def _attacked(page: Page, attack: Callable[[Page], str]) -> str:
+    """Return what the attack says; one that makes another user wait is tried three times: the machine may be busy."""
+    for _ in range(2):
+        try:
+            return attack(page)
+        except UserWaited as exc:
+            print(f"again: {exc}")
+    return attack(page)
+
+
 def test_every_attack_is_refused_while_another_user_is_served_and_the_memory_comes_back(served) -> None:
     page, process = served
     attacks = {**quick_attacks(), **slow_attacks()}
@@ -64,7 +74,7 @@ def test_every_attack_is_refused_while_another_user_is_served_and_the_memory_com
     before, findings = process.memory_info().rss, []
     for name, attack in attacks.items():
         try:
-            print(f"ok      {name}: {attack(page)}")
+            print(f"ok      {name}: {_attacked(page, attack)}")
         except Exception as exc:  # whatever it is, it is a finding
             findings.append(f"{name}: {exc!r}")
             print(f"NOT OK  {name}: {exc!r}")

@@ -30,6 +30,7 @@ from web_server import wait_until
 
 from choreai.motion.windows import WindowSettings
 from choreai.pose.build import build_estimator, pose_fingerprint
+from choreai.pose.choice import settle
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.style.model import StyleModel, StyleModelConfig, save_model
@@ -62,7 +63,7 @@ class Site:
 @pytest.fixture(scope="module")
 def model_uri(real_poses: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model of real networks that nobody has trained: it always says something, and always the same."""
-    settings = PoseSettings(estimator="mediapipe")
+    settings = settle(PoseSettings(estimator="auto"), read_file=objects.read_object)
     estimator = build_estimator(settings, read_file=objects.read_object)
     torch.manual_seed(3)
     networks = [build_network("report", num_labels=len(STYLES), hidden_size=16, dropout=0.0) for _ in range(2)]
