@@ -1,7 +1,7 @@
 """The catalog in the web application: found by expression, shown with its pictures, corrected by people."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,13 +175,30 @@ def found_in(browser: CatalogBrowser) -> Page:
 
 def test_new_tags_are_seen_after_a_while(tmp_path: Path) -> None:
     now = 0.0
-    browser = CatalogBrowser(str(tmp_path / "out"), tmp_path / "stills", clock=lambda: now)
+    browser = CatalogBrowser(
+        str(tmp_path / "out"), tmp_path / "stills", clock=lambda: now, in_background=lambda work: work()
+    )
     totals = []
     for number in range(3):
         totals.append(found_in(browser).total)
         write_tags(str(tmp_path / "out"), [tag_row(str(number))], part_id=str(number))
         now += 100
     assert totals == [0, 1, 2]
+
+
+def test_nobody_waits_while_the_tables_are_read_again_and_no_correction_is_lost_meanwhile(tmp_path: Path) -> None:
+    root, now = str(tmp_path / "out"), 0.0
+    waiting: list[Callable[[], None]] = []
+    write_tags(root, [tag_row("0")], part_id="0")
+    browser = CatalogBrowser(root, tmp_path / "stills", clock=lambda: now, in_background=waiting.append)
+    (old,) = found_in(browser).videos
+    write_tags(root, [tag_row("1")], part_id="1")
+    now = 100.0
+    assert found_in(browser).total == found_in(browser).total == 1
+    (read_again,) = waiting
+    browser.correct([old["key"]], style="salsa", reviewer="Ana", note="")
+    read_again()
+    assert {video["video_id"]: video["style"] for video in found_in(browser).videos} == {"0": "salsa", "1": "hiphop"}
 
 
 def test_a_video_is_found_though_its_part_was_compacted_since(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMEDRIVER, CHROMIUM, browser, look_like
 from catalog_tables import write_catalog_tables
+from clips import write_clip
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -15,6 +16,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from web_server import RunningServer, running_server
 
+from choreai.operations.review import Candidate
+from choreai.operations.review_page import review_page
 from choreai.visualize.style_colors import PLACES, style_color
 
 TOKEN = "correct horse battery staple"
@@ -22,6 +25,9 @@ AXE = os.environ.get("CHOREAI_AXE", "")
 TILES = """
 const cards = [...document.querySelectorAll(".tile")];
 return cards.map((card) => ["strong", "b"].map((tag) => card.querySelector(tag).textContent))"""
+PLAYS = """
+const [video] = document.getElementsByTagName("video");
+return video && video.readyState >= 2 && !video.muted"""
 STYLE_COLOR = """
 const [style, done] = arguments;
 import("/static/colors.js").then((colors) => done(colors.styleColor(style)))"""
@@ -147,12 +153,26 @@ def test_a_curator_corrects_many_at_once_by_keys_and_takes_it_back(driver, serve
 def test_a_card_plays_its_video_with_sound(driver, server) -> None:
     open_catalog(driver, server)
     driver.find_element(By.CSS_SELECTOR, ".tile a").send_keys(" ")
-    playing = (
-        "const video = document.querySelector('.tile video'); return video && video.readyState >= 2 && !video.muted"
-    )
-    until(driver, lambda: driver.execute_script(playing))
+    until(driver, lambda: driver.execute_script(PLAYS))
     driver.find_element(By.CSS_SELECTOR, ".tile a").send_keys(" ")
     until(driver, lambda: not driver.find_elements(By.CSS_SELECTOR, ".tile video"))
+
+
+def test_the_review_page_plays_a_video_in_place_of_its_stills(driver, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a <b> & 1.mp4", num_frames=40, frames_per_second=8, with_audio=True)
+    videos = [
+        Candidate("clip", uri, "c1", "salsa", "salsa", 0.5, 0.1, None, (("salsa", 0.5),), None, "fp1")
+        for uri in (str(clip), "s3://bucket/clip.mp4")
+    ]
+    page = tmp_path / "review.html"
+    page.write_text(review_page(videos, {"clip": "no still"}, styles=["salsa"]), encoding="utf-8")
+    driver.get(f"file://{page}")
+    assert len(driver.find_elements(By.CSS_SELECTOR, "button.play")) == 1  # no browser reads s3://
+    press(driver, " ")
+    until(driver, lambda: driver.execute_script(PLAYS))
+    assert not driver.find_element(By.CSS_SELECTOR, ".still").is_displayed()
+    press(driver, " ")
+    until(driver, lambda: driver.find_element(By.CSS_SELECTOR, ".still").is_displayed())
 
 
 def test_pages_and_figures_have_the_same_colour_for_a_style(driver, server) -> None:

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from choreai.motion.people import Person
 from choreai.operations.review import Candidate
 from choreai.operations.who_dances import PossibleDancer
-from choreai.visualize.html import render_page
+from choreai.visualize.html import browser_link, render_page
+from choreai.visualize.style_colors import style_color
 
 _STYLE = """
 header { position: sticky; top: 0; background: var(--paper); border-bottom: 1px solid var(--line); padding: .5rem 0;
@@ -15,7 +16,8 @@ header { position: sticky; top: 0; background: var(--paper); border-bottom: 1px 
 article { padding: .8rem; margin: .8rem 0; border: 2px solid var(--line); border-radius: .6rem;
   scroll-margin-top: 5rem; }
 article.here { border-color: var(--accent); } article.done { background: var(--card); }
-article img { width: 100%; max-width: 60rem; border-radius: .3rem; display: block; }
+article img, article video { width: 100%; max-width: 60rem; border-radius: .3rem; display: block; }
+article video { max-height: 70vh; background: #000; }
 .missing { background: var(--card); border-radius: .3rem; padding: 2rem 1rem; color: var(--soft); }
 button, input { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
   border-radius: .4rem; padding: .3rem .7rem; min-height: 2.2rem; }
@@ -34,7 +36,7 @@ _BODY = """
 <h1>{{ title }}</h1>
 <p class="soft">Keys: <kbd>j</kbd> next, <kbd>k</kbd> back, <kbd>Enter</kbd> confirm the best style, <kbd>1</kbd> to
 <kbd>9</kbd> a style, <kbd>0</kbd> none of these styles, <kbd>a</kbd> to <kbd>h</kbd> who dances,
-<kbd>Backspace</kbd> undo. Answers stay in this
+<kbd>space</kbd> plays the video, <kbd>Backspace</kbd> undo. Answers stay in this
 browser; the button downloads the file for <code>choreai review --import</code>.</p>
 <header>
   <label>Reviewer <input id="reviewer" autocomplete="name" size="16"></label>
@@ -44,8 +46,11 @@ browser; the button downloads the file for <code>choreai review --import</code>.
 <main>
 {% for video in videos %}
 <article data-number="{{ loop.index0 }}">
-  {% if video.still %}<img src="{{ video.still }}" alt="four stills with skeletons" loading="lazy">
-  {% else %}<div class="missing">No picture: {{ video.problem }}</div>{% endif %}
+  {% if video.still %}<img class="still" src="{{ video.still }}" alt="four stills with skeletons" loading="lazy">
+  {% else %}<div class="still missing">No picture: {{ video.problem }}</div>{% endif %}
+  {% if video.link %}
+  <p><button type="button" class="play" data-link="{{ video.link }}">Play <kbd>space</kbd></button></p>
+  {% endif %}
   <p><b>{{ video.video_id }}</b> <span class="soft">{{ video.uri }}</span></p>
   <p>{{ video.why }}</p>
   {% if video.people %}
@@ -63,7 +68,8 @@ browser; the button downloads the file for <code>choreai review --import</code>.
   {% endif %}
   <div class="styles">
     {% for style in styles %}
-    <button type="button" data-style="{{ style }}" aria-pressed="false">{{ style }}
+    <button type="button" data-style="{{ style }}" aria-pressed="false">
+      <i class="dot" style="background: {{ color(style) }}"></i> {{ style }}
       {% if loop.index < 10 %}<kbd>{{ loop.index }}</kbd>{% endif %}</button>
     {% endfor %}
     <button type="button" data-style="unknown" aria-pressed="false">none of these <kbd>0</kbd></button>
@@ -137,11 +143,33 @@ function choose(number, button) {
   const people = chosen.includes(id) ? chosen.filter(other => other !== id) : [...chosen, id];
   answer(number, given ? given.style : "", people);
 }
+function play(number) {  // in place of the stills, with its sound; again: the stills
+  const article = articles[number], button = article.querySelector(".play");
+  if (!button) return;
+  const playing = article.querySelector("article > video"), still = article.querySelector(".still");
+  for (const video of document.querySelectorAll("article > video")) {
+    video.closest("article").querySelector(".still").hidden = false;
+    video.remove();
+  }
+  if (playing) return;
+  const video = document.createElement("video");
+  video.controls = true;
+  video.src = button.dataset.link;
+  video.addEventListener("error", () => {
+    video.remove();
+    still.hidden = false;
+    button.textContent = "This browser cannot play it, or the file is gone";
+  });
+  still.hidden = true;
+  article.prepend(video);
+  video.play().catch(() => {});
+}
 function settle(style) { answer(here, style); go(here + 1); }
 articles.forEach((article, number) => {
   article.addEventListener("click", event => {
     const button = event.target.closest("button[data-style]"), person = event.target.closest("button[data-person]");
-    if (person) choose(number, person);
+    if (event.target.closest(".play")) play(number);
+    else if (person) choose(number, person);
     else if (button) answer(number, button.dataset.style);
     else { here = number; show(); }
   });
@@ -156,6 +184,7 @@ document.addEventListener("keydown", event => {
   const styles = [...articles[here].querySelectorAll("button[data-style]")].map(button => button.dataset.style);
   if (event.key === "j" || event.key === "ArrowDown") go(here + 1);
   else if (event.key === "k" || event.key === "ArrowUp") go(here - 1);
+  else if (event.key === " " && !event.target.closest("button, video")) play(here);
   else if (event.key === "Backspace") answer(here, "", []);
   else if (/^[a-h]$/.test(event.key))
     choose(here, articles[here].querySelectorAll("[data-person]")["abcdefgh".indexOf(event.key)]);
@@ -204,6 +233,7 @@ def review_page(
             "why": each.why,
             "still": _data_uri(still) if isinstance(still := stills[each.video_id], bytes) else None,
             "problem": still,
+            "link": browser_link(each.uri),
             "people": [
                 {"id": one.person.track_id, "portrait": _data_uri(one.portrait), "facts": _facts(one.person)}
                 for one in people.get(each.video_id, ())
@@ -218,8 +248,8 @@ def review_page(
         }
         for each in candidates
     ]
-    data = {"videos": videos, "records": records, "styles": list(styles)}
-    return render_page(f"{len(candidates)} videos to review", _BODY, data, style=_STYLE, script=_SCRIPT)
+    data = {"videos": videos, "records": records, "styles": list(styles), "color": style_color}
+    return render_page(f"{len(candidates)} videos to review", _BODY, data, style=_STYLE, script=_SCRIPT, media=True)
 
 
 def _facts(person: Person) -> str:

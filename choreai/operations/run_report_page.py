@@ -1,12 +1,12 @@
 """The run report as one HTML page, `runs/<run id>/report.html`."""
 
 import shlex
-from urllib.parse import quote
 
 from choreai.operations.drift import SHIFTED_ABOVE, STABLE_BELOW
 from choreai.operations.run_report import RunReport
 from choreai.storage import objects
-from choreai.visualize.html import render_page
+from choreai.visualize.html import browser_link, render_page
+from choreai.visualize.style_colors import style_color
 
 _BODY = """
 <h1>Run {{ r.run_id }}</h1>
@@ -47,9 +47,11 @@ _BODY = """
 <tr><th>style</th><th class="number">this run</th><th>share</th><th class="number">mean score</th>
 {% if r.reference_run %}<th class="number">{{ r.reference_run }}</th><th>share</th>{% endif %}</tr>
 {% for each in r.styles %}
-<tr><td>{{ each.style }}</td><td class="number">{{ each.num }}</td>
+<tr><td><i class="dot" style="background: {{ color(each.style) }}"></i> {{ each.style }}</td>
+<td class="number">{{ each.num }}</td>
 <td>{{ '%.0f %%' % share(each.num, num_now) }}
-<div class="bar"><i style="width: {{ '%.1f' % share(each.num, num_now) }}%"></i></div></td>
+<div class="bar"><i style="width: {{ '%.1f' % share(each.num, num_now) }}%;
+  background: {{ color(each.style) }}"></i></div></td>
 <td class="number">{{ '%.2f' % each.mean_score if each.mean_score is not none else '' }}</td>
 {% if r.reference_run %}<td class="number">{{ each.num_reference }}</td>
 <td>{{ '%.0f %%' % share(each.num_reference, num_reference) }}<div class="bar before">
@@ -155,17 +157,11 @@ def run_report_page(report: RunReport) -> str:
         "stable": STABLE_BELOW,
         "shifted": SHIFTED_ABOVE,
         "band_classes": _BAND_CLASSES,
-        "link": _link,
+        "link": browser_link,
+        "color": style_color,
         "retry": _retry_command(report),
     }
     return render_page(f"choreai run {report.run_id}", _BODY, data)
-
-
-def _link(uri: str) -> str:
-    """Return where a browser finds the file; empty for one that only a store's client can read."""
-    if uri.startswith(("http://", "https://")):
-        return uri
-    return f"file://{quote(uri)}" if uri.startswith("/") else ""
 
 
 def _retry_command(report: RunReport) -> str:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
@@ -32,6 +33,7 @@ th { font-weight: 600; white-space: nowrap; } td.number, th.number { text-align:
 .tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 .bar { background: var(--card); height: .7rem; width: 9rem; border-radius: .2rem; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--accent); } .bar.before i { background: var(--soft); }
+.dot { display: inline-block; width: .7em; height: .7em; border-radius: 3px; print-color-adjust: exact; }
 code { font: .9em ui-monospace, monospace; }
 @page { margin: 15mm; }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --card: #f3f4f6; --line: #bbb;
@@ -47,7 +49,7 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{{ policy_for(script) }}">
+<meta http-equiv="Content-Security-Policy" content="{{ policy_for(script, media) }}">
 <title>{% block title %}{{ title }}{% endblock %}</title>
 <style>{{ common_style }}{% block style %}{{ style }}{% endblock %}</style>
 </head>
@@ -74,24 +76,41 @@ def page_environment(*loaders: "BaseLoader") -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"common_style": Markup(STYLE), "policy_for": _policy_for, "style": "", "script": ""}
+    environment.globals |= {
+        "common_style": Markup(STYLE),
+        "policy_for": _policy_for,
+        "style": "",
+        "script": "",
+        "media": False,
+    }
     return environment
 
 
-def render_page(title: str, body: str, data: Mapping[str, object], *, style: str = "", script: str = "") -> str:
-    """Return the page with `body`, a Jinja template of ours, filled from `data`."""
+def render_page(
+    title: str, body: str, data: Mapping[str, object], *, style: str = "", script: str = "", media: bool = False
+) -> str:
+    """Return the page with `body`, a Jinja template of ours, filled from `data`; with `media` it may play videos."""
     from markupsafe import Markup
 
     page = page_environment().from_string(f'{{% extends "page.html" %}}{{% block body %}}{body}{{% endblock %}}')
-    return page.render(**data, title=title, style=Markup(style), script=Markup(script))
+    return page.render(**data, title=title, style=Markup(style), script=Markup(script), media=media)
 
 
-def _policy_for(script: str) -> str:
-    """Return a content security policy that loads nothing and runs no script but `script`, which it names by hash."""
+def browser_link(uri: str) -> str:
+    """Return where a browser finds the file; empty for one that only a store's client can read."""
+    if uri.startswith(("http://", "https://")):
+        return uri
+    return f"file://{quote(uri)}" if uri.startswith("/") else ""
+
+
+def _policy_for(script: str, media: bool = False) -> str:
+    """Return a content security policy that loads nothing but, with `media`, videos, and runs no script but `script`,
+    which it names by hash."""
     from markupsafe import Markup
 
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     scripts = f"; script-src 'sha256-{allowed}'" if script else ""
+    scripts += "; media-src file: http: https:" if media else ""
     return Markup(
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'{scripts}; base-uri 'none'; form-action 'none'"
     )

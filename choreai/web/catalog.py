@@ -85,15 +85,28 @@ class NamedRows:
     """Of the model that tagged the video."""
 
 
+def _start_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="catalog", daemon=True).start()
+
+
 class CatalogBrowser:
     """Answers the catalog pages' queries from the tables under `output`. Thread-safe."""
 
-    def __init__(self, output: str, stills_folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._output, self._stills, self._clock = output, stills_folder, clock
+    def __init__(
+        self,
+        output: str,
+        stills_folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        in_background: Callable[[Callable[[], None]], None] = _start_thread,
+    ) -> None:
+        self._output, self._stills, self._clock, self._in_background = output, stills_folder, clock, in_background
         self._stills.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._undoing = Undoing(output)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open = ExitStack()
+        self._is_reading = False
+        self._corrected: list[str] = []
         self._database: TagDatabase | None = None
         self._read_at, self._read_seconds = -math.inf, 0.0
 
@@ -120,7 +133,7 @@ class CatalogBrowser:
             return self._video(key)
         except ObjectMissingError:  # its part has been compacted into another since the tags were read
             with self._lock:
-                self._read_at = -math.inf
+                self._read()
             return self._video(key)
 
     def _video(self, key: str) -> dict[str, Any] | None:
@@ -255,28 +268,41 @@ class CatalogBrowser:
     def _reload_corrections(self, video_ids: Sequence[str]) -> None:
         """Read the corrections again, which have changed for these videos."""
         with self._lock:
-            if self._database is not None:
+            if self._database is not None and video_ids:
                 self._database.load_corrections()
                 update_shown(self._database, video_ids)
+            self._corrected += video_ids if self._is_reading else []
 
     def _refresh(self) -> TagDatabase | None:
-        """Return the database, read again if it is old; None while there are no tags. Call with the lock held."""
-        started = self._clock()
-        if started - self._read_at > max(REFRESH_SECONDS if self._database else 1.0, 20 * self._read_seconds):
-            self._open.close()
-            self._database = None
-            database = self._open.enter_context(open_tag_database(self._output))
-            try:
-                open_found(database, Search(""), labels=None, features=MEASURES)
-            except ConfigError:  # no tags there yet
-                self._open.close()
-            else:
-                database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id", "width", "height"])
-                make_shown(database)
-                self._database = database
-            self._read_at = self._clock()
-            self._read_seconds = self._read_at - started
+        """Return the database, None while there are no tags; one that is old is read again in the background.
+
+        Call with the lock held.
+        """
+        age = self._clock() - self._read_at
+        if self._database is None:
+            if age > max(1.0, 20 * self._read_seconds):
+                self._read()
+        elif not self._is_reading and age > max(REFRESH_SECONDS, 20 * self._read_seconds):
+            self._is_reading = True
+            self._in_background(self._read)
         return self._database
+
+    def _read(self) -> None:
+        """Read the tables into a new database, and answer from it from then on."""
+        started = self._clock()
+        try:
+            with ExitStack() as opening:
+                database = opening.enter_context(open_tag_database(self._output))
+                has_tags = _load(database)
+                with self._lock:
+                    self._open.close()
+                    self._open = opening.pop_all()
+                    self._database = database if has_tags else None
+                    self._reload_corrections(self._corrected)  # that were stored while this one was read
+                    self._corrected = []
+        finally:
+            self._read_at, self._is_reading = self._clock(), False
+            self._read_seconds = self._read_at - started
 
     def _row(self, key: str, columns: list[str]) -> dict[str, Any] | None:
         with self._lock:
@@ -330,6 +356,17 @@ class CatalogBrowser:
             for _, rows in read_videos(part, {place.video_id: place.content_id}):
                 return rows
         return sequence_of(schemas.KEYPOINTS.empty_table())
+
+
+def _load(database: TagDatabase) -> bool:
+    """Load all tables that the pages need; return whether there are tags."""
+    try:
+        open_found(database, Search(""), labels=None, features=MEASURES)
+    except ConfigError:
+        return False
+    database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id", "width", "height"])
+    make_shown(database)
+    return True
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:
