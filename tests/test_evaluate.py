@@ -19,6 +19,7 @@ from choreai.style.evaluation.baselines import (
     leaky_regression,
     majority,
     mean_pose_regression,
+    mean_score_regression,
     mean_speed_regression,
 )
 from choreai.style.evaluation.bootstrap import Resamples
@@ -265,21 +266,23 @@ def test_the_majority_baseline_answers_with_the_commonest_class_of_the_other_fol
     np.testing.assert_allclose(first_fold, np.array([2.5, 4.5, 2.5]) / 9.5, rtol=1e-5)
 
 
-def _steps(poses: np.ndarray, speeds: np.ndarray) -> np.ndarray:
-    """(W, 20, 51) windows with the first keypoint at x = pose, shaking with the speed."""
+def _steps(poses: np.ndarray, speeds: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(W, 20, 51) windows with the first keypoint at x = pose, shaking with the speed, seen with the score."""
     steps = np.zeros((len(poses), 20, 17, 3), np.float32)
     steps[:, :, 0, 0] = poses[:, None]
+    steps[:, :, 0, 2] = scores[:, None]
     steps[:, ::2, 0, 1], steps[:, 1::2, 0, 1] = speeds[:, None], -speeds[:, None]
     return steps.reshape(len(poses), 20, 51)
 
 
-@pytest.mark.parametrize("told_by", ["pose", "speed", "kinematics"])
+@pytest.mark.parametrize("told_by", ["pose", "speed", "score", "kinematics"])
 def test_each_regression_finds_what_it_can_see_and_nothing_else(told_by: str) -> None:
     like = windowed(60)
     rng = np.random.default_rng(0)
-    noise = rng.normal(size=(3, len(like.window_video)))
-    told = like.label_index[like.window_video] + 0.1 * noise[0]
-    steps = _steps(told if told_by == "pose" else noise[1], np.abs(told if told_by == "speed" else noise[2]))
+    told, *noise = rng.normal(size=(4, len(like.window_video)))
+    told = like.label_index[like.window_video] + 0.1 * told
+    shown = dict(zip(("pose", "speed", "score"), noise, strict=True)) | {told_by: told}
+    steps = _steps(shown["pose"], np.abs(shown["speed"]), shown["score"])
     features = rng.normal(size=(len(told), 3)).astype(np.float32)
     if told_by == "kinematics":
         features[:, 1] = told
@@ -287,11 +290,11 @@ def test_each_regression_finds_what_it_can_see_and_nothing_else(told_by: str) ->
     found = {
         "pose": mean_pose_regression(like, steps),
         "speed": mean_speed_regression(like, steps),
+        "score": mean_score_regression(like, steps),
         "kinematics": kinematic_regression(like, features),
     }
     assert found[told_by].is_right.mean() > 0.95
-    for name in found.keys() - {told_by}:
-        assert found[name].is_right.mean() < 0.6
+    assert all(found[name].is_right.mean() < 0.6 for name in found.keys() - {told_by})
 
 
 def test_a_regression_never_sees_the_fold_that_it_predicts() -> None:

@@ -51,6 +51,13 @@ def mean_speed_regression(like: Predictions, steps: FloatArray) -> Predictions:
     return _regression(like, speeds, like.fold[like.window_video])
 
 
+def mean_score_regression(like: Predictions, steps: FloatArray) -> Predictions:
+    """Return a logistic regression on how well each keypoint was seen, which is the recording and not the dance: what
+    it knows comes from camera, place and clothes, and new ones take it away."""
+    scores = steps.reshape(len(steps), steps.shape[1], NUM_KEYPOINTS, 3)[..., 2]
+    return _regression(like, np.hstack([scores.mean(axis=1), scores.std(axis=1)]), like.fold[like.window_video])
+
+
 def leaky_regression(like: Predictions, features: FloatArray, *, seed: int) -> Predictions:
     """Return `kinematic_regression` with windows divided at random: most have neighbours in its training set.
 

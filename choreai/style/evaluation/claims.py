@@ -17,6 +17,7 @@ def limits(metrics: Metrics, *, split: str, leaky_of: str, context_seconds: floa
             _about_unseen(metrics),
             _about_groups(metrics, split),
             _about_baselines(metrics),
+            _about_recordings(metrics),
             _about_leaks(metrics, leaky_of),
             _about_calibration(metrics),
             _about_precision(metrics),
@@ -68,6 +69,19 @@ def _about_baselines(metrics: Metrics) -> str:
     if not close:
         return ""
     return f"It is not shown that the model beats {', '.join(close)}: the interval of the difference includes 0."
+
+
+def _about_recordings(metrics: Metrics) -> str:
+    """Return how far videos are told apart by how they were recorded, where that is further than by chance."""
+    accuracy = next((b.videos.accuracy for b in metrics.baselines if b.name == "mean_score_regression"), None)
+    commonest = max(style.num for style in metrics.videos.classes) / metrics.videos.num
+    if accuracy is None or accuracy.low <= commonest:
+        return ""
+    return (
+        f"A regression on how well each keypoint was seen, which knows the recording and nothing of the dance, is "
+        f"right in {accuracy.value:.0%} (the commonest style is {commonest:.0%}): their recordings differ, "
+        "and what of the figures rests on that is lost on new recordings."
+    )
 
 
 def _about_leaks(metrics: Metrics, leaky_of: str) -> str:

@@ -208,6 +208,7 @@ def _baselines(predictions: Predictions, dataset: Dataset) -> dict[str, Predicti
         "kinematic_regression": baselines.kinematic_regression(predictions, inputs.kinematic_features),
         "mean_pose_regression": baselines.mean_pose_regression(predictions, inputs.steps),
         "mean_speed_regression": baselines.mean_speed_regression(predictions, inputs.steps),
+        "mean_score_regression": baselines.mean_score_regression(predictions, inputs.steps),
     }
 
 
