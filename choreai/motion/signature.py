@@ -22,15 +22,23 @@ MAX_SAMPLES = 600
 NUM_LAID = 120
 """Samples of the shorter signature, its liveliest, that are laid over the longer one."""
 JOINTS = tuple(range(5, 17))
-"""Shoulders to ankles: the face tells where somebody looks."""
+"""Shoulders to ankles, from the hip centre: the face tells where somebody looks."""
+NUM_POINTS = len(JOINTS) + 1
+"""And the hip centre itself, on its way through the picture: travel, jumps, and the camera's own movement."""
 MIN_SCORE = 0.2
 MAX_GAP_SECONDS = 0.3
 MAX_COORDINATE = 4.0
 SPEEDS = tuple(round(1.02**n, 4) for n in range(-11, 12))
 """0.80 to 1.24. Over 12 seconds 1 % of error is 0.06 s at either end."""
-MIN_OVERLAP_SECONDS = 4.0
+MIN_OVERLAP_SAMPLES = 40
 MIN_OVERLAP_SHARE = 0.6
 """Of what is laid over: less would be alike by chance."""
+SMOOTHED_SAMPLES = 5
+"""Half a second: estimators shiver, the more so the worse the picture."""
+MAX_DEVIATION = 0.6
+"""Torso lengths: somebody else taken for the dancer, for a moment, must not decide."""
+LIMBS_SHARE = 0.6
+_LIMBS, _HIPS = slice(0, len(JOINTS)), slice(len(JOINTS), NUM_POINTS)
 DRIFT_SECONDS = 5.0
 """Poses are taken around their mean over so much to either side: by it a pose held for long says nothing."""
 
@@ -40,14 +48,14 @@ class MotionSignature:
     """One video's dancer over time, T samples at SAMPLES_PER_SECOND, T at most MAX_SAMPLES."""
 
     poses: FloatArray
-    """(T, 12, 2) JOINTS from the hip centre, in torso lengths; 0 where unseen."""
+    """(T, NUM_POINTS, 2) in torso lengths: JOINTS from the hip centre, and it from its median place; 0 where unseen."""
     seen: BoolArray
-    """(T, 12)."""
+    """(T, NUM_POINTS)."""
     start_seconds: float
 
     def mirrored(self) -> "MotionSignature":
         """Return what a mirror image of the video would give."""
-        order = np.array(MIRROR)[list(JOINTS)] - JOINTS[0]
+        order = [*(np.array(MIRROR)[list(JOINTS)] - JOINTS[0]), len(JOINTS)]
         poses = self.poses[:, order] * np.array([-1, 1], np.float32)
         return MotionSignature(poses, self.seen[:, order], self.start_seconds)
 
@@ -79,16 +87,18 @@ def motion_signature(sequence: KeypointSequence, named: Collection[int] | None =
     """Return the signature of the dancer, at each moment the most prominent one; T is 0 where nobody is seen."""
     times, poses, seen = _dancer_poses(sequence, named)
     if len(times) < 2:
-        return MotionSignature(np.zeros((0, len(JOINTS), 2), np.float32), np.zeros((0, len(JOINTS)), np.bool_), 0.0)
+        return MotionSignature(np.zeros((0, NUM_POINTS, 2), np.float32), np.zeros((0, NUM_POINTS), np.bool_), 0.0)
     grid = np.arange(times[0], times[-1], 1 / SAMPLES_PER_SECOND)
     poses, seen = _resample(times, poses, seen, grid)
+    poses = _smooth(poses, seen)
     return MotionSignature(poses.astype(np.float32), seen, float(grid[0])).liveliest(MAX_SAMPLES)
 
 
 def _dancer_poses(
     sequence: KeypointSequence, named: Collection[int] | None
 ) -> tuple[Float64Array, Float64Array, BoolArray]:
-    """Return times (F,), poses (F, 12, 2) and seen (F, 12) of the most prominent dancer of each frame."""
+    """Return times (F,), poses (F, NUM_POINTS, 2) and seen (F, NUM_POINTS) of the most prominent dancer of each
+    frame."""
     dancing = sequence.take(choose_dancers(sequence, named).is_main)
     order = np.lexsort((-moment_prominence(dancing), dancing.frame_index))
     _, first = np.unique(dancing.frame_index[order], return_index=True)
@@ -100,8 +110,10 @@ def _dancer_poses(
     torso = np.linalg.norm(shoulders - hips, axis=1)
     scale = np.nanmedian(torso) if np.isfinite(torso).any() else np.nan
     usable = np.isfinite(torso) & (scale > 1e-6)
-    relative = np.where(seen[..., None], (xy - hips[:, None]) / scale, 0.0)[:, list(JOINTS)]
-    seen = seen[:, list(JOINTS)] & usable[:, None]
+    way = hips - np.nanmedian(hips[usable], axis=0) if usable.any() else hips
+    relative = np.concatenate([xy[:, list(JOINTS)] - hips[:, None], way[:, None]], axis=1) / scale
+    sees_hips = seen[:, [LEFT_HIP, RIGHT_HIP]].all(axis=1, keepdims=True)
+    seen = np.concatenate([seen[:, list(JOINTS)], sees_hips], axis=1) & usable[:, None]
     poses = np.where(seen[..., None], relative.clip(-MAX_COORDINATE, MAX_COORDINATE), 0.0)
     return dancing.pts_seconds[rows].astype(np.float64), poses, seen
 
@@ -118,6 +130,16 @@ def _resample(
     return np.where(both[..., None], between, 0.0), both
 
 
+def _smooth(poses: Float64Array, seen: BoolArray) -> Float64Array:
+    """Return the mean of each sample and those around it that are seen, SMOOTHED_SAMPLES in all; 0 where unseen."""
+    ahead, behind = SMOOTHED_SAMPLES // 2, SMOOTHED_SAMPLES - SMOOTHED_SAMPLES // 2 - 1
+    weights = np.pad(seen.astype(np.float64), ((ahead, behind), (0, 0)))
+    values = np.pad(poses, ((ahead, behind), (0, 0), (0, 0)))
+    sums = sum(values[shift : shift + len(poses)] for shift in range(SMOOTHED_SAMPLES))
+    counts = sum(weights[shift : shift + len(poses)] for shift in range(SMOOTHED_SAMPLES))
+    return np.where(seen[..., None], sums / np.maximum(counts, 1)[..., None], 0.0)
+
+
 def _liveliest(poses: FloatArray, seen: BoolArray, most: int) -> int:
     """Return where the `most` samples with the most movement begin; in a copy they lie about there in the dance."""
     if len(poses) <= most:
@@ -129,12 +151,12 @@ def _liveliest(poses: FloatArray, seen: BoolArray, most: int) -> int:
 
 
 def outline(signature: MotionSignature) -> FloatArray:
-    """Return (48,) numbers that a copy nearly shares, whatever its lag, speed and cut: to choose whom to match.
+    """Return (52,) numbers that a copy nearly shares, whatever its lag, speed and cut: to choose whom to match.
 
     Of each coordinate the mean and the standard deviation over time, in torso lengths; NaN for joints seldom seen.
     """
     counts = signature.seen.sum(axis=0)
-    known = counts >= MIN_OVERLAP_SECONDS * SAMPLES_PER_SECOND
+    known = counts >= MIN_OVERLAP_SAMPLES
     around = _around_mean(signature)
     mean = signature.poses.sum(axis=0) / np.maximum(counts, 1)[:, None]
     spread = np.sqrt((around**2).sum(axis=0) / np.maximum(counts, 1)[:, None])
@@ -189,8 +211,8 @@ class _Spectra:
     @classmethod
     def of(cls, versions: Sequence[MotionSignature], size: int) -> "_Spectra":
         """Return the spectra of these versions, padded to `size` samples."""
-        padded = np.zeros((len(versions), size, len(JOINTS), 2), np.float32)
-        seen = np.zeros((len(versions), size, len(JOINTS)), np.float32)
+        padded = np.zeros((len(versions), size, NUM_POINTS, 2), np.float32)
+        seen = np.zeros((len(versions), size, NUM_POINTS), np.float32)
         for place, version in enumerate(versions):
             padded[place, : len(version.poses)] = _around_mean(version)
             seen[place, : len(version.poses)] = version.seen
@@ -203,21 +225,29 @@ class _Spectra:
         )
 
     def correlate(self, other: "_Spectra", size: int) -> FloatArray:
-        """Return (S, lags) the correlation of each version with the one of `other` that begins so much earlier."""
-        both, own, others, counts = (
+        """Return (S, lags) the correlation of each version with the one of `other` that begins so much earlier.
+
+        It is the mean of the limbs' and the hips': a few jumps through the picture, or one arm, fit by chance.
+        """
+        counts = np.fft.irfft((self.seen.conj() * other.seen).sum(axis=2), n=size, axis=1)
+        shortest = np.minimum(self.num_samples, other.num_samples)[:, None]
+        enough = counts / NUM_POINTS >= np.maximum(MIN_OVERLAP_SAMPLES, MIN_OVERLAP_SHARE * shortest)
+        limbs, hips = (self._correlate(other, size, points) for points in (_LIMBS, _HIPS))
+        return np.where(enough, LIMBS_SHARE * limbs + (1 - LIMBS_SHARE) * hips, -1.0).astype(np.float32)
+
+    def _correlate(self, other: "_Spectra", size: int, points: slice) -> Float64Array:
+        """Return (S, lags) the correlation of some of the points together; 0 where they do not move."""
+        coordinates = slice(2 * points.start, 2 * points.stop)
+        both, own, others = (
             np.fft.irfft((one.conj() * two).sum(axis=2), n=size, axis=1)
             for one, two in (
-                (self.poses, other.poses),
-                (self.squares, other.seen),
-                (self.seen, other.squares),
-                (self.seen, other.seen),
+                (self.poses[..., coordinates], other.poses[..., coordinates]),
+                (self.squares[..., points], other.seen[..., points]),
+                (self.seen[..., points], other.squares[..., points]),
             )
         )
-        overlap = counts / len(JOINTS)
-        shortest = np.minimum(self.num_samples, other.num_samples)[:, None]
-        enough = overlap >= np.maximum(MIN_OVERLAP_SECONDS * SAMPLES_PER_SECOND, MIN_OVERLAP_SHARE * shortest)
         energy = np.sqrt(np.maximum(own, 0) * np.maximum(others, 0))
-        return np.where(enough & (energy > 1e-3), both / np.maximum(energy, 1e-3), -1.0).astype(np.float32)
+        return np.asarray(np.where(energy > 1e-3, both / np.maximum(energy, 1e-3), 0.0))
 
 
 def _spectrum(values: FloatArray) -> npt.NDArray[np.complex64]:
@@ -226,15 +256,17 @@ def _spectrum(values: FloatArray) -> npt.NDArray[np.complex64]:
 
 
 def _around_mean(signature: MotionSignature) -> FloatArray:
-    """Return (T, 12, 2) each joint around its mean over DRIFT_SECONDS to either side; 0 where it is unseen."""
+    """Return (T, NUM_POINTS, 2) each point around its mean over DRIFT_SECONDS to either side, clipped; 0 where it is
+    unseen."""
     num = len(signature.poses)
     reach = round(DRIFT_SECONDS * SAMPLES_PER_SECOND)
     starts = np.maximum(np.arange(num) - reach, 0)
     stops = np.minimum(np.arange(num) + reach + 1, num)
-    sums = np.concatenate([np.zeros((1, len(JOINTS), 2)), np.cumsum(signature.poses, axis=0, dtype=np.float64)])
-    counts = np.concatenate([np.zeros((1, len(JOINTS)), np.int64), np.cumsum(signature.seen, axis=0)])
+    sums = np.concatenate([np.zeros((1, NUM_POINTS, 2)), np.cumsum(signature.poses, axis=0, dtype=np.float64)])
+    counts = np.concatenate([np.zeros((1, NUM_POINTS), np.int64), np.cumsum(signature.seen, axis=0)])
     mean = (sums[stops] - sums[starts]) / np.maximum(counts[stops] - counts[starts], 1)[..., None]
-    return np.where(signature.seen[..., None], signature.poses - mean, 0.0).astype(np.float32)
+    deviations = (signature.poses - mean).clip(-MAX_DEVIATION, MAX_DEVIATION)
+    return np.where(signature.seen[..., None], deviations, 0.0).astype(np.float32)
 
 
 def _at_speed(signature: MotionSignature, speed: float) -> MotionSignature:

@@ -26,7 +26,8 @@ from choreai.tables.compact import list_versions
 from choreai.tables.keypoints import read_contents
 from choreai.tables.parts import list_parts
 
-MIN_CORRELATION = 0.75
+MIN_CORRELATION = 0.74
+"""On two estimators' poses of 183 clips, 10,600 pairs in all, other performances came to 0.73 at most."""
 NUM_CANDIDATES = 32
 """Nearest outlines that each video is matched with, and as many of its mirror image."""
 ROWS_AT_ONCE = 1024
@@ -152,7 +153,7 @@ def _nearest(some: FloatArray, outlines: FloatArray) -> Iterable[list[int]]:
 
 
 def _standardised(outlines: list[FloatArray]) -> FloatArray:
-    """Return (N, 48) outlines in standard deviations; missing numbers lie at the mean."""
+    """Return (N, 52) outlines in standard deviations; missing numbers lie at the mean."""
     values = np.array(outlines, np.float32).reshape(len(outlines), -1)
     known = np.isfinite(values)
     counts = np.maximum(known.sum(axis=0), 1)
