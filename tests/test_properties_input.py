@@ -39,7 +39,7 @@ from choreai.storage.uris import (
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 WORD = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=8)
-few = settings(max_examples=settings().max_examples // 2)
+few = settings(max_examples=settings().max_examples // 3)
 ROWS = st.lists(st.tuples(WORD, WORD, st.none() | WORD), min_size=1, max_size=6, unique_by=lambda row: row[0])
 URI_PARTS = st.lists(
     st.sampled_from(["s3://", "S3://", "file://", "http://", "a", "/", "//", "..", ".", "b.mp4", " ", "%20", "?sig=x",

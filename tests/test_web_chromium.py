@@ -75,9 +75,9 @@ def test_a_video_paused_for_so_long_that_it_was_hung_up_on_plays_on(driver, tmp_
             "video.src = arguments[0]; window.video = video; return video.play().then(() => video.pause())",
             f"/v1/catalog/{key}/media",
         )
-        WebDriverWait(driver, 20, poll_frequency=0.1).until(lambda _: hung_up)
+        WebDriverWait(driver, 60, poll_frequency=0.1).until(lambda _: hung_up)
         driver.execute_script("video.playbackRate = 16; video.play()")
-        WebDriverWait(driver, 30, poll_frequency=0.1).until(
+        WebDriverWait(driver, 90, poll_frequency=0.1).until(
             lambda _: driver.execute_script("return video.ended || video.error")
         )
         assert driver.execute_script("return [video.error, video.currentTime]") == [None, SECONDS]

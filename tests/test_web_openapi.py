@@ -41,7 +41,7 @@ def test_every_answer_is_one_that_the_api_documents(server: RunningServer, mode:
         case.call_and_validate(excluded_checks=[checks.positive_data_acceptance])
 
     few = settings(
-        max_examples=settings().max_examples // 8,
+        max_examples=settings().max_examples // 10,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -51,4 +51,4 @@ def test_every_answer_is_one_that_the_api_documents(server: RunningServer, mode:
             few(given(cases)(check))()
         except Unsatisfiable:  # nothing can be wrong with a path and no more
             continue
-    assert checked >= (65 if mode == "POSITIVE" else 40)
+    assert checked >= (55 if mode == "POSITIVE" else 35)

@@ -51,7 +51,7 @@ def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-def talk(server: RunningServer, *parts: bytes, pause: float = 0.1, patience: float = 0.5) -> list[bytes]:
+def talk(server: RunningServer, *parts: bytes, pause: float = 0.05, patience: float = 0.25) -> list[bytes]:
     """Return the statuses that come back until the server hangs up, or sends nothing for `patience` seconds."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=patience) as client:
         for part in parts:
@@ -150,7 +150,7 @@ def test_a_client_that_stops_reading_is_hung_up_on(large, monkeypatch: pytest.Mo
     server, request = large
     with slow_reader(server) as client:
         client.sendall(request)
-        time.sleep(1.5)
+        time.sleep(1.0)
         read = sum(len(data) for data in iter(lambda: client.recv(2**20), b""))
     assert 0 < read < LARGE_BYTES
 
@@ -184,12 +184,12 @@ async def _seconds_until_lost() -> float:
 
 
 def test_a_client_that_reads_slowly_gets_everything(large, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "LOOK_SECONDS", 0.8)
+    monkeypatch.setattr(readers, "LOOK_SECONDS", 0.5)
     server, request = large
     with slow_reader(server) as client:
         client.sendall(request)
         read = 0
-        until = time.monotonic() + 2.5  # three looks
+        until = time.monotonic() + 1.6  # three looks
         while time.monotonic() < until:
             time.sleep(0.02)
             read += len(client.recv(60_000))
