@@ -115,6 +115,39 @@ def test_sigterm_ends_a_command_as_ctrl_c_does() -> None:
     assert "interrupted; run the same command again" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirected", "code", "words"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        (">/dev/full", 1, "standard output cannot be written (No space left on device)"),
+        ("| true", 0, ""),
+    ],
+)
+def test_a_run_goes_on_to_its_end_where_its_output_cannot_be_written(
+    tmp_path: Path, redirected: str, code: int, words: str
+) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from choreai.cli.console import print_table, run_command\n"
+        "def work(_):\n"
+        "    time.sleep(0.2)\n    print('x' * 100_000)\n    print_table('table', [('a', 'b')])\n"
+        "    pathlib.Path('done').touch()\n    return 0\n"
+        "sys.exit(run_command(work, None))\n"
+    )
+    (tmp_path / "work.py").write_text(program)
+    ended = subprocess.run(
+        ["bash", "-c", f"{sys.executable} work.py {redirected}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    assert ended.returncode == code, ended.stderr
+    assert (tmp_path / "done").exists()
+    assert words in ended.stderr
+    assert "Error" not in ended.stderr
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_output_never_fails_on_a_terminal_of_few_letters(tmp_path: Path, encoding: str) -> None:
     program = (

@@ -1,7 +1,6 @@
 """Running a command: its logging on standard error, its exit code, and its results on standard output."""
 
 import argparse
-import io
 import json
 import logging
 import math
@@ -22,6 +21,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
+from choreai.cli.streams import forgiving_output
 from choreai.errors import (
     CatalogError,
     ChoreaiError,
@@ -55,8 +55,15 @@ def run_command(
 ) -> int:
     """Run a command, and return its exit code: its own, 2 for wrong input, 1 for other errors, 130 if interrupted.
 
-    `resumes`: whether the command, run again, goes on where it was stopped; the messages say so.
+    `resumes`: whether the command, run again, goes on where it was stopped; the messages say so. A standard output
+    that is closed, full or no longer read does not stop the run; where it was full, the exit code is not 0.
     """
+    with forgiving_output() as output:
+        code = _run(run, arguments, resumes=resumes)
+    return code or int(output.has_failed)
+
+
+def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace, *, resumes: bool) -> int:
     advice = f"; {RESUME}" if resumes else ""
     start_logging(quiet=getattr(arguments, "quiet", False))
     _take_sigterm_as_interrupt()
@@ -104,8 +111,9 @@ def start_logging(*, quiet: bool = False) -> None:
     """Log our lines to standard error, and other libraries' from warnings up; quiet: ours from warnings up too."""
     console.quiet = quiet
     for stream in (sys.stdout, sys.stderr):  # a Latin-1 or ASCII terminal must not fail a run
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+        reconfigure = getattr(stream, "reconfigure", None)  # what a notebook puts there has none
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
     if console.is_terminal:
         own = Console(stderr=True) if quiet else console
         handler: logging.Handler = RichHandler(console=own, show_path=False, show_level=False, markup=False)
