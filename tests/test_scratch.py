@@ -115,6 +115,20 @@ def test_sigterm_ends_a_command_as_ctrl_c_does() -> None:
     assert "interrupted; run the same command again" in ended.stderr
 
 
+def test_a_current_folder_that_is_gone_is_wrong_input(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = "import sys; from choreai.cli.console import run_command; sys.exit(run_command(lambda _: 0, None))"
+    ended = subprocess.run(
+        ["bash", "-c", f"rmdir {gone}; exec {sys.executable} -c '{program}'"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=gone,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert "the current folder was deleted" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("redirected", "code", "words"),
     [

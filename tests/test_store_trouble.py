@@ -12,7 +12,7 @@ from tiny_poses import TinyWorker, write_clips
 
 from choreai.catalog.catalog import UNAVAILABLE, Catalog, read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
-from choreai.errors import ObjectForbiddenError, ObjectUnusableError, StorageError, StoreUnavailableError
+from choreai.errors import ConfigError, ObjectForbiddenError, ObjectUnusableError, StorageError, StoreUnavailableError
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects, s3
 from choreai.tables import schemas
@@ -71,6 +71,16 @@ def test_an_endpoint_where_nothing_ever_answered_is_given_up_soon(
     finally:
         s3._client_of_process.cache_clear()
     assert time.monotonic() - started < 20
+
+
+def test_an_endpoint_that_is_no_address_is_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    s3._client_of_process.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match="Invalid endpoint: nonsense; AWS_ENDPOINT_URL must be"):
+            objects.stat_object("s3://bucket/a")
+    finally:
+        s3._client_of_process.cache_clear()
 
 
 # --- whose fault it is ---

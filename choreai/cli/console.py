@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -69,6 +70,7 @@ def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
     _take_sigterm_as_interrupt()
     sweep_scratch()
     try:
+        _check_folder()
         return run(arguments)
     except WRONG_INPUT as exc:
         logger.error("%s", _cut(exc))
@@ -93,6 +95,14 @@ def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
             from choreai.cluster.session import disconnect
 
             disconnect()
+
+
+def _check_folder() -> None:
+    """Raise ConfigError if the current folder is gone: Ray and relative paths need one."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as exc:
+        raise ConfigError("the current folder was deleted; go to one that is there, as with `cd ~`") from exc
 
 
 def _cut(exc: Exception) -> str:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from choreai.errors import (
+    ConfigError,
     NoCredentialsError,
     ObjectForbiddenError,
     ObjectMissingError,
@@ -62,6 +63,10 @@ def translate_errors(uri: str) -> Iterator[None]:
         raise StoreUnavailableError(uri, shorten(without_secrets(f"{type(exc).__name__}: {exc}"))) from exc
     except RecursionError:  # botocore asks where the bucket is, is told the same, and asks
         raise _other_region(uri) from None  # its traceback has a thousand frames
+    except ValueError as exc:
+        if "Invalid endpoint" not in str(exc):
+            raise
+        raise ConfigError(f"{uri}: {exc}; AWS_ENDPOINT_URL must be an address, as https://s3.example.org") from exc
     except exceptions.BotoCoreError as exc:
         raise StorageError(uri, shorten(without_secrets(f"{type(exc).__name__}: {exc}"))) from exc
 
