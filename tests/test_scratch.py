@@ -102,6 +102,12 @@ def test_a_scratch_folder_whose_name_is_too_long_for_ray_is_said_as_such(
         connect()
 
 
+def test_an_address_that_is_none_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "::nonsense::")
+    with pytest.raises(ConfigError, match="'::nonsense::' is not the address of a Ray cluster"):
+        connect()
+
+
 def test_sigterm_ends_a_command_as_ctrl_c_does() -> None:
     program = (
         "import os, signal, sys, time\n"

@@ -50,6 +50,12 @@ def connect(address: str | None = None) -> Session:
             f"no Ray cluster answers at {address!r} ({exc}); check the address, start one with `ray start --head`, "
             "or leave the address out to run locally"
         ) from exc
+    except ValueError as exc:
+        if address == "local":
+            raise
+        raise ConfigError(
+            f"{address!r} is not the address of a Ray cluster ({exc}); give HOST:PORT, or leave it out to run locally"
+        ) from exc
     except OSError as exc:
         if "AF_UNIX path length" not in str(exc):
             raise
