@@ -105,8 +105,9 @@ def addresses_to_open(host: str, port: int) -> str:
     bare, here = host.strip("[]"), f"http://localhost:{port}/"
     if bare in ("127.0.0.1", "::1"):
         return here
-    if bare in ("0.0.0.0", "::"):
-        return f"http://{_in_url(_own_address())}:{port}/ or, on this machine, {here}"
+    with suppress(ValueError):  # a name
+        if ipaddress.ip_address(bare).is_unspecified:
+            return f"http://{_in_url(_own_address())}:{port}/ or, on this machine, {here}"
     return f"http://{_in_url(bare)}:{port}/"
 
 
