@@ -36,7 +36,7 @@ SAME = ["video_id", "content_id", "status", "num_frames_sampled", "num_tracks", 
 PROCESS_FAULTS = ("worker killed", "3 workers killed", "node lost", "node drained", "driver killed")
 FAULTS = (*PROCESS_FAULTS, *TROUBLES, "worker killed + error 503", "driver killed + cut connection")
 ROUND = tuple(fault for fault in FAULTS if fault != "stall")  # a stall costs a minute: few of them
-SHORT = ("worker killed + error 503", "node lost", "node drained", "driver killed + cut connection")
+SHORT = ("worker killed + error 503", "node lost", "driver killed + cut connection")  # `test_drain` has a drained node
 
 
 @dataclass(frozen=True)

@@ -15,4 +15,4 @@ def test_extraction_ends_with_the_same_tables_whatever_fails_on_the_way() -> Non
         [sys.executable, str(ROOT / "tests" / "chaos.py"), "--short"], capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert "4 of 4 runs ended with every row once" in done.stdout
+    assert "3 of 3 runs ended with every row once" in done.stdout
