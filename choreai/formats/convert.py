@@ -107,7 +107,7 @@ def convert(
     if objects.stat_object(target) is not None:
         raise StorageError(target, "exists already; delete it or choose another name")
 
-    table = _read(source, source_format, settings)
+    table = read_keypoints(source, settings, source_format=source_format)
     dropped: list[DroppedRows] = []
     class_names: tuple[str, ...] = ()
     if target_format == "parquet":
@@ -157,14 +157,19 @@ def _require(value: _T | None) -> _T:
     return value
 
 
-def _read(source: str, source_format: Format, settings: ConvertSettings) -> pa.Table:
+def read_keypoints(source: str, settings: ConvertSettings, *, source_format: Format) -> pa.Table:
+    """Read the keypoint table (`KEYPOINTS` schema, without 3D where the format has none) in `source`.
+
+    Every reader is behind this one function, for `convert` and for training on keypoints. It takes the settings that
+    its format needs, and writes nothing but the labels of report-text, if `label_table` asks for them. report-text
+    without `report_labels` is read without labels. Raises TableError and StorageError.
+    """
     if source_format == "parquet":
         return _select_video(_read_parquet(source), settings.video_id, source)
     rate = _require(settings.frames_per_second)
     if source_format == "alphapose-json":
         return read_alphapose_json(source, video_id=_require(settings.video_id), frames_per_second=rate)
-    report_labels = _require(settings.report_labels)
-    read = read_keypoint_text(source, report_labels, frames_per_second=rate, class_names=settings.class_names)
+    read = read_keypoint_text(source, settings.report_labels, frames_per_second=rate, class_names=settings.class_names)
     keypoints = _select_video(read.keypoints, settings.video_id, source)
     if settings.label_table is not None:
         _write_label_table(_select_video(read.labels, settings.video_id, source), settings.label_table)

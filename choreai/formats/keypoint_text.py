@@ -39,7 +39,7 @@ class LabelledSequences:
     keypoints: pa.Table
     """`KEYPOINTS` schema; sequence n is the video "sequence-00000n", its samples are the frames 0 to 99."""
     labels: pa.Table
-    """`LABELS` schema, one row per sequence."""
+    """`LABELS` schema, one row per sequence; none if no labels were read."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class DroppedRows:
 
 
 def read_keypoint_text(
-    x_uri: str, y_uri: str, *, frames_per_second: float, class_names: Sequence[str] | None = None
+    x_uri: str, y_uri: str | None, *, frames_per_second: float, class_names: Sequence[str] | None = None
 ) -> LabelledSequences:
-    """Read the sequences of `x_uri` with their labels from `y_uri`.
+    """Read the sequences of `x_uri` with their labels from `y_uri`; None: without labels.
 
     Label n becomes `class_names[n - 1]`, or without names the number itself as text. track_id is 0 and
     pts_seconds frame_index / `frames_per_second`; the box is drawn around the keypoints with a score above 0
@@ -73,8 +73,8 @@ def read_keypoint_text(
             f"{x_uri}: {len(samples)} lines are not a whole number of sequences of {LINES_PER_SEQUENCE} lines: "
             f"{left_over} are left over after sequence {num_sequences}; complete or remove the last sequence"
         )
-    labels = _read_labels(y_uri, class_names)
-    if len(labels) != num_sequences:
+    labels = _read_labels(y_uri, class_names) if y_uri is not None else []
+    if y_uri is not None and len(labels) != num_sequences:
         raise TableError(
             f"{y_uri}: {len(labels)} labels, but {x_uri} holds {num_sequences} sequences of "
             f"{LINES_PER_SEQUENCE} lines; there must be one label per sequence, in the same order"
@@ -83,7 +83,7 @@ def read_keypoint_text(
     rows = _to_rows(samples, video_ids)
     return LabelledSequences(
         keypoints=rows.to_table(frames_per_second=frames_per_second),
-        labels=pa.table({"video_id": video_ids, "label": labels}, schema=LABELS),
+        labels=pa.table({"video_id": video_ids[: len(labels)], "label": labels}, schema=LABELS),
     )
 
 
