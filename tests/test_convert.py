@@ -1,9 +1,11 @@
 """Conversion between keypoint formats, as `choreai convert` does it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from keypoint_files import random_samples, random_table, write_text_files
@@ -12,7 +14,7 @@ from choreai.errors import ConfigError, StorageError, TableError
 from choreai.formats.alphapose_json import write_alphapose_json
 from choreai.formats.convert import Conversion, ConvertSettings, convert, format_of
 from choreai.formats.keypoint_text import DroppedRows
-from choreai.tables.schemas import KEYPOINTS, check_schema
+from choreai.tables.schemas import KEYPOINTS, check_schema, from_list_column, list_column
 
 
 @pytest.fixture
@@ -28,6 +30,39 @@ def test_alphapose_json_to_parquet_and_back(tmp_path: Path) -> None:
     check_schema(pq.read_schema(part), KEYPOINTS, uri=part)
     assert convert(part, last, ConvertSettings()) == Conversion(num_videos=1, num_rows=60)
     assert Path(last).read_bytes() == Path(first).read_bytes()
+
+
+def table_of_a_detector() -> pa.Table:
+    """Two people in each of 30 frames, with scores as detectors and pose networks give them."""
+    table, rng = random_table(), np.random.default_rng(1)
+    scores = [pa.array(rng.uniform(0.5, 1, 60), pa.float32()), list_column(rng.random((60, 17), np.float32))]
+    for name, column in zip(("box_score", "keypoint_scores"), scores, strict=True):
+        table = table.set_column(table.schema.get_field_index(name), KEYPOINTS.field(name), column)
+    return table
+
+
+def test_a_detector_s_scores_are_written_as_alphapose_s(tmp_path: Path) -> None:
+    """It was the score of the box, 0.9958, where AlphaPose has 3.0232."""
+    table, part, target = table_of_a_detector(), tmp_path / "a.parquet", tmp_path / "a.json"
+    pq.write_table(table, part)
+    convert(str(part), str(target), ConvertSettings())
+    keypoint_scores = from_list_column(table["keypoint_scores"])
+    expected = keypoint_scores.mean(axis=1) + table["box_score"].to_numpy() + 1.25 * keypoint_scores.max(axis=1)
+    people = json.loads(target.read_text())
+    np.testing.assert_allclose(sorted(p["score"] for p in people), np.sort(expected), rtol=1e-6)
+    assert all(first["score"] >= second["score"] for first, second in zip(people[::2], people[1::2], strict=True))
+
+
+def test_alphapose_s_scores_are_not_added_up_twice(tmp_path: Path) -> None:
+    """Also where parts were merged, and nothing is left that says whose scores they are."""
+    pq.write_table(table_of_a_detector(), tmp_path / "a.parquet")
+    convert(str(tmp_path / "a.parquet"), str(tmp_path / "a.json"), ConvertSettings())
+    settings = ConvertSettings(video_id="dance", frames_per_second=30)
+    convert(str(tmp_path / "a.json"), str(tmp_path / "parts" / "part-1.parquet"), settings)
+    convert(str(tmp_path / "parts"), str(tmp_path / "b.json"), ConvertSettings())
+    pq.write_table(pq.read_table(tmp_path / "parts").cast(KEYPOINTS), tmp_path / "merged.parquet")
+    convert(str(tmp_path / "merged.parquet"), str(tmp_path / "c.json"), ConvertSettings())
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text() == (tmp_path / "c.json").read_text()
 
 
 def test_a_converted_part_is_read_by_pyarrow_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from choreai.formats.alphapose_json import read_alphapose_json, write_alphapose_json
+from choreai.formats.alphapose_json import HAS_PERSON_SCORES, read_alphapose_json, write_alphapose_json
 from choreai.formats.keypoint_text import LINES_PER_SEQUENCE, read_keypoint_text, write_keypoint_text
 from choreai.formats.rows import ConvertedRows, keypoints_of
 
@@ -40,6 +40,7 @@ def without(table: pa.Table, *names: str) -> pa.Table:
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 10_000)), max_size=30), st.integers(0, 99))
 def test_a_video_written_as_alphapose_json_is_read_back_to_the_bit(people: set[tuple[int, int]], seed: int) -> None:
     table = keypoint_table([("v", track_id, frame) for track_id, frame in sorted(people)], seed)
+    table = table.replace_schema_metadata(table.schema.metadata | HAS_PERSON_SCORES)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
         write_alphapose_json(table, f"{folder}/results.json")

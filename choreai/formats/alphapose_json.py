@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from choreai.arrays import Float64Array, FloatArray, IntArray
 from choreai.errors import ChoreaiWarning, StorageError, TableError
+from choreai.formats.alphapose_results import alphapose_scores
 from choreai.formats.json_stream import read_json_list
 from choreai.formats.rows import ConvertedRows, keypoints_of, without_missing
 from choreai.motion.skeleton import NUM_KEYPOINTS
@@ -33,6 +34,9 @@ KEYPOINT_COUNTS = (17, 26, 68, 133, 136)
 """AlphaPose's keypoint sets that begin with the 17 of COCO (COCO, Halpe-26, -68, WholeBody, Halpe-136)."""
 
 ROWS_PER_WRITE = 10_000
+
+HAS_PERSON_SCORES = {b"choreai.box_score": b"alphapose"}
+"""Metadata of a keypoint table whose `box_score` is AlphaPose's `score` of a person, not a detector's of a box."""
 
 _NO_IDX = -1
 _MAX_INT32 = 2**31 - 1
@@ -52,8 +56,9 @@ def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) ->
     follow a person across frames, and a ChoreaiWarning says so.
 
     box_score: AlphaPose's person score (mean keypoint score + box score + 1.25 x best keypoint score), which
-    is not a probability. box_xyxy: from `box`, or around the keypoints if there is none. Of larger keypoint
-    sets the first 17 are kept, with a ChoreaiWarning. content_id: "sha256-" and the hash of the file.
+    is not a probability; the table's metadata has `HAS_PERSON_SCORES`. box_xyxy: from `box`, or around the
+    keypoints if there is none. Of larger keypoint sets the first 17 are kept, with a ChoreaiWarning.
+    content_id: "sha256-" and the hash of the file.
 
     Raises TableError, naming the person, for anything that is not such a file, and StorageError.
     """
@@ -64,16 +69,19 @@ def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) ->
     with objects.open_object(uri) as file:
         for number, person in enumerate(read_json_list(file, digest=digest, uri=uri), start=1):
             people.add(person, number=number)
-    return people.to_rows(video_id, f"sha256-{digest.hexdigest()}").to_table(frames_per_second=frames_per_second)
+    rows = people.to_rows(video_id, f"sha256-{digest.hexdigest()}")
+    table = rows.to_table(frames_per_second=frames_per_second)
+    return table.replace_schema_metadata((table.schema.metadata or {}) | HAS_PERSON_SCORES)
 
 
 def write_alphapose_json(table: pa.Table, uri: str) -> None:
     """Write the keypoint table of one video as AlphaPose would: frame by frame, people by falling score.
 
+    `score` is AlphaPose's: mean keypoint score + box score + 1.25 x best keypoint score, over COCO's 17.
     `image_id` is "<frame_index>.jpg" and `idx` the track id, an integer. Reading it back gives the same
     float32 values (times only if they are frame_index / rate; 3D is not kept); a keypoint that is missing (NaN) is
-    written with x, y and score 0, as AlphaPose has it. Raises TableError if the table
-    holds more than one video, StorageError if `uri` exists.
+    written with x, y and score 0, as AlphaPose has it. Raises TableError if the table holds more than one video,
+    StorageError if `uri` exists.
     """
     videos = pc.unique(table["video_id"]).to_pylist()
     if len(videos) > 1:
@@ -82,7 +90,7 @@ def write_alphapose_json(table: pa.Table, uri: str) -> None:
             f"({', '.join(videos[:3])}, ...); choose one by its video_id"
         )
     order = [("frame_index", "ascending"), ("box_score", "descending"), ("track_id", "ascending")]
-    table = table.sort_by(order)
+    table = with_person_scores(table).sort_by(order)
     with scratch_folder() as folder:
         path = folder / "alphapose-results.json"
         with path.open("w", encoding="ascii") as file:
@@ -94,6 +102,20 @@ def write_alphapose_json(table: pa.Table, uri: str) -> None:
             file.write("[]" if separator == "[" else "]")
         if not objects.put_if_absent(uri, path):
             raise StorageError(uri, "exists already; delete it or choose another name")
+
+
+def with_person_scores(table: pa.Table) -> pa.Table:
+    """Return the keypoint table with AlphaPose's score of a person as its `box_score`.
+
+    A table read from AlphaPose's JSON has them already, which its metadata says; where metadata were lost (parts
+    that were merged, or of an earlier release), a score above 1 does: no detector gives one.
+    """
+    box_scores = table["box_score"].to_numpy()
+    if HAS_PERSON_SCORES.items() <= (table.schema.metadata or {}).items() or (box_scores > 1).any():
+        return table
+    keypoint_scores = without_missing(keypoints_of(table))[..., 2]
+    scores = alphapose_scores(keypoint_scores, box_scores)
+    return table.set_column(table.schema.get_field_index("box_score"), "box_score", pa.array(scores, pa.float32()))
 
 
 def _to_json(person: dict[str, Any], uri: str) -> str:

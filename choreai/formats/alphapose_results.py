@@ -28,9 +28,14 @@ def person_scores(people: TrackedPoses) -> FloatArray:
     """
     poses = people.poses
     scores = poses.keypoint_scores if poses.all_keypoint_scores is None else poses.all_keypoint_scores
-    if not len(scores):
+    return alphapose_scores(scores, poses.box_scores)
+
+
+def alphapose_scores(keypoint_scores: FloatArray, box_scores: FloatArray) -> FloatArray:
+    """Return AlphaPose's `score` (P,) of (P, J) keypoint scores and (P,) box scores."""
+    if not len(keypoint_scores):
         return np.zeros(0, np.float32)
-    return scores.mean(axis=1) + people.poses.box_scores + 1.25 * scores.max(axis=1)
+    return keypoint_scores.mean(axis=1) + box_scores + 1.25 * keypoint_scores.max(axis=1)
 
 
 def to_coco(people: TrackedPoses, *, image_id: str | int) -> list[JsonObject]:

@@ -200,7 +200,9 @@ def _read_parquet(uri: str) -> pa.Table:
     if not parts:
         raise TableError(f"{uri}: no Parquet parts directly in this folder; point at keypoints/<fingerprint>")
     read = [read_part(part, schemas.KEYPOINTS, columns=columns) for part in parts]
-    return pa.concat_tables([table.replace_schema_metadata(None) for table in read])
+    metadata = [table.schema.metadata or {} for table in read]
+    common = dict(set.intersection(*(set(found.items()) for found in metadata)))
+    return pa.concat_tables([table.replace_schema_metadata(common) for table in read])
 
 
 def _write_parquet(table: pa.Table, uri: str) -> None:
