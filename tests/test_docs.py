@@ -62,7 +62,7 @@ def code(text: str) -> list[str]:
 # ---- docs/tables.md ----
 
 TABLES = {
-    "keypoints": schemas.KEYPOINTS,
+    "keypoints": schemas.keypoints_schema(26),
     "videos": schemas.VIDEOS,
     "shots": schemas.SHOTS,
     "tags": schemas.TAGS,

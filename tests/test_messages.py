@@ -52,7 +52,13 @@ def settings(kind: type) -> Iterator[str]:
 def known_words() -> set[str]:
     """Every setting of a job file and every column of a table."""
     found = {name for kind in (ExtractConfig, TrainConfig, TagConfig) for name in settings(kind)}
-    for schema in (schemas.KEYPOINTS, schemas.VIDEOS, schemas.TAGS, schemas.KINEMATICS, schemas.VIDEO_EMBEDDINGS):
+    for schema in (
+        schemas.keypoints_schema(26),
+        schemas.VIDEOS,
+        schemas.TAGS,
+        schemas.KINEMATICS,
+        schemas.VIDEO_EMBEDDINGS,
+    ):
         found |= set(schema.names)
     return found | set(COLUMNS)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from choreai.api.notebook import caption, picture_html
 from choreai.errors import CatalogError, MediaError, ObjectMissingError, StorageError, TableError
 from choreai.motion.sequence import KeypointSequence
-from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.choice import settle
 from choreai.pose.estimator import PoseEstimator
@@ -56,7 +55,7 @@ class VideoPoses:
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a row for each person and frame: track_id, frame_index, pts_seconds, then x, y (pixels) and score of
-        each of the 17 keypoints, as `left_wrist_x`."""
+        each keypoint, as `left_wrist_x`: COCO's 17, and after them those of a larger set, where there are any."""
         import pandas as pd
 
         rows = self.sequence
@@ -65,10 +64,11 @@ class VideoPoses:
             "frame_index": rows.frame_index,
             "pts_seconds": rows.pts_seconds,
         }
-        for index, keypoint in enumerate(KEYPOINT_NAMES):
-            columns[f"{keypoint}_x"] = rows.keypoints_xy[:, index, 0]
-            columns[f"{keypoint}_y"] = rows.keypoints_xy[:, index, 1]
-            columns[f"{keypoint}_score"] = rows.keypoint_scores[:, index]
+        xy, scores = rows.all_keypoints_xy, rows.all_keypoint_scores
+        for index, keypoint in enumerate(rows.keypoint_set.keypoints):
+            columns[f"{keypoint}_x"] = xy[:, index, 0]
+            columns[f"{keypoint}_y"] = xy[:, index, 1]
+            columns[f"{keypoint}_score"] = scores[:, index]
         return pd.DataFrame(columns)
 
     def stills(self) -> bytes | None:

@@ -13,9 +13,8 @@ from choreai.errors import StorageError
 from choreai.formats.alphapose_results import ResultFormat, to_coco, to_openpose
 from choreai.pose.pipeline import TrackedPoses
 from choreai.storage.files import write_atomically
-from choreai.tables import schemas
 from choreai.tables.parts import WRITING
-from choreai.tables.pose_parts import VideoRows
+from choreai.tables.pose_parts import KeypointsWriter, VideoRows
 
 RESULTS = "alphapose-results.json"
 FRAMES = pa.schema(
@@ -82,9 +81,10 @@ class ResultFiles:
             self._finish()
 
     def _finish(self) -> None:
-        with pq.ParquetWriter(self._scratch / "keypoints.parquet", schemas.KEYPOINTS, **WRITING) as writer:
-            for chunk in self._rows.chunks():
-                writer.write_table(chunk)
+        writer = KeypointsWriter(self._scratch / "keypoints.parquet")
+        for chunk in self._rows.chunks():
+            writer.write(chunk)
+        writer.close()
         frames = pa.table(self._frames, schema=FRAMES)
         pq.write_table(frames, self._scratch / "frames.parquet", **WRITING)
         for name in ("keypoints.parquet", "frames.parquet", RESULTS):

@@ -17,7 +17,6 @@ from choreai.cli.pose_alphapose import WITHOUT_EFFECT, find_detector
 from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
 from choreai.errors import ConfigError, StorageError
-from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.build_topdown import build_topdown
 from choreai.pose.choice import settle
 from choreai.pose.pipeline import TrackedPoses, estimate, track
@@ -27,7 +26,7 @@ from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame
-from choreai.visualize.draw import draw_boxes, draw_people, draw_points
+from choreai.visualize.draw import draw_boxes, draw_people
 
 logger = logging.getLogger(__name__)
 LOG_EVERY_SECONDS = 15.0
@@ -167,19 +166,13 @@ class _Pictures:
             return
         if self._with_boxes:
             draw_boxes(frame.image, box_xyxy=people.poses.box_xyxy, track_ids=people.track_ids.tolist())
+        poses = people.poses
         draw_people(
             frame.image,
-            keypoints_xy=people.poses.keypoints_xy,
-            keypoint_scores=people.poses.keypoint_scores,
+            keypoints_xy=poses.keypoints_xy if poses.all_keypoints_xy is None else poses.all_keypoints_xy,
+            keypoint_scores=poses.keypoint_scores if poses.all_keypoint_scores is None else poses.all_keypoint_scores,
             track_ids=people.track_ids.tolist(),
         )
-        if people.poses.all_keypoints_xy is not None and people.poses.all_keypoint_scores is not None:
-            draw_points(
-                frame.image,
-                points_xy=people.poses.all_keypoints_xy[:, NUM_KEYPOINTS:],
-                scores=people.poses.all_keypoint_scores[:, NUM_KEYPOINTS:],
-                track_ids=people.track_ids.tolist(),
-            )
         if self._writer is not None:
             self._writer.write(self._in_first_size(frame.image), frame.pts_seconds)
         if self._folder is not None:

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from choreai.arrays import BoolArray, FloatArray, Int32Array
+from choreai.motion.keypoint_sets import KeypointSet, keypoint_set
 from choreai.motion.skeleton import NUM_KEYPOINTS
 
-_OPTIONAL = ("keypoints_xyz", "box_xyxy", "box_scores")
+_OPTIONAL = ("keypoints_xyz", "box_xyxy", "box_scores", "other_keypoints_xy", "other_keypoint_scores")
 KEYPOINTS_VERSION = 1
 """Of what the arrays mean: part of the pose fingerprint and of the tables, so a new version means new tables."""
 
@@ -32,6 +33,8 @@ class FramePeople(NamedTuple):
     keypoints_xyz: FloatArray | None = None
     box_xyxy: FloatArray | None = None
     box_scores: FloatArray | None = None
+    other_keypoints_xy: FloatArray | None = None
+    other_keypoint_scores: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,11 @@ class KeypointSequence:
     """(N, 4) the person's box in the frame; None where not known."""
     box_scores: FloatArray | None = None
     """(N,) see `choreai.pose.estimator.Poses`; None where not known."""
+    other_keypoints_xy: FloatArray | None = None
+    """(N, J - 17, 2) the keypoints that a set of J has after COCO's 17 (`choreai.motion.keypoint_sets`), NaN in rows
+    without; None where no row has any, or they were not asked for."""
+    other_keypoint_scores: FloatArray | None = None
+    """(N, J - 17) beside `other_keypoints_xy`, 0 in rows without."""
 
     def __post_init__(self) -> None:
         num_rows = len(self.frame_index)
@@ -69,11 +77,15 @@ class KeypointSequence:
             "keypoints_xyz": ((num_rows, NUM_KEYPOINTS, 3), np.float32),
             "box_xyxy": ((num_rows, 4), np.float32),
             "box_scores": ((num_rows,), np.float32),
+            "other_keypoints_xy": ((num_rows, self._num_others, 2), np.float32),
+            "other_keypoint_scores": ((num_rows, self._num_others), np.float32),
         }
         for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
             if array is not None and (array.shape != shape or array.dtype != dtype):
                 raise ValueError(f"{name} must be {shape} {dtype.__name__}, got {array.shape} {array.dtype}")
+        if (self.other_keypoints_xy is None) != (self.other_keypoint_scores is None):
+            raise ValueError("other_keypoints_xy and other_keypoint_scores belong together; give both or neither")
         steps = np.diff(self.track_id), np.diff(self.frame_index)
         if not np.all((steps[0] > 0) | ((steps[0] == 0) & (steps[1] > 0))):
             raise ValueError("rows must be sorted by track_id and frame_index, and a track be in each frame once")
@@ -87,7 +99,7 @@ class KeypointSequence:
     def from_frames(cls, frames: Iterable[FramePeople]) -> "KeypointSequence":
         """Return the sequence of a video's people, given frame by frame.
 
-        It has 3D, boxes and box scores where every frame with people has.
+        It has 3D, boxes, box scores and keypoints beside COCO's where every frame with people has.
         """
         rows = [people for people in (FramePeople(*frame) for frame in frames) if len(people.track_id)]
         counts = [len(people.track_id) for people in rows]
@@ -107,6 +119,28 @@ class KeypointSequence:
 
     def __len__(self) -> int:
         return len(self.frame_index)
+
+    @property
+    def _num_others(self) -> int:
+        scores = self.other_keypoint_scores
+        return 0 if scores is None else scores.shape[-1]
+
+    @property
+    def keypoint_set(self) -> KeypointSet:
+        """The set that the keypoints are of: COCO's 17 where there are no others."""
+        return keypoint_set(NUM_KEYPOINTS + self._num_others)
+
+    @property
+    def all_keypoints_xy(self) -> FloatArray:
+        """(N, J, 2) the keypoints of the set, COCO's 17 first."""
+        others = self.other_keypoints_xy
+        return self.keypoints_xy if others is None else np.concatenate((self.keypoints_xy, others), axis=1)
+
+    @property
+    def all_keypoint_scores(self) -> FloatArray:
+        """(N, J) beside `all_keypoints_xy`."""
+        others = self.other_keypoint_scores
+        return self.keypoint_scores if others is None else np.concatenate((self.keypoint_scores, others), axis=1)
 
     @property
     def track_ids(self) -> list[int]:
@@ -207,6 +241,9 @@ def _resample(rows: KeypointSequence, frames_per_second: float, max_gap_seconds:
         weight = share[:, None, None]
         return ((1 - weight) * values[before] + weight * values[after]).astype(np.float32)
 
+    def lower(scores: FloatArray | None) -> FloatArray | None:
+        return None if scores is None else np.minimum(scores[before], scores[after])
+
     return KeypointSequence(
         index.astype(np.int32),
         (index / frames_per_second).astype(np.float32),
@@ -215,5 +252,7 @@ def _resample(rows: KeypointSequence, frames_per_second: float, max_gap_seconds:
         np.minimum(rows.keypoint_scores[before], rows.keypoint_scores[after]),
         None if rows.keypoints_xyz is None else blend(rows.keypoints_xyz),
         None if rows.box_xyxy is None else blend(rows.box_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
-        None if rows.box_scores is None else np.minimum(rows.box_scores[before], rows.box_scores[after]),
+        lower(rows.box_scores),
+        None if rows.other_keypoints_xy is None else blend(rows.other_keypoints_xy),
+        lower(rows.other_keypoint_scores),
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from choreai.arrays import Int32Array
 from choreai.motion.sequence import FramePeople, KeypointSequence
+from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.trackers import PersonTracker, choose_tracker
 from choreai.video.container import MAX_PIXELS
@@ -39,6 +40,7 @@ class TrackedPoses:
     def frame_people(self) -> FramePeople:
         """The frame's rows of the keypoint table, and of a sequence."""
         poses = self.poses
+        xy, scores = poses.all_keypoints_xy, poses.all_keypoint_scores
         return FramePeople(
             self.frame_index,
             self.pts_seconds,
@@ -48,6 +50,8 @@ class TrackedPoses:
             poses.keypoints_xyz,
             poses.box_xyxy,
             poses.box_scores,
+            None if xy is None else xy[:, NUM_KEYPOINTS:],
+            None if scores is None else scores[:, NUM_KEYPOINTS:],
         )
 
 

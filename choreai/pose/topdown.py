@@ -68,9 +68,8 @@ class _Outputs:
 class TopDownEstimator:
     """A `PoseEstimator` of a person detector and a pose network for crops.
 
-    With larger keypoint sets (Halpe, COCO-WholeBody) duplicates are found by all keypoints, and the 17 of COCO are
-    kept. Boxes and `box_scores` are the detector's, `keypoint_scores` the network's. People come in order of decreasing
-    mean keypoint score.
+    With larger keypoint sets (Halpe, COCO-WholeBody) duplicates are found by all keypoints. Boxes and `box_scores` are
+    the detector's, `keypoint_scores` the network's. People come in order of decreasing mean keypoint score.
 
     With a `reid` network poses have features, computed from the pose network's own crops. Then duplicates are not
     removed, as in AlphaPose when it tracks, and people come in the detector's order, by decreasing score.

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from choreai.arrays import FloatArray, Int32Array
 from choreai.errors import TableError
 from choreai.motion.sequence import FramePeople
+from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
 from choreai.storage.scratch import ScratchFolder, scratch_folder
 from choreai.tables import schemas
@@ -58,8 +59,11 @@ class VideoRows:
         keypoints_xy: FloatArray,
         keypoint_scores: FloatArray,
         keypoints_xyz: FloatArray | None,
+        other_keypoints_xy: FloatArray | None = None,
+        other_keypoint_scores: FloatArray | None = None,
     ) -> None:
-        """Add the P people of one frame: (P,), (P, 4), (P,), (P, 17, 2), (P, 17), (P, 17, 3) or None."""
+        """Add the P people of one frame: (P,), (P, 4), (P,), (P, 17, 2), (P, 17), (P, 17, 3) or None; of a set of J
+        keypoints (P, J - 17, 2) and (P, J - 17) too, J being the same for all frames."""
         if not len(track_ids):
             return
         self._frames.append(
@@ -72,6 +76,8 @@ class VideoRows:
                 "keypoints_xy": keypoints_xy,
                 "keypoint_scores": keypoint_scores,
                 "keypoints_xyz": keypoints_xyz,
+                "other_keypoints_xy": other_keypoints_xy,
+                "other_keypoint_scores": other_keypoint_scores,
             }
         )
         self._num_held += len(track_ids)
@@ -93,6 +99,8 @@ class VideoRows:
             keypoints_xy=people.keypoints_xy,
             keypoint_scores=people.keypoint_scores,
             keypoints_xyz=people.keypoints_xyz,
+            other_keypoints_xy=people.other_keypoints_xy,
+            other_keypoint_scores=people.other_keypoint_scores,
         )
 
     def chunks(self) -> Iterator[pa.Table]:
@@ -101,13 +109,13 @@ class VideoRows:
             self._spool.close()
             with pa.memory_map(str(self._spool_path)) as file, pa.ipc.open_stream(file) as reader:
                 for batch in reader:
-                    yield pa.Table.from_batches([batch], schema=schemas.KEYPOINTS)
+                    yield pa.Table.from_batches([batch], schema=reader.schema)
         if self._frames:
             yield self._held_table()
 
     def _write_spool(self, chunk: pa.Table) -> None:
         if self._spool is None:
-            self._spool = pa.ipc.new_stream(str(self._spool_path), schemas.KEYPOINTS)
+            self._spool = pa.ipc.new_stream(str(self._spool_path), chunk.schema)
         self._spool.write_table(chunk.combine_chunks())
         self._frames.clear()
         self._num_held = 0
@@ -120,8 +128,10 @@ class VideoRows:
         }
         order = np.lexsort((columns["frame_index"], columns["track_id"]))
         num_rows = len(order)
+        others = columns.get("other_keypoint_scores")
+        schema = schemas.keypoints_schema(NUM_KEYPOINTS + (0 if others is None else others.shape[1]))
         arrays = []
-        for field in schemas.KEYPOINTS:
+        for field in schema:
             if field.name in ("video_id", "content_id"):
                 value = self._video_id if field.name == "video_id" else self._content_id
                 arrays.append(pa.array([value] * num_rows, field.type))
@@ -130,12 +140,38 @@ class VideoRows:
             elif pa.types.is_fixed_size_list(field.type):
                 arrays.append(schemas.list_column(columns[field.name][order]))
             elif pa.types.is_list(field.type):
-                flat = np.ascontiguousarray(columns[field.name][order], np.float32).reshape(num_rows, -1)
-                stops = pa.array(np.arange(num_rows + 1) * flat.shape[1], pa.int32())
-                arrays.append(pa.ListArray.from_arrays(stops, pa.array(flat.reshape(-1)), type=field.type))
+                arrays.append(schemas.any_list_column(columns[field.name][order]))
             else:
                 arrays.append(pa.array(columns[field.name][order], field.type))
-        return pa.Table.from_arrays(arrays, schema=schemas.KEYPOINTS)
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+
+class KeypointsWriter:
+    """Writes the chunks of one estimator's videos to a Parquet file.
+
+    Its schema is that of the first chunk, since only people tell how many keypoints a network finds.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+        self._path, self._metadata = path, metadata or {}
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, chunk: pa.Table) -> None:
+        self._open(chunk.schema).write_table(chunk)
+
+    def add_metadata(self, metadata: Mapping[str, str]) -> None:
+        """Add to what the file's footer says."""
+        self._open(schemas.KEYPOINTS).add_key_value_metadata(metadata)
+
+    def close(self) -> None:
+        """Finish the file; one without people is an empty table."""
+        self._open(schemas.KEYPOINTS).close()
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, schema, **WRITING)
+            self._writer.add_key_value_metadata(self._metadata)
+        return self._writer
 
 
 class PosePartWriter:
@@ -146,9 +182,9 @@ class PosePartWriter:
         self._folder = ScratchFolder()
         self.scratch = self._folder.path
         self._path = self.scratch / "keypoints.parquet"
-        self._writer = pq.ParquetWriter(self._path, schemas.KEYPOINTS, **WRITING)
-        self._writer.add_key_value_metadata(
-            {"choreai.pose_fingerprint": pose_fingerprint, "choreai.trace": json.dumps(trace, sort_keys=True)}
+        self._writer = KeypointsWriter(
+            self._path,
+            {"choreai.pose_fingerprint": pose_fingerprint, "choreai.trace": json.dumps(trace, sort_keys=True)},
         )
         self._videos: list[dict[str, object]] = []
         self._shots: list[Mapping[str, object]] = []
@@ -165,15 +201,15 @@ class PosePartWriter:
     def add_video(self, record: Mapping[str, object], rows: VideoRows | None) -> None:
         """Add one finished video: its videos row (without shard_id) and its keypoint rows, None if it failed."""
         for chunk in rows.chunks() if rows is not None else ():
-            self._writer.write_table(chunk)
+            self._writer.write(chunk)
         self._videos.append({**record, "shard_id": self._shard_id})
         self._shots += rows.shots.rows if rows is not None else ()
 
     def commit(self) -> bool:
         """Commit the shard; return False if it was committed already, in which case nothing changes."""
-        self._writer.add_key_value_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
+        self._writer.add_metadata({VIDEOS_FOOTER.decode(): json.dumps(self._videos)})
         if self._shots:
-            self._writer.add_key_value_metadata({SHOTS_FOOTER.decode(): json.dumps(self._shots)})
+            self._writer.add_metadata({SHOTS_FOOTER.decode(): json.dumps(self._shots)})
         self._writer.close()
         uri = part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
         written = objects.put_if_absent(uri, self._path)

@@ -52,7 +52,8 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
     if row["status"] == "quarantined":
         raise MediaError(row["uri"], f"quarantined at {row['stage']}: {row['reason']}")
     part = part_uri(output, "keypoints", pose_id, row["shard_id"])
-    rows = dict(read_videos(part, {row["video_id"]: row["content_id"]})).get(row["video_id"], KeypointSequence.empty())
+    found_rows = dict(read_videos(part, {row["video_id"]: row["content_id"]}, with_others=True))
+    rows = found_rows.get(row["video_id"], KeypointSequence.empty())
     size_wh = (row["width"], row["height"]) if row["width"] and row["height"] else None
     entry = TableEntry(row["video_id"], row["content_id"], pose_id, size_wh)
     quality = InputQuality.from_row(row)

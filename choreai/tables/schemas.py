@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from choreai.arrays import FloatArray
 from choreai.errors import TableError
+from choreai.motion.keypoint_sets import keypoint_set
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.sequence import KEYPOINTS_VERSION
 from choreai.motion.skeleton import NUM_KEYPOINTS
@@ -53,6 +55,45 @@ KEYPOINTS = _schema(
 )
 """One row per person per sampled frame. Pixels of the upright original frame; xyz in metres, hip-centred,
 51 numbers, or null where the estimator has no 3D."""
+
+OTHER_KEYPOINTS = (
+    pa.field("other_keypoints_xy", pa.list_(pa.float32())),
+    pa.field("other_keypoint_scores", pa.list_(pa.float32())),
+)
+"""The columns of keypoints beside COCO's 17, in tables of networks that find more; not in the others. Null or missing:
+of the person only COCO's are known."""
+_KEYPOINT_SET = b"choreai.keypoint_set"
+
+
+def keypoints_schema(num_keypoints: int) -> pa.Schema:
+    """Return the schema of keypoint tables of a set of `num_keypoints`: `KEYPOINTS`, for more than COCO's 17 followed
+    by `OTHER_KEYPOINTS`, with the set's names, skeleton and mirror pairs in the metadata."""
+    if num_keypoints == NUM_KEYPOINTS:
+        return KEYPOINTS
+    described = {**KEYPOINTS.metadata, _KEYPOINT_SET: keypoint_set(num_keypoints).to_json()}
+    return pa.schema([*KEYPOINTS, *OTHER_KEYPOINTS], metadata=described)
+
+
+def num_other_keypoints(table: pa.Table) -> int:
+    """Return how many keypoints the rows of a keypoint table have beside COCO's 17; rows without do not count.
+
+    Raises TableError for rows of different numbers.
+    """
+    widths = [_list_length(table, field.name) for field in OTHER_KEYPOINTS]
+    if widths[0] != 2 * widths[1]:
+        raise TableError(f"other_keypoints_xy has {widths[0]} numbers a row, other_keypoint_scores {widths[1]}")
+    return widths[1]
+
+
+def _list_length(table: pa.Table, name: str) -> int:
+    """Return the length of a column's lists, 0 where the column is missing or all are null."""
+    if name not in table.column_names or table[name].null_count == len(table):
+        return 0
+    lengths = pc.unique(pc.list_value_length(table[name].drop_null())).to_pylist()
+    if len(lengths) != 1:
+        raise TableError(f"{name} must have the same number of numbers in every row, got {sorted(lengths)} numbers")
+    return int(lengths[0])
+
 
 _INPUT_QUALITY = [
     pa.field("input_quality", pa.string()),
@@ -282,6 +323,20 @@ def list_column(values: FloatArray) -> pa.FixedSizeListArray:
     """Return (N, ...) `values` as a column of N fixed-size lists, each with one row's values in order."""
     flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, math.prod(values.shape[1:]))
+
+
+def any_list_column(values: FloatArray) -> pa.ListArray:
+    """Return (N, ...) `values` as a column of N lists, which unlike those of fixed size may be null elsewhere."""
+    flat = np.ascontiguousarray(values, np.float32).reshape(len(values), -1)
+    stops = pa.array(np.arange(len(values) + 1) * flat.shape[1], pa.int32())
+    return pa.ListArray.from_arrays(stops, pa.array(flat.reshape(-1)))
+
+
+def from_any_list_column(column: pa.ChunkedArray, length: int, *, missing: float) -> FloatArray:
+    """Return the lists of a column, all of `length` or null, as (N, length); `missing` in null rows."""
+    values = np.full((len(column), length), missing, np.float32)
+    values[np.asarray(column.is_valid())] = pc.list_flatten(column).to_numpy().reshape(-1, length)
+    return values
 
 
 def from_list_column(column: pa.ChunkedArray) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from choreai.arrays import BoolArray, FloatArray, ImageArray, Int32Array
+from choreai.motion.keypoint_sets import keypoint_set
 from choreai.motion.skeleton import EDGES, KEYPOINT_NAMES, NUM_KEYPOINTS
 
 Color = tuple[int, int, int]
@@ -46,15 +47,29 @@ def draw_people(
 ) -> None:
     """Draw each person's skeleton into `image`: the track's colour, paler on the person's right side.
 
-    keypoints_xy: (P, 17, 2) pixels of `image`, COCO-17 order. keypoint_scores: (P, 17). Keypoints that are not finite
-    or score below `min_score` are left out, and so are the edges they belong to.
+    keypoints_xy: (P, J, 2) pixels of `image`, COCO's 17 first; of those after them (feet, hands, face) the lines are
+    thin, as `choreai.motion.keypoint_sets` has them for J. keypoint_scores: (P, J). Keypoints that are not finite or
+    score below `min_score` are left out, and so are the edges they belong to.
     """
-    num_people = len(track_ids)
-    if keypoints_xy.shape != (num_people, NUM_KEYPOINTS, 2):
+    num_people, num_keypoints = len(track_ids), keypoints_xy.shape[1]
+    if keypoints_xy.shape != (num_people, max(num_keypoints, NUM_KEYPOINTS), 2):
         raise ValueError(f"keypoints_xy must be {(num_people, NUM_KEYPOINTS, 2)}, got {keypoints_xy.shape}")
     fixed, seen = _fixed_points(image, keypoints_xy, keypoint_scores, min_score)
     for person_points, person_seen, track_id in zip(fixed, seen, track_ids, strict=True):
+        if num_keypoints > NUM_KEYPOINTS:
+            _draw_others(image, person_points, person_seen, track_color(track_id))
         _draw_person(image, person_points, person_seen, track_color(track_id))
+
+
+def _draw_others(image: ImageArray, points: Int32Array, seen: BoolArray, color: Color) -> None:
+    """Draw one person's keypoints after COCO's 17, and the thin lines between them and to the body."""
+    thickness = max(1, round(min(image.shape[:2]) / 450))
+    skeleton = keypoint_set(len(points)).skeleton
+    lines = [points[[a, b]] for a, b in skeleton if seen[a] and seen[b] and max(a, b) >= NUM_KEYPOINTS]
+    if lines:
+        cv2.polylines(image, lines, False, color, thickness, cv2.LINE_AA, _SHIFT_BITS)
+    for x, y in points[NUM_KEYPOINTS:][seen[NUM_KEYPOINTS:]].tolist():
+        cv2.circle(image, (x, y), thickness << _SHIFT_BITS, color, cv2.FILLED, cv2.LINE_AA, _SHIFT_BITS)
 
 
 def draw_boxes(image: ImageArray, *, box_xyxy: FloatArray, track_ids: Sequence[int]) -> None:
@@ -64,20 +79,6 @@ def draw_boxes(image: ImageArray, *, box_xyxy: FloatArray, track_ids: Sequence[i
         if np.isfinite(box).all():
             left, top, right, bottom = (int(value) for value in np.clip(box, -_FAR, _FAR).round())
             cv2.rectangle(image, (left, top), (right, bottom), track_color(track_id), thickness)
-
-
-def draw_points(
-    image: ImageArray, *, points_xy: FloatArray, scores: FloatArray, track_ids: Sequence[int], min_score: float = 0.3
-) -> None:
-    """Draw people's points (P, N, 2), in pixels, into `image` in their tracks' colours, as small dots.
-
-    For hands, feet and faces beside the skeleton. Points that are not finite or score below `min_score` are left out.
-    """
-    radius = max(1, round(min(image.shape[:2]) / 300))
-    for points, point_scores, track_id in zip(points_xy, scores, track_ids, strict=True):
-        is_seen = np.isfinite(points).all(axis=1) & (point_scores >= min_score)
-        for x, y in np.clip(points[is_seen], -_FAR, _FAR).round().astype(int).tolist():
-            cv2.circle(image, (x, y), radius, track_color(track_id), cv2.FILLED, cv2.LINE_AA)
 
 
 def draw_onlookers(
@@ -96,12 +97,13 @@ def draw_onlookers(
 def _fixed_points(
     image: ImageArray, keypoints_xy: FloatArray, keypoint_scores: FloatArray, min_score: float
 ) -> tuple[Int32Array, BoolArray]:
-    """Return (P, 17, 2) OpenCV's fixed-point coordinates, and (P, 17) whether a keypoint is seen."""
+    """Return (P, J, 2) OpenCV's fixed-point coordinates, and (P, J) whether a keypoint is seen."""
     _check_image(image)
-    if keypoint_scores.shape != keypoints_xy.shape[:2] or keypoints_xy.shape[1:] != (NUM_KEYPOINTS, 2):
+    num_keypoints = max(keypoints_xy.shape[1], NUM_KEYPOINTS)
+    if keypoint_scores.shape != keypoints_xy.shape[:2] or keypoints_xy.shape[1:] != (num_keypoints, 2):
         raise ValueError(
-            f"keypoint_scores must be {(len(keypoints_xy), NUM_KEYPOINTS)} beside keypoints_xy "
-            f"{(len(keypoints_xy), NUM_KEYPOINTS, 2)}, got {keypoint_scores.shape} and {keypoints_xy.shape}"
+            f"keypoint_scores must be {(len(keypoints_xy), num_keypoints)} beside keypoints_xy "
+            f"{(len(keypoints_xy), num_keypoints, 2)}, got {keypoint_scores.shape} and {keypoints_xy.shape}"
         )
     seen = np.isfinite(keypoints_xy).all(axis=2) & (keypoint_scores >= min_score)
     # A wild coordinate would overflow OpenCV's fixed-point numbers; far outside is as good as wild.
@@ -123,7 +125,7 @@ def _draw_person(image: ImageArray, points: Int32Array, seen: BoolArray, color: 
     ):
         if lines:
             cv2.polylines(image, lines, False, line_color, width, cv2.LINE_AA, _SHIFT_BITS)
-    for index in np.flatnonzero(seen).tolist():
+    for index in np.flatnonzero(seen[:NUM_KEYPOINTS]).tolist():
         center = (int(points[index, 0]), int(points[index, 1]))
         dot_color = pale if _RIGHT[index] else color
         for radius, fill in ((thickness + 1, _OUTLINE), (thickness, dot_color)):

@@ -52,8 +52,8 @@ def draw_people_at(image: ImageArray, rows: KeypointSequence, dances: BoolArray,
     draw_onlookers(drawn, keypoints_xy=onlookers.keypoints_xy, keypoint_scores=onlookers.keypoint_scores)
     draw_people(
         drawn,
-        keypoints_xy=dancers.keypoints_xy,
-        keypoint_scores=dancers.keypoint_scores,
+        keypoints_xy=dancers.all_keypoints_xy,
+        keypoint_scores=dancers.all_keypoint_scores,
         track_ids=dancers.track_ids,
     )
     return drawn

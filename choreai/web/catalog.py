@@ -353,7 +353,7 @@ class CatalogBrowser:
             )  # fmt: skip
         for row in shards:
             part = part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
-            for _, rows in read_videos(part, {place.video_id: place.content_id}):
+            for _, rows in read_videos(part, {place.video_id: place.content_id}, with_others=True):
                 return rows
         return sequence_of(schemas.KEYPOINTS.empty_table())
 

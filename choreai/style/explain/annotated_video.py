@@ -57,6 +57,7 @@ class _Skeletons:
 
     def __init__(self, sequence: KeypointSequence, named: Sequence[int] | None) -> None:
         self._tracks = dict(sequence.tracks())
+        self._num_keypoints = len(sequence.keypoint_set)
         is_dancing = dancing_rows(sequence, named)
         self._is_dancing = {track_id: is_dancing[sequence.track_id == track_id] for track_id in self._tracks}
 
@@ -71,12 +72,12 @@ class _Skeletons:
         return bool(self._is_dancing[track_id][max(place, 0)])
 
     def at(self, seconds: float) -> tuple[FloatArray, FloatArray, list[int]]:
-        """Return keypoints_xy (P, 17, 2), keypoint_scores (P, 17) and track ids of the people in view at `seconds`."""
+        """Return keypoints_xy (P, J, 2), keypoint_scores (P, J) and track ids of the people in view at `seconds`."""
         found = {track_id: _interpolate(track, seconds) for track_id, track in self._tracks.items()}
         people = {track_id: pose for track_id, pose in found.items() if pose is not None}
         return (
-            np.array([xy for xy, _ in people.values()], np.float32).reshape(-1, NUM_KEYPOINTS, 2),
-            np.array([scores for _, scores in people.values()], np.float32).reshape(-1, NUM_KEYPOINTS),
+            np.array([xy for xy, _ in people.values()], np.float32).reshape(-1, self._num_keypoints, 2),
+            np.array([scores for _, scores in people.values()], np.float32).reshape(-1, self._num_keypoints),
             list(people),
         )
 
@@ -92,7 +93,7 @@ class _Skeletons:
 
 def _interpolate(track: KeypointSequence, seconds: float) -> tuple[FloatArray, FloatArray] | None:
     """Return one track's keypoints and scores at `seconds`, None where it is out of view."""
-    pts_seconds, xy, scores = track.pts_seconds, track.keypoints_xy, track.keypoint_scores
+    pts_seconds, xy, scores = track.pts_seconds, track.all_keypoints_xy, track.all_keypoint_scores
     after = int(np.searchsorted(pts_seconds, seconds))
     if after < len(pts_seconds) and pts_seconds[after] - seconds < 1e-3:
         return xy[after], scores[after]
@@ -176,13 +177,14 @@ class _Drawing:
         image, seconds = frame.image.copy(), frame.pts_seconds
         xy, scores, track_ids = self._skeletons.at(seconds)
         dancing = np.array([self._skeletons.dances(track_id, seconds) for track_id in track_ids], np.bool_)
-        draw_onlookers(image, keypoints_xy=xy[~dancing], keypoint_scores=scores[~dancing])
+        bodies_xy, body_scores = xy[:, :NUM_KEYPOINTS], scores[:, :NUM_KEYPOINTS]
+        draw_onlookers(image, keypoints_xy=bodies_xy[~dancing], keypoint_scores=body_scores[~dancing])
         dancers = [track_id for track_id, is_dancer in zip(track_ids, dancing, strict=True) if is_dancer]
         for track_id in dancers:
             draw_trails(image, self._skeletons.trails(seconds, track_id), color=track_color(track_id))
         draw_people(image, keypoints_xy=xy[dancing], keypoint_scores=scores[dancing], track_ids=dancers)
         if self._skeletons.several:
-            for points, track_id, is_dancer in zip(xy, track_ids, dancing, strict=True):
+            for points, track_id, is_dancer in zip(bodies_xy, track_ids, dancing, strict=True):
                 self._draw_id(image, points, track_id, seconds, is_dancer=bool(is_dancer))
             draw_label(image, LEGEND, xy=(image.shape[1], image.shape[0]))
         draw_label(image, self._text)
