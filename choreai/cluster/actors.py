@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import ray
 
-from choreai.cluster.steps import Began
+from choreai.cluster.steps import Step
 
 
 class Shard(Protocol):
@@ -22,14 +22,20 @@ ShardT = TypeVar("ShardT", bound=Shard)
 
 
 class ActorBody:
-    """What runs as an actor: a worker, whose calls are generators that say what it begins with, and last the answer."""
+    """What runs as an actor: a worker, whose calls are generators that say what it is at, and last the answer.
 
-    def __init__(self, worker_class: type, output: str, worker_settings: Mapping[str, object]) -> None:
+    It says at once which video it begins with, and every `tell_every_seconds` how far it is with it.
+    """
+
+    def __init__(
+        self, worker_class: type, output: str, worker_settings: Mapping[str, object], tell_every_seconds: float
+    ) -> None:
         self._worker: Any = worker_class(output, **worker_settings)  # whatever worker the job brings
+        self._tell_every_seconds = tell_every_seconds
 
     def set_up(self) -> Iterator[Any]:
         """Set the worker up; the answer is the id of its node."""
-        yield Began(0)
+        yield Step(0)
         self._worker.setup()
         yield str(ray.get_runtime_context().get_node_id())
 
@@ -39,12 +45,17 @@ class ActorBody:
             yield self._worker.process(shard)
             return
         steps = self._worker.steps(shard)
+        told, told_at = None, 0.0
         while True:
             try:
-                yield Began(next(steps))
+                step: Step = next(steps)
             except StopIteration as end:
                 yield end.value
                 return
+            is_due = step != told and time.monotonic() >= told_at + self._tell_every_seconds
+            if told is None or step.index != told.index or is_due:
+                told, told_at = step, time.monotonic()
+                yield step
 
     @classmethod
     def named_after(cls, worker_class: type) -> type:
@@ -63,10 +74,11 @@ class PoolActor(Generic[ShardT]):
     """Its node is draining: it gets no more shards."""
     in_flight: "deque[tuple[Any, ShardT]]" = field(default_factory=deque)
     """(call, shard); the first is the one it works on."""
-    step: int | None = None
-    """The last step it said it began with, of its set-up or of the first shard in flight."""
+    step: Step | None = None
+    """The last step it told, of its set-up or of the first shard in flight."""
     silent_since: float = 0.0
-    """When it said that, answered, or was handed work when it had none (`time.monotonic`)."""
+    """When it began with that, answered, or was handed work when it had none (`time.monotonic`). How far it is with a
+    video does not count: the time limit is the whole video's."""
 
     @property
     def is_ready(self) -> bool:
@@ -83,9 +95,11 @@ class PoolActor(Generic[ShardT]):
         has_work = self.in_flight if self.is_ready else self.step is not None
         return time.monotonic() - self.silent_since if has_work else 0.0
 
-    def begin(self, step: int) -> None:
-        """Note that the actor has begun with `step`."""
-        self.step, self.silent_since = step, time.monotonic()
+    def note(self, step: Step) -> None:
+        """Note what the actor says it is at."""
+        if self.step is None or step.index != self.step.index:
+            self.silent_since = time.monotonic()
+        self.step = step
 
     def take_back(self, call: Any) -> ShardT:
         """Return the shard of an answered call, which is no longer in flight."""

@@ -9,7 +9,7 @@ import faulthandler
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,11 @@ class VideoLimitError(ChoreaiError):
         return self.reason
 
 
-def run_within_limits(
+def watch_limits(
     call: Callable[[], ResultT], *, thread: Executor, limits: VideoLimits, index: int, what: str
-) -> ResultT:
-    """Run `call` on `thread`, and return what it returns or raise what it raises.
+) -> Generator[None, None, ResultT]:
+    """Run `call` on `thread`, and return what it returns or raise what it raises. Yields while it runs: whoever goes on
+    asking sees to it that the limits hold.
 
     Raises VideoLimitError when a limit is exceeded; `call` then goes on running, and `thread` with it. `what` names
     the video in the message, `index` is its position in the shard.
@@ -79,6 +80,7 @@ def run_within_limits(
                     f"after {seconds:.0f} s"
                 )
                 raise VideoLimitError(index, "MemoryLimit", reason)
+            yield
     finally:
         faulthandler.cancel_dump_traceback_later()
 

@@ -22,7 +22,7 @@ from choreai.cluster.actors import ActorBody, PoolActor, PoolActors, ShardT
 from choreai.cluster.deaths import cause_of_death, is_short_of_memory
 from choreai.cluster.draining import draining_nodes
 from choreai.cluster.limits import VideoLimitError
-from choreai.cluster.steps import Began
+from choreai.cluster.steps import Step
 from choreai.errors import (
     ConfigError,
     DamagedPartError,
@@ -45,6 +45,9 @@ MAX_SILENCES = 2
 MAX_START_SECONDS = 1800.0
 """What a worker may take for its set-up, for weights from a slow store too."""
 WAIT_NOTICE_SECONDS = 30.0
+TELL_EVERY_SECONDS, MAX_TOLD_PER_SECOND = 1.0, 20.0
+"""How often a worker tells how far it is with a video, and how often all of them together do. The driver takes a
+millisecond for each, and more the more workers there are."""
 DRAIN_POLL_SECONDS = 2.0
 """How often the pool asks which nodes are draining: often within the half minute of a SIGTERM."""
 WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -78,6 +81,14 @@ class Failure(Generic[ShardT]):
     """WorkerDied, TimeLimit, MemoryLimit, NodeMemory, or the class of the error answered."""
 
 
+@dataclass(frozen=True)
+class InFlight(Generic[ShardT]):
+    """A shard that a worker is processing."""
+
+    shard: ShardT
+    step: Step
+
+
 class WorkerPool(Generic[ShardT, ReportT]):
     """Runs `worker_class(output, **worker_settings)` on `num_workers` actors and feeds them shards.
 
@@ -109,14 +120,17 @@ class WorkerPool(Generic[ShardT, ReportT]):
             max_task_retries=0,
             runtime_env={"env_vars": WORKER_ENVIRONMENT},
         )(ActorBody.named_after(worker_class))
+        tell_every_seconds = max(TELL_EVERY_SECONDS, num_workers / MAX_TOLD_PER_SECOND)
         self._actors: PoolActors[ShardT] = PoolActors(
-            lambda: remote_class.remote(worker_class, output, worker_settings)
+            lambda: remote_class.remote(worker_class, output, worker_settings, tell_every_seconds)
         )
         self._num_workers = num_workers
         self._resources = resources
         self._narrow = narrow
         self._stop_at = stop_at
         self._max_silent_seconds = max_silent_seconds
+        self.on_round: Callable[[], None] = lambda: None
+        """Called at least every DRAIN_POLL_SECONDS, for whoever shows what is `in_flight`."""
         self._backlog: deque[ShardT] = deque()
         self._attempts: Counter[str] = Counter()  # failed attempts, by shard id
         self._suspects: set[str] = set()  # shards that were in flight when a worker died
@@ -152,6 +166,16 @@ class WorkerPool(Generic[ShardT, ReportT]):
             self._fill_backlog(shards)
             self._start_actors()
             self._hand_out()
+            self.on_round()
+
+    @property
+    def in_flight(self) -> list[InFlight[ShardT]]:
+        """The shards that workers have begun with, and how far each is."""
+        return [
+            InFlight(actor.shards[0], actor.step)
+            for actor in self._actors
+            if actor.is_ready and actor.in_flight and actor.step is not None
+        ]
 
     def _time_is_up(self) -> bool:
         return time.monotonic() >= self._stop_at
@@ -211,14 +235,14 @@ class WorkerPool(Generic[ShardT, ReportT]):
         if actor is None:  # its actor died in this round, and the shard is in the backlog again
             return None
         try:
-            report: ReportT | Began = ray.get(next(call))
+            report: ReportT | Step = ray.get(next(call))
         except RayTaskError as exc:
             self._actors.close(call)
             return self._handle_error(actor, call, exc)
         except RayError as exc:
             return self._handle_death(actor, exc)
-        if isinstance(report, Began):
-            actor.begin(report.index)
+        if isinstance(report, Step):
+            actor.note(report)
             return None
         self._actors.close(call)
         if not actor.is_ready:
@@ -291,7 +315,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
             if self._actors.has_spoken(actor):  # nobody has listened: the driver was busy, or stood still itself
                 continue
             self.num_worker_deaths += 1
-            step = actor.step
+            step = None if actor.step is None else actor.step.index
             lost = self._actors.dismiss(actor)
             cause = f"it did not answer for {seconds / 60:.1f} minutes"
             logger.warning("a worker is ended (%s); %d shards are handed out again", cause, len(lost))

@@ -8,15 +8,15 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from choreai.catalog.catalog import UNAVAILABLE, Video
 from choreai.catalog.shards import PoseShard
-from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, run_within_limits
-from choreai.cluster.steps import Steps, run_to_end
+from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, watch_limits
+from choreai.cluster.steps import Step, Steps, run_to_end
 from choreai.errors import (
     ConfigError,
     MediaError,
@@ -96,6 +96,7 @@ class PoseWorker:
         """
         started = time.monotonic()
         records: list[dict[str, object]] = []
+        num_frames = 0
         trace = {"run_id": self._run_id}
         with (
             no_room_is_a_storage_error(),
@@ -104,17 +105,20 @@ class PoseWorker:
             ) as writer,
         ):
             for index, (video, attempt) in enumerate(zip(shard.videos, shard.attempts, strict=True)):
-                yield index
-                record, rows = run_within_limits(
-                    partial(self._process_video, video, attempt, writer),
+                began, seen = Step(index, num_frames_before=num_frames), _VideoFacts()
+                yield began
+                watched = watch_limits(
+                    partial(self._process_video, video, attempt, writer, seen),
                     thread=self._thread,
                     limits=self._limits,
                     index=index,
                     what=f"video {video.video_id}",
                 )
+                record, rows = yield from _steps_of(watched, began, seen)
                 writer.add_video(record, rows)
                 records.append(record)
-            yield len(shard.videos)
+                num_frames += seen.num_frames_sampled
+            yield Step(len(shard.videos), num_frames_before=num_frames)
             _check_refusals(records)
             written = writer.commit()
         statuses = [str(record["status"]) for record in records]
@@ -128,7 +132,7 @@ class PoseWorker:
                 for record in records
                 if record["status"] == "quarantined"
             ),
-            num_frames=sum(int(str(record["num_frames_sampled"])) for record in records),
+            num_frames=num_frames,
             num_rows=sum(int(str(record["num_rows"])) for record in records),
             process_seconds=time.monotonic() - started,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -138,12 +142,10 @@ class PoseWorker:
             input_quality=count_remarks(str(record.get("input_quality", "")) for record in records),
         )
 
-    def _process_video(
-        self, video: Video, attempt: int, writer: PosePartWriter
-    ) -> tuple[dict[str, object], VideoRows | None]:
-        """Process one video; return its row of the videos table, and its keypoint rows unless it is quarantined."""
+    def _process_video(self, video: Video, attempt: int, writer: PosePartWriter, seen: "_VideoFacts") -> "_Processed":
+        """Process one video, noting in `seen` what is known of it; return its row of the videos table, and its keypoint
+        rows unless it is quarantined."""
         started = time.monotonic()
-        seen = _VideoFacts()
         rows = VideoRows(writer.scratch, video_id=video.video_id, content_id=video.content_id)
         try:
             self._estimate_video(video, rows, seen)
@@ -192,7 +194,7 @@ class PoseWorker:
                 split_shots=self._settings.split_shots,
             ) as (reader, tracked),
         ):
-            seen.describe(reader.info)
+            seen.describe(reader.info, frames_per_second=self._settings.frames_per_second)
             people_seen = PeopleSeen()
             try:
                 for people in tracked:
@@ -221,8 +223,10 @@ def _add_shot(rows: VideoRows, people: TrackedPoses, *, sample_seconds: float) -
 
 @dataclass
 class _VideoFacts:
-    """What is known of a video, as far as it was read; columns of its row of the videos table."""
+    """What is known of a video, as far as it was read; most are columns of its row of the videos table."""
 
+    num_expected: int = 0
+    """Frames that will be sampled, by its duration; 0 where that is unknown. No column."""
     width: int | None = None
     height: int | None = None
     frames_per_second: float | None = None
@@ -233,12 +237,30 @@ class _VideoFacts:
     quality: InputQuality | None = None
 
     def columns(self) -> dict[str, object]:
-        known = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "quality"}
+        names = [field.name for field in fields(self) if field.name not in ("quality", "num_expected")]
+        known = {name: getattr(self, name) for name in names}
         return known | (self.quality.columns() if self.quality is not None else {})
 
-    def describe(self, info: VideoInfo) -> None:
+    def describe(self, info: VideoInfo, *, frames_per_second: float) -> None:
         self.width, self.height = info.width, info.height
         self.frames_per_second, self.duration_seconds = info.frames_per_second, info.duration_seconds
+        rate = min(frames_per_second, info.frames_per_second or frames_per_second)
+        self.num_expected = round((info.duration_seconds or 0.0) * rate)
+
+
+_Processed = tuple[dict[str, object], VideoRows | None]
+"""A video's row of the videos table, and its keypoint rows unless it is quarantined."""
+
+
+def _steps_of(watched: Generator[None, None, _Processed], began: Step, seen: _VideoFacts) -> Steps[_Processed]:
+    """Go on with a video until it is done, telling how far it is."""
+    while True:
+        try:
+            next(watched)
+        except StopIteration as end:
+            processed: _Processed = end.value
+            return processed
+        yield replace(began, num_frames=seen.num_frames_sampled, num_expected=seen.num_expected)
 
 
 def _check_refusals(records: Sequence[Mapping[str, object]]) -> None:

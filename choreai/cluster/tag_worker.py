@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from choreai.catalog.catalog import Video
 from choreai.catalog.shards import TagShard
-from choreai.cluster.steps import Steps, run_to_end
+from choreai.cluster.steps import Step, Steps, run_to_end
 from choreai.errors import ConfigError
 from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.sequence import KeypointSequence
@@ -72,7 +72,7 @@ class TagWorker:
         rows: list[Row] = []
         waiting = {video.video_id: video for video in shard.videos}
         for index, (video_id, keypoints) in enumerate(read_videos(part, content_ids)):
-            yield index
+            yield Step(index)
             video = waiting.pop(video_id)
             dancers = measured.get((video_id, video.content_id))
             rows.append(self._tag(video, keypoints, dancers, shard.named, self._model))
@@ -80,7 +80,7 @@ class TagWorker:
         for row in rows:
             found = qualities.get((str(row["video_id"]), str(row["content_id"])))
             row["input_quality"] = remarks_for_tag(None if found is None else str(found))
-        yield len(shard.videos)
+        yield Step(len(shard.videos))
         # The tags come last: if a worker dies before, the shard is done again, whatever else it has written.
         uri = part_uri(self._output, "tags", self._model.model_version, shard.shard_id)
         written = _commit(uri, rows, schemas.TAGS)
@@ -108,7 +108,7 @@ class TagWorker:
             return {}
         measured = {}
         for index, (video_id, content_id, keypoints) in enumerate(read_contents(keypoints_part_uri)):
-            yield index
+            yield Step(index)
             measured[video_id, content_id] = measure_dancers(keypoints)
         rows: list[Row] = [
             {

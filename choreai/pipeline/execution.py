@@ -8,10 +8,11 @@ from typing import Protocol, TypeVar
 
 from choreai.catalog.catalog import Video
 from choreai.cluster.metrics import RunMetrics
-from choreai.cluster.pool import Failure, WorkerPool, WorkerResources
+from choreai.cluster.pool import Failure, InFlight, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, names_cluster, num_workers_for
 from choreai.config import ExtractConfig
-from choreai.pipeline.progress import progress
+from choreai.pipeline.progress import show_progress
+from choreai.pipeline.video_progress import VideoInWork, VideoProgress
 from choreai.storage.s3 import PATIENCE_SECONDS
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
@@ -60,6 +61,7 @@ def run_shards(
     session = connect(config.ray_address)
     metrics = RunMetrics(summary.job, num_videos=num_videos)
     named = _NamedVideos()
+    count = VideoProgress(num_videos)
     pool: WorkerPool[ShardT, ShardReport] = WorkerPool(
         worker,
         config.output,
@@ -70,21 +72,35 @@ def run_shards(
         stop_at=until,
         max_silent_seconds=60 * config.workers.max_video_minutes + SILENCE_SECONDS,
     )
-    with progress(title, num_videos) as steps:
+    with show_progress(title, num_videos) as show:
+
+        def show_state() -> None:
+            state = count.state([in_work(each) for each in pool.in_flight])
+            if state is not None:
+                show(state)
+
+        pool.on_round = show_state
         for outcome in pool.run(shards):
             metrics.workers_died(pool.num_worker_deaths)
             if isinstance(outcome, Failure) and outcome.killed_worker and quarantine is not None:
                 outcome = quarantine(outcome)
             if isinstance(outcome, Failure):
                 _count_failure(outcome, summary, metrics)
+                count.add(len(outcome.shard.videos))
             else:
                 _count_report(outcome, summary, metrics)
                 named.log(outcome)
-                steps.advance(sum(outcome.statuses.values()))
+                count.add(sum(outcome.statuses.values()), outcome.num_frames)
     named.log_others()
     summary.num_worker_deaths = pool.num_worker_deaths
     summary.finish()
     metrics.finished(failed=summary.failed)
+
+
+def in_work(flight: InFlight[ShardT]) -> VideoInWork:
+    """Return what a worker is at, with the name of its video."""
+    videos, index = flight.shard.videos, flight.step.index
+    return VideoInWork(videos[index].video_id if index < len(videos) else "", flight.step)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from choreai.pipeline.execution import run_shards
 from choreai.pipeline.in_process import run_in_process
 from choreai.pipeline.pose_files import share_weights
 from choreai.pipeline.progress import progress
+from choreai.pipeline.shard_size import choose_shard_size
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.tables import schemas
 from choreai.tables.parts import current_parts, list_parts, open_part, part_id_of, read_consistently
@@ -83,6 +84,7 @@ def extract_poses(
     if pending.videos.num_rows:
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
         check_conditional_writes(config.output)
+        summary.videos_per_shard = choose_shard_size(config, num_pending=pending.videos.num_rows, pose_id=pose_id)
         summary.write(config.output)  # unfinished; fails now, not in the morning, if writing is forbidden
         _run_pending(config, pending.videos, pose_id, summary, worker, until, in_process)
         manifest_uri = summary.write(config.output)
@@ -134,7 +136,7 @@ def _run_pending(
             max_seconds=60 * config.workers.max_video_minutes, max_bytes=int(config.workers.max_video_gib * 2**30)
         ),
     }
-    shards = plan_shards(videos, videos_per_shard=config.videos_per_shard, pose_fingerprint=pose_id)
+    shards = plan_shards(videos, videos_per_shard=summary.videos_per_shard, pose_fingerprint=pose_id)
     if in_process:
         run_in_process(
             shards,

@@ -6,8 +6,8 @@ resumes, or ends at once if it was complete. `sweep` makes no model, but compare
 
 import logging
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from choreai.cluster.session import connect
 from choreai.config import TrainConfig
 from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.motion.named_dancers import NamedDancers
-from choreai.pipeline.progress import Steps, progress
+from choreai.pipeline.pace import Pace
+from choreai.pipeline.progress import State, show_progress
 from choreai.search.corrections import read_corrections
 from choreai.search.dancer_reviews import read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
@@ -105,16 +106,45 @@ def _num_left_out(config: TrainConfig, labelled: list[Video]) -> int:
 class EpochCount:
     """Adds up the epochs of consecutive trainings, each of which counts from 0."""
 
-    steps: Steps
+    total: int
+    """At most."""
+    show_state: Callable[[State], None]
     before: int = 0
     now: int = 0
+    last: Progress | None = None
+    num_trained: int = 0
+    lengths: list[float] = field(default_factory=list)
+    """Of each network that is done: its epochs as a share of what it could have had."""
+    pace: Pace = field(default_factory=Pace)
+    """Of the epochs that were trained, and not skipped by early stopping, from the first one's end on: Ray Train takes
+    half a minute to begin."""
 
     def show(self, done: Progress) -> None:
         """Advance the progress to what `done` says."""
+        if self.last is not None and done.result.member != self.last.result.member:
+            self.lengths.append(self.last.result.epoch / self.last.num_epochs_each)
         if done.num_done < self.now:
             self.before += self.now
-        self.now = done.num_done
-        self.steps.advance(self.before + self.now - self.steps.done)
+        self.now, self.last = done.num_done, done
+        self.num_trained += 1
+        self.pace.note(self.num_trained)
+        rate, num_done = self.pace.rate, self.before + self.now
+        self.show_state(
+            State(
+                done=num_done,
+                count=f"{num_done} of at most {self.total} epochs",
+                rate="" if rate is None else f"{60 * rate:.0f}/min",
+                seconds_left=None if rate is None else self._epochs_left(done) / rate,
+                is_bound=not self.lengths,
+            )
+        )
+
+    def _epochs_left(self, done: Progress) -> float:
+        """Return how many epochs are left: at most, until a network is done; from then on as many as those took."""
+        share = sum(self.lengths) / len(self.lengths) if self.lengths else 1.0
+        own = done.num_epochs_each - done.result.epoch
+        others = max(0, self.total - self.before - self.now - own)
+        return max(0.0, share * done.num_epochs_each - done.result.epoch) + share * others
 
 
 def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
@@ -122,7 +152,7 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
     check_conditional_writes(config.output)
     connect(config.ray_address)
     num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled))
-    with progress("training", num_epochs) as steps:
+    with show_progress("training", num_epochs) as show:
         return train_style(
             labelled,
             tables_uri=config.output,
@@ -139,7 +169,7 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
                 num_cpus_per_worker=max(1, int(config.workers.num_cpus)),
                 use_gpu=config.workers.num_gpus > 0,
             ),
-            on_progress=EpochCount(steps).show,
+            on_progress=EpochCount(num_epochs, show).show,
         )
 
 

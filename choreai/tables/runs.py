@@ -65,6 +65,8 @@ class RunManifest:
     """Whether the command exited with 1 for whatever reason, too much of the catalog in quarantine included."""
     input_quality: Counter[str] = field(default_factory=Counter)
     """Number of videos by remark on their input quality."""
+    videos_per_shard: int = 0
+    """Of an extraction: the most videos in one of its shards; 0 where a release before this one ran."""
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()  # unlike the clock of `started_at`, never set back
@@ -175,7 +177,7 @@ _NEEDED = {
 
 _NUMBERS = (
     "num_done_before", "num_quarantined_before", "wall_seconds", "num_failed", "num_shards", "num_shards_redone",
-    "num_frames", "num_rows", "busy_seconds", "num_worker_deaths",
+    "num_frames", "num_rows", "busy_seconds", "num_worker_deaths", "videos_per_shard",
 )  # fmt: skip
 
 

@@ -72,6 +72,8 @@ class Progress:
     """Epochs of all members, including those that early stopping skipped."""
     num_epochs: int
     """Of all members, at most."""
+    num_epochs_each: int
+    """Of one member, at most."""
     seconds_left: float | None
     """At most; None until the second epoch has been timed."""
 
@@ -286,7 +288,13 @@ def _epoch_queue(num_members: int, num_epochs: int, on_progress: Callable[[Progr
             num_trained += 1
             left = num_members * num_epochs - num_done
             on_progress(
-                Progress(result, num_done, num_members * num_epochs, None if seconds is None else seconds * left)
+                Progress(
+                    result,
+                    num_done,
+                    num_members * num_epochs,
+                    num_epochs,
+                    None if seconds is None else seconds * left,
+                )
             )
 
     thread = threading.Thread(target=hand_on, name="training-progress", daemon=True)
