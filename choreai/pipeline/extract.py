@@ -84,7 +84,9 @@ def extract_poses(
     if pending.videos.num_rows:
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)
         check_conditional_writes(config.output)
-        summary.videos_per_shard = choose_shard_size(config, num_pending=pending.videos.num_rows, pose_id=pose_id)
+        summary.videos_per_shard = choose_shard_size(
+            config, num_pending=pending.videos.num_rows, pose_id=pose_id, is_shared=not in_process
+        )
         summary.write(config.output)  # unfinished; fails now, not in the morning, if writing is forbidden
         _run_pending(config, pending.videos, pose_id, summary, worker, until, in_process)
         manifest_uri = summary.write(config.output)

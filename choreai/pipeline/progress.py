@@ -19,7 +19,7 @@ LOG_EVERY_SECONDS = 15.0
 MANY_LINES_SECONDS = 600.0
 MAX_PARTS = 4
 """Items in the works that are shown one by one; the names of more say nothing."""
-MAX_NAME = 24
+MAX_NAME = 20
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class State:
     done: float
     """Of its items; those in the works count by their share."""
     count: str = ""
-    """What is done, in words: "3 of 5 videos, 412 frames"."""
+    """What is done, in words: "3 of 5 videos"."""
+    amount: str = ""
+    """What that comes to: "412 frames"."""
     rate: str = ""
     """ "33 frames/s"; empty while it is not settled."""
     seconds_left: float | None = None
@@ -50,7 +52,9 @@ class State:
     def text(self) -> str:
         """All of it, in one line."""
         at = ", ".join(f"{_short(name)} {100 * share:.0f} %" for name, share in self.shown_parts)
-        return ", ".join(part for part in (self.count, self.rate, self.left) if part) + (f" ({at})" if at else "")
+        return ", ".join(part for part in (self.count, self.amount, self.rate, self.left) if part) + (
+            f" ({at})" if at else ""
+        )
 
     @property
     def shown_parts(self) -> tuple[tuple[str, float], ...]:
@@ -89,7 +93,7 @@ class _Bars:
 
     def show(self, state: State) -> None:
         """Show how far the work is."""
-        words = ", ".join(part for part in (state.count, state.rate, state.left) if part)
+        words = ", ".join(part for part in (state.count, state.left, state.rate) if part)
         self._bar.update(self._whole, completed=state.done, words=words)
         while len(self._parts) < len(state.shown_parts):
             self._parts.append(self._bar.add_task("", total=1.0, words=""))
@@ -162,7 +166,7 @@ class Steps:
         rate = self.pace.rate
         left = None if rate is None else max(0, self.total - self.done) / rate
         words = "" if rate is None else f"{60 * rate:.1f}/min"
-        self._show(State(self.done, f"{self.done} of {self.total}", words, left))
+        self._show(State(self.done, f"{self.done} of {self.total}", rate=words, seconds_left=left))
 
 
 @contextmanager

@@ -20,9 +20,11 @@ MAYBE_ALIVE = timedelta(hours=12)
 """An unfinished run that began longer ago, and has had another after it, is taken for dead."""
 
 
-def choose_shard_size(config: ExtractConfig, *, num_pending: int, pose_id: str) -> int:
-    """Return the number of videos of a shard, `config.videos_per_shard` at most."""
-    return _size_of_unfinished(config, pose_id) or shard_size(num_pending, most=config.videos_per_shard)
+def choose_shard_size(config: ExtractConfig, *, num_pending: int, pose_id: str, is_shared: bool = True) -> int:
+    """Return the number of videos of a shard, `config.videos_per_shard` at most; so many too where the work is not
+    shared by several workers."""
+    most = config.videos_per_shard
+    return _size_of_unfinished(config, pose_id) or (shard_size(num_pending, most=most) if is_shared else most)
 
 
 def shard_size(num_pending: int, *, most: int) -> int:

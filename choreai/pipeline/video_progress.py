@@ -43,10 +43,10 @@ class VideoProgress:
         num_over = self.num_done + sum(step.index for step in steps)
         self.pace.note(num_frames or num_over)
         rate = self.pace.rate
-        count = f"{num_over} of {self.num_videos} videos" + (f", {num_frames} frames" if num_frames else "")
         return State(
             done=num_over + sum(step.fraction for step in steps),
-            count=count,
+            count=f"{num_over} of {self.num_videos} videos",
+            amount=f"{num_frames} frames" if num_frames else "",
             rate="" if rate is None else f"{rate:.1f} frames/s" if num_frames else f"{60 * rate:.1f} videos/min",
             seconds_left=self._seconds_left(steps, num_frames, num_over),
             parts=tuple((each.video_id, each.step.fraction) for each in in_work if each.video_id),
