@@ -13,7 +13,7 @@ from choreai.tables.runs import RunManifest
 NOW = datetime.now(UTC)
 
 
-@pytest.mark.parametrize(("num_pending", "size"), [(1, 1), (5, 1), (127, 1), (128, 2), (500, 7), (10_000, 8)])
+@pytest.mark.parametrize(("num_pending", "size"), [(1, 1), (5, 1), (63, 1), (64, 2), (255, 7), (10_000, 8)])
 def test_few_videos_make_small_shards_so_that_all_workers_get_some(num_pending, size) -> None:
     assert shard_size(num_pending, most=8) == size
 

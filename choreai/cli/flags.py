@@ -53,7 +53,7 @@ def _job_parser(prog: str | None, description: str, *, several: bool = False) ->
     parser.add_argument("--frames-per-second", dest="pose.frames_per_second", type=float, metavar="F",
                         help="frames sampled per second of video (default: 15)")  # fmt: skip
     parser.add_argument("--videos-per-shard", type=int, metavar="N",
-                        help="videos per unit of work and retry (default: 8)")  # fmt: skip
+                        help="most videos per unit of work and retry (default: 8)")  # fmt: skip
     parser.add_argument("--max-failed-fraction", type=float, metavar="X",
                         help="exit with 1 if a larger share of the videos fails (default: 0.2)")  # fmt: skip
     parser.add_argument("--retry-quarantined", action="store_true", default=None,

@@ -141,7 +141,7 @@ class RunReport:
     @property
     def cost(self) -> float | None:
         """Cost of the worker nodes during the runs, in `settings.currency`; None if the price is unknown."""
-        hours = sum(run.num_hosts * run.wall_seconds for run in self.runs) / 3600
+        hours = sum(run.num_hosts * run.elapsed_seconds for run in self.runs) / 3600
         return hours * self.settings.price_per_hour if self.settings.price_per_hour else None
 
     @property

@@ -32,8 +32,10 @@ _BODY = """
 {{ count }} {{ status }}{{ ', ' if not loop.last }}{% endfor %}
 {% if run.num_failed %}<span class="bad">{{ run.num_failed }} could not be finished</span>{% endif %}</td>
 <td class="number">{{ run.num_done_before }}</td><td class="number">{{ '{:,}'.format(run.num_frames) }}</td>
-<td class="number">{{ '%.0f s' % run.wall_seconds if run.finished }}</td>
-<td class="number">{{ '%.1f' % (run.statuses.values() | sum * 60 / run.wall_seconds) if run.wall_seconds else '' }}</td>
+<td class="number">{% if run.elapsed_seconds %}{{ 'over ' if not run.finished }}
+{{- '%.0f s' % run.elapsed_seconds }}{% endif %}</td>
+<td class="number">
+{{- '%.1f' % (run.statuses.values() | sum * 60 / run.elapsed_seconds) if run.elapsed_seconds else '' }}</td>
 <td class="number">{% if run.workers %}{{ run.workers | length }} on {{ run.num_hosts }}
 {{- ' nodes' if run.num_hosts != 1 else ' node' }}{% endif %}</td>
 <td class="number">{{ '%.0f %%' % (100 * run.utilisation) if run.utilisation is not none else '' }}</td>
@@ -178,7 +180,7 @@ def _tiles(report: RunReport) -> list[tuple[str, str]]:
         tiles.append(("unknown", f"{100 * unknown / max(1, sum(each.num for each in report.styles)):.0f} %"))
         tiles.append(("changed style", f"{sum(each.num_changed for each in report.causes):,}"))
     tiles.append(("quarantined", f"{report.num_quarantined:,}"))
-    tiles.append(("wall time", f"{sum(run.wall_seconds for run in report.runs) / 60:.1f} min"))
+    tiles.append(("wall time", f"{sum(run.elapsed_seconds for run in report.runs) / 60:.1f} min"))
     if report.cost is not None:
         tiles.append(("worker nodes", f"{report.cost:.2f} {report.settings.currency}"))
     return tiles

@@ -2,8 +2,10 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from choreai.catalog.catalog import Video
@@ -11,6 +13,7 @@ from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, InFlight, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, names_cluster, num_workers_for
 from choreai.config import ExtractConfig
+from choreai.errors import StorageError
 from choreai.pipeline.progress import show_progress
 from choreai.pipeline.video_progress import VideoInWork, VideoProgress
 from choreai.storage.s3 import PATIENCE_SECONDS
@@ -20,6 +23,8 @@ from choreai.tables.runs import RunManifest
 logger = logging.getLogger(__name__)
 MAX_NAMED = 20
 """Quarantined videos that the log names one by one."""
+FIRST_RECORD_SECONDS, RECORD_EVERY_SECONDS = 5.0, 60.0
+"""How soon, and how often from then on, the manifest of a run says how far it is."""
 SILENCE_SECONDS = PATIENCE_SECONDS + 60.0
 """What a worker may say nothing for beyond the time limit of a video: it writes its part, and waits for the store."""
 
@@ -62,6 +67,7 @@ def run_shards(
     metrics = RunMetrics(summary.job, num_videos=num_videos)
     named = _NamedVideos()
     count = VideoProgress(num_videos)
+    record = _RecordSoFar(summary, config.output)
     pool: WorkerPool[ShardT, ShardReport] = WorkerPool(
         worker,
         config.output,
@@ -78,6 +84,7 @@ def run_shards(
             state = count.state([in_work(each) for each in pool.in_flight])
             if state is not None:
                 show(state)
+            record.write_if_due()
 
         pool.on_round = show_state
         for outcome in pool.run(shards):
@@ -101,6 +108,22 @@ def in_work(flight: InFlight[ShardT]) -> VideoInWork:
     """Return what a worker is at, with the name of its video."""
     videos, index = flight.shard.videos, flight.step.index
     return VideoInWork(videos[index].video_id if index < len(videos) else "", flight.step)
+
+
+@dataclass
+class _RecordSoFar:
+    """Writes the manifest of a run every so often: what a stopped run has done is read from it."""
+
+    summary: RunManifest
+    output: str
+    due_at: float = field(default_factory=lambda: time.monotonic() + FIRST_RECORD_SECONDS)
+
+    def write_if_due(self) -> None:
+        """Write it if it is time. A store that fails now is for the workers to wait for."""
+        if time.monotonic() >= self.due_at:
+            with suppress(StorageError):
+                self.summary.write_so_far(self.output)
+            self.due_at = time.monotonic() + RECORD_EVERY_SECONDS
 
 
 @dataclass

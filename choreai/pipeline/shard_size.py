@@ -11,9 +11,9 @@ from itertools import islice
 from choreai.config import ExtractConfig
 from choreai.tables.runs import RunManifest, read_runs
 
-MIN_SHARDS = 64
-"""Pending videos are cut into so many shards at least, one video each if need be: dozens of workers are busy to the
-end, and the cost of a part of its own, a few hundredths of a second, does not show beside that of a video's poses."""
+MIN_SHARDS = 32
+"""Pending videos are cut into so many shards at least, one video each if need be: several for each worker of a small
+cluster, so that none waits long at the end. A shard costs a tenth of a second, little beside a video's poses."""
 MAX_LOOKED_AT = 50
 """Newest runs that are looked through for an unfinished one."""
 MAYBE_ALIVE = timedelta(hours=12)

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +45,8 @@ class RunManifest:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     wall_seconds: float = 0.0
     """0 until the run has finished."""
+    seconds_so_far: float = 0.0
+    """What a run that has not finished had taken when its manifest was last written."""
     statuses: Counter[str] = field(default_factory=Counter)
     """Number of videos by status."""
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -100,6 +102,11 @@ class RunManifest:
         return self.wall_seconds > 0
 
     @property
+    def elapsed_seconds(self) -> float:
+        """What the run took; of one that was stopped, what it took at least."""
+        return self.wall_seconds or self.seconds_so_far
+
+    @property
     def failed(self) -> bool:
         """Whether the job exits with 1: too many videos failed, of this run or the catalog, or some are left to do."""
         allowed = float(self.config.get("max_failed_fraction", 1.0))
@@ -129,7 +136,7 @@ class RunManifest:
     @property
     def utilisation(self) -> float | None:
         """The share of the workers' time that was spent on shards; None where there were no workers."""
-        available = len(self.workers) * self.wall_seconds
+        available = len(self.workers) * self.elapsed_seconds
         return self.busy_seconds / available if available else None
 
     def to_json(self) -> dict[str, object]:
@@ -167,6 +174,11 @@ class RunManifest:
         objects.put_object(uri, json.dumps(self.to_json(), indent=2, ensure_ascii=False).encode())
         return uri
 
+    def write_so_far(self, root: str) -> None:
+        """Write the manifest of a run that goes on, for the record of one that is stopped."""
+        self.seconds_so_far = time.monotonic() - self._began
+        self.write(root)
+
 
 _NEEDED = {
     "job", "pose_fingerprint", "model_version", "config", "wall_seconds", "statuses", "num_failed", "num_done_before",
@@ -177,7 +189,7 @@ _NEEDED = {
 
 _NUMBERS = (
     "num_done_before", "num_quarantined_before", "wall_seconds", "num_failed", "num_shards", "num_shards_redone",
-    "num_frames", "num_rows", "busy_seconds", "num_worker_deaths", "videos_per_shard",
+    "num_frames", "num_rows", "busy_seconds", "num_worker_deaths", "videos_per_shard", "seconds_so_far",
 )  # fmt: skip
 
 
@@ -209,15 +221,20 @@ def read_run(root: str, run_id: str) -> RunManifest:
         raise TableError(f"{uri}: not a manifest that this release can read ({shorten(repr(exc))})") from exc
 
 
+def list_run_ids(root: str) -> list[str]:
+    """Return the ids of all runs under `root`, newest first."""
+    folder = objects.join_uri(root, "runs") + "/"
+    paths = (info.uri.removeprefix(folder) for info in objects.list_objects(folder))
+    names = {path.removesuffix("/manifest.json") for path in paths if path.endswith("/manifest.json")}
+    return sorted((name for name in names if "/" not in name), reverse=True)  # an id begins with the time
+
+
 def read_runs(root: str) -> Iterator[RunManifest]:
     """Yield the manifests of all runs under `root`, newest first, each read when it is asked for.
 
     Files of that name which are no manifest of ours are left out with a warning.
     """
-    folder = objects.join_uri(root, "runs") + "/"
-    paths = (info.uri.removeprefix(folder) for info in objects.list_objects(folder))
-    names = {path.removesuffix("/manifest.json") for path in paths if path.endswith("/manifest.json")}
-    for run_id in sorted((name for name in names if "/" not in name), reverse=True):  # an id begins with the time
+    for run_id in list_run_ids(root):
         try:
             yield read_run(root, run_id)
         except TableError as exc:
@@ -255,9 +272,26 @@ def find_run_group(root: str, run_id: str | None = None) -> RunGroup:
     main = next((run for run in newest_first if run_id is None or run.run_id == run_id), None)
     if main is None:
         raise ConfigError(f"{root}: no run{f' {run_id}' if run_id else 's'} under runs/ here; check --output")
+    return _group_of(main, newest_first)
+
+
+def group_runs(newest_first: Sequence[RunManifest]) -> Iterator[RunGroup]:
+    """Yield the groups of all these runs, newest first; each run is in one of them."""
+    taken: set[str] = set()
+    for number, main in enumerate(newest_first, start=1):
+        if main.run_id not in taken:
+            group = _group_of(main, (newest_first[index] for index in range(number, len(newest_first))), taken=taken)
+            taken.update(run.run_id for run in group.runs)
+            yield group
+
+
+def _group_of(main: RunManifest, older: Iterable[RunManifest], *, taken: Collection[str] = ()) -> RunGroup:
+    """Return the group of `main` among the runs before it, newest first, without those that another group has."""
     runs: list[RunManifest] = [main]
     is_open = True
-    for run in newest_first:
+    for run in older:
+        if run.run_id in taken and run.job != "tag_catalog":
+            continue
         if is_open and _belongs(run, main):
             runs.insert(0, run)
         elif run.job == "tag_catalog":
