@@ -18,7 +18,7 @@ from choreai.tables import schemas
 
 FILES = sorted((ROOT / "choreai").rglob("*.py"))
 LOGGED = {"error", "warning", "warn", "info"}
-FLAGS_OF_OTHERS = {"--head", "--force-reinstall", "--no-deps"}  # ray start; pip install
+FLAGS_OF_OTHERS = {"--head", "--force-reinstall", "--no-deps", "--model_pose"}  # ray start; pip install; OpenPose
 
 
 def messages(tree: ast.AST) -> Iterator[str]:

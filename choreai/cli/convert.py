@@ -3,22 +3,44 @@
 import argparse
 
 from choreai.cli.parser import CommandParser
+from choreai.errors import ConfigError
 
-FORMATS = ("alphapose-json", "report-text", "parquet")
-CONVERT = """\
-Convert keypoints. Formats: alphapose-json (alphapose-results.json), report-text
-(51 numbers per line, 100 lines per sequence, with a second file of 1-based
-labels) and parquet (a keypoint table)."""
+READ = (
+    "parquet",
+    "alphapose-json",
+    "report-text",
+    "openpose",
+    "coco-json",
+    "coco-results",
+    "mmpose-json",
+)
+WRITTEN = (
+    "parquet",
+    "alphapose-json",
+    "report-text",
+    "openpose",
+    "coco-json",
+    "coco-results",
+)
+CONVERT = f"""\
+Convert keypoints from and to the files of other programs. What is not COCO's 17
+keypoints is left out; docs/formats.md says of each format what is lost.
+
+read: {", ".join(READ)}
+
+written: {", ".join(WRITTEN)}"""
 
 
 def convert_parser(prog: str | None) -> CommandParser:
     parser = CommandParser(prog=prog, description=CONVERT)
-    parser.add_argument("source", help="path or s3:// URI; format by name: .json, .txt, .parquet, a folder")
-    parser.add_argument("target", help="path or s3:// URI of a file that does not exist yet")
-    parser.add_argument("--from", dest="source_format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
-    parser.add_argument("--to", dest="target_format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
-    parser.add_argument("--video-id", help="AlphaPose JSON: the video's name; otherwise the one video to convert")
+    parser.add_argument("source", help="path or s3:// URI of a file or folder; its content tells its format")
+    parser.add_argument("target", help="path or s3:// URI that does not exist yet; .parquet and .json tell the format")
+    parser.add_argument("--from", dest="source_format", metavar="FORMAT", choices=READ, help="format of the source")
+    parser.add_argument("--to", dest="target_format", metavar="FORMAT", choices=WRITTEN, help="format of the target")
+    parser.add_argument("--video-id", help="the video's name; of a table the one video to convert")
     parser.add_argument("--frames-per-second", type=float, metavar="F", help="of the images or samples in the source")
+    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="of the pictures, where a format has it: 1920x1080")
+    parser.add_argument("--image-names", metavar="NAME", help="names of pictures to write: frames/%%06d.jpg")
     parser.add_argument("--labels", metavar="FILE", help="second file of report-text, one class number per line")
     parser.add_argument("--label-table", metavar="FILE", help="CSV with video_id and label (a catalog will do)")
     parser.add_argument("--class-names", metavar="A,B,C", help="names of the class numbers, starting at 1")
@@ -39,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         report_labels=arguments.labels,
         label_table=arguments.label_table,
         class_names=tuple(names.split(",")) if names else None,
+        size_wh=parse_size(arguments.size) if arguments.size else None,
+        image_names=arguments.image_names,
     )
     done = convert(
         arguments.source,
@@ -56,3 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     for dropped in done.dropped:
         print(f"dropped, too short for a sequence: {dropped}")
     return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of "1920x1080". Raises ConfigError."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
+        raise ConfigError(f"--size must be width x height in pixels, such as 1920x1080, got {text!r}")
+    return int(width), int(height)

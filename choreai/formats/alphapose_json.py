@@ -7,8 +7,6 @@ It has neither times nor 3D: reading takes the frame rate from the caller, writi
 
 import hashlib
 import json
-import os
-import re
 import warnings
 from array import array
 from collections.abc import Iterator
@@ -19,13 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from choreai.arrays import Float64Array, FloatArray, IntArray
+from choreai.arrays import FloatArray, IntArray
 from choreai.errors import ChoreaiWarning, StorageError, TableError
 from choreai.formats.alphapose_results import alphapose_scores
+from choreai.formats.frame_names import MAX_FRAME, frame_numbers
+from choreai.formats.glimpse import Glimpse
 from choreai.formats.json_stream import read_json_list
-from choreai.formats.rows import ConvertedRows, keypoints_of, without_missing
+from choreai.formats.rows import ConvertedRows, keypoints_of, ranks_within, without_missing
+from choreai.formats.values import abbreviate, join_alternatives, numbers_in
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.natural_order import natural_key
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.tables.schemas import from_list_column
@@ -39,8 +39,14 @@ HAS_PERSON_SCORES = {b"choreai.box_score": b"alphapose"}
 """Metadata of a keypoint table whose `box_score` is AlphaPose's `score` of a person, not a detector's of a box."""
 
 _NO_IDX = -1
-_MAX_INT32 = 2**31 - 1
-_LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.ASCII | re.DOTALL)
+
+
+def is_alphapose_json(glimpse: Glimpse) -> bool:
+    """Return whether it is a list of people who have an `idx` or a `box`, which COCO's results do not."""
+    person = glimpse.first_element
+    return (
+        isinstance(person, dict) and {"image_id", "keypoints"} <= person.keys() and bool({"idx", "box"} & person.keys())
+    )
 
 
 def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) -> pa.Table:
@@ -165,26 +171,26 @@ class _People:
     def add(self, person: object, *, number: int) -> None:
         where = f"{self.uri}: person {number}"
         if not isinstance(person, dict):
-            raise TableError(f"{where} is {_abbreviate(person)}, not an object; is this AlphaPose's results file?")
-        keypoints = _numbers(person.get("keypoints"), f"{where}: keypoints")
+            raise TableError(f"{where} is {abbreviate(person)}, not an object; is this AlphaPose's results file?")
+        keypoints = numbers_in(person.get("keypoints"), f"{where}: keypoints")
         num_keypoints = len(keypoints) // 3
         if len(keypoints) % 3 or num_keypoints not in KEYPOINT_COUNTS:
             raise TableError(
                 f"{where} has {len(keypoints)} keypoint numbers; it needs 3 x "
-                f"{_join_alternatives(KEYPOINT_COUNTS)} (--format coco and a COCO, Halpe or WholeBody model)"
+                f"{join_alternatives(KEYPOINT_COUNTS)} (--format coco and a COCO, Halpe or WholeBody model)"
             )
         self.keypoint_counts.add(num_keypoints)
         coco = keypoints[: 3 * NUM_KEYPOINTS].astype(np.float32)
         self.keypoints.frombytes(coco.tobytes())
         self.images.append(self._image_number(person.get("image_id"), where))
         self.idx.append(_idx(person.get("idx"), where))
-        self.scores.append(float(_numbers([person.get("score")], f"{where}: score")[0]))
+        self.scores.append(float(numbers_in([person.get("score")], f"{where}: score")[0]))
         self.boxes.extend(_box_xyxy(person.get("box"), coco.reshape(-1, 3), where))
 
     def to_rows(self, video_id: str, content_id: str) -> ConvertedRows:
-        frame_index = _frame_numbers(list(self.names))[np.array(self.images, np.int64)]
+        frame_index = frame_numbers(list(self.names))[np.array(self.images, np.int64)]
         if more := sorted(self.keypoint_counts - {NUM_KEYPOINTS}):
-            counts = _join_alternatives(more)
+            counts = join_alternatives(more)
             warnings.warn(
                 f"{self.uri}: people with {counts} keypoints; the first {NUM_KEYPOINTS} (COCO) are kept",
                 ChoreaiWarning,
@@ -203,7 +209,7 @@ class _People:
 
     def _image_number(self, image_id: object, where: str) -> int:
         if isinstance(image_id, bool) or not isinstance(image_id, str | int):
-            raise TableError(f"{where}: image_id is {_abbreviate(image_id)}; it must be a file name or a number")
+            raise TableError(f"{where}: image_id is {abbreviate(image_id)}; it must be a file name or a number")
         return self.names.setdefault(str(image_id), len(self.names))
 
     def _track_ids(self, frame_index: IntArray) -> IntArray:
@@ -211,7 +217,7 @@ class _People:
         taken = np.unique(np.stack([frame_index, idx], axis=1), axis=0)
         if len(taken) == len(idx) and not (idx == _NO_IDX).any():
             return idx
-        ranks = _ranks_within(frame_index)
+        ranks = ranks_within(frame_index)
         if ranks.any():
             warnings.warn(
                 f"{self.uri}: idx does not tell the people of a frame apart; track_id is their rank in the "
@@ -222,27 +228,13 @@ class _People:
         return ranks
 
 
-def _numbers(value: object, where: str) -> Float64Array:
-    """Return a flat JSON list of finite numbers (within float32, which the tables hold)."""
-    try:
-        numbers = np.asarray(value)
-    except ValueError:  # lists of different lengths
-        numbers = np.asarray(None)
-    if numbers.ndim != 1 or (numbers.dtype.kind not in "iuf" and len(numbers)):
-        raise TableError(f"{where}: expected numbers, got {_abbreviate(value)}")
-    numbers = numbers.astype(np.float64)
-    if not (np.abs(numbers) <= np.finfo(np.float32).max).all():  # also where NaN
-        raise TableError(f"{where}: NaN, infinity or a number beyond float32 in {_abbreviate(value)}")
-    return numbers
-
-
 def _box_xyxy(box: object, keypoints: FloatArray, where: str) -> list[float]:
     if box is None:
         low, high = keypoints[:, :2].min(axis=0), keypoints[:, :2].max(axis=0)
         return [*low.tolist(), *high.tolist()]
-    numbers = _numbers(box, f"{where}: box")
+    numbers = numbers_in(box, f"{where}: box")
     if len(numbers) != 4 or (numbers[2:] < 0).any():
-        raise TableError(f"{where}: box is {_abbreviate(box)}; it must be [x, y, width, height]")
+        raise TableError(f"{where}: box is {abbreviate(box)}; it must be [x, y, width, height]")
     x, y, width, height = numbers.tolist()
     return [x, y, x + width, y + height]
 
@@ -253,45 +245,6 @@ def _idx(idx: object, where: str) -> int:
         idx = idx[0]
     if idx is None or idx == []:
         return _NO_IDX
-    if isinstance(idx, bool) or not isinstance(idx, int | float) or idx != idx // 1 or idx > _MAX_INT32:
-        raise TableError(f"{where}: idx is {_abbreviate(idx)}; it must be a whole number that fits in 32 bits")
+    if isinstance(idx, bool) or not isinstance(idx, int | float) or idx != idx // 1 or idx > MAX_FRAME:
+        raise TableError(f"{where}: idx is {abbreviate(idx)}; it must be a whole number that fits in 32 bits")
     return int(idx) if idx >= 0 else _NO_IDX
-
-
-_MAX_DIGITS = 1000
-"""Python refuses to read numbers of more than 4,300; none of more than ten is a frame's."""
-
-
-def _frame_numbers(names: list[str]) -> IntArray:
-    """Return (len(names),) frame indices; the rule is in `read_alphapose_json`."""
-    matches = [_LAST_NUMBER.fullmatch(os.path.splitext(name)[0]) for name in names]
-    around = {(match[1], match[3]) for match in matches if match}
-    numbers = [int(match[2]) for match in matches if match and len(match[2]) <= _MAX_DIGITS]
-    alike = len(numbers) == len(names) and len(around) == 1
-    if alike and len(set(numbers)) == len(names) and max(numbers) <= _MAX_INT32:
-        return np.array(numbers, np.int64)
-    frame_index = np.zeros(len(names), np.int64)
-    frame_index[sorted(range(len(names)), key=lambda i: natural_key(names[i]))] = np.arange(len(names))
-    return frame_index
-
-
-def _ranks_within(groups: IntArray) -> IntArray:
-    """Return for each row the number of rows before it in the same group."""
-    order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
-    lengths = np.diff(starts, append=len(groups))
-    ranks = np.empty(len(groups), np.int64)
-    ranks[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
-    return ranks
-
-
-def _join_alternatives(values: tuple[int, ...] | list[int]) -> str:
-    *rest, last = map(str, values)
-    return f"{', '.join(rest)} or {last}" if rest else last
-
-
-def _abbreviate(value: object) -> str:
-    """Return `value` as a message shows it: not all 400 numbers of it."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

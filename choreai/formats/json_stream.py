@@ -20,21 +20,61 @@ def read_json_list(file: BinaryIO, *, digest: Any, uri: str) -> Iterator[object]
     Raises TableError, naming `uri` and the element (from 1), if the text is not such a list.
     """
     text = _Text(file, digest, uri=uri)
-    opening = text.take_character()
+    opening = text.peek()
     if opening != "[":
         raise TableError(
             f"{uri}: it begins with {opening!r}, not with '[', so it is not a list of people; {_advice(opening)}"
         )
+    yield from _elements(text, uri, "person")
+    if text.peek():
+        raise TableError(f"{uri}: something follows the list of people; {_DAMAGED}")
+
+
+def read_json_members(file: BinaryIO, *, digest: Any, uri: str) -> Iterator[tuple[str, int, object]]:
+    """Yield what the one object or list in `file` holds: (key, 0, value), and of a list (key, number, element).
+
+    Numbers count from 1 in each list; the elements of a list at the top have the key "". Raises TableError, naming
+    `uri` and the element (from 1).
+    """
+    text = _Text(file, digest, uri=uri)
+    opening = text.peek()
+    if opening == "[":
+        yield from (("", *found) for found in enumerate(_elements(text, uri, "element"), start=1))
+    elif opening == "{":
+        yield from _members(text, uri)
+    else:
+        raise TableError(f"{uri}: it begins with {opening!r}, so it is no JSON of people; {_DAMAGED}")
+    if text.peek():
+        raise TableError(f"{uri}: something follows the end of the JSON; {_DAMAGED}")
+
+
+def _members(text: "_Text", uri: str) -> Iterator[tuple[str, int, object]]:
+    text.take_character()
+    following = "," if text.peek() != "}" else text.take_character()
+    while following == ",":
+        key = text.take_value(f"{uri}: a key")
+        if not isinstance(key, str) or text.take_character() != ":":
+            raise TableError(f"{uri}: {str(key)[:60]!r} is no key of an object; {_DAMAGED}")
+        if text.peek() == "[":
+            yield from ((key, *found) for found in enumerate(_elements(text, uri, key), start=1))
+        else:
+            yield key, 0, text.take_value(f"{uri}: {key}")
+        following = text.take_character()
+    if following != "}":
+        raise TableError(f"{uri}: {following!r} where ',' or '}}' should be; {_DAMAGED}")
+
+
+def _elements(text: "_Text", uri: str, noun: str) -> Iterator[object]:
+    """Yield the elements of the list that starts here."""
+    text.take_character()
     number = 0
     following = "," if text.peek() != "]" else text.take_character()
     while following == ",":
         number += 1
-        yield text.take_value(f"{uri}: person {number}")
+        yield text.take_value(f"{uri}: {noun} {number}")
         following = text.take_character()
     if following != "]":
-        raise TableError(f"{uri}: after person {number} comes {following!r}, not ',' or ']'; {_DAMAGED}")
-    if text.peek():
-        raise TableError(f"{uri}: something follows the list of people; {_DAMAGED}")
+        raise TableError(f"{uri}: after {noun} {number} comes {following!r}, not ',' or ']'; {_DAMAGED}")
 
 
 def _advice(opening: str) -> str:

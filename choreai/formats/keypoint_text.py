@@ -16,7 +16,10 @@ import pyarrow.csv
 
 from choreai.arrays import FloatArray
 from choreai.errors import StorageError, TableError
+from choreai.formats.glimpse import Glimpse
+from choreai.formats.parquet_table import select_video
 from choreai.formats.rows import ConvertedRows, keypoints_of
+from choreai.formats.settings import ConvertSettings
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
@@ -123,6 +126,34 @@ def write_keypoint_text(
             if not objects.put_if_absent(uri, source):
                 raise StorageError(uri, "was written by another process meanwhile; choose another name")
     return dropped
+
+
+def is_keypoint_text(glimpse: Glimpse) -> bool:
+    """Return whether the first line has 51 comma-separated numbers."""
+    values = next((line for line in glimpse.lines if line.strip()), "").split(",")
+    return len(values) == NUM_COLUMNS and all(_is_number(value) for value in values)
+
+
+def read_labelled(uri: str, settings: ConvertSettings) -> pa.Table:
+    """Read the keypoint table; the labels are written to `settings.label_table` if that is given."""
+    report_labels, rate = settings.report_labels, settings.rate_of(uri)
+    assert report_labels is not None
+    read = read_keypoint_text(uri, report_labels, frames_per_second=rate, class_names=settings.class_names)
+    keypoints = select_video(read.keypoints, settings.video_id, uri)
+    if settings.label_table is not None:
+        _write_label_table(select_video(read.labels, settings.video_id, uri), settings.label_table)
+    return keypoints
+
+
+def write_labelled(table: pa.Table, uri: str, settings: ConvertSettings) -> tuple[tuple[str, ...], list[DroppedRows]]:
+    """Write the tracks with the labels in `settings.label_table`; return the class names and what was dropped."""
+    assert settings.label_table is not None
+    assert settings.report_labels is not None
+    labels = _read_label_table(settings.label_table)
+    videos = set(table["video_id"].unique().to_pylist())
+    class_names = settings.class_names or tuple(sorted({labels[video] for video in videos & labels.keys()}))
+    dropped = write_keypoint_text(table, uri, settings.report_labels, labels=labels, class_names=class_names)
+    return class_names, dropped
 
 
 def _read_samples(uri: str) -> FloatArray:
@@ -282,3 +313,32 @@ def _check_finite(samples: FloatArray, rows: pa.Table) -> None:
             f"video {rows['video_id'][row].as_py()}, frame {rows['frame_index'][row].as_py()}: a keypoint is "
             "NaN or infinite, which the text format cannot hold; extract the video again or leave it out"
         )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_label_table(uri: str) -> dict[str, str]:
+    """Return the labels by video_id, of the videos that have one."""
+    options = pa.csv.ConvertOptions(
+        include_columns=LABELS.names, column_types=LABELS, strings_can_be_null=True, null_values=[""]
+    )
+    try:
+        with objects.open_object(uri) as file:
+            table = pa.csv.read_csv(file, convert_options=options)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as exc:
+        raise TableError(f"{uri}: not a CSV with the columns video_id and label ({exc})") from exc
+    table = table.drop_null()
+    return dict(zip(table["video_id"].to_pylist(), table["label"].to_pylist(), strict=True))
+
+
+def _write_label_table(labels: pa.Table, uri: str) -> None:
+    sink = pa.BufferOutputStream()
+    pa.csv.write_csv(labels, sink)
+    if not objects.put_if_absent(uri, sink.getvalue().to_pybytes()):
+        raise StorageError(uri, "exists already; delete it or choose another name")

@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 
 from choreai.arrays import FloatArray, IntArray
+from choreai.errors import TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.tables.schemas import KEYPOINTS, from_list_column, list_column
 
 
 @dataclass(frozen=True, eq=False)
 class ConvertedRows:
-    """N rows of a keypoint table without 3D, in any order, of V videos."""
+    """N rows of a keypoint table, in any order, of V videos."""
 
     video_ids: Sequence[str]
     """(V,), without repetition."""
@@ -31,6 +32,8 @@ class ConvertedRows:
     """(N,)."""
     keypoints: FloatArray
     """(N, 17, 3): x, y, score."""
+    xyz: FloatArray | None = None
+    """(N, 17, 3) metres from between the hips, x right and y down; NaN throughout where a row has no 3D."""
 
     def to_table(self, *, frames_per_second: float) -> pa.Table:
         """Return the rows in `KEYPOINTS` schema, sorted by video, track and frame; times are frame_index / rate."""
@@ -47,9 +50,17 @@ class ConvertedRows:
             "box_score": pa.array(self.box_score[order], pa.float32()),
             "keypoints_xy": list_column(self.keypoints[order, :, :2]),
             "keypoint_scores": list_column(self.keypoints[order, :, 2]),
-            "keypoints_xyz": pa.nulls(len(order), KEYPOINTS.field("keypoints_xyz").type),
+            "keypoints_xyz": self._xyz_column(order),
         }
         return pa.table(columns, schema=KEYPOINTS)
+
+    def _xyz_column(self, order: IntArray) -> pa.Array:
+        kind = KEYPOINTS.field("keypoints_xyz").type
+        if self.xyz is None:
+            return pa.nulls(len(order), kind)
+        rows = self.xyz[order].reshape(len(order), 3 * NUM_KEYPOINTS)
+        has_none = np.isnan(rows).all(axis=1)
+        return pa.array([None if none else row for none, row in zip(has_none, rows, strict=True)], kind)
 
 
 def without_missing(keypoints: FloatArray) -> FloatArray:
@@ -66,3 +77,25 @@ def keypoints_of(table: pa.Table) -> FloatArray:
     xy = from_list_column(table["keypoints_xy"]).reshape(len(table), NUM_KEYPOINTS, 2)
     scores = from_list_column(table["keypoint_scores"]).reshape(len(table), NUM_KEYPOINTS, 1)
     return np.concatenate([xy, scores], axis=2)
+
+
+def ranks_within(groups: IntArray) -> IntArray:
+    """Return for each row the number of rows before it in the same group."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    lengths = np.diff(starts, append=len(groups))
+    ranks = np.empty(len(groups), np.int64)
+    ranks[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return ranks
+
+
+def one_video(table: pa.Table, uri: str) -> str:
+    """Return the name of the one video in a table, "video" for none. Raises TableError naming the target `uri`."""
+    videos = table["video_id"].unique().to_pylist()
+    if len(videos) > 1:
+        raise TableError(
+            f"{uri}: such a file holds one video, the table {len(videos)} ({', '.join(videos[:3])}, ...); choose one "
+            "with --video-id"
+        )
+    return videos[0] if videos else "video"

@@ -1,0 +1,82 @@
+"""The first look at a file or folder: enough to tell whose format it is, without reading it."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+from choreai.natural_order import natural_key
+from choreai.storage import objects
+
+HEAD_BYTES = 64 << 10
+MAX_NAMES = 10_000
+_TOP_KEY = re.compile(r'"([^"\\]*)"\s*:')
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What is seen of a source at first."""
+
+    uri: str
+    names: tuple[str, ...]
+    """The files directly in a folder, in natural order; empty for a file."""
+    head: bytes
+    """The first bytes of the file, or of the first in the folder."""
+
+    @cached_property
+    def suffix(self) -> str:
+        """The suffix of the file, or of the first in the folder."""
+        return PurePosixPath(self.names[0] if self.names else self.uri).suffix.lower()
+
+    @cached_property
+    def text(self) -> str:
+        """The head as text; without what is no text, if it is a binary file."""
+        return self.head.decode("utf-8-sig", errors="ignore") if b"\0" not in self.head else ""
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text; the last may be cut off."""
+        return self.text.splitlines()
+
+    @cached_property
+    def first_element(self) -> Any:
+        """The first element of a JSON list, None if there is no list or element."""
+        text = self.text.lstrip()
+        if not text.startswith("["):
+            return None
+        try:
+            return json.JSONDecoder().raw_decode(text, len(text) - len(text[1:].lstrip()))[0]
+        except (ValueError, RecursionError):
+            return None
+
+    def has_key(self, *keys: str) -> bool:
+        """Return whether it is a JSON object that begins with one of these keys, or has one at its top."""
+        return bool(set(keys) & set(self._top_keys))
+
+    @cached_property
+    def _top_keys(self) -> list[str]:
+        text = self.text.lstrip()
+        if not text.startswith("{"):
+            return []
+        try:
+            return list(json.loads(text))
+        except (ValueError, RecursionError):  # longer than the head
+            return [found[1]] if (found := _TOP_KEY.match(text[1:].lstrip())) else []
+
+
+def glimpse(uri: str) -> Glimpse | None:
+    """Return the first look at `uri`; None if there is nothing."""
+    if objects.is_folder(uri):
+        listed = objects.list_objects(uri.rstrip("/") + "/", sub_folders=False)
+        uris = sorted((info.uri for info in islice(listed, MAX_NAMES)), key=natural_key)
+        names = tuple(found.rpartition("/")[2] for found in uris)
+        return Glimpse(uri, names, _head(uris[0]) if uris else b"")
+    return Glimpse(uri, (), _head(uri)) if objects.stat_object(uri) is not None else None
+
+
+def _head(uri: str) -> bytes:
+    with objects.open_object(uri) as file:
+        return file.read(HEAD_BYTES)

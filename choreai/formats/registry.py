@@ -1,0 +1,141 @@
+"""The formats that keypoints are read from and written to: a table with a line for each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from choreai.formats import alphapose_json, coco_json, keypoint_text, mmpose_json, openpose, parquet_table
+from choreai.formats.glimpse import Glimpse
+from choreai.formats.settings import ConvertSettings
+
+Reader = Callable[[str, ConvertSettings], pa.Table]
+Writer = Callable[[pa.Table, str, ConvertSettings], "Written | None"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer has to say of what it wrote."""
+
+    class_names: tuple[str, ...] = ()
+    dropped: tuple[keypoint_text.DroppedRows, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format: how it is known, read and written, and which settings it uses in doing so."""
+
+    name: str
+    what: str
+    """What such a file is, as a message says it: "a folder of OpenPose's frames"."""
+    recognise: Callable[[Glimpse], bool]
+    read: Reader | None = None
+    write: Writer | None = None
+    reading_needs: frozenset[str] = frozenset()
+    reading_takes: frozenset[str] = frozenset()
+    writing_needs: frozenset[str] = frozenset()
+    writing_takes: frozenset[str] = frozenset()
+
+
+def _format(
+    name: str,
+    what: str,
+    recognise: Callable[[Glimpse], bool],
+    *,
+    read: Reader | None = None,
+    write: Writer | None = None,
+    reading: str = "",
+    writing: str = "",
+) -> FileFormat:
+    """Return a format; `reading` and `writing` name the settings used, those needed with a "!" behind them."""
+    used = [settings.split() for settings in (reading, writing)]
+    needs = [frozenset(word[:-1] for word in words if word.endswith("!")) for words in used]
+    takes = [frozenset(word for word in words if not word.endswith("!")) for words in used]
+    return FileFormat(name, what, recognise, read, write, needs[0], takes[0], needs[1], takes[1])
+
+
+def _read_alphapose(uri: str, settings: ConvertSettings) -> pa.Table:
+    return alphapose_json.read_alphapose_json(
+        uri, video_id=settings.video_of(uri), frames_per_second=settings.rate_of(uri)
+    )
+
+
+def _write_alphapose(table: pa.Table, uri: str, settings: ConvertSettings) -> None:
+    alphapose_json.write_alphapose_json(table, uri)
+
+
+def _write_text(table: pa.Table, uri: str, settings: ConvertSettings) -> Written:
+    class_names, dropped = keypoint_text.write_labelled(table, uri, settings)
+    return Written(class_names, tuple(dropped))
+
+
+FORMATS: dict[str, FileFormat] = {
+    found.name: found
+    for found in (
+        _format(
+            "parquet",
+            "a keypoint table of choreai",
+            parquet_table.is_keypoint_table,
+            read=parquet_table.read_keypoint_table,
+            write=parquet_table.write_keypoint_table,
+            reading="video_id",
+        ),
+        _format(
+            "alphapose-json",
+            "AlphaPose's results",
+            alphapose_json.is_alphapose_json,
+            read=_read_alphapose,
+            write=_write_alphapose,
+            reading="video_id! frames_per_second!",
+        ),
+        _format(
+            "report-text",
+            "keypoint text of 51 numbers a line",
+            keypoint_text.is_keypoint_text,
+            read=keypoint_text.read_labelled,
+            write=_write_text,
+            reading="frames_per_second! report_labels! video_id label_table class_names",
+            writing="report_labels! label_table! class_names",
+        ),
+        _format(
+            "openpose",
+            "OpenPose's JSON, a file a frame",
+            openpose.is_openpose,
+            read=openpose.read_openpose,
+            write=openpose.write_openpose,
+            reading="frames_per_second! video_id size_wh",
+        ),
+        _format(
+            "coco-json",
+            "a COCO annotation file",
+            coco_json.is_coco_json,
+            read=coco_json.read_coco_json,
+            write=coco_json.write_coco_json,
+            reading="frames_per_second! video_id",
+            writing="size_wh! image_names",
+        ),
+        _format(
+            "coco-results",
+            "COCO keypoint results",
+            coco_json.is_coco_results,
+            read=coco_json.read_coco_results,
+            write=coco_json.write_coco_results,
+            reading="frames_per_second! video_id",
+        ),
+        _format(
+            "mmpose-json",
+            "MMPose's predictions",
+            mmpose_json.is_mmpose_json,
+            read=mmpose_json.read_mmpose_json,
+            reading="frames_per_second! video_id",
+        ),
+    )
+}  # fmt: skip
+"""By name. The order is that in which help and messages name them."""
+
+
+def recognised(glimpse: Glimpse | None) -> FileFormat | None:
+    """Return the format of what is seen; None if it is none of them."""
+    if glimpse is None:
+        return None
+    return next((found for found in FORMATS.values() if found.recognise(glimpse)), None)
