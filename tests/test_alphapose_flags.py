@@ -105,10 +105,28 @@ def test_images_without_a_number_of_their_own_are_not_evaluated(networks, tmp_pa
 
 def test_the_third_gpu_is_the_third_of_those_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-7")
-    show_only(2)
+    show_only((2,))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-7"
-    with pytest.raises(ConfigError, match="shows 1 GPUs"):
-        show_only(1)
+    with pytest.raises(ConfigError, match="--gpus 1: CUDA_VISIBLE_DEVICES shows 1 GPUs"):
+        show_only((1,))
+
+
+@pytest.mark.parametrize(
+    ("stated", "gpus", "expected"),
+    [
+        ("4,5,GPU-7", (2, 0), "GPU-7,4"),
+        ("4,5", (0, 1, 2, 3), "4,5"),
+        (None, (0, 1, 2, 3), "0,1,2,3"),
+        ("", (0, 1), ""),  # someone has hidden all of them
+        ("-1", (2,), ""),
+    ],
+)
+def test_of_the_gpus_named_those_that_are_visible_do_the_work(monkeypatch, stated, gpus, expected) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", stated or "")
+    if stated is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    show_only(gpus)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
 
 
 ALPHAPOSE_FLAGS = (

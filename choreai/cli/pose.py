@@ -68,9 +68,9 @@ def pose_parser(prog: str | None) -> CommandParser:
         "--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="lower ones are checked against fp32"
     )
     how.add_argument("--compile", action="store_true", help="compile the pose network: slow start, then faster")
-    how.add_argument("--gpus", type=gpu_ids, default="0", metavar="ID", help="-1: the CPU; otherwise the "
-                     "number of the GPU, if there is one. Of several, the first; choreai extract uses all")  # fmt: skip
-    how.add_argument("--gpu", dest="gpus", type=gpu_ids, default=argparse.SUPPRESS, metavar="ID",
+    how.add_argument("--gpus", type=gpu_ids, default="0", metavar="IDS", help="-1: the CPU; otherwise the "
+                     "numbers of GPUs, such as 0,1,2,3, as far as they are there; each gets a worker")  # fmt: skip
+    how.add_argument("--gpu", dest="gpus", type=gpu_ids, default=argparse.SUPPRESS, metavar="IDS",
                      help="the same as --gpus")  # fmt: skip
     # Accepted for AlphaPose's scripts; what they tune does not exist here.
     for flag in WITHOUT_EFFECT:
@@ -85,8 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `choreai pose`, and return its exit code."""
     # OpenMP reads this when torch loads it: threads that wait by spinning starve the decoder and onnxruntime.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if arguments.gpus and arguments.gpus[0] > 0:
-        show_only(arguments.gpus[0])
+    if arguments.gpus and arguments.gpus != (0,):
+        show_only(arguments.gpus)
     from choreai.cli.pose_run import run_pose
 
     return run_pose(arguments)

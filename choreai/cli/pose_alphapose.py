@@ -9,7 +9,7 @@ from typing import Any
 from choreai.errors import ConfigError
 
 WITHOUT_EFFECT = {
-    "sp": "one process does the work here; there are no queues between several",
+    "sp": "no processes hand frames to each other here; there is one for each GPU, which does all of the work",
     "qsize": "frames are handed on as they are needed, in flat memory; there are no queues to size",
     "vis_fast": "drawing is fast as it is",
     "vis": "no window is opened; --save_video and --save_img write what it would show",
@@ -69,12 +69,21 @@ def gpu_ids(text: str) -> tuple[int, ...]:
     return ids
 
 
-def show_only(gpu: int) -> None:
-    """Let this process see one GPU only, counted among those that it may see now; before torch is imported."""
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    if visible and gpu >= len(visible):
-        raise ConfigError(f"--gpus {gpu}: CUDA_VISIBLE_DEVICES shows {len(visible)} GPUs, numbered from 0")
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible[gpu].strip() if visible else str(gpu)
+def show_only(gpus: Sequence[int]) -> None:
+    """Let this process see these GPUs only, counted among those that it may see now; before torch is imported.
+
+    Of several, those that are there are enough. Raises ConfigError where others are and none of these.
+    """
+    stated = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if stated is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+        return
+    visible = [name.strip() for name in stated.split(",") if name.strip() not in ("", "-1")]
+    wanted = [visible[gpu] for gpu in gpus if gpu < len(visible)]
+    if visible and not wanted:
+        named = ",".join(map(str, gpus))
+        raise ConfigError(f"--gpus {named}: CUDA_VISIBLE_DEVICES shows {len(visible)} GPUs, numbered from 0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(wanted)
 
 
 def find_detector(name: str, *, config: str) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,24 @@ IMAGES_PER_SECOND = 25.0
 INPUTS = ("video", "indir", "list", "image", "detfile")
 
 
+@dataclass(frozen=True)
+class Share:
+    """The frames of an input that one of several workers reads: blocks of neighbours, which go round the workers."""
+
+    number: int
+    num_shares: int
+    block_size: int
+
+    def block_of(self, frame_index: int) -> int:
+        return frame_index // self.block_size
+
+    def has(self, frame_index: int) -> bool:
+        return self.block_of(frame_index) % self.num_shares == self.number
+
+
+WHOLE = Share(0, 1, 1)
+
+
 @dataclass(eq=False)
 class PoseInput:
     """The frames of one input, and their names in the results."""
@@ -36,8 +54,10 @@ class PoseInput:
     frames: Iterator[Frame]
     image_ids: Sequence[str] | None
     """By frame_index; None for a video, whose frames AlphaPose calls "0.jpg", "1.jpg", ..."""
-    unreadable: list[str] = field(default_factory=list)
-    """Ids of the images that could not be read so far."""
+    unreadable_indices: list[int] = field(default_factory=list)
+    """Frame indices of the images that could not be read so far."""
+    remarks: Callable[[], Sequence[str]] = tuple
+    """What is odd about the input, a sentence each, as far as it was read."""
     detector: DetfileDetector | None = None
     numbers: Sequence[int] = ()
     """By frame_index: what the results call the images instead, see `number_images`."""
@@ -45,6 +65,18 @@ class PoseInput:
     @property
     def is_video(self) -> bool:
         return self.image_ids is None
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Names of the images that could not be read so far."""
+        return [self.image_id(index) for index in self.unreadable_indices]
+
+    def note_unreadable(self, indices: Sequence[int]) -> None:
+        """Note, and log, images that turned out to be unreadable, unless they are noted already."""
+        for index in indices:
+            if index not in self.unreadable_indices:
+                logger.warning("%s cannot be read as an image and is skipped", self.image_id(index))
+                self.unreadable_indices.append(index)
 
     def number_images(self) -> None:
         """Give the images the numbers in their names as ids, as COCO has them.
@@ -69,8 +101,8 @@ class PoseInput:
 
 
 @contextmanager
-def open_input(arguments: argparse.Namespace, *, num_threads: int) -> Iterator[PoseInput]:
-    """Open the input that the flags name.
+def open_input(arguments: argparse.Namespace, *, num_threads: int, share: Share = WHOLE) -> Iterator[PoseInput]:
+    """Open the input that the flags name, to read it or a share of it; frames are numbered through all of it.
 
     Raises ConfigError if they name none or two, and MediaError, StorageError or TableError if it cannot be read.
     """
@@ -84,14 +116,13 @@ def open_input(arguments: argparse.Namespace, *, num_threads: int) -> Iterator[P
         if objects.stat_object(uri) is None:
             raise ConfigError(f"{uri}: no such file or object; --video takes a path or an s3:// URI")
         with objects.open_object(uri) as file, VideoReader(file, uri=uri, num_threads=num_threads) as reader:
-            yield PoseInput(Path(uri).stem, reader.frames(), None)
-            for sentence in reader.quality.sentences:
-                logger.warning("%s: %s", uri, sentence)
+            frames = reader.frames(wanted=share.has)
+            yield PoseInput(Path(uri).stem, frames, None, remarks=lambda: reader.quality.sentences)
             return
-    yield _open_images(arguments, given[0])
+    yield _open_images(arguments, given[0], share)
 
 
-def _open_images(arguments: argparse.Namespace, source: str) -> PoseInput:
+def _open_images(arguments: argparse.Namespace, source: str, share: Share) -> PoseInput:
     folder = Path(arguments.indir or "")
     detections = None
     match source:
@@ -114,7 +145,7 @@ def _open_images(arguments: argparse.Namespace, source: str) -> PoseInput:
             "names are relative to --indir, or else to this folder"
         )
     images = PoseInput(Path(getattr(arguments, source)).stem, iter(()), _image_ids(paths))
-    readable = _Images(paths, images)
+    readable = _Images(paths, images, share)
     images.frames = iter(readable)
     if detections is not None:
         image_ids = list(detections.by_image)
@@ -134,18 +165,19 @@ def _image_ids(paths: Sequence[Path]) -> list[str]:
 
 
 class _Images:
-    """Reads images one by one; remembers their indices, so that the detection file can follow."""
+    """Reads a share of the images one by one; remembers their indices, so that the detection file can follow."""
 
-    def __init__(self, paths: Sequence[Path], images: PoseInput) -> None:
-        self._paths, self._images = paths, images
+    def __init__(self, paths: Sequence[Path], images: PoseInput, share: Share) -> None:
+        self._paths, self._images, self._share = paths, images, share
         self._indices_read: list[int] = []
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
+            if not self._share.has(index):
+                continue
             image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
             if image is None:
-                logger.warning("%s cannot be read as an image and is skipped", path)
-                self._images.unreadable.append(self._images.image_id(index))
+                self._images.note_unreadable([index])
                 continue
             self._indices_read.append(index)
             rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

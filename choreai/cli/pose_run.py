@@ -10,18 +10,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from choreai.arrays import ImageArray
 from choreai.cli.pose_alphapose import WITHOUT_EFFECT, find_detector
 from choreai.cli.pose_inputs import PoseInput, open_input
 from choreai.cli.pose_outputs import ResultFiles
+from choreai.cli.pose_workers import num_usable_gpus, pose_here, pose_on_gpus
 from choreai.errors import ConfigError, StorageError
-from choreai.pose.build_topdown import build_topdown
 from choreai.pose.choice import settle
-from choreai.pose.pipeline import TrackedPoses, estimate, track
+from choreai.pose.estimator import Poses
+from choreai.pose.pipeline import TrackedPoses, track
 from choreai.pose.settings import PoseSettings
-from choreai.pose.topdown import TopDownEstimator
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.video.encode import VideoWriter
@@ -32,10 +31,14 @@ logger = logging.getLogger(__name__)
 LOG_EVERY_SECONDS = 15.0
 
 
-def run_pose(arguments: argparse.Namespace) -> int:
-    """Estimate the poses of one input, write its files, and return the exit code: 1 if an image is unreadable."""
-    settings = settle(_settings(arguments), read_file=objects.read_object)
-    _say_what_changes_nothing(arguments)
+def run_pose(arguments: argparse.Namespace, *, num_gpus: int | None = None) -> int:
+    """Estimate the poses of one input, write its files, and return the exit code: 1 if an image is unreadable.
+
+    `num_gpus` of Ray's do the work, by default as many as the flags name and torch sees; fewer than two, this process.
+    """
+    settings = settle(pose_settings(arguments), read_file=objects.read_object)
+    num_gpus = num_usable_gpus(arguments.gpus) if num_gpus is None else num_gpus
+    _say_what_changes_nothing(arguments, num_gpus)
     num_threads = len(os.sched_getaffinity(0))
     outdir = Path(arguments.outdir)
     started = time.monotonic()
@@ -45,24 +48,28 @@ def run_pose(arguments: argparse.Namespace) -> int:
             if arguments.format != "coco":
                 raise ConfigError(f"--eval is for --format coco; {arguments.format} names images")
             source.number_images()
-        estimator = build_topdown(
-            settings, read_file=objects.read_object, num_threads=num_threads, detector=source.detector
-        )
         scratch = stack.enter_context(scratch_folder())
         files = stack.enter_context(ResultFiles(outdir, scratch, source=source, result_format=arguments.format))
         pictures = stack.enter_context(_Pictures(outdir, source, arguments))
         is_tracked = source.is_video or arguments.pose_track
         if settings.reid_checkpoint and not is_tracked:
             raise ConfigError("--reid-checkpoint is for tracking; for images give --pose_track too, or leave it out")
-        with closing(_track(source.frames, estimator, is_tracked=is_tracked)) as tracked:
+        if num_gpus > 1:
+            posed = pose_on_gpus(source, arguments, settings, num_gpus=num_gpus, with_pictures=pictures.are_wanted)
+        else:
+            posed = pose_here(source, settings, num_threads=num_threads)
+        with closing(posed), closing(_track(posed, is_tracked=is_tracked)) as tracked:
             for frame, people in _log_progress(tracked):
                 files.add(people)
                 pictures.add(frame, people)
+        for sentence in source.remarks():
+            logger.warning("%s: %s", arguments.video, sentence)
     _print_summary(files, source, outdir, seconds=time.monotonic() - started)
     return 1 if source.unreadable else 0
 
 
-def _settings(arguments: argparse.Namespace) -> PoseSettings:
+def pose_settings(arguments: argparse.Namespace) -> PoseSettings:
+    """Return the settings that the flags mean. Raises ConfigError for those that do not go together."""
     detector = arguments.detector
     checkpoint = arguments.detector_checkpoint
     if not checkpoint and not arguments.detfile:
@@ -100,33 +107,32 @@ def _settings(arguments: argparse.Namespace) -> PoseSettings:
         raise ConfigError(str(exc)) from exc
 
 
-def _say_what_changes_nothing(arguments: argparse.Namespace) -> None:
-    """Log a line for each flag that has no effect, and for GPUs that are not used."""
+def _say_what_changes_nothing(arguments: argparse.Namespace, num_gpus: int) -> None:
+    """Log a line for each flag that has no effect, and for GPUs that are not there."""
     for flag, reason in WITHOUT_EFFECT.items():
         if getattr(arguments, flag):
             logger.warning("--%s changes nothing: %s", flag, reason)
     named = ",".join(map(str, arguments.gpus))
-    if arguments.gpus and not torch.cuda.is_available():
+    if arguments.gpus and not num_gpus:
         logger.log(
             logging.INFO if arguments.gpus == (0,) else logging.WARNING,
             "--gpus %s: there is no such CUDA GPU here, so the CPU does the work",
             named,
         )
-    elif len(arguments.gpus) > 1:
-        logger.warning("--gpus %s: this command uses one GPU, the first; `choreai extract` keeps several busy", named)
+    elif num_gpus < len(arguments.gpus):
+        logger.warning("--gpus %s: of these GPUs %d %s here", named, num_gpus, "is" if num_gpus == 1 else "are")
 
 
 def _track(
-    frames: Iterator[Frame], estimator: TopDownEstimator, *, is_tracked: bool
+    posed: Iterator[tuple[Frame, Poses]], *, is_tracked: bool
 ) -> Generator[tuple[Frame, TrackedPoses], None, None]:
     """Each frame with its people; untracked, their ids are their places in the frame, best first."""
-    with closing(estimate(frames, estimator)) as posed:
-        if is_tracked:
-            yield from track(posed)
-            return
-        for frame, poses in posed:
-            ids = np.arange(len(poses), dtype=np.int32)
-            yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, ids)
+    if is_tracked:
+        yield from track(posed)
+        return
+    for frame, poses in posed:
+        ids = np.arange(len(poses), dtype=np.int32)
+        yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, ids)
 
 
 def _log_progress(tracked: Iterator[tuple[Frame, TrackedPoses]]) -> Iterator[tuple[Frame, TrackedPoses]]:
@@ -161,8 +167,12 @@ class _Pictures:
     def __exit__(self, *failure: object) -> bool | None:
         return self._stack.__exit__(*failure)  # type: ignore[arg-type]
 
+    @property
+    def are_wanted(self) -> bool:
+        return self._writer is not None or self._folder is not None
+
     def add(self, frame: Frame, people: TrackedPoses) -> None:
-        if self._writer is None and self._folder is None:
+        if not self.are_wanted:
             return
         if self._with_boxes:
             draw_boxes(frame.image, box_xyxy=people.poses.box_xyxy, track_ids=people.track_ids.tolist())

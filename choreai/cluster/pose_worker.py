@@ -16,6 +16,7 @@ from functools import partial
 from choreai.catalog.catalog import UNAVAILABLE, Video
 from choreai.catalog.shards import PoseShard
 from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, watch_limits
+from choreai.cluster.session import gpu_ids
 from choreai.cluster.steps import Step, Steps, run_to_end
 from choreai.errors import (
     ConfigError,
@@ -137,7 +138,7 @@ class PoseWorker:
             process_seconds=time.monotonic() - started,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             worker=f"{socket.gethostname()}:{os.getpid()}",
-            gpu_ids=_gpu_ids(),
+            gpu_ids=gpu_ids(),
             num_bytes=num_bytes,
             input_quality=count_remarks(str(record.get("input_quality", "")) for record in records),
         )
@@ -278,15 +279,6 @@ def _quarantine_outcome(stage: str, exc: Exception, reason: str) -> dict[str, st
         "error_class": type(exc).__name__,
         "reason": reason[:1000],
     }
-
-
-def _gpu_ids() -> tuple[str, ...]:
-    """Return the GPUs that Ray assigned to this process; empty outside an actor or without GPUs."""
-    import ray
-
-    if not ray.is_initialized():
-        return ()
-    return tuple(str(gpu) for gpu in ray.get_gpu_ids())
 
 
 def quarantine_killer(

@@ -69,6 +69,22 @@ def connect(address: str | None = None) -> Session:
     return session
 
 
+def is_connected() -> bool:
+    """Return whether this process is connected to Ray."""
+    if "ray" not in sys.modules:
+        return False
+    import ray
+
+    return bool(ray.is_initialized())
+
+
+def gpu_ids() -> tuple[str, ...]:
+    """Return the GPUs that Ray assigned to this process; empty outside an actor or without GPUs."""
+    import ray
+
+    return tuple(str(gpu) for gpu in ray.get_gpu_ids()) if ray.is_initialized() else ()
+
+
 def names_cluster(address: str | None) -> bool:
     """Return whether `connect` would join a cluster, and not start a Ray of its own."""
     return (address or os.environ.get("RAY_ADDRESS") or "local") != "local"

@@ -52,10 +52,15 @@ def build_topdown(
         constants=constants,
         reid=_load_reid(settings, machine),
         device=machine.device,
-        frame_batch=settings.detect_batch or DETECT_BATCH[machine.device.type],
+        frame_batch=frame_batch(settings),
         crop_batch=_pose_batch(settings, machine),
         min_box_area=settings.min_box_area,
     )
+
+
+def frame_batch(settings: PoseSettings) -> int:
+    """Return how many frames the estimator takes at a time, in this process."""
+    return settings.detect_batch or DETECT_BATCH[choose_device(settings.device).type]
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -100,7 +105,7 @@ def load_detector(settings: PoseSettings, machine: Machine, *, max_iou: float = 
     if not uri:
         raise ConfigError("a person detector is needed; give detector_checkpoint, the path or s3:// URI of the file")
     data = read_checkpoint("detector_checkpoint", uri, machine.read_file)
-    batch = settings.detect_batch or DETECT_BATCH[machine.device.type]
+    batch = frame_batch(settings)
     kind = uri.lower().rpartition(".")[2]
     min_score = settings.min_box_score or (0.3 if kind == "weights" and settings.reid_checkpoint else 0.1)
     try:

@@ -115,22 +115,30 @@ def _track_shot(posed: Iterable[tuple[Frame, Poses]], *, first_id: int) -> Itera
         yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids, frame.shot_index)
 
 
-def estimate(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[tuple[Frame, Poses], None, None]:
-    """Yield each frame of one video with its people, without tracking them; prefetches as `estimate_and_track`."""
+def estimate(
+    frames: Iterable[Frame], estimator: PoseEstimator, *, in_blocks: bool = False
+) -> Generator[tuple[Frame, Poses], None, None]:
+    """Yield each frame of one video with its people, without tracking them; prefetches as `estimate_and_track`.
+
+    With `in_blocks` a batch begins at every multiple of the estimator's batch size among the frame indices: whoever
+    estimates only some of these blocks has the same batches.
+    """
     shot_index = None
     with closing(prefetch(frames)) as prefetched:
-        for batch in _batches(prefetched, max_frames=estimator.batch_size):
+        for batch in _batches(prefetched, max_frames=estimator.batch_size, in_blocks=in_blocks):
             if batch[0].shot_index != shot_index:
                 estimator.start_video()
                 shot_index = batch[0].shot_index
             yield from zip(batch, estimator.estimate(batch), strict=True)
 
 
-def _batches(frames: Iterator[Frame], *, max_frames: int) -> Iterator[list[Frame]]:
-    """Yield up to `max_frames` frames of one shot at a time, fewer if they are large."""
+def _batches(frames: Iterator[Frame], *, max_frames: int, in_blocks: bool) -> Iterator[list[Frame]]:
+    """Yield up to `max_frames` frames of one shot, and of one block, at a time, fewer if they are large."""
     batch: list[Frame] = []
+    place = None
     for frame in frames:
-        if batch and batch[-1].shot_index != frame.shot_index:
+        previous, place = place, (frame.shot_index, frame.frame_index // max_frames if in_blocks else 0)
+        if batch and place != previous:
             yield batch
             batch = []
         batch.append(frame)

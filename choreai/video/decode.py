@@ -9,7 +9,7 @@ FFmpeg's rule, also followed by OpenCV and thus by the pose networks' training f
 """
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -43,6 +43,7 @@ _OWN_DURATION_FORMATS = ("mov", "mxf")
 duration counts where the file ends early."""
 
 _NOT_VIDEO = frozenset({Disposition.attached_pic, Disposition.still_image, Disposition.timed_thumbnails})
+Wanted = Callable[[int], bool] | None  # of frame indices
 
 
 @dataclass(frozen=True)
@@ -144,22 +145,25 @@ class VideoReader:
         ticks_per_sample = 1 / (Fraction(frames_per_second) * self._time_base)
         return self._read(ticks_per_sample)
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield all frames. Raises MediaError, and whatever reading the file raises."""
-        return self._read(None)
+    def frames(self, *, wanted: Wanted = None) -> Iterator[Frame]:
+        """Yield all frames, or those whose index is `wanted`; the others are decoded, but not converted.
 
-    def _read(self, ticks_per_sample: Fraction | None) -> Iterator[Frame]:
+        Raises MediaError, and whatever reading the file raises.
+        """
+        return self._read(None, wanted)
+
+    def _read(self, ticks_per_sample: Fraction | None, wanted: Wanted = None) -> Iterator[Frame]:
         if self._started:
             raise ValueError("a VideoReader can be read once; open the video again to read it again")
         self._started = True
-        return self._convert_sampled(ticks_per_sample)
+        return self._convert_sampled(ticks_per_sample, wanted)
 
-    def _convert_sampled(self, ticks_per_sample: Fraction | None) -> Iterator[Frame]:
+    def _convert_sampled(self, ticks_per_sample: Fraction | None, wanted: Wanted) -> Iterator[Frame]:
         next_tick = 0
         placed: _IndexedFrame | None = self._first
         del self._first
         while placed is not None:
-            if placed.ticks >= next_tick:
+            if placed.ticks >= next_tick and (wanted is None or wanted(placed.index)):
                 seconds = placed.ticks * self._time_base.numerator / self._time_base.denominator
                 image = self._image(placed.decoded)
                 self._look_at(image)
