@@ -6,7 +6,7 @@ the few rows that a worker gets become `Video` objects.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,8 @@ class Catalog:
 
     uri: str
     table: pa.Table
+    num_forgotten: int = 0
+    """Rows that were left out, as `choreai forget` has forgotten their videos."""
 
     def __post_init__(self) -> None:
         if not self.table.schema.equals(CATALOG_SCHEMA):
@@ -76,7 +78,11 @@ class Catalog:
     def select(self, rows: BoolArray | IntArray) -> "Catalog":
         """Return the catalog of some rows: a mask over all rows, or indices in the order wanted."""
         chosen = self.table.filter if rows.dtype == np.bool_ else self.table.take
-        return Catalog(self.uri, chosen(pa.array(rows)))
+        return Catalog(self.uri, chosen(pa.array(rows)), self.num_forgotten)
+
+    def without(self, rows: BoolArray) -> "Catalog":
+        """Return the catalog without the rows of a mask, which are counted as forgotten."""
+        return Catalog(self.uri, self.table.filter(pa.array(~rows)), self.num_forgotten + int(rows.sum()))
 
 
 def read_catalog(uri: str) -> Catalog:
@@ -151,7 +157,8 @@ def with_content_ids(
             chunks.append(_look_up_content_ids(uris, ids, pool, on_videos))
     position = COLUMNS.index("content_id")
     filled = pa.chunked_array(chunks, pa.string())
-    return Catalog(catalog.uri, catalog.table.set_column(position, CATALOG_SCHEMA.field(position), filled))
+    table = catalog.table.set_column(position, CATALOG_SCHEMA.field(position), filled)
+    return replace(catalog, table=table)
 
 
 def _look_up_content_ids(

@@ -155,6 +155,7 @@ _CHECKS: dict[str, Check] = {
     "review": _check_tables,
     "report": _check_tables,
     "compact": _check_tables,
+    "forget": _check_tables,
     "pose": _check_pose,
     "convert": _check_convert,
     "score-tracks": _check_score_tracks,

@@ -16,6 +16,7 @@ from choreai.cli.completion_flags import completion_parser
 from choreai.cli.convert import convert_parser
 from choreai.cli.describe_flags import describe_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
+from choreai.cli.forget import forget_parser
 from choreai.cli.parser import CommandParser, help_width, wrap
 from choreai.cli.plan import plan_parser
 from choreai.cli.pose import pose_parser
@@ -50,6 +51,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai convert    to and from AlphaPose JSON and text keypoints
   choreai plan       workers, hours and cost of a catalog or a stream of uploads
   choreai compact    merge many small Parquet parts into few
+  choreai forget     take everything about a video out, for good
   choreai weights    fetch, list, verify and mirror detector and pose weights
   choreai score-tracks
                      HOTA, IDF1 and id switches against a ground truth
@@ -81,12 +83,13 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "convert": (convert_parser, "choreai.cli.convert:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
+    "forget": (forget_parser, "choreai.cli.forget:run"),
     "weights": (weights_parser, "choreai.cli.weights:run"),
     "score-tracks": (score_tracks_parser, "choreai.cli.score_tracks:run"),
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "weights", "similar")
+RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "weights", "similar")
 """Commands that, run again, go on where they were stopped."""
 
 

@@ -28,6 +28,7 @@ from choreai.pipeline.progress import progress
 from choreai.pipeline.shard_size import choose_shard_size
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.tables import schemas
+from choreai.tables.forgotten import Forgotten, read_forgotten
 from choreai.tables.parts import current_parts, list_parts, open_part, part_id_of, read_consistently
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.reports import ShardReport
@@ -37,15 +38,25 @@ logger = logging.getLogger(__name__)
 
 
 def open_catalog(config: ExtractConfig, sources: Sequence[str] = ()) -> Catalog:
-    """Return the catalog, checked, with the content id of every video.
+    """Return the catalog, checked, with the content id of every video, without those that were forgotten.
 
     `sources` are the catalogs, folders and videos that stand together for `config.catalog`, where they are several.
     """
     # Arrow's own allocators keep freed memory: half a GB for a catalog of ten million videos.
     pa.set_memory_pool(pa.system_memory_pool())
-    catalog = read_catalogs(sources or [config.catalog])
+    forgotten = read_forgotten(config.output)
+    catalog = _without_forgotten(read_catalogs(sources or [config.catalog]), forgotten)
     with progress("looking at videos", len(catalog)) as steps:
-        return with_content_ids(catalog, allowed_roots=config.allowed_roots, on_videos=steps.advance)
+        catalog = with_content_ids(catalog, allowed_roots=config.allowed_roots, on_videos=steps.advance)
+    catalog = _without_forgotten(catalog, forgotten)  # now by their bytes too
+    if catalog.num_forgotten:
+        logger.info("%d videos of the catalog are left out: they were forgotten", catalog.num_forgotten)
+    return catalog
+
+
+def _without_forgotten(catalog: Catalog, forgotten: Forgotten) -> Catalog:
+    found = forgotten.find(catalog.table)
+    return catalog.without(found) if found.any() else catalog
 
 
 def find_pending(config: ExtractConfig, catalog: Catalog, *, pose_id: str) -> Pending:
@@ -80,6 +91,7 @@ def extract_poses(
         pose_fingerprint=pose_id,
         num_done_before=pending.num_done,
         num_quarantined_before=pending.num_quarantined,
+        num_forgotten=catalog.num_forgotten,
     )
     if pending.videos.num_rows:
         logger.info("%d of %d videos need poses (fingerprint %s)", pending.videos.num_rows, len(catalog), pose_id)

@@ -157,6 +157,7 @@ def tag_catalog(
         pose_fingerprint=pose_id,
         model_version=model.model_version,
         num_done_before=len(catalog) - untagged.num_rows,
+        num_forgotten=catalog.num_forgotten,
     )
     if untagged.num_rows:
         logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -71,6 +72,28 @@ def put_file_if_absent(uri: str, path: str, source: bytes | Path) -> bool:
             return True
 
 
+def replace_file(info: ObjectInfo, path: str, source: bytes | Path) -> bool:
+    """Replace the file that `info` describes; return False if another is there by now, or none.
+
+    Of two that replace the same file at once the second waits, and finds it changed; on a file system without locks
+    it does not wait.
+    """
+    with _os_errors(info.uri):
+        try:
+            old = open(path, "rb")
+        except FileNotFoundError:
+            return False
+        with old, _synced_copy(path, source) as temporary:
+            with suppress(OSError):
+                fcntl.flock(old, fcntl.LOCK_EX)
+            found = stat_file(info.uri, path)
+            if found != info or os.fstat(old.fileno()).st_ino != os.stat(path).st_ino:
+                return False
+            os.replace(temporary, path)
+            _sync_folder(path)
+    return True
+
+
 def list_files(
     uri: str, path: str, *, sub_folders: bool, on_problem: Callable[[str, str], None] | None = None
 ) -> Iterator[ObjectInfo]:
@@ -104,6 +127,22 @@ def list_files(
                     info = _file_info(entry, on_problem)
                     if info is not None:
                         yield info
+
+
+def sweep_temporaries(path: str) -> int:
+    """Delete the temporary files under a folder whose writers are gone: those that nobody has locked."""
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names if _is_temporary(name)]
+    return sum(map(_sweep_temporary, found))
+
+
+def _sweep_temporary(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+    except OSError:  # gone meanwhile, being written, or on a file system without locks
+        return False
+    return True
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -165,11 +204,16 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _synced_copy(path: str, source: bytes | Path) -> Iterator[str]:
-    """Yield a copy of `source`, synced to disk, in the folder of `path`; it is deleted afterwards unless moved away."""
+    """Yield a copy of `source`, synced to disk, in the folder of `path`; it is deleted afterwards unless moved away.
+
+    It is locked meanwhile, which tells whoever sweeps that its writer is alive.
+    """
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     temporary = str(temporary_path(Path(path)))
     try:
         with open(temporary, "xb") as file:
+            with suppress(OSError):  # a file system without locks: then nothing is swept there
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if isinstance(source, bytes):
                 file.write(source)
             else:
@@ -177,7 +221,7 @@ def _synced_copy(path: str, source: bytes | Path) -> Iterator[str]:
                     shutil.copyfileobj(original, file, 1 << 20)
             file.flush()
             os.fsync(file.fileno())
-        yield temporary
+            yield temporary
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -32,8 +32,10 @@ __all__ = [
     "put_if_absent",
     "put_object",
     "read_object",
+    "replace_object",
     "resolve_uri",
     "stat_object",
+    "sweep_temporaries",
     "without_secrets",
 ]
 
@@ -95,6 +97,17 @@ def put_if_absent(uri: str, source: bytes | Path) -> bool:
     return s3.put_key_if_absent(uri, location, source)
 
 
+def replace_object(info: ObjectInfo, source: bytes | Path) -> bool:
+    """Replace the version of an object that `info` describes; return False, changing nothing, if it is another by now.
+
+    A reader sees the old object or the new one, never a mix. An S3 store must honour `If-Match`.
+    """
+    location = parse_uri(info.uri)
+    if isinstance(location, str):
+        return files.replace_file(info, location, source)
+    return s3.replace_key(info, location, source)
+
+
 def list_objects(
     prefix_uri: str, *, sub_folders: bool = True, on_problem: Callable[[str, str], None] | None = None
 ) -> Iterator[ObjectInfo]:
@@ -121,3 +134,12 @@ def delete_object(uri: str) -> None:
         files.delete_file(uri, location)
     else:
         s3.delete_key(uri, location)
+
+
+def sweep_temporaries(prefix_uri: str) -> int:
+    """Delete what writers that were killed have left half written in a folder and below, and return how many files.
+
+    A store of objects has none: there a PUT is whole or nothing.
+    """
+    location = parse_uri(prefix_uri)
+    return files.sweep_temporaries(location) if isinstance(location, str) else 0

@@ -104,6 +104,16 @@ def put_key_if_absent(uri: str, location: S3Location, source: bytes | Path) -> b
     raise StorageError(uri, f"other writers were in the way {_CONFLICT_ATTEMPTS} times (409); run again")
 
 
+def replace_key(info: ObjectInfo, location: S3Location, source: bytes | Path) -> bool:
+    """Replace the version of the key that `info` describes; return False if another is there by now, or none."""
+    for attempt in range(_CONFLICT_ATTEMPTS):
+        written = _conditional_put(info.uri, location, source, etag=info.content_id)
+        if written is not None:
+            return written
+        time.sleep(0.05 * 2**attempt)
+    raise StorageError(info.uri, f"other writers were in the way {_CONFLICT_ATTEMPTS} times (409); run again")
+
+
 def list_keys(uri: str, location: S3Location, *, sub_folders: bool) -> Iterator[ObjectInfo]:
     """Yield every object under a prefix taken as a folder, a page of 1,000 at a time."""
     prefix = f"{location.key.rstrip('/')}/" if location.key else ""
@@ -295,18 +305,25 @@ def _get_range(info: ObjectInfo, location: S3Location, start: int, stop: int) ->
             raise _BrokenBodyError(info.uri, f"the connection broke while reading {span}: {exc}") from exc
 
 
-def _conditional_put(uri: str, location: S3Location, source: bytes | Path) -> bool | None:
-    """Return True if written, False if the key existed, None if a racing writer was in the way (409): try again."""
+def _conditional_put(uri: str, location: S3Location, source: bytes | Path, *, etag: str = "") -> bool | None:
+    """Return True if written, False if the key existed, None if a racing writer was in the way (409): try again.
+
+    With an `etag`, False if the key had another one, or was gone.
+    """
     from botocore.exceptions import ClientError
+
+    condition: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {"IfNoneMatch": "*"}
 
     def put(client: "S3Client") -> bool | None:
         with io.BytesIO(source) if isinstance(source, bytes) else open_file(str(source), str(source)) as body:
             try:
-                client.put_object(Bucket=location.bucket, Key=location.key, Body=body, IfNoneMatch="*")
+                client.put_object(Bucket=location.bucket, Key=location.key, Body=body, **condition)
             except ClientError as exc:
                 status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-                if status in (409, 412):
-                    return False if status == 412 else None
+                if status == 409:
+                    return None
+                if status == 412 or (status == 404 and etag):
+                    return False
                 raise
         return True
 

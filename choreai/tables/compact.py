@@ -11,7 +11,7 @@ ever share a member. The members are deleted only after the commit: wherever it 
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,9 @@ MAX_HELD = 128
 it is joined to others."""
 
 
+RowFilter = Callable[[pa.Table], pa.Table]
+
+
 @dataclass(frozen=True)
 class Compaction:
     """The outcome of compacting one table version."""
@@ -91,13 +94,18 @@ def list_versions(root: str, table: str) -> list[str]:
 def compact_table(root: str, table: str, version: str) -> Compaction:
     """Compact one table version and return the outcome."""
     parts = current_parts(root, table, version)
-    for uri in parts.leftovers:  # of a compaction that was killed, or written again by a slow worker
-        objects.delete_object(uri)
+    delete_leftovers(parts)
     num_before, num_rows = len(parts.uris) + len(parts.leftovers), 0
     while len(group := _next_group(parts)) > 1:
-        num_rows += _merge(root, table, version, parts, group)
+        num_rows += merge(root, table, version, parts, group)
         parts = current_parts(root, table, version)
     return Compaction(table, version, num_before, len(parts.uris), num_rows)
+
+
+def delete_leftovers(parts: CurrentParts) -> None:
+    """Delete the parts of a compaction that was killed, or written again by a slow worker."""
+    for uri in parts.leftovers:
+        objects.delete_object(uri)
 
 
 def _next_group(parts: CurrentParts) -> list[str]:
@@ -114,13 +122,26 @@ def _next_group(parts: CurrentParts) -> list[str]:
     return group
 
 
-def _merge(root: str, table: str, version: str, parts: CurrentParts, group: list[str]) -> int:
-    """Merge the parts in `group` into a new one, delete them, and return the number of rows moved."""
+def merge(
+    root: str,
+    table: str,
+    version: str,
+    parts: CurrentParts,
+    group: list[str],
+    *,
+    keep: RowFilter | None = None,
+    schema: pa.Schema | None = None,
+) -> int:
+    """Merge the parts in `group` into a new one, delete them, and return the number of rows moved.
+
+    `keep` returns the rows of a table that stay. `schema`: that of the parts, where it is not this release's.
+    Raises StorageError if another compaction of the same table is under way.
+    """
     number = 1 + max((merged_number(part_id) for part_id in parts.ids), default=0)
     uri = part_uri(root, table, version, merged_id(number))
     with scratch_folder() as folder:
         path = folder / "merged.parquet"
-        num_rows = _write_merged(path, group, COMPACTED_TABLES[table])
+        num_rows = _write_merged(path, group, schema or COMPACTED_TABLES[table], keep)
         if not objects.put_if_absent(uri, path) or uri not in current_parts(root, table, version).uris:
             # Not current: the number was used, merged on and freed since `parts` was listed. Readers ignore this part.
             raise StorageError(uri, "another compaction is at work on this table; let it finish, then run again")
@@ -130,12 +151,13 @@ def _merge(root: str, table: str, version: str, parts: CurrentParts, group: list
     return num_rows
 
 
-def _write_merged(path: Path, group: list[str], schema: pa.Schema) -> int:
+def _write_merged(path: Path, group: list[str], schema: pa.Schema, keep: RowFilter | None = None) -> int:
     """Write the rows of `group` to `path`, with the ids of all members in the footer; return the number of rows."""
     members: set[str] = set()
     num_rows = 0
     with pq.ParquetWriter(path, schema, **WRITING) as writer:
         for table in _row_groups(group, schema, members):
+            table = table if keep is None else keep(table)
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
             num_rows += table.num_rows
         writer.add_key_value_metadata({MEMBERS_FOOTER.decode(): json.dumps(sorted(members))})

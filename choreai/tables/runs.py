@@ -69,6 +69,8 @@ class RunManifest:
     """Number of videos by remark on their input quality."""
     videos_per_shard: int = 0
     """Of an extraction: the most videos in one of its shards; 0 where a release before this one ran."""
+    num_forgotten: int = 0
+    """Videos of the catalog that were left out, as `choreai forget` has forgotten them."""
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()  # unlike the clock of `started_at`, never set back
@@ -190,6 +192,7 @@ _NEEDED = {
 _NUMBERS = (
     "num_done_before", "num_quarantined_before", "wall_seconds", "num_failed", "num_shards", "num_shards_redone",
     "num_frames", "num_rows", "busy_seconds", "num_worker_deaths", "videos_per_shard", "seconds_so_far",
+    "num_forgotten",
 )  # fmt: skip
 
 
