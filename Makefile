@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-tracking bench-people bench-shots chaos scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-tracking bench-people bench-shots chaos chaos-forget scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-shots   cuts found and made up, on made-up scenes and real clips (needs ../shared)"
 	@echo "make bench-tracking  HOTA, IDF1 and switches of the trackers on generated crossings"
 	@echo "make chaos  110 seeded runs in which workers, nodes, drivers and the storage fail (an hour)"
+	@echo "make chaos-forget  200 seeded runs in which forget and compact are killed at a random moment (ten minutes)"
 	@echo "make scale  ten million catalog rows, a million keys, 20,000 shards: time and memory"
 	@echo "make autoscaling  Ray's autoscaler with fake GPU nodes, and a picture of the node counts"
 	@echo "make robustness   the style model on generated dancers with noise, gaps and other frame rates"
@@ -86,6 +87,9 @@ bench-tracking: setup
 
 chaos: setup
 	@$(PY) tests/chaos.py
+
+chaos-forget: setup
+	@$(PY) tests/chaos_forget.py
 
 scale: setup
 	@$(PY) tests/scale.py

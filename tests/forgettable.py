@@ -20,14 +20,14 @@ from choreai.tables.parts import current_parts, list_parts, part_uri, read_consi
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 
 VICTIM = "clips/anna & bob.mp4"
-NUM_VIDEOS, PER_SHARD, NUM_FRAMES = 12, 3, 6
+NUM_VIDEOS, PER_SHARD, NUM_FRAMES = 12, 4, 6
 OTHERS = [f"clips/other {n}.mp4" for n in range(1, NUM_VIDEOS)]
 MODEL, POSES = "lstm-a", "fp1"
 EVERYTHING = ("keypoints", *COMPACTED_TABLES)
 
 
 def make_output(root: str, scratch: Path) -> None:
-    """Write the output of a night: 12 videos in shards of three, the victim in the second place of the first."""
+    """Write the output of a night: 12 videos in shards of four, the victim in the second place of the first."""
     ids = [OTHERS[0], VICTIM, *OTHERS[1:]]
     for number in range(0, NUM_VIDEOS, PER_SHARD):
         _write_shard(root, f"{number:016x}", ids[number : number + PER_SHARD], scratch)
@@ -36,10 +36,10 @@ def make_output(root: str, scratch: Path) -> None:
 
 
 def uri_of(root: str, video_id: str) -> str:
-    return objects.join_uri(root, "downloads", f"{ids_hash(video_id)}.mp4")
+    return objects.join_uri(root, "downloads", f"{_file_name(video_id)}.mp4")
 
 
-def ids_hash(video_id: str) -> str:
+def _file_name(video_id: str) -> str:
     return f"dance-{len(video_id)}-{sum(map(ord, video_id))}"
 
 
@@ -130,7 +130,7 @@ def _write_files(root: str, ids: list[str]) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(of_training, sink)
         objects.put_object(objects.join_uri(root, name), sink.getvalue().to_pybytes())
-    for each in ids:
+    for each in ids[:2]:
         objects.put_object(uri_of(root, each), b"video")
 
 
