@@ -81,11 +81,11 @@ class ExtractConfig:
     __pydantic_config__ = _STRICT
 
     catalog: str
-    """A CSV, JSONL or Parquet file, a folder, an s3:// prefix, or a video."""
+    """A CSV, JSONL or Parquet file, a folder, a prefix in a store, or a video."""
     output: str
-    """The folder or s3:// prefix for all tables, models and run reports."""
+    """The folder, or prefix in a store (s3://, gs:// or az://), for all tables, models and run reports."""
     allowed_roots: tuple[str, ...] = ()
-    """Folders and s3:// prefixes that videos are read from; others are quarantined unopened. Empty: anywhere."""
+    """Folders, prefixes and addresses to read videos from; others are quarantined unopened. Empty: anywhere."""
     videos_per_shard: int = 8
     max_failed_fraction: float = 0.2
     """A run exits with 1 if a larger share of its videos fails, or a larger share of the catalog is quarantined."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloud_servers
 import pytest
 from hypothesis import settings
 
@@ -170,7 +171,62 @@ def s3_uri(s3_client: Any) -> str:
     return f"s3://{bucket}"
 
 
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of a server that speaks as Google's store; the environment points there for the rest of the run."""
+    server, endpoint = cloud_servers.start_gcs(tmp_path_factory.mktemp("gcs"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GOOGLE_BASE_URL", endpoint)
+        environment.setenv("GOOGLE_BEARER_TOKEN", "test")
+        environment.setenv("NO_PROXY", "127.0.0.1")
+        yield endpoint
+    _end(server)
+
+
+@pytest.fixture
+def gs_uri(gcs_server: str) -> str:
+    """The URI of a bucket of its own, empty."""
+    bucket = f"bucket{next(_bucket_numbers)}"  # without a hyphen, which obstore encodes and moto does not decode
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request"}
+    urllib.request.urlopen(urllib.request.Request(f"{gcs_server}/{bucket}", method="PUT", headers=signed)).close()
+    return f"gs://{bucket}"
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of Azurite, at which the environment points for the rest of the run."""
+    program = cloud_servers.azurite_program()
+    if program is None:
+        pytest.skip("Azurite is not installed: npm install azurite, and CHOREAI_AZURITE=.../azurite-blob")
+    server, endpoint = cloud_servers.start_azurite(program, tmp_path_factory.mktemp("azurite"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AZURE_STORAGE_ACCOUNT_NAME", cloud_servers.ACCOUNT)
+        environment.setenv("AZURE_STORAGE_ACCOUNT_KEY", cloud_servers.KEY)
+        environment.setenv("AZURE_STORAGE_ENDPOINT", f"{endpoint}/{cloud_servers.ACCOUNT}")
+        environment.setenv("NO_PROXY", "127.0.0.1")
+        yield endpoint
+    _end(server)
+
+
+@pytest.fixture
+def az_uri(azurite: str) -> str:
+    """The URI of a container of its own, empty."""
+    container = f"container-{next(_bucket_numbers)}"
+    cloud_servers.make_container(azurite, container)
+    return f"az://{container}"
+
+
 @pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
 def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty folder, and in a second run of the same test an empty bucket."""
-    return str(tmp_path) if request.param == "path" else request.getfixturevalue("s3_uri")
+    return _empty_store(request, tmp_path)
+
+
+@pytest.fixture(params=["path", *(pytest.param(store, marks=pytest.mark.s3) for store in ("s3", "gs", "az"))])
+def any_store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty folder, and in further runs of the same test an empty bucket of each kind of store."""
+    return _empty_store(request, tmp_path)
+
+
+def _empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path) if request.param == "path" else request.getfixturevalue(f"{request.param}_uri")

@@ -27,7 +27,7 @@ from choreai.formats.json_stream import read_json_list
 from choreai.formats.keypoint_text import read_keypoint_text
 from choreai.formats.mot import read_mot
 from choreai.storage.uris import (
-    S3Location,
+    StoreLocation,
     has_secrets,
     join_uri,
     parent_uri,
@@ -112,7 +112,7 @@ def test_a_uri_resolved_is_absolute_and_stays_as_it_is(uri: str, against: str) -
     location = parse_uri(resolved)
     if isinstance(location, str):
         assert location.startswith("/")
-    elif not isinstance(parse_uri(uri), S3Location):
+    elif not isinstance(parse_uri(uri), StoreLocation):
         assert location.bucket == "bucket"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
-from choreai.storage import s3
+from choreai.storage import ranges, s3
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.storage.objects import (
     delete_object,
@@ -22,7 +22,7 @@ from choreai.storage.objects import (
     read_object,
     stat_object,
 )
-from choreai.storage.uris import ObjectInfo
+from choreai.storage.uris import ObjectInfo, StoreLocation
 
 
 @pytest.mark.s3
@@ -31,7 +31,7 @@ def test_small_reads_share_one_request(s3_uri: str, monkeypatch: pytest.MonkeyPa
     requests: list[tuple[int, int]] = []
     get_range = s3._get_range
 
-    def counted(info: ObjectInfo, location: s3.S3Location, start: int, stop: int) -> bytes:
+    def counted(info: ObjectInfo, location: StoreLocation, start: int, stop: int) -> bytes:
         requests.append((start, stop))
         return get_range(info, location, start, stop)
 
@@ -46,7 +46,7 @@ def test_small_reads_share_one_request(s3_uri: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.s3
 def test_an_object_that_changes_while_it_is_read_raises(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "READ_AHEAD_BYTES", 1000)
+    monkeypatch.setattr(ranges, "READ_AHEAD_BYTES", 1000)
     put_object(f"{s3_uri}/a", b"1" * 5000)
     with open_object(f"{s3_uri}/a") as file:
         assert file.read(1000) == b"1" * 1000

@@ -14,7 +14,7 @@ from choreai.catalog.catalog import UNAVAILABLE, Catalog, read_catalog, with_con
 from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.errors import ConfigError, ObjectForbiddenError, ObjectUnusableError, StorageError, StoreUnavailableError
 from choreai.pose.settings import PoseSettings
-from choreai.storage import objects, s3
+from choreai.storage import objects, patience, s3
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
 
@@ -51,8 +51,8 @@ def test_an_outage_of_seconds_is_ridden_out(proxy: FaultyProxy, s3_uri: str, kin
 def test_an_outage_of_minutes_is_said_as_such(
     proxy: FaultyProxy, s3_uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(s3, "PATIENCE_SECONDS", 5.0)
-    monkeypatch.setattr(s3, "NOTICE_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(patience, "NOTICE_SECONDS", 0.0)
     with proxy.trouble("error 503", **ALWAYS), pytest.raises(StoreUnavailableError, match="ServiceUnavailable"):
         objects.put_object(f"{s3_uri}/a", b"x")
     assert "waiting for the store" in caplog.text
@@ -62,7 +62,7 @@ def test_an_endpoint_where_nothing_ever_answered_is_given_up_soon(
     s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(s3, "FIRST_CONTACT_SECONDS", 1.0)
+    monkeypatch.setattr(patience, "FIRST_CONTACT_SECONDS", 1.0)
     s3._client_of_process.cache_clear()
     started = time.monotonic()
     try:
@@ -107,7 +107,7 @@ def test_a_store_that_refuses_what_it_gave_before_has_revoked_the_credentials(pr
 
 def test_a_store_that_gives_nothing_at_all_is_not_many_bad_objects(proxy: FaultyProxy, s3_uri: str) -> None:
     with proxy.trouble("revoked", **ALWAYS):
-        for number in range(s3.MANY_REFUSED - 1):
+        for number in range(patience.MANY_REFUSED - 1):
             with pytest.raises(ObjectForbiddenError):
                 objects.stat_object(f"{s3_uri}/{number}")
         with pytest.raises(StoreUnavailableError, match="refused 10 objects in a row"):

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from choreai.storage.uris import parse_uri
+from choreai.storage.uris import IN_STORE, parse_uri
 
 
 def is_outside(uris: pa.Array, allowed_roots: Sequence[str]) -> pa.Array:
@@ -17,9 +17,11 @@ def is_outside(uris: pa.Array, allowed_roots: Sequence[str]) -> pa.Array:
     """
     prefixes = [f"{_resolve_links(root).rstrip('/')}/" for root in allowed_roots]
     inside = pa.array(np.zeros(len(uris), np.bool_))
-    # Most are s3:// and need not be resolved one by one.
-    on_s3 = pc.starts_with(uris, "s3://")
-    real = uris if pc.all(on_s3).as_py() else pa.array([_resolve_links(uri) for uri in uris.to_pylist()], pa.string())
+    # Most are in a store and need not be resolved one by one.
+    in_store = pc.match_substring_regex(uris, IN_STORE)
+    real = (
+        uris if pc.all(in_store).as_py() else pa.array([_resolve_links(uri) for uri in uris.to_pylist()], pa.string())
+    )
     for prefix in prefixes:
         inside = pc.or_(inside, pc.starts_with(real, prefix))
     return pc.invert(inside)
@@ -27,4 +29,4 @@ def is_outside(uris: pa.Array, allowed_roots: Sequence[str]) -> pa.Array:
 
 def _resolve_links(uri: str) -> str:
     location = parse_uri(uri)
-    return os.path.realpath(location) if isinstance(location, str) else f"s3://{location.bucket}/{location.key}"
+    return os.path.realpath(location) if isinstance(location, str) else location.uri

@@ -1,4 +1,4 @@
-"""Content ids and modification times by the thousand, from listings of S3 folders.
+"""Content ids and modification times by the thousand, from listings of folders in stores.
 
 A listing shows 1,000 objects a page, where asking for each object would take hours.
 """
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError
 from choreai.storage.objects import list_objects, stat_object
-from choreai.storage.uris import ObjectInfo
+from choreai.storage.uris import IN_STORE, ObjectInfo
 
 MIN_WANTED = 200
 """Folders with fewer wanted objects than this are not listed: asking for each is as quick."""
@@ -61,10 +61,10 @@ def _microseconds(info: ObjectInfo) -> int | None:
 
 
 def _list_values(uris: pa.Array, value_of: Callable[[ObjectInfo], Any], kind: pa.DataType) -> pa.Array:
-    """Return `value_of` each object that the listings of well-filled S3 folders show, null for all other URIs."""
+    """Return `value_of` each object that listings of well-filled folders show, null for all other URIs."""
     values = pa.nulls(len(uris), kind)
-    on_s3 = uris.filter(pc.fill_null(pc.starts_with(uris, "s3://"), False))
-    folders = pc.value_counts(pc.replace_substring_regex(on_s3, r"[^/]*$", ""))
+    in_store = uris.filter(pc.fill_null(pc.match_substring_regex(uris, IN_STORE), False))
+    folders = pc.value_counts(pc.replace_substring_regex(in_store, r"[^/]*$", ""))
     for folder in folders.filter(pc.greater_equal(folders.field("counts"), MIN_WANTED)).to_pylist():
         objects = islice(list_objects(folder["values"], sub_folders=False), MAX_SEEN * folder["counts"])
         # s3:ListBucket is not granted, which reading does not need; or there is no such bucket, as each row will say.

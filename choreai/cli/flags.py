@@ -43,8 +43,12 @@ def _job_parser(prog: str | None, description: str, *, several: bool = False) ->
         parser.add_argument("--allow-private-addresses", action="store_true",
                             help="download from hosts of a private network too")  # fmt: skip
     else:
-        parser.add_argument("catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3:// prefix")
-    parser.add_argument("--output", metavar="URI", help="folder or s3:// prefix for tables, models and reports")
+        parser.add_argument(
+            "catalog", nargs="?", help="CSV, JSONL or Parquet catalog, a folder, or an s3://, gs:// or az:// prefix"
+        )
+    parser.add_argument(
+        "--output", metavar="URI", help="folder, or s3://, gs:// or az:// prefix, for tables, models and reports"
+    )
     parser.add_argument("--config", metavar="FILE", help="TOML file with any setting; flags win over it")
     parser.add_argument("--num-workers", dest="workers.num_workers", type=int, metavar="N",
                         help="pose workers (default: as many as the cluster can hold)")  # fmt: skip

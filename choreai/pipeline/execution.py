@@ -16,7 +16,7 @@ from choreai.config import ExtractConfig
 from choreai.errors import StorageError
 from choreai.pipeline.progress import show_progress
 from choreai.pipeline.video_progress import VideoInWork, VideoProgress
-from choreai.storage.s3 import PATIENCE_SECONDS
+from choreai.storage.patience import PATIENCE_SECONDS
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
 

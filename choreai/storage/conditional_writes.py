@@ -2,7 +2,7 @@
 
 from choreai.errors import StorageError
 from choreai.storage import objects
-from choreai.storage.uris import S3Location, parse_uri
+from choreai.storage.uris import StoreLocation, parse_uri
 
 PROBE = "choreai-write-check"
 """The object under a job's output that is written twice, if at all: by the first job, and never again."""
@@ -13,7 +13,7 @@ def check_conditional_writes(root: str) -> None:
 
     One PUT that must not succeed, to an object that is there; a file system needs none, since links never replace.
     """
-    if not isinstance(parse_uri(root), S3Location):
+    if not isinstance(parse_uri(root), StoreLocation):
         return
     uri = objects.join_uri(root, PROBE)
     if objects.put_if_absent(uri, b"1") and objects.put_if_absent(uri, b"2"):

@@ -1,7 +1,8 @@
 """URIs: how they are parsed, joined and resolved, and what is known of the object at one.
 
-A URI is `s3://bucket/key`, a plain path, or `file:///path`. Keys and plain paths are taken literally ('%',
-'#', '?' and spaces stand for themselves); only `file://` is percent-decoded, and joins to plain paths.
+A URI is `s3://bucket/key`, `gs://bucket/key`, `az://container/key`, a plain path, `file:///path`, or, for reading,
+an https:// address. Keys and plain paths are taken literally ('%', '#', '?' and spaces stand for themselves); only
+`file://` is percent-decoded, and joins to plain paths.
 """
 
 import os
@@ -26,13 +27,23 @@ _SECRETS = re.compile(
 )
 _WINDOWS_PATH = re.compile(r"/?[A-Za-z]:[\\/]|\\\\[^\\]+\\")
 _SHOWN_CHARACTERS = 300
+_AZURE = "write az://container/key, and set AZURE_STORAGE_ACCOUNT_NAME to the account"
 _REMEDIES = {
-    "http": "download it and give its path, or put it into S3",
-    "https": "download it and give its path, or put it into S3",
-    "gs": "use s3://bucket/key with AWS_ENDPOINT_URL=https://storage.googleapis.com and an HMAC key",
+    "ftp": "download it and give its path, or put it into a bucket",
     "s3a": "write s3:// instead",
     "s3n": "write s3:// instead",
+    "gcs": "write gs:// instead",
+    "azure": _AZURE,
+    "abfs": _AZURE,
+    "abfss": _AZURE,
+    "wasb": _AZURE,
+    "wasbs": _AZURE,
 }
+WRITABLE_STORES = ("s3", "gs", "az")
+WEB = ("https", "http")
+IN_STORE = "^(s3|gs|az)://"
+"""A regular expression for URIs in a store that can list what it has."""
+_PLACES = {"az": "container", "https": "host", "http": "host"}  # what the others call a bucket
 
 
 @dataclass(frozen=True)
@@ -43,17 +54,24 @@ class ObjectInfo:
     size: int
     """In bytes."""
     content_id: str
-    """S3: the ETag without quotes. Plain path: size and modification time in nanoseconds, `size-mtime`."""
+    """In a store: the ETag without quotes. Plain path: size and modification time in nanoseconds, `size-mtime`."""
     modified_seconds: float | None
     """When the bytes were last written, in seconds since 1970 (UTC); None where the store does not say."""
 
 
 @dataclass(frozen=True)
-class S3Location:
-    """A bucket and a key; the key is empty for the bucket itself and ends in '/' for a folder."""
+class StoreLocation:
+    """A place in a store; the key is empty for the bucket itself and ends in '/' for a folder."""
 
+    scheme: str
+    """`s3`, `gs`, `az`, `https` or `http`."""
     bucket: str
+    """A bucket; in Azure a container, on the web a host."""
     key: str
+
+    @property
+    def uri(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.key}"
 
 
 def has_secrets(text: str) -> bool:
@@ -74,8 +92,8 @@ def without_secrets(text: str) -> str:
     return _SECRETS.sub("***", text)
 
 
-def parse_uri(uri: str) -> S3Location | str:
-    """Return the bucket and key, or the plain path.
+def parse_uri(uri: str) -> StoreLocation | str:
+    """Return the store, bucket and key, or the plain path.
 
     Raises `ConfigError`, which names the remedy, if `uri` is malformed or its scheme is not supported.
     """
@@ -85,7 +103,7 @@ def parse_uri(uri: str) -> S3Location | str:
     if _SECRETS.search(uri):
         raise ConfigError(
             f"{shorten(without_secrets(uri))!r} carries credentials, which would end up in tables and logs; "
-            "take them out: s3:// URIs are read with those of the environment or the instance role"
+            "take them out: stores are read with those of the environment or the instance role"
         )
     if scheme == "file":
         rest = unquote(rest)
@@ -102,12 +120,13 @@ def parse_uri(uri: str) -> S3Location | str:
         if not rest.startswith("/"):
             raise ConfigError(f"{shorten(uri)!r} names a host; write file:///path or the plain path")
         return rest
-    if scheme == "s3":
+    if scheme in WRITABLE_STORES or scheme in WEB:
         bucket, _, key = rest.partition("/")
         if not bucket:
-            raise ConfigError(f"{shorten(uri)!r} names no bucket; write s3://bucket/key")
-        return S3Location(bucket, key)
-    remedy = _REMEDIES.get(scheme, "use s3://bucket/key or a path")
+            place = _PLACES.get(scheme, "bucket")
+            raise ConfigError(f"{shorten(uri)!r} names no {place}; write {scheme}://{place}/key")
+        return StoreLocation(scheme, bucket, key)
+    remedy = _REMEDIES.get(scheme, "use s3://bucket/key, gs:// or az://, or a path")
     raise ConfigError(f"{shorten(uri)!r}: {scheme}:// is not supported; {remedy}")
 
 
@@ -128,7 +147,7 @@ def parent_uri(uri: str) -> str:
     location = parse_uri(uri)
     if isinstance(location, str):
         return os.path.dirname(location) or "."
-    return f"s3://{location.bucket}/{posixpath.dirname(location.key)}".rstrip("/")
+    return f"{location.scheme}://{location.bucket}/{posixpath.dirname(location.key)}".rstrip("/")
 
 
 def resolve_uri(uri: str, *, against: str) -> str:
@@ -146,8 +165,10 @@ def resolve_uri(uri: str, *, against: str) -> str:
         return posixpath.join(os.path.abspath(base), *parts)
     key = _resolve_key(uri, folder=base.key)
     if key is None:
-        raise ConfigError(f"{shorten(uri)!r} relative to {against} leaves the bucket; write it as s3://bucket/key")
-    return f"s3://{base.bucket}/{key}"
+        raise ConfigError(
+            f"{shorten(uri)!r} relative to {against} leaves the bucket; write it as {base.scheme}://bucket/key"
+        )
+    return f"{base.scheme}://{base.bucket}/{key}"
 
 
 def _resolve_key(name: str, *, folder: str) -> str | None:

@@ -9,14 +9,14 @@ import socket
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from choreai import __version__
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError
 from choreai.storage.uris import without_secrets
 
@@ -63,7 +63,7 @@ def fetch_video(
     deadline = time.monotonic() + limits.max_seconds
     shown = without_secrets(address)
     try:
-        with _network_errors(shown), _open_following(address, deadline, limits, allow_private) as response:
+        with network_errors(shown), open_following(address, deadline, limits, allow_private) as response:
             _check_reply(shown, response, limits)
             with path.open("wb") as file:
                 _copy(shown, response, file, deadline, limits)
@@ -73,16 +73,18 @@ def fetch_video(
 
 
 @contextmanager
-def _open_following(
-    address: str, deadline: float, limits: DownloadLimits, allow_private: bool
+def open_following(
+    address: str, deadline: float, limits: DownloadLimits, allow_private: bool, asked: Mapping[str, str] | None = None
 ) -> Iterator[http.client.HTTPResponse]:
-    """Yield the reply of the address that the redirects end at."""
+    """Yield the reply of the address that the redirects end at; `asked` are further headers of the request."""
     for _ in range(limits.max_redirects + 1):
         if time.monotonic() > deadline:
             raise _too_slow(without_secrets(address), limits)
         with closing(_connection(address, limits, allow_private)) as connection:
             connection.request("GET", _target(address, connection), headers={
-                "Host": urlsplit(address).netloc, "User-Agent": f"choreai/{__version__}", "Accept-Encoding": "identity",
+                "Host": urlsplit(address).netloc, "User-Agent": f"choreai/{version('choreai')}",
+                "Accept-Encoding": "identity",
+                **(asked or {}),
             })  # fmt: skip
             with closing(connection.getresponse()) as response:
                 location = response.headers.get("Location") if response.status in _REDIRECTS else None
@@ -242,7 +244,7 @@ def _too_slow(shown: str, limits: DownloadLimits) -> StorageError:
 
 
 @contextmanager
-def _network_errors(shown: str) -> Iterator[None]:
+def network_errors(shown: str) -> Iterator[None]:
     """Turn what the network's libraries raise into a StorageError with a remedy."""
     try:
         yield

@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import torch
 
@@ -30,6 +29,7 @@ from choreai.style.networks import build_network
 from choreai.style.settings import TrainSettings
 from choreai.style.training.fit_state import FitState, Weights, dump_state, load_state
 from choreai.style.training.fitting import DivergedError, WorkerShare, fit
+from choreai.style.training.ray_storage import storage_settings
 from choreai.style.training.split import num_folds_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def fit_on_ray(
             scaling_config=_scaling(resources),
             run_config=RunConfig(
                 name=name,
-                storage_path=for_arrow(folder_uri),
+                **storage_settings(folder_uri),
                 failure_config=FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=CheckpointConfig(num_to_keep=1),
                 worker_runtime_env=runtime_env,
@@ -255,11 +255,6 @@ def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int
     del fitting["unseen_sources"]  # younger than these hashes: a training that an older release began goes on
     decisive = [fitting, form, examples.digest()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def for_arrow(uri: str) -> str:
-    """Return the URI as pyarrow reads it: S3 keys percent-encoded, paths as they are."""
-    return quote(uri, safe=":/") if uri.startswith("s3://") else uri
 
 
 @contextmanager

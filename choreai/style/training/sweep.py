@@ -132,12 +132,13 @@ def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> 
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    from choreai.style.training.distributed import for_arrow
+    from choreai.style.training.ray_storage import storage_settings
 
     trainable = tune.with_resources(tune.with_parameters(_run_trial, task=task), {"gpu" if task.use_gpu else "cpu": 1})
-    path = f"{for_arrow(storage_uri)}/{name}"
-    if tune.Tuner.can_restore(path):
-        return tune.Tuner.restore(path, trainable, resume_errored=True)
+    storage = storage_settings(storage_uri)
+    path, file_system = f"{storage['storage_path']}/{name}", storage.get("storage_filesystem")
+    if tune.Tuner.can_restore(path, storage_filesystem=file_system):
+        return tune.Tuner.restore(path, trainable, storage_filesystem=file_system, resume_errored=True)
     space: dict[str, Any] = {"learning_rate": tune.grid_search(list(LEARNING_RATES))}
     if kind == "search":
         space = {
@@ -153,7 +154,7 @@ def _tuner(task: SweepTask, kind: SweepKind, *, storage_uri: str, name: str) -> 
             num_samples=NUM_SEARCHED if kind == "search" else 1,
             search_alg=BasicVariantGenerator(random_state=task.settings.seed),
         ),
-        run_config=tune.RunConfig(name=name, storage_path=for_arrow(storage_uri), verbose=0),
+        run_config=tune.RunConfig(name=name, verbose=0, **storage),
     )
 
 
