@@ -72,10 +72,8 @@ def replace_key(info: ObjectInfo, location: StoreLocation, source: bytes | Path)
         return False
     if _info(info.uri, found) != info:
         return False
-    version: Any = {
-        "e_tag": found["e_tag"],
-        "version": found["version"],
-    }  # Google compares the latter, Azure the former
+    # Google compares the version, Azure the ETag.
+    version: Any = {name: value for name in ("e_tag", "version") if (value := found.get(name)) is not None}
     return contact.ask(info.uri, lambda: _put_on_condition(location, source, version))
 
 
