@@ -87,6 +87,12 @@ def _check_tables(arguments: argparse.Namespace) -> None:
         )
 
 
+def _check_gc(arguments: argparse.Namespace) -> None:
+    _check_tables(arguments)
+    if arguments.newest < 0:
+        raise ConfigError(f"--newest must be 0 or more, got {arguments.newest}")
+
+
 def _check_similar(arguments: argparse.Namespace) -> None:
     _check_tables(arguments)
     if arguments.duplicates == bool(arguments.video):
@@ -156,6 +162,7 @@ _CHECKS: dict[str, Check] = {
     "report": _check_tables,
     "compact": _check_tables,
     "forget": _check_tables,
+    "gc": _check_gc,
     "pose": _check_pose,
     "convert": _check_convert,
     "score-tracks": _check_score_tracks,

@@ -17,6 +17,7 @@ from choreai.cli.convert import convert_parser
 from choreai.cli.describe_flags import describe_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
 from choreai.cli.forget import forget_parser
+from choreai.cli.gc import gc_parser
 from choreai.cli.parser import CommandParser, help_width, wrap
 from choreai.cli.plan import plan_parser
 from choreai.cli.pose import pose_parser
@@ -52,6 +53,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai plan       workers, hours and cost of a catalog or a stream of uploads
   choreai compact    merge many small Parquet parts into few
   choreai forget     take everything about a video out, for good
+  choreai gc         poses and models that nothing wants any more
   choreai weights    fetch, list, verify and mirror detector and pose weights
   choreai score-tracks
                      HOTA, IDF1 and id switches against a ground truth
@@ -84,12 +86,13 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
     "forget": (forget_parser, "choreai.cli.forget:run"),
+    "gc": (gc_parser, "choreai.cli.gc:run"),
     "weights": (weights_parser, "choreai.cli.weights:run"),
     "score-tracks": (score_tracks_parser, "choreai.cli.score_tracks:run"),
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "weights", "similar")
+RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar")
 """Commands that, run again, go on where they were stopped."""
 
 

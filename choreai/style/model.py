@@ -232,7 +232,7 @@ def load_model(folder_uri: str) -> StyleModel:
             f"{folder_uri}: a style model is a folder with {DESCRIPTION_NAME} and {WEIGHTS_NAME}, as "
             f"`choreai train` writes it; give that ({suffix} files of other programs are never unpickled)"
         )
-    description = _read_description(folder_uri)
+    description = read_description(folder_uri)
     config = _config_of(description, folder_uri)
     try:
         with torch.device("meta"):  # no memory for sizes that the weights do not have
@@ -266,7 +266,7 @@ def newest_model(output: str) -> str | None:
         if info.uri.endswith(f"/{DESCRIPTION_NAME}"):
             folder = info.uri.removesuffix(f"/{DESCRIPTION_NAME}")
             try:
-                found.append((str(_read_description(folder).get("created_at", "")), folder))
+                found.append((str(read_description(folder).get("created_at", "")), folder))
             except WeightsError as exc:  # another program's file of that name
                 warnings.warn(f"left out: {exc}", ChoreaiWarning, stacklevel=2)
     return max(found)[1] if found else None
@@ -294,7 +294,8 @@ def _read_part(folder_uri: str, name: str, *, max_bytes: int) -> bytes:
     return data
 
 
-def _read_description(folder_uri: str) -> dict[str, Any]:
+def read_description(folder_uri: str) -> dict[str, Any]:
+    """Return what `model.json` in a model's folder says. Raises WeightsError if there is none of this release."""
     try:
         description = json.loads(_read_part(folder_uri, DESCRIPTION_NAME, max_bytes=MAX_DESCRIPTION_BYTES))
     except (ValueError, RecursionError) as exc:  # also bytes that are not UTF-8
