@@ -51,12 +51,11 @@ def draw_people(
     thin, as `choreai.motion.keypoint_sets` has them for J. keypoint_scores: (P, J). Keypoints that are not finite or
     score below `min_score` are left out, and so are the edges they belong to.
     """
-    num_people, num_keypoints = len(track_ids), keypoints_xy.shape[1]
-    if keypoints_xy.shape != (num_people, max(num_keypoints, NUM_KEYPOINTS), 2):
-        raise ValueError(f"keypoints_xy must be {(num_people, NUM_KEYPOINTS, 2)}, got {keypoints_xy.shape}")
+    if len(keypoints_xy) != len(track_ids):
+        raise ValueError(f"keypoints_xy must be ({len(track_ids)}, J, 2), got {keypoints_xy.shape}")
     fixed, seen = _fixed_points(image, keypoints_xy, keypoint_scores, min_score)
     for person_points, person_seen, track_id in zip(fixed, seen, track_ids, strict=True):
-        if num_keypoints > NUM_KEYPOINTS:
+        if len(person_points) > NUM_KEYPOINTS:
             _draw_others(image, person_points, person_seen, track_color(track_id))
         _draw_person(image, person_points, person_seen, track_color(track_id))
 
@@ -99,11 +98,11 @@ def _fixed_points(
 ) -> tuple[Int32Array, BoolArray]:
     """Return (P, J, 2) OpenCV's fixed-point coordinates, and (P, J) whether a keypoint is seen."""
     _check_image(image)
-    num_keypoints = max(keypoints_xy.shape[1], NUM_KEYPOINTS)
+    num_people, num_keypoints = len(keypoints_xy), max(keypoints_xy.shape[1], NUM_KEYPOINTS)
     if keypoint_scores.shape != keypoints_xy.shape[:2] or keypoints_xy.shape[1:] != (num_keypoints, 2):
         raise ValueError(
-            f"keypoint_scores must be {(len(keypoints_xy), num_keypoints)} beside keypoints_xy "
-            f"{(len(keypoints_xy), num_keypoints, 2)}, got {keypoint_scores.shape} and {keypoints_xy.shape}"
+            f"keypoints_xy must be {(num_people, num_keypoints, 2)} and keypoint_scores {(num_people, num_keypoints)}, "
+            f"got {keypoints_xy.shape} and {keypoint_scores.shape}"
         )
     seen = np.isfinite(keypoints_xy).all(axis=2) & (keypoint_scores >= min_score)
     # A wild coordinate would overflow OpenCV's fixed-point numbers; far outside is as good as wild.
