@@ -4,6 +4,7 @@ All hold the dance of `dance`: every point's place says which keypoint of whom i
 mapping, left for right or one frame late, is a wrong number.
 """
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,115 @@ def mmpose_video(path: Path, *, demo: bool = False) -> str:
     return str(path)
 
 
+def yolo_line(frame: int, person: int = 0, *, dims: int = 3, behind: str = "") -> str:
+    """A person as `Results.save_txt` of ultralytics 8.4 writes it, six digits of each share of 1000 x 800."""
+    points = coco(frame, person)
+    shares = np.column_stack([points[:, :2] / (1000, 800), points[:, 2]])[:, :dims]
+    box = (0.31 + 0.4 * person, 0.375, 0.22, 0.55)
+    return ("%g " * (5 + shares.size)).rstrip() % (0, *box, *shares.ravel()) + behind
+
+
+def yolo_labels(folder: Path, *, dims: int = 3, behind: str = "") -> str:
+    """Of frames 1 and 3 of a video; nobody was found in the others."""
+    folder.mkdir()
+    for frame in (1, 3):
+        (folder / f"dance_{frame}.txt").write_text(yolo_line(frame, dims=dims, behind=behind) + "\n")
+    return str(folder)
+
+
+def yolo_result(frame: int, person: int = 0, **more: Any) -> dict[str, Any]:
+    """A person as `Results.to_json` of ultralytics 8.4 has it."""
+    points = coco(frame, person)
+    x, y, visible = points.T.tolist()
+    box = {"x1": 200.0 + 400 * person, "y1": 80.0, "x2": 420.0 + 400 * person, "y2": 520.0}
+    keypoints = {"x": x, "y": y, "visible": visible}
+    return {"name": "person", "class": 0, "confidence": 0.875, "box": box, **more, "keypoints": keypoints}
+
+
+def yolo_results(path: Path) -> str:
+    """The results of a video of two frames."""
+    path.write_text(json.dumps([[yolo_result(0, track_id=4)], [yolo_result(1, track_id=4)]]))
+    return str(path)
+
+
+def yolo_csv(path: Path) -> str:
+    """Two people of one picture, as `Results.to_csv` writes them."""
+    rows = [yolo_result(0, person, track_id=person + 3) for person in (0, 1)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def keypoint_csv(path: Path) -> str:
+    """As a script of somebody's writes it, without boxes and ids."""
+    names = [f"{name}_{part}" for name in KEYPOINT_NAMES for part in ("x", "y", "confidence")]
+    lines = [",".join(["frame", *names])]
+    lines += [",".join(map(str, [frame, *coco(frame).ravel()])) for frame in (0, 1)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+BLAZEPOSE = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
+    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+"""https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker"""
+
+
+def blazepose(name: str, frame: int) -> list[float]:
+    """x, y, z, visibility of a landmark: shares of a picture of 1024 x 512."""
+    x, y = place(name, frame)
+    return [(x + 0.5) / 1024, (y + 0.5) / 512, -0.25, score(name)]
+
+
+def mediapipe_wide(
+    path: Path, head: Callable[[int], str] = lambda k: f"x{k},y{k},z{k},v{k}", *, first: str = "frame"
+) -> str:
+    """A row a frame; nobody in frame 1."""
+    lines = [",".join([*([first] if first else []), *(head(k) for k in range(33))])]
+    for frame in (0, 1, 2):
+        values = [v for name in BLAZEPOSE for v in blazepose(name, frame)] if frame != 1 else [""] * 132
+        lines.append(",".join(map(str, [*([frame] if first else []), *values])))
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def mediapipe_long(path: Path, *, by_name: bool) -> str:
+    """A row a landmark."""
+    lines = ["frame,landmark,x,y,z,visibility"]
+    for frame in (0, 2):
+        for k, name in enumerate(BLAZEPOSE):
+            lines.append(",".join(map(str, [frame, name.upper() if by_name else k, *blazepose(name, frame)])))
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+KINOVEA_TRACKS = tuple(name.replace("_", " ") for name in KEYPOINT_NAMES[5:])
+
+
+def kinovea(
+    path: Path, *, decimal_comma: bool = False, step: float = 40.0, tracks: tuple[str, ...] = KINOVEA_TRACKS
+) -> str:
+    """Three frames; the second track ends after two. y points upwards, from the lower left corner."""
+    divider = ";" if decimal_comma else ","
+    head = ["Time", *(f"{track}/0/{axis}" for track in tracks for axis in "XY")]
+    rows = [divider.join(f'"{name}"' for name in head)]
+    for frame in range(3):
+        cells = [f"{frame * step:g}"]
+        for index, track in enumerate(tracks):
+            x, y = place(track.replace(" ", "_"), frame)
+            cells += ["", ""] if index == 1 and frame == 2 else [f"{x:g}", f"{720 - y:g}"]
+        cells = [cell.replace(".", ",") if decimal_comma else cell for cell in cells]
+        rows.append(divider.join(f'"{cell}"' if cell else "" for cell in cells))
+    path.write_text("\r\n".join(rows) + "\r\n")
+    return str(path)
+
+
 def _parquet(path: Path) -> str:
     pq.write_table(random_table(), path)
     return str(path)
@@ -172,5 +282,10 @@ SAMPLES: dict[str, Callable[[Path], str]] = {
     "coco-json": coco_annotations,
     "coco-results": coco_results,
     "mmpose-json": mmpose_video,
+    "ultralytics-labels": yolo_labels,
+    "ultralytics-results": yolo_results,
+    "csv": keypoint_csv,
+    "mediapipe-csv": mediapipe_wide,
+    "kinovea-csv": kinovea,
 }
 """One file or folder of each format that is read."""

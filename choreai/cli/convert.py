@@ -13,6 +13,11 @@ READ = (
     "coco-json",
     "coco-results",
     "mmpose-json",
+    "ultralytics-labels",
+    "ultralytics-results",
+    "csv",
+    "mediapipe-csv",
+    "kinovea-csv",
 )
 WRITTEN = (
     "parquet",
@@ -21,6 +26,7 @@ WRITTEN = (
     "openpose",
     "coco-json",
     "coco-results",
+    "csv",
 )
 CONVERT = f"""\
 Convert keypoints from and to the files of other programs. What is not COCO's 17

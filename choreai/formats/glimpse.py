@@ -1,5 +1,6 @@
 """The first look at a file or folder: enough to tell whose format it is, without reading it."""
 
+import csv
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from choreai.storage import objects
 
 HEAD_BYTES = 64 << 10
 MAX_NAMES = 10_000
+DELIMITERS = (",", ";", "\t")
 _TOP_KEY = re.compile(r'"([^"\\]*)"\s*:')
 
 
@@ -42,6 +44,14 @@ class Glimpse:
         return self.text.splitlines()
 
     @cached_property
+    def head_cells(self) -> list[str]:
+        """The cells of the first line of a CSV, stripped; empty if it is no text, or JSON."""
+        line = self.lines[0] if self.lines else ""
+        if line.lstrip().startswith(("[", "{")):
+            return []
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter_of(line)), [])]
+
+    @cached_property
     def first_element(self) -> Any:
         """The first element of a JSON list, None if there is no list or element."""
         text = self.text.lstrip()
@@ -65,6 +75,11 @@ class Glimpse:
             return list(json.loads(text))
         except (ValueError, RecursionError):  # longer than the head
             return [found[1]] if (found := _TOP_KEY.match(text[1:].lstrip())) else []
+
+
+def delimiter_of(line: str) -> str:
+    """Return which of comma, semicolon and tab divides a line most."""
+    return max(DELIMITERS, key=line.count)
 
 
 def glimpse(uri: str) -> Glimpse | None:

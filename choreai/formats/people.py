@@ -139,6 +139,12 @@ class PeopleBuffer:
         warnings.warn(f"{self.uri}: {message}", ChoreaiWarning, stacklevel=_STACKLEVEL)
 
 
+def is_seen(points: AnyFloatArray) -> bool:
+    """Return whether any of (17, C) points is there: not NaN, and with a score above 0 if C is 3."""
+    is_there = np.isfinite(points).all(axis=1)
+    return bool((is_there & (points[:, 2] > 0) if points.shape[1] > 2 else is_there).any())
+
+
 def hip_centred(xyz: AnyFloatArray) -> Float64Array:
     """Return (17, 3) points from between the hips; NaN throughout if a hip is missing."""
     return np.asarray(xyz - xyz[[LEFT_HIP, RIGHT_HIP]].mean(axis=0), np.float64)

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from choreai.formats import alphapose_json, coco_json, keypoint_text, mmpose_json, openpose, parquet_table
+from choreai.formats import (
+    alphapose_json,
+    coco_json,
+    keypoint_csv,
+    keypoint_text,
+    kinovea_csv,
+    mediapipe_csv,
+    mmpose_json,
+    openpose,
+    parquet_table,
+    ultralytics_labels,
+    ultralytics_results,
+)
 from choreai.formats.glimpse import Glimpse
 from choreai.formats.settings import ConvertSettings
 
@@ -128,6 +140,42 @@ FORMATS: dict[str, FileFormat] = {
             mmpose_json.is_mmpose_json,
             read=mmpose_json.read_mmpose_json,
             reading="frames_per_second! video_id",
+        ),
+        _format(
+            "ultralytics-labels",
+            "ultralytics' pose labels",
+            ultralytics_labels.is_ultralytics_labels,
+            read=ultralytics_labels.read_ultralytics_labels,
+            reading="frames_per_second! size_wh! video_id",
+        ),
+        _format(
+            "ultralytics-results",
+            "ultralytics' results",
+            ultralytics_results.is_ultralytics_results,
+            read=ultralytics_results.read_ultralytics_results,
+            reading="frames_per_second! size_wh video_id",
+        ),
+        _format(
+            "csv",
+            "CSV with columns for COCO's keypoints",
+            keypoint_csv.is_keypoint_csv,
+            read=keypoint_csv.read_keypoint_csv,
+            write=keypoint_csv.write_keypoint_csv,
+            reading="frames_per_second video_id",
+        ),
+        _format(
+            "mediapipe-csv",
+            "CSV of MediaPipe's 33 landmarks",
+            mediapipe_csv.is_mediapipe_csv,
+            read=mediapipe_csv.read_mediapipe_csv,
+            reading="frames_per_second! size_wh video_id",
+        ),
+        _format(
+            "kinovea-csv",
+            "Kinovea's CSV of trajectories",
+            kinovea_csv.is_kinovea_csv,
+            read=kinovea_csv.read_kinovea_csv,
+            reading="frames_per_second video_id",
         ),
     )
 }  # fmt: skip
