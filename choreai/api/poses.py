@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from choreai.api.notebook import caption, picture_html
+from choreai.catalog.pictures import open_source
 from choreai.errors import CatalogError, MediaError, ObjectMissingError, StorageError, TableError
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.build import build_estimator, pose_fingerprint
@@ -99,7 +100,7 @@ def estimate_poses(path_or_uri: str, *, settings: PoseSettings | None = None) ->
 def estimate_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseSettings) -> VideoPoses:
     """Return the people of a video as `estimator`, which `settings` describe, finds them."""
     with (
-        objects.open_object(path_or_uri) as file,
+        open_source(path_or_uri) as file,
         open_tracked(
             file,
             estimator,

@@ -18,10 +18,11 @@ from choreai.catalog.fast_csv import read_plain_csv
 from choreai.catalog.listings import listed_content_ids
 from choreai.catalog.mistakes import Mistakes
 from choreai.catalog.odd_names import MAX_NAME_BYTES
+from choreai.catalog.pictures import is_picture_folder, picture_folder_names, pictures_content_id
 from choreai.catalog.rows import COLUMNS, CatalogRows, read_rows
 from choreai.catalog.rows import UNAVAILABLE as UNAVAILABLE
 from choreai.catalog.spellings import with_one_spelling
-from choreai.errors import CatalogError, ConfigError, ObjectUnusableError
+from choreai.errors import CatalogError, ConfigError, MediaError, ObjectUnusableError
 from choreai.storage.objects import stat_object
 from choreai.storage.uris import check_uri, join_uri, parent_uri, resolve_uri, shorten, without_secrets
 
@@ -151,7 +152,8 @@ def with_content_ids(
             if allowed_roots:
                 ids = pc.if_else(is_outside(uris, allowed_roots), _OUTSIDE, ids)
             if ids.null_count:
-                ids = pc.coalesce(ids, listed_content_ids(pc.if_else(ids.is_null(), uris, _NO_STRING)))
+                is_listed = pc.and_not(ids.is_null(), picture_folder_names(uris))
+                ids = pc.coalesce(ids, listed_content_ids(pc.if_else(is_listed, uris, _NO_STRING)))
             if on_videos is not None:
                 on_videos(len(ids) - ids.null_count)
             chunks.append(_look_up_content_ids(uris, ids, pool, on_videos))
@@ -181,8 +183,10 @@ def _look_up_content_ids(
 
 def _content_id(uri: str) -> str:
     try:
+        if is_picture_folder(uri):
+            return pictures_content_id(uri)
         info = stat_object(uri)
-    except ObjectUnusableError as exc:
+    except (ObjectUnusableError, MediaError) as exc:
         return f"{UNAVAILABLE}{exc.reason}"
     except ConfigError as exc:
         return f"{UNAVAILABLE}{exc}"

@@ -19,10 +19,12 @@ import pyarrow.compute as pc
 from choreai.catalog.folder_videos import VIDEO_EXTENSIONS, FolderNames
 from choreai.catalog.mistakes import Mistakes
 from choreai.catalog.odd_names import escape_name, oddity
+from choreai.catalog.pictures import ListedPictures
 from choreai.catalog.text_lines import decode_lines
 from choreai.errors import CatalogError
 from choreai.storage.objects import is_folder, list_objects, open_object, stat_object
-from choreai.storage.uris import join_uri, resolve_uri, shorten
+from choreai.storage.uris import ObjectInfo, join_uri, resolve_uri, shorten
+from choreai.video.pictures import IMAGE_SUFFIXES
 
 COLUMNS = ("video_id", "uri", "label", "group", "content_id")
 CATALOG_EXTENSIONS = (".csv", ".jsonl", ".parquet")
@@ -134,12 +136,10 @@ def _one_video(uri: str, content_id: str) -> CatalogRows:
 def _read_listing(uri: str) -> CatalogRows:
     folder = join_uri(resolve_uri(uri, against="."), "")
     names = FolderNames(folder)
+    pictures = ListedPictures(folder)
     problems: list[tuple[str, str]] = []
-    found = (
-        info
-        for info in list_objects(folder, on_problem=lambda path, reason: problems.append((path, reason)))
-        if names.is_wanted(info.uri)
-    )
+    listed = list_objects(folder, on_problem=lambda path, reason: problems.append((path, reason)))
+    found = _videos_among(listed, names, pictures)
     rows: Iterator[_Row] = (
         _listed_row(place, info.uri.removeprefix(folder), info.uri, info.content_id)
         for place, info in enumerate(found, start=1)
@@ -151,13 +151,31 @@ def _read_listing(uri: str) -> CatalogRows:
         if (path.endswith("/") and not names.hides(path)) or names.is_wanted(path)
     )
     table = pa.Table.from_batches([*batches, *_to_batches(uri, unlisted)], schema=_SCHEMA)
-    names.log_left_out()
+    if not table.num_rows and pictures:
+        pictures.log_found()
+        picture_rows = (_listed_row(place, *row) for place, row in enumerate(pictures.rows(), start=1))
+        table = pa.Table.from_batches(_to_batches(uri, picture_rows), schema=_SCHEMA)
+    else:
+        names.log_left_out()
     if not table.num_rows:
-        raise CatalogError(f"{uri}: no videos in this folder; looked for {' '.join(VIDEO_EXTENSIONS)}")
+        videos, images = " ".join(VIDEO_EXTENSIONS), " ".join(IMAGE_SUFFIXES)
+        raise CatalogError(f"{uri}: no videos in this folder; looked for {videos}, and for pictures, {images}")
     ids = table["video_id"]
     if not pc.all(pc.less(ids.slice(0, len(ids) - 1), ids.slice(1)), min_count=0).as_py():
         table = table.sort_by("video_id")  # folders list in any order, buckets in this one
     return CatalogRows(uri, "file", table)
+
+
+def _videos_among(listed: Iterator[ObjectInfo], names: FolderNames, pictures: ListedPictures) -> Iterator[ObjectInfo]:
+    """Yield the videos of a listing; `pictures` gets the pictures that come before any video."""
+    has_videos = False
+    for info in listed:
+        if names.is_wanted(info.uri):
+            has_videos = True
+            pictures.forget()  # beside videos they are thumbnails, a million perhaps
+            yield info
+        elif not has_videos and not names.hides(info.uri):
+            pictures.add(info)
 
 
 def _listed_row(place: int, name: str, uri: str, content_id: str) -> _Row:

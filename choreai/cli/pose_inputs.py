@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from choreai.catalog.folder_videos import FolderNames
 from choreai.cli.pose_alphapose import coco_image_id
 from choreai.errors import ConfigError
@@ -19,12 +16,10 @@ from choreai.pose.detectors.detfile import DetfileDetector, read_detfile
 from choreai.storage import objects
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
+from choreai.video.pictures import IMAGE_SUFFIXES, IMAGES_PER_SECOND, decode_image
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-IMAGES_PER_SECOND = 25.0
-"""Images have no time stamps; --pose_track assumes this rate."""
 INPUTS = ("video", "indir", "list", "image", "detfile")
 
 
@@ -175,13 +170,12 @@ class _Images:
         for index, path in enumerate(self._paths):
             if not self._share.has(index):
                 continue
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+            image = decode_image(path.read_bytes())
             if image is None:
                 self._images.note_unreadable([index])
                 continue
             self._indices_read.append(index)
-            rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-            yield Frame(rgb, index, index / IMAGES_PER_SECOND)
+            yield Frame(image, index, index / IMAGES_PER_SECOND)
 
     def indices_read(self) -> Iterator[int]:
         """Yield the index of each image that was read, each only after it was read."""

@@ -25,6 +25,7 @@ from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.video.encode import VideoWriter
 from choreai.video.frame import Frame
+from choreai.video.pictures import fit_into
 from choreai.visualize.draw import draw_boxes, draw_people
 
 logger = logging.getLogger(__name__)
@@ -190,17 +191,8 @@ class _Pictures:
 
     def _in_first_size(self, image: ImageArray) -> ImageArray:
         """Return an image in the size of the first one, black where its shape is another: a video has one size."""
-        height, width = image.shape[:2]
-        self._size_hw = self._size_hw or (height, width)
-        if self._size_hw == (height, width):
-            return image
-        rows, columns = self._size_hw
-        scale = min(rows / height, columns / width)
-        fitted = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
-        top, left = (rows - fitted.shape[0]) // 2, (columns - fitted.shape[1]) // 2
-        canvas = np.zeros((rows, columns, 3), np.uint8)
-        canvas[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
-        return canvas
+        self._size_hw = self._size_hw or (image.shape[0], image.shape[1])
+        return fit_into(image, self._size_hw)
 
 
 def _write_image(path: Path, image: ImageArray) -> None:

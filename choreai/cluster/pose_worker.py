@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from choreai.catalog.catalog import UNAVAILABLE, Video
+from choreai.catalog.pictures import num_bytes, open_source
 from choreai.catalog.shards import PoseShard
 from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, watch_limits
 from choreai.cluster.session import gpu_ids
@@ -185,7 +186,7 @@ class PoseWorker:
         if video.content_id.startswith(UNAVAILABLE):
             raise MediaError(video.uri, video.content_id.removeprefix(UNAVAILABLE))
         with (
-            objects.open_object(video.uri) as file,
+            open_source(video.uri) as file,
             open_tracked(
                 file,
                 self._estimator,
@@ -205,9 +206,7 @@ class PoseWorker:
                         _add_shot(rows, people, sample_seconds=1 / self._settings.frames_per_second)
                     seen.num_frames_sampled += 1
             finally:
-                self._num_bytes += file.seek(
-                    0, os.SEEK_END
-                )  # the whole file counts, even if it was not read to its end
+                self._num_bytes += num_bytes(file)  # all of it counts, even if it was not read to its end
                 seen.num_frames_decoded = reader.num_frames_decoded
                 seen.num_decode_errors = reader.num_decode_errors
                 seen.quality = people_seen.complete(reader.quality)

@@ -16,6 +16,7 @@ from choreai.pose.trackers import PersonTracker, choose_tracker
 from choreai.video.container import MAX_PIXELS
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
+from choreai.video.pictures import PictureReader, Pictures, open_reader
 from choreai.video.prefetch import prefetch
 from choreai.video.quality import PeopleSeen
 from choreai.video.shots import mark_shots
@@ -57,7 +58,7 @@ class TrackedPoses:
 
 @contextmanager
 def open_tracked(
-    file: BinaryIO,
+    file: BinaryIO | Pictures,
     estimator: PoseEstimator,
     *,
     uri: str,
@@ -65,13 +66,13 @@ def open_tracked(
     num_threads: int,
     split_shots: bool = False,
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[tuple[VideoReader, Generator[TrackedPoses, None, None]]]:
-    """Open a video and yield its reader, together with the tracked people of its sampled frames.
+) -> Iterator[tuple[VideoReader | PictureReader, Generator[TrackedPoses, None, None]]]:
+    """Open a video, or pictures, and yield its reader, together with the tracked people of its sampled frames.
 
     With `split_shots` no track crosses a cut. No frame is decoded before the first one is asked for.
     Raises MediaError, with `uri`, if the file cannot be used.
     """
-    with VideoReader(file, uri=uri, num_threads=num_threads, max_pixels=max_pixels) as reader:
+    with open_reader(file, uri=uri, num_threads=num_threads, max_pixels=max_pixels) as reader:
         frames = reader.sample(frames_per_second=frames_per_second)
         with closing(estimate_and_track(mark_shots(frames) if split_shots else frames, estimator)) as tracked:
             yield reader, tracked

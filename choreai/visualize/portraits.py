@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from choreai.arrays import ImageArray
+from choreai.catalog.pictures import open_source
 from choreai.motion.named_dancers import person_boxes
 from choreai.motion.sequence import KeypointSequence
-from choreai.storage import objects
-from choreai.video.decode import VideoReader
+from choreai.video.pictures import open_reader
 from choreai.visualize.draw import draw_label, draw_onlookers, draw_people, track_color
 
 HEIGHT = 240
@@ -32,7 +32,7 @@ def draw_portraits(uri: str, rows: KeypointSequence, moments: Mapping[int, float
     """
     waiting = sorted((seconds, track_id) for track_id, seconds in moments.items())
     found: dict[int, bytes] = {}
-    with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
+    with open_source(uri) as file, open_reader(file, uri=uri) as reader:
         for frame in reader.frames():
             while waiting and frame.pts_seconds >= waiting[0][0] - 1e-3:
                 track_id = waiting.pop(0)[1]

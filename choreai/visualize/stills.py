@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 from choreai.arrays import BoolArray, ImageArray
+from choreai.catalog.pictures import open_source
 from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
-from choreai.storage import objects
-from choreai.video.decode import VideoReader
+from choreai.video.pictures import open_reader
 from choreai.visualize.draw import contact_sheet, draw_onlookers, draw_people
 
 NUM_STILLS = 4
@@ -33,7 +33,7 @@ def annotated_stills(uri: str, rows: KeypointSequence, *, named: Collection[int]
     wanted = times[np.linspace(0, len(times) - 1, NUM_STILLS).round().astype(int)]
     stills: list[ImageArray] = []
     dances = dancing_rows(rows, named)
-    with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
+    with open_source(uri) as file, open_reader(file, uri=uri) as reader:
         for frame in reader.frames():
             if frame.pts_seconds >= wanted[len(stills)] - 1e-3:
                 stills.append(draw_people_at(frame.image, rows, dances, seconds=frame.pts_seconds))

@@ -20,6 +20,7 @@ import pyarrow as pa
 from PIL import Image
 
 from choreai.arrays import BoolArray
+from choreai.catalog.pictures import open_source
 from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
 from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.prominence import dancing_rows
@@ -31,12 +32,11 @@ from choreai.search.known_names import known_spelling, labels_of_models, style_d
 from choreai.search.search import MEASURES, Search, open_found
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.search.words import styles_seen
-from choreai.storage import objects
 from choreai.storage.files import write_atomically
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
-from choreai.video.decode import VideoReader
+from choreai.video.pictures import open_reader
 from choreai.visualize.stills import draw_people_at
 from choreai.web.catalog_reviews import Corrections, Reviewed, Undoing
 from choreai.web.catalog_search import (
@@ -383,7 +383,7 @@ def _draw_still(uri: str, rows: KeypointSequence, dances: BoolArray) -> bytes:
     """Return a JPEG of the middle one of the first seconds' frames that have people in them."""
     times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_STILL_SECONDS])
     wanted = float(times[len(times) // 2]) if len(times) else 0.0
-    with objects.open_object(uri) as file, VideoReader(file, uri=uri) as reader:
+    with open_source(uri) as file, open_reader(file, uri=uri) as reader:
         chosen = next(frame for frame in reader.frames() if frame.pts_seconds >= wanted - 1e-3)
     image = draw_people_at(chosen.image, rows, dances, seconds=chosen.pts_seconds)
     picture = Image.fromarray(image)

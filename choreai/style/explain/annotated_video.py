@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from choreai.arrays import Float64Array, FloatArray, ImageArray
+from choreai.catalog.pictures import open_source
 from choreai.fingerprint import fingerprint
 from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
@@ -17,9 +18,10 @@ from choreai.storage import objects
 from choreai.style.tagging import TaggedSpan, TaggedVideo, VideoTag
 from choreai.tables.posed_video import PosedVideo
 from choreai.tables.schemas import UNKNOWN
-from choreai.video.decode import VideoInfo, VideoReader
+from choreai.video.decode import VideoInfo
 from choreai.video.encode import VideoWriter, read_comment, write_png
 from choreai.video.frame import Frame
+from choreai.video.pictures import Pictures, open_reader
 from choreai.video.sound import Sound
 from choreai.visualize.draw import contact_sheet, draw_label, draw_onlookers, draw_people, track_color
 from choreai.visualize.style_colors import style_rgb
@@ -137,9 +139,9 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path, mute: bool
     stills: list[ImageArray] = []
     captions: list[str] = []
     with (
-        objects.open_object(video.uri) as file,
-        objects.open_object(video.uri) as sound_file,
-        VideoReader(file, uri=video.uri, num_threads=2) as reader,
+        open_source(video.uri) as file,
+        open_source(video.uri) as sound_file,
+        open_reader(file, uri=video.uri, num_threads=2) as reader,
     ):
         drawing = _Drawing(video.rows, tagged, reader.info)
         size_wh = reader.info.width, reader.info.height
@@ -155,7 +157,7 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path, mute: bool
                     next_still = next((t for t in still_times if t > frame.pts_seconds), None)
             wants_sound = reader.info.has_audio and not mute
             is_in_time = reader.quality.num_clock_jumps == 0
-            if wants_sound and is_in_time:
+            if wants_sound and is_in_time and not isinstance(sound_file, Pictures):
                 writer.sound = Sound(sound_file, video.uri, reader.start_seconds)
     problem = writer.sound_problem if is_in_time else "the video's clock jumps, and it would not be in time"
     write_png(sheet, contact_sheet(stills, columns=4, captions=captions))
