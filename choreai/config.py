@@ -35,6 +35,8 @@ class WorkerSettings:
     num_cpus: float = 1.0
     num_gpus: float = 0.0
     """May be a fraction: 0.5 puts two workers on each GPU."""
+    spot_minutes: float = 0.0
+    """Minutes that a worker waits for a spot node before an on-demand node is asked for; 0: any node will do."""
     max_video_minutes: float = 60.0
     """Wall time after which a video is quarantined and its worker replaced."""
     max_video_gib: float = 8.0
@@ -47,6 +49,8 @@ class WorkerSettings:
             raise ValueError(f"num_cpus must be positive, got {self.num_cpus:g}")
         if not 0 <= self.num_gpus < float("inf") or (self.num_gpus > 1 and self.num_gpus != int(self.num_gpus)):
             raise ValueError(f"num_gpus must be a fraction up to 1, or a whole number, got {self.num_gpus:g}")
+        if not 0 <= self.spot_minutes < float("inf"):
+            raise ValueError(f"spot_minutes must be 0 (any node will do) or more, got {self.spot_minutes:g}")
         for name in ("max_video_minutes", "max_video_gib"):
             if not 0 < getattr(self, name) < float("inf"):  # NaN would switch the limit off
                 raise ValueError(f"{name} must be a positive number, got {getattr(self, name):g}")

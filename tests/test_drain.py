@@ -3,6 +3,7 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from chaos import drain
 from ray.cluster_utils import Cluster
 
 from choreai.cluster.draining import draining_nodes
+from choreai.cluster.market import MARKET_LABEL, ON_DEMAND, SPOT
 from choreai.cluster.pool import WorkerPool, WorkerResources
 
 pytestmark = pytest.mark.ray
@@ -37,10 +39,11 @@ class SlowWorker:
         return shard.shard_id, ray.get_runtime_context().get_node_id(), os.getpid()
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch):
-    """A head that works nothing and two nodes."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the worker class
+@pytest.fixture(scope="module")
+def cluster():
+    """A head that works nothing and two nodes; the last test takes one away."""
+    environment = pytest.MonkeyPatch()
+    environment.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the worker class
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
         started.add_node(num_cpus=1, object_store_memory=80_000_000)
@@ -48,11 +51,46 @@ def cluster(monkeypatch: pytest.MonkeyPatch):
     yield started
     ray.shutdown()
     started.shutdown()
+    environment.undo()
 
 
 def test_a_cluster_that_loses_no_node_has_none_draining(cluster) -> None:
     """Fails as soon as Ray renames the private state that `draining_nodes` reads."""
     assert draining_nodes() == set()
+
+
+def test_workers_without_a_spot_node_take_on_demand_and_go_back(cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """The nodes there are say of no market, so no worker runs on them."""
+    pool: WorkerPool[SlowShard, tuple[str, str, int]] = WorkerPool(
+        SlowWorker, "", {}, num_workers=1, resources=WorkerResources(spot_patience_seconds=1.0),
+        narrow=lambda shard: [shard],
+    )  # fmt: skip
+    nodes: dict[str, str] = {}
+
+    def add_nodes() -> None:
+        if "asking for on-demand" in caplog.text and ON_DEMAND not in nodes:
+            nodes[ON_DEMAND] = _add_node(cluster, ON_DEMAND)
+        if len(places) >= 2 and SPOT not in nodes:
+            nodes[SPOT] = _add_node(cluster, SPOT)
+
+    def shards() -> Iterator[SlowShard]:
+        while places.count(nodes.get(SPOT, "")) < 5:
+            yield SlowShard(f"{len(places):03d}-{time.monotonic()}")
+
+    places: list[str] = []
+    pool.on_round = add_nodes
+    for report in pool.run(shards()):
+        assert isinstance(report, tuple)
+        places.append(report[1])
+    assert set(places) == set(nodes.values())
+    assert places[0] == nodes[ON_DEMAND]
+    change = places.index(nodes[SPOT])
+    assert set(places[change + 2 :]) == {nodes[SPOT]}, "the worker on the on-demand node left after its shards"
+    assert pool.num_worker_deaths == 0
+
+
+def _add_node(cluster, market: str) -> str:
+    return cluster.add_node(num_cpus=1, object_store_memory=80_000_000, labels={MARKET_LABEL: market}).node_id
 
 
 def test_a_draining_node_finishes_its_shard_and_gets_no_other(cluster) -> None:

@@ -68,6 +68,8 @@ class PoolActor(Generic[ShardT]):
     """One actor and what it was handed."""
 
     handle: Any  # a Ray actor handle has no static type
+    asked_at: float = field(default_factory=time.monotonic)
+    """When Ray was asked for it (`time.monotonic`)."""
     node_id: str | None = None
     """Where it runs, once it is ready."""
     is_leaving: bool = False
@@ -83,6 +85,11 @@ class PoolActor(Generic[ShardT]):
     @property
     def is_ready(self) -> bool:
         return self.node_id is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no node has been found for it yet."""
+        return not self.is_ready and self.step is None
 
     @property
     def shards(self) -> list[ShardT]:
@@ -112,10 +119,10 @@ class PoolActor(Generic[ShardT]):
 class PoolActors(Generic[ShardT]):
     """The actors of a pool that were started and neither died nor were dismissed, in the order of their start.
 
-    `start_actor` starts one on Ray and returns its handle.
+    `start_actor` starts one on Ray, given options that say where, and returns its handle.
     """
 
-    def __init__(self, start_actor: Callable[[], Any]) -> None:
+    def __init__(self, start_actor: Callable[[Mapping[str, Any]], Any]) -> None:
         self._start_actor = start_actor
         self._actors: list[PoolActor[ShardT]] = []
         self._owners: dict[Any, PoolActor[ShardT]] = {}  # each call not answered yet -> its actor
@@ -134,11 +141,18 @@ class PoolActors(Generic[ShardT]):
         """The actors whose nodes are not draining."""
         return [actor for actor in self._actors if not actor.is_leaving]
 
-    def start(self) -> None:
-        """Start an actor; its first answer is the id of its node, after its `setup`."""
-        actor: PoolActor[ShardT] = PoolActor(self._start_actor())
+    def start(self, options: Mapping[str, Any]) -> PoolActor[ShardT]:
+        """Start an actor with Ray's `options`; its first answer is the id of its node, after its `setup`."""
+        actor: PoolActor[ShardT] = PoolActor(self._start_actor(options))
         self._actors.append(actor)
         self._owners[actor.handle.set_up.remote()] = actor
+        return actor
+
+    def let_leave(self, actor: PoolActor[ShardT]) -> None:
+        """Give an actor no more shards: it ends once it has finished those it has."""
+        actor.is_leaving = True
+        if not actor.in_flight:
+            self.dismiss(actor)
 
     def hand(self, actor: PoolActor[ShardT], shard: ShardT) -> None:
         """Have `actor` process `shard`, after what it has in flight."""

@@ -22,6 +22,7 @@ from choreai.cluster.actors import ActorBody, PoolActor, PoolActors, ShardT
 from choreai.cluster.deaths import cause_of_death, is_short_of_memory
 from choreai.cluster.draining import draining_nodes
 from choreai.cluster.limits import VideoLimitError
+from choreai.cluster.market import Market
 from choreai.cluster.steps import Step
 from choreai.errors import (
     ConfigError,
@@ -66,6 +67,8 @@ class WorkerResources:
 
     num_cpus: float = 1.0
     num_gpus: float = 0.0
+    spot_patience_seconds: float = 0.0
+    """How long it waits for a spot node before an on-demand node is asked for; 0: any node will do."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,11 @@ class WorkerPool(Generic[ShardT, ReportT]):
         )(ActorBody.named_after(worker_class))
         tell_every_seconds = max(TELL_EVERY_SECONDS, num_workers / MAX_TOLD_PER_SECOND)
         self._actors: PoolActors[ShardT] = PoolActors(
-            lambda: remote_class.remote(worker_class, output, worker_settings, tell_every_seconds)
+            lambda options: remote_class.options(**options).remote(
+                worker_class, output, worker_settings, tell_every_seconds
+            )
         )
+        self._market: Market[ShardT] = Market(resources.spot_patience_seconds)
         self._num_workers = num_workers
         self._resources = resources
         self._narrow = narrow
@@ -152,6 +158,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
             answered, _ = ray.wait(calls, num_returns=1, timeout=DRAIN_POLL_SECONDS)
             if time.monotonic() > drain_poll_at:
                 self._leave_draining_nodes()
+                self._market.review(self._actors, has_work=bool(self._backlog))
                 drain_poll_at = time.monotonic() + DRAIN_POLL_SECONDS
             if not any(actor.is_ready for actor in self._actors) and time.monotonic() > notice_at:
                 self._log_waiting()
@@ -193,7 +200,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         staying = self._actors.staying
         num_busy = sum(bool(actor.in_flight) for actor in staying)
         for _ in range(min(self._num_workers, num_busy + len(self._backlog)) - len(staying)):
-            self._actors.start()
+            self._actors.start(self._market.options())
 
     def _leave_draining_nodes(self) -> None:
         """Let the actors leave whose nodes Ray is about to lose.
@@ -205,9 +212,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         for actor in self._actors.staying:
             if actor.node_id in draining:
                 logger.warning("node %s is going away; its worker gets no new shards", actor.node_id)
-                actor.is_leaving = True
-                if not actor.in_flight:
-                    self._actors.dismiss(actor)
+                self._actors.let_leave(actor)
 
     def _hand_out(self) -> None:
         """Give every ready actor work, one shard running and one waiting; near the end one only, so that no

@@ -165,7 +165,9 @@ def _run_pending(
         shards,
         worker=worker,
         worker_settings=worker_settings,
-        resources=WorkerResources(num_cpus=config.workers.num_cpus, num_gpus=config.workers.num_gpus),
+        resources=WorkerResources(
+            config.workers.num_cpus, config.workers.num_gpus, spot_patience_seconds=60 * config.workers.spot_minutes
+        ),
         narrow=lambda shard: shard.split_by_video(pose_fingerprint=pose_id),
         config=config,
         summary=summary,

@@ -209,10 +209,16 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
         content = _read_checkpoint(checkpoint)
         state = load_state(content, task.settings, num_labels=task.num_labels, device=share.device)
 
+    saved_for = None
+
     def on_epoch(state: FitState) -> None:
+        nonlocal saved_for
         if share.rank == 0:
             task.epochs.put(state.history[-1])
-        if state.member is None or state.member.epoch % task.settings.checkpoint_every_epochs == 0:
+        going = _nodes_going_away()
+        is_notice = going is not None and going != saved_for
+        if state.member is None or state.member.epoch % task.settings.checkpoint_every_epochs == 0 or is_notice:
+            saved_for = going
             _report(state, is_first=share.rank == 0)
 
     # All workers see the same loss. Raising would make Ray Train start them again, to the same end.
@@ -226,6 +232,19 @@ def _train_worker(config: dict[str, _WorkerTask]) -> None:
             share=share,
             on_epoch=on_epoch,
         )
+
+
+def _nodes_going_away() -> list[str] | None:
+    """Return the workers' nodes that a cloud is about to take back; None if it takes none.
+
+    Every worker has to ask equally often. An interface that Ray calls alpha: without it there are the periodic
+    checkpoints alone.
+    """
+    import ray.train
+
+    ask = getattr(ray.train, "get_preemption_info", None)
+    notice = None if ask is None else ask()
+    return None if notice is None else list(notice.preempted_node_ids)
 
 
 def _report(state: FitState, *, is_first: bool) -> None:
