@@ -13,7 +13,7 @@ from tiny_pose_networks import results_of, run, spot, write_networks
 
 from choreai.cli.pose import pose_parser
 from choreai.cli.pose_alphapose import REFUSED, WITHOUT_EFFECT, show_only
-from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.errors import ConfigError
 from choreai.formats.alphapose_json import read_alphapose_json
 from choreai.video.decode import VideoReader
 
@@ -52,9 +52,10 @@ def test_all_keypoints_of_a_network_are_in_the_results(tmp_path: Path, num_keypo
     keypoints = np.reshape(person["keypoints"], (num_keypoints, 3))
     np.testing.assert_allclose(keypoints, np.tile(keypoints[:1], (num_keypoints, 1)), atol=1e-5)
     assert person["score"] == pytest.approx(keypoints[:, 2].mean() + 1.25 * keypoints[:, 2].max() + 0.9, abs=1e-4)
-    with pytest.warns(ChoreaiWarning, match=f"people with {num_keypoints} keypoints"):
-        table = read_alphapose_json(str(tmp_path / "alphapose-results.json"), video_id="a", frames_per_second=30)
-    assert table["keypoints_xy"].equals(pq.read_table(tmp_path / "keypoints.parquet")["keypoints_xy"])
+    table = read_alphapose_json(str(tmp_path / "alphapose-results.json"), video_id="a", frames_per_second=30)
+    written = pq.read_table(tmp_path / "keypoints.parquet")
+    for name in ("keypoints_xy", "keypoint_scores", "other_keypoints_xy", "other_keypoint_scores"):
+        assert table[name].equals(written[name])
 
 
 def test_images_become_a_video_of_one_size_with_boxes(networks, tmp_path: Path) -> None:

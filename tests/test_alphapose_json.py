@@ -106,10 +106,29 @@ def test_a_missing_box_is_drawn_around_the_keypoints(tmp_path: Path, box: object
 
 
 @pytest.mark.parametrize("num_keypoints", [26, 68, 133, 136])
-def test_larger_keypoint_sets_keep_their_coco_part_and_say_so(tmp_path: Path, num_keypoints: int) -> None:
-    with pytest.warns(ChoreaiWarning, match=f"with {num_keypoints} keypoints; the first 17"):
-        larger = read_people(tmp_path, [person(num_keypoints=num_keypoints)])
-    assert larger.drop_columns("content_id") == read_people(tmp_path, [person()]).drop_columns("content_id")
+def test_larger_keypoint_sets_are_kept_whole_there_and_back(tmp_path: Path, num_keypoints: int) -> None:
+    people = [person(f"{index}.jpg", x=index / 4, num_keypoints=num_keypoints) for index in range(3)]
+    larger = read_people(tmp_path, people)
+    coco = larger.select(KEYPOINTS.names).drop_columns("content_id")
+    assert coco == read_people(tmp_path, [person(f"{i}.jpg", x=i / 4) for i in range(3)]).drop_columns("content_id")
+    write_alphapose_json(larger, str(tmp_path / "again.json"))
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert [found["keypoints"] for found in again] == [np.float32(p["keypoints"]).tolist() for p in people]
+    assert [found["score"] for found in again] == [2.5] * 3
+
+
+def test_of_people_with_different_keypoint_sets_coco_s_are_kept_and_it_is_said(tmp_path: Path) -> None:
+    with pytest.warns(ChoreaiWarning, match="people with 17 or 26 keypoints; the first 17"):
+        table = read_people(tmp_path, [person("0.jpg"), person("1.jpg", num_keypoints=26)])
+    assert table.column_names == KEYPOINTS.names
+
+
+def test_the_score_of_a_table_with_all_keypoints_counts_all_of_them(tmp_path: Path) -> None:
+    table = read_people(tmp_path, [person(num_keypoints=26, score=0.9)])
+    write_alphapose_json(table.replace_schema_metadata(None), str(tmp_path / "again.json"))  # a detector's 0.9
+    (found,) = json.loads((tmp_path / "again.json").read_text())
+    scores = np.array(found["keypoints"], np.float32).reshape(26, 3)[:, 2]
+    assert found["score"] == pytest.approx(scores.mean() + 0.9 + 1.25 * scores.max())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 
 from choreai.arrays import FloatArray
 from choreai.errors import DamagedPartError, TableError
+from choreai.formats.convert import convert
+from choreai.formats.settings import ConvertSettings
 from choreai.motion.keypoint_sets import COCO, HALPE_26, KEYPOINT_SETS, keypoint_set
 from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.motion.skeleton import EDGES, KEYPOINT_NAMES, MIRROR
@@ -152,6 +154,23 @@ def test_rows_of_two_sets_in_one_table_are_refused(tmp_path: Path) -> None:
     pq.write_table(half, tmp_path / "part-half.parquet")
     with pytest.raises(DamagedPartError, match="18 numbers a row"):
         list(read_videos(str(tmp_path / "part-half.parquet"), {"v": "c"}, with_others=True))
+
+
+def test_a_folder_of_both_kinds_of_tables_is_converted_with_all_that_each_row_has(tmp_path: Path) -> None:
+    write_table(tmp_path, 17, shard_id="before", num_frames=2)
+    part = write_table(tmp_path, 26, shard_id="now", num_frames=2)
+    moved = pq.read_table(part)
+    frames = pa.array(np.array([2, 3, 2, 3], np.int32))
+    pq.write_table(moved.set_column(2, moved.schema.field("frame_index"), frames), part)
+    convert(str(part.parent), str(tmp_path / "results.json"), ConvertSettings())
+    people = json.loads((tmp_path / "results.json").read_text())
+    assert [len(person["keypoints"]) for person in people] == [51] * 4 + [78] * 4
+    single, back = str(tmp_path / "single.json"), str(tmp_path / "back.parquet")
+    convert(str(part), single, ConvertSettings())
+    convert(single, back, ConvertSettings(video_id="v", frames_per_second=8.0))
+    again, expected = sequence_of(pq.read_table(back)), sequence_of(pq.read_table(part))
+    np.testing.assert_array_equal(again.all_keypoints_xy, expected.all_keypoints_xy)
+    assert json.loads(pq.read_schema(back).metadata[b"choreai.keypoint_set"])["name"] == "halpe-26"
 
 
 # ---------------------------------------------------------------- sequences

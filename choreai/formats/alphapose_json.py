@@ -23,7 +23,7 @@ from choreai.formats.alphapose_results import alphapose_scores
 from choreai.formats.frame_names import MAX_FRAME, frame_numbers
 from choreai.formats.glimpse import Glimpse
 from choreai.formats.json_stream import read_json_list
-from choreai.formats.rows import ConvertedRows, keypoints_of, ranks_within, without_missing
+from choreai.formats.rows import ConvertedRows, all_keypoints_of, ranks_within, without_missing
 from choreai.formats.values import abbreviate, join_alternatives, numbers_in
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
@@ -63,8 +63,8 @@ def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) ->
 
     box_score: AlphaPose's person score (mean keypoint score + box score + 1.25 x best keypoint score), which
     is not a probability; the table's metadata has `HAS_PERSON_SCORES`. box_xyxy: from `box`, or around the
-    keypoints if there is none. Of larger keypoint sets the first 17 are kept, with a ChoreaiWarning.
-    content_id: "sha256-" and the hash of the file.
+    keypoints if there is none. All keypoints are kept where everybody has as many; else COCO's 17, with a
+    ChoreaiWarning. content_id: "sha256-" and the hash of the file.
 
     Raises TableError, naming the person, for anything that is not such a file, and StorageError.
     """
@@ -83,7 +83,7 @@ def read_alphapose_json(uri: str, *, video_id: str, frames_per_second: float) ->
 def write_alphapose_json(table: pa.Table, uri: str) -> None:
     """Write the keypoint table of one video as AlphaPose would: frame by frame, people by falling score.
 
-    `score` is AlphaPose's: mean keypoint score + box score + 1.25 x best keypoint score, over COCO's 17.
+    `score` is AlphaPose's: mean keypoint score + box score + 1.25 x best keypoint score, over all keypoints.
     `image_id` is "<frame_index>.jpg" and `idx` the track id, an integer. Reading it back gives the same
     float32 values (times only if they are frame_index / rate; 3D is not kept); a keypoint that is missing (NaN) is
     written with x, y and score 0, as AlphaPose has it. Raises TableError if the table holds more than one video,
@@ -119,8 +119,9 @@ def with_person_scores(table: pa.Table) -> pa.Table:
     box_scores = table["box_score"].to_numpy()
     if HAS_PERSON_SCORES.items() <= (table.schema.metadata or {}).items() or (box_scores > 1).any():
         return table
-    keypoint_scores = without_missing(keypoints_of(table))[..., 2]
-    scores = alphapose_scores(keypoint_scores, box_scores)
+    found = [without_missing(keypoints)[:, 2] for keypoints in all_keypoints_of(table)]
+    pairs = zip(found, box_scores, strict=True)
+    scores = np.array([alphapose_scores(own[None], box[None])[0] for own, box in pairs], np.float32)
     return table.set_column(table.schema.get_field_index("box_score"), "box_score", pa.array(scores, pa.float32()))
 
 
@@ -142,7 +143,7 @@ def _to_people(table: pa.Table) -> Iterator[dict[str, Any]]:
         table["track_id"].to_pylist(),
         table["box_score"].to_pylist(),
         boxes.tolist(),
-        without_missing(keypoints_of(table)).reshape(len(table), 3 * NUM_KEYPOINTS).tolist(),
+        [without_missing(keypoints).reshape(-1).tolist() for keypoints in all_keypoints_of(table)],
     )
     for frame_index, track_id, score, box, keypoints in zip(*columns, strict=True):
         yield {
@@ -166,6 +167,7 @@ class _People:
     scores: "array[float]" = field(default_factory=lambda: array("d"))
     boxes: "array[float]" = field(default_factory=lambda: array("d"))  # xyxy
     keypoints: "array[float]" = field(default_factory=lambda: array("f"))
+    others: "array[float]" = field(default_factory=lambda: array("f"))  # the keypoints after COCO's 17
     keypoint_counts: set[int] = field(default_factory=set)
 
     def add(self, person: object, *, number: int) -> None:
@@ -182,6 +184,7 @@ class _People:
         self.keypoint_counts.add(num_keypoints)
         coco = keypoints[: 3 * NUM_KEYPOINTS].astype(np.float32)
         self.keypoints.frombytes(coco.tobytes())
+        self.others.frombytes(keypoints[3 * NUM_KEYPOINTS :].astype(np.float32).tobytes())
         self.images.append(self._image_number(person.get("image_id"), where))
         self.idx.append(_idx(person.get("idx"), where))
         self.scores.append(float(numbers_in([person.get("score")], f"{where}: score")[0]))
@@ -189,13 +192,15 @@ class _People:
 
     def to_rows(self, video_id: str, content_id: str) -> ConvertedRows:
         frame_index = frame_numbers(list(self.names))[np.array(self.images, np.int64)]
-        if more := sorted(self.keypoint_counts - {NUM_KEYPOINTS}):
-            counts = join_alternatives(more)
+        counts = sorted(self.keypoint_counts)
+        if len(counts) > 1:
             warnings.warn(
-                f"{self.uri}: people with {counts} keypoints; the first {NUM_KEYPOINTS} (COCO) are kept",
+                f"{self.uri}: people with {join_alternatives(counts)} keypoints; the first {NUM_KEYPOINTS} (COCO) are "
+                "kept",
                 ChoreaiWarning,
                 stacklevel=3,
             )
+        num_others = counts[0] - NUM_KEYPOINTS if len(counts) == 1 else 0
         return ConvertedRows(
             video_ids=[video_id],
             content_ids=[content_id],
@@ -205,6 +210,7 @@ class _People:
             box_xyxy=np.array(self.boxes, np.float32).reshape(-1, 4),
             box_score=np.array(self.scores, np.float32),
             keypoints=np.array(self.keypoints, np.float32).reshape(-1, NUM_KEYPOINTS, 3),
+            others=np.array(self.others, np.float32).reshape(-1, num_others, 3) if num_others else None,
         )
 
     def _image_number(self, image_id: object, where: str) -> int:

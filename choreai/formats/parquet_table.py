@@ -9,7 +9,7 @@ from choreai.formats.settings import ConvertSettings
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas
-from choreai.tables.parts import read_part, write_part
+from choreai.tables.parts import read_part, read_schema, write_part
 
 
 def is_keypoint_table(glimpse: Glimpse) -> bool:
@@ -41,9 +41,8 @@ def select_video(table: pa.Table, video_id: str | None, uri: str) -> pa.Table:
 
 def _read_parts(uri: str) -> pa.Table:
     """Read without the 3D keypoints, which no other format has."""
-    columns = [name for name in schemas.KEYPOINTS.names if name != "keypoints_xyz"]
     if not objects.is_folder(uri):
-        return read_part(uri, schemas.KEYPOINTS, columns=columns)
+        return _read_one(uri)
     inside = objects.join_uri(uri)
     parts = sorted(
         info.uri
@@ -52,7 +51,16 @@ def _read_parts(uri: str) -> pa.Table:
     )
     if not parts:
         raise TableError(f"{uri}: no Parquet parts directly in this folder; point at keypoints/<fingerprint>")
-    read = [read_part(part, schemas.KEYPOINTS, columns=columns) for part in parts]
+    read = list(map(_read_one, parts))
     metadata = [table.schema.metadata or {} for table in read]
     common = dict(set.intersection(*(set(found.items()) for found in metadata)))
-    return pa.concat_tables([table.replace_schema_metadata(common) for table in read])
+    return pa.concat_tables(
+        [table.replace_schema_metadata(common) for table in read],
+        promote_options="default",  # parts of an earlier release lack the keypoints beside COCO's
+    )
+
+
+def _read_one(part: str) -> pa.Table:
+    others = [field.name for field in schemas.OTHER_KEYPOINTS if field.name in read_schema(part).names]
+    columns = [name for name in schemas.KEYPOINTS.names if name != "keypoints_xyz"] + others
+    return read_part(part, schemas.KEYPOINTS, columns=columns)

@@ -9,7 +9,16 @@ import pyarrow as pa
 from choreai.arrays import FloatArray, IntArray
 from choreai.errors import TableError
 from choreai.motion.skeleton import NUM_KEYPOINTS
-from choreai.tables.schemas import KEYPOINTS, from_list_column, list_column
+from choreai.tables.schemas import (
+    KEYPOINTS,
+    OTHER_KEYPOINTS,
+    any_list_column,
+    from_any_list_column,
+    from_list_column,
+    keypoints_schema,
+    list_column,
+    num_other_keypoints,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +43,12 @@ class ConvertedRows:
     """(N, 17, 3): x, y, score."""
     xyz: FloatArray | None = None
     """(N, 17, 3) metres from between the hips, x right and y down; NaN throughout where a row has no 3D."""
+    others: FloatArray | None = None
+    """(N, J - 17, 3): x, y, score of the keypoints that a set of J has after COCO's 17; None for those only."""
 
     def to_table(self, *, frames_per_second: float) -> pa.Table:
-        """Return the rows in `KEYPOINTS` schema, sorted by video, track and frame; times are frame_index / rate."""
+        """Return the rows in the schema of their keypoint set, sorted by video, track and frame; times are
+        frame_index / rate."""
         order = np.lexsort((self.frame_index, self.track_id, self.video))
         video = pa.array(self.video[order])
         frame_index = self.frame_index[order]
@@ -52,7 +64,11 @@ class ConvertedRows:
             "keypoint_scores": list_column(self.keypoints[order, :, 2]),
             "keypoints_xyz": self._xyz_column(order),
         }
-        return pa.table(columns, schema=KEYPOINTS)
+        if self.others is None:
+            return pa.table(columns, schema=KEYPOINTS)
+        columns["other_keypoints_xy"] = any_list_column(self.others[order, :, :2])
+        columns["other_keypoint_scores"] = any_list_column(self.others[order, :, 2])
+        return pa.table(columns, schema=keypoints_schema(NUM_KEYPOINTS + self.others.shape[1]))
 
     def _xyz_column(self, order: IntArray) -> pa.Array:
         kind = KEYPOINTS.field("keypoints_xyz").type
@@ -77,6 +93,26 @@ def keypoints_of(table: pa.Table) -> FloatArray:
     xy = from_list_column(table["keypoints_xy"]).reshape(len(table), NUM_KEYPOINTS, 2)
     scores = from_list_column(table["keypoint_scores"]).reshape(len(table), NUM_KEYPOINTS, 1)
     return np.concatenate([xy, scores], axis=2)
+
+
+def all_keypoints_of(table: pa.Table) -> list[FloatArray]:
+    """Return for each row of a keypoint table (K, 3): x, y, score of all its keypoints, of which a part of the rows may
+    have more than COCO's 17."""
+    coco, num_others = keypoints_of(table), num_other_keypoints(table)
+    if not num_others:
+        return list(coco)
+    xy, scores = (table[field.name] for field in OTHER_KEYPOINTS)
+    others = np.concatenate(
+        (
+            from_any_list_column(xy, 2 * num_others, missing=np.nan).reshape(-1, num_others, 2),
+            from_any_list_column(scores, num_others, missing=np.nan)[..., None],
+        ),
+        axis=2,
+    )
+    has_others = np.asarray(xy.is_valid())
+    return [
+        np.concatenate((own, more)) if has else own for own, more, has in zip(coco, others, has_others, strict=True)
+    ]
 
 
 def ranks_within(groups: IntArray) -> IntArray:
