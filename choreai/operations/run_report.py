@@ -1,10 +1,22 @@
 """The run report: what was done, what changed and why, what failed, what drifted, and what it cost."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from choreai.config import ReportSettings
+from choreai.errors import ObjectMissingError
 from choreai.operations.drift import Drift, drift_of_counts, drift_of_values
+from choreai.operations.report_rows import (
+    Cause,
+    Change,
+    InputRemark,
+    Quarantined,
+    QuarantinedVideo,
+    SlowVideo,
+    StyleCount,
+    TaggedVideo,
+)
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage.uris import without_secrets
 from choreai.tables.runs import RunGroup, RunManifest, find_run_group
@@ -21,80 +33,9 @@ KEY_KINEMATICS = (
 NOTHING = "nothing to judge"
 MAX_LISTED = 15
 MAX_SLOWEST = 5
+MAX_VIDEOS = 50
 MAX_NAMED = 1000
 """Quarantined videos on the page; the videos table has all of them."""
-
-
-@dataclass(frozen=True)
-class StyleCount:
-    """Number of videos of one style, in this run and in the reference run."""
-
-    style: str
-    num: int
-    mean_score: float | None
-    num_reference: int
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Number of videos tagged for one reason, and of those whose style changed."""
-
-    name: str
-    num: int
-    num_changed: int
-
-
-@dataclass(frozen=True)
-class Change:
-    """Number of videos that changed from one style to another."""
-
-    cause: str
-    before: str
-    now: str
-    num: int
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """Videos that failed for the same reason."""
-
-    stage: str
-    error_class: str
-    reason: str
-    """Of one of them."""
-    num: int
-    example: str
-    """Its video_id."""
-
-
-@dataclass(frozen=True)
-class QuarantinedVideo:
-    """A video that could not be processed."""
-
-    video_id: str
-    uri: str
-    stage: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class SlowVideo:
-    """A video and the time its poses took."""
-
-    video_id: str
-    process_seconds: float
-    duration_seconds: float | None
-    num_frames: int
-
-
-@dataclass(frozen=True)
-class InputRemark:
-    """Videos with the same remark on their input quality."""
-
-    remark: str
-    num: int
-    example: str
-    """The video_id of one of them."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +55,8 @@ class RunReport:
     """The first MAX_NAMED, by video_id."""
     slowest: tuple[SlowVideo, ...]
     input_quality: tuple[InputRemark, ...] = ()
+    videos: tuple[TaggedVideo, ...] = ()
+    """The first MAX_VIDEOS to look at: those that changed style, then by score, lowest first."""
 
     @property
     def run_id(self) -> str:
@@ -207,6 +150,7 @@ def make_run_report(root: str, settings: ReportSettings, *, run_id: str | None =
             quarantined_videos=_quarantined_videos(database),
             slowest=_slowest(database),
             input_quality=_input_quality(database),
+            videos=_videos(database) if tagged else (),
         )
 
 
@@ -219,7 +163,7 @@ def _reference_run(root: str, group: RunGroup, settings: ReportSettings) -> str 
 
 # Why a video was tagged in this run. Data comes first: new bytes need new poses and a new tag whatever else changed.
 _COMPARED = f"""
-    SELECT n.video_id, n.score,
+    SELECT n.video_id, n.score, n.uri, n.part, n.row_in_part,
         coalesce(n.style, '{NOTHING}') AS style, coalesce(b.style, '{NOTHING}') AS before,
         CASE WHEN b.video_id IS NULL THEN 'new video'
              WHEN b.content_id <> n.content_id THEN 'new bytes'
@@ -309,6 +253,32 @@ def _changes(database: TagDatabase) -> tuple[Change, ...]:
         [MAX_LISTED],
     )
     return tuple(Change(**row) for row in rows)
+
+
+def _videos(database: TagDatabase) -> tuple[TaggedVideo, ...]:
+    database.sql(
+        """CREATE TABLE chosen AS SELECT *, if(cause <> 'new video' AND style <> before, before, NULL) AS changed_from
+            FROM compared ORDER BY changed_from IS NULL, score, video_id LIMIT ?""",
+        [MAX_VIDEOS],
+    )
+    starts: dict[tuple[str, int], float] = {}
+    with suppress(ObjectMissingError):  # its part was merged since: the moments are not worth a second look
+        database.load_details("chosen", ["segments"])
+        for row in database.rows("SELECT part, row_in_part, segments FROM details WHERE len(segments) > 0"):
+            surest = max(row["segments"], key=lambda segment: segment["score"] or 0.0)
+            starts[row["part"], row["row_in_part"]] = float(surest["start_seconds"])
+    rows = database.rows("SELECT * FROM chosen ORDER BY changed_from IS NULL, score, video_id")
+    return tuple(
+        TaggedVideo(
+            video_id=row["video_id"],
+            uri=without_secrets(row["uri"]),
+            style=row["style"],
+            before=row["changed_from"],
+            score=row["score"],
+            start_seconds=starts.get((row["part"], row["row_in_part"])),
+        )
+        for row in rows
+    )
 
 
 def _drifts(database: TagDatabase, run_ids: list[str], reference_ids: list[str]) -> tuple[Drift, ...]:
