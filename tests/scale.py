@@ -1,6 +1,7 @@
-"""What ten million videos cost before any work is done: `make scale`, or `python tests/scale.py plan list pool`.
+"""What millions of videos cost beside the work itself: `make scale`, or `python tests/scale.py plan diff list pool`.
 
     plan   a catalog of ten million rows, one per mille of it new, planned: at most 60 s and 2 GiB
+    diff   two runs over a million videos, compared: at most 60 s and 2 GiB
     list   a bucket of a million keys, listed: memory does not grow with it
     pool   20,000 shards through the pool with workers that do nothing: at most 10 ms each, memory flat
 
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 
 GIB, MIB = 2**30, 2**20
 NUM_VIDEOS, NEW_EVERY, CHUNK = 10_000_000, 1000, 500_000
+NUM_COMPARED = 1_000_000
 NUM_KEYS, KEYS_PER_PAGE = 1_000_000, 1000
 NUM_SHARDS = 20_000
 POSE_ID = "0123456789abcdef"
@@ -90,6 +92,64 @@ def plan(folder: Path) -> bool:
     return _figures(
         f"plan: {NUM_VIDEOS:,} rows, {pending.videos.num_rows:,} new, {num_shards:,} shards "
         f"(catalog {read_seconds:.0f} s, processor {time.process_time():.0f} s)",
+        {"seconds": (seconds, 60), "peak GiB": (peak / GIB, 2)},
+    )
+
+
+def write_two_runs(folder: Path) -> None:
+    """Tags of two models, in two runs, over a million videos, and the videos tables of their two kinds of poses."""
+    from choreai.tables import schemas
+    from choreai.tables.runs import RunManifest
+
+    for number, (model, poses) in enumerate((("lstm-a", "fp-a"), ("lstm-b", "fp-b")), start=1):
+        run_id = f"2026110{number}T000000Z-000000"
+        run = RunManifest("tag_catalog", run_id, {"pose": {"estimator": f"e{number}"}}, poses, model_version=model)
+        run.wall_seconds = 1.0
+        run.write(str(folder))
+        for table, version, schema in (("tags", model, schemas.TAGS), ("videos", poses, schemas.VIDEOS)):
+            (folder / table / version).mkdir(parents=True)
+            for start in range(0, NUM_COMPARED, CHUNK // 10):
+                rows = _run_rows(start, CHUNK // 10, schema, number=number, model=model, poses=poses, run_id=run_id)
+                pq.write_table(rows, folder / table / version / f"part-{start:016x}.parquet", compression="zstd")
+
+
+def _run_rows(start: int, num: int, schema: pa.Schema, *, number: int, model: str, poses: str, run_id: str) -> pa.Table:
+    numbers = np.arange(start, start + num)
+    score = ((numbers * (7 + number)) % 1000 / 1000).astype(np.float32)
+    known = {
+        "video_id": pa.array([f"videos/{n:08d}.mp4" for n in numbers]),
+        "uri": pa.array([f"s3://bucket/videos/{n:08d}.mp4" for n in numbers]),
+        "content_id": pa.array([f"{n * 2654435761 % 2**64:032x}" for n in numbers.tolist()]),
+        "style": pa.array([f"style-{n % 10 if n % 50 else (n + number) % 10}" for n in numbers]),
+        "status": pa.array(["ok" if n % 1000 != number else "quarantined" for n in numbers]),
+        "score": pa.array(score),
+    }
+    same = {"pose_fingerprint": poses, "model_version": model, "run_id": run_id, "shard_id": "s", "unknown": False,
+            "tagged_at": number, "attempts": 1}  # fmt: skip
+    columns = []
+    for column in schema:
+        if column.name in known:
+            columns.append(known[column.name].cast(column.type))
+        elif column.name in same:
+            columns.append(pa.repeat(pa.scalar(same[column.name]).cast(column.type), num))
+        elif column.nullable:
+            columns.append(pa.nulls(num, column.type))
+        elif pa.types.is_list(column.type):
+            columns.append(pa.array([[]] * num, column.type))
+        else:
+            columns.append(pa.repeat(pa.scalar(1).cast(column.type), num))
+    return pa.table(columns, schema=schema)
+
+
+def diff(folder: Path) -> bool:
+    from choreai.operations.difference import compare
+
+    started = time.monotonic()
+    found = compare(str(folder), "20261101T000000Z-000000", "20261102T000000Z-000000", num_keypoints=0)
+    seconds, peak = time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert (found.num_before, found.num_now) == (NUM_COMPARED, NUM_COMPARED)
+    return _figures(
+        f"diff: two runs over {NUM_COMPARED:,} videos, {found.num_changed:,} of them changed",
         {"seconds": (seconds, 60), "peak GiB": (peak / GIB, 2)},
     )
 
@@ -198,12 +258,12 @@ def _figures(what: str, figures: dict[str, tuple[float, float]]) -> bool:
     return all(value <= limit for value, limit in figures.values())
 
 
-PARTS = {"plan": plan, "list": list_bucket, "pool": pool}
+PARTS = {"plan": plan, "diff": diff, "list": list_bucket, "pool": pool}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help="plan, list, pool (default: all)")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help="plan, diff, list, pool (default: all)")
     parser.add_argument("--inside", metavar="FOLDER", help=argparse.SUPPRESS)  # the process of one part
     arguments = parser.parse_args()
     if arguments.inside:
@@ -211,6 +271,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         if "plan" in arguments.parts:
             write_catalog_and_tables(Path(folder))
+        if "diff" in arguments.parts:
+            write_two_runs(Path(folder))
         codes = [
             subprocess.run([sys.executable, __file__, part, "--inside", folder]).returncode for part in arguments.parts
         ]

@@ -87,6 +87,16 @@ def _check_tables(arguments: argparse.Namespace) -> None:
         )
 
 
+def _check_diff(arguments: argparse.Namespace) -> None:
+    _check_tables(arguments)
+    if arguments.keypoints < 0:
+        raise ConfigError(f"--keypoints must be 0 or more, got {arguments.keypoints}")
+    if not 0 < arguments.min_score_change <= 1:
+        raise ConfigError(f"--min-score-change must be in (0, 1], got {arguments.min_score_change:g}")
+    if arguments.to and not arguments.to.endswith(".html"):
+        raise ConfigError(f"{arguments.to}: --to writes a page; give a name that ends in .html")
+
+
 def _check_gc(arguments: argparse.Namespace) -> None:
     _check_tables(arguments)
     if arguments.newest < 0:
@@ -161,6 +171,7 @@ _CHECKS: dict[str, Check] = {
     "review": _check_tables,
     "report": _check_tables,
     "compact": _check_tables,
+    "diff": _check_diff,
     "forget": _check_tables,
     "gc": _check_gc,
     "pose": _check_pose,

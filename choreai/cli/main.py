@@ -15,6 +15,7 @@ from choreai.cli.compact import compact_parser
 from choreai.cli.completion_flags import completion_parser
 from choreai.cli.convert import convert_parser
 from choreai.cli.describe_flags import describe_parser
+from choreai.cli.diff import diff_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
 from choreai.cli.forget import forget_parser
 from choreai.cli.gc import gc_parser
@@ -47,6 +48,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai teach      add a style to a model by a few examples
   choreai review     choose videos for review, and import the corrections
   choreai report     what a run did, changed, failed and cost, as a page
+  choreai diff       what changed between two runs or models, and why
 
   choreai pose       AlphaPose's flags and result files, for its users
   choreai convert    to and from AlphaPose JSON and text keypoints
@@ -81,6 +83,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "teach": (teach_parser, "choreai.cli.teach:run"),
     "review": (review_parser, "choreai.cli.review:run"),
     "report": (report_parser, "choreai.cli.report:run"),
+    "diff": (diff_parser, "choreai.cli.diff:run"),
     "pose": (pose_parser, "choreai.cli.pose:run"),
     "convert": (convert_parser, "choreai.cli.convert:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),

@@ -131,6 +131,13 @@ class TagDatabase:
         versions = fingerprints or list_versions(self.root, "videos")
         read_consistently(lambda: self._load("videos", schemas.VIDEOS, versions, columns))
 
+    def load_columns(self, name: str, schema: pa.Schema, versions: Sequence[str], columns: Sequence[str]) -> None:
+        """Make the table `name`: `columns` of these versions of the table that `schema` is of, and `version`.
+
+        Without their places, which take as long to store as the rest, and which `load_details` alone needs.
+        """
+        read_consistently(lambda: self._load(name, schema, versions, columns, with_places=False))
+
     def load_details(self, chosen: str, columns: Sequence[str]) -> None:
         """Make the table `details`: `columns` of the tags whose `part` and `row_in_part` are in the table `chosen`.
 
@@ -161,16 +168,20 @@ class TagDatabase:
         self._create("labels", labels.slice(0, 0))
         self._insert("labels", [labels])
 
-    def _load(self, name: str, schema: pa.Schema, versions: Sequence[str], columns: Sequence[str]) -> None:
+    def _load(
+        self, name: str, schema: pa.Schema, versions: Sequence[str], columns: Sequence[str], *, with_places: bool = True
+    ) -> None:
         """Fill the table `name` from all parts of `versions`, each row with its `version` and place."""
-        self._create(name, _add_place(_drop_zones(_empty(schema, columns)), "", "", 0))
+        add = _add_place if with_places else _add_version
+        self._create(name, add(_drop_zones(_empty(schema, columns)), "", "", 0))
         held: list[pa.Table] = []
+        table = schema.metadata[b"choreai.table"].decode()
         for version in versions:
-            uris = self._part_uris(name, version)
+            uris = self._part_uris(table, version)
             for uri in uris:
                 try:
                     for start, rows in _read_rows(uri, schema, columns):
-                        held.append(_add_place(rows, version, uri, start))
+                        held.append(add(rows, version, uri, start))
                         if sum(map(len, held)) >= ROWS_PER_INSERT:
                             self._insert(name, held)
                             held = []
@@ -237,6 +248,11 @@ def _add_place(rows: pa.Table, version: str, uri: str, start: int) -> pa.Table:
     for name, column in places.items():
         rows = rows.append_column(name, column)
     return rows
+
+
+def _add_version(rows: pa.Table, version: str, uri: str, start: int) -> pa.Table:
+    """Append `version` alone."""
+    return rows.append_column("version", pa.repeat(pa.scalar(version), len(rows)))
 
 
 def _empty(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
