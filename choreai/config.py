@@ -79,6 +79,29 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class KeypointSettings:
+    """The [keypoints] section: keypoints that somebody has already, in place of videos."""
+
+    __pydantic_config__ = _STRICT
+
+    source: str = ""
+    """A file of keypoints, or a folder of such files, of any kind that `choreai convert` reads. Empty: poses are
+    estimated from the catalog's videos."""
+    frames_per_second: float | None = None
+    """Of the keypoints; needed where their files have no times (AlphaPose JSON, report-text)."""
+    made_by: str = ""
+    """The estimator that made them, where their files do not tell: a model fits keypoints of one estimator only."""
+    sequence_lines: int = 100
+    """Lines of a sequence in report-text."""
+
+    def __post_init__(self) -> None:
+        if self.frames_per_second is not None and not 0 < self.frames_per_second < float("inf"):
+            raise ValueError(f"frames_per_second must be a positive number, got {self.frames_per_second:g}")
+        if self.sequence_lines < 2:
+            raise ValueError(f"sequence_lines must be at least 2, got {self.sequence_lines}")
+
+
+@dataclass(frozen=True)
 class ExtractConfig:
     """catalog -> keypoint tables."""
 
@@ -146,6 +169,7 @@ class TrainConfig(ExtractConfig):
     min_train_workers: int = 0
     """Train with as few as this while the cluster has no room for more; 0: wait for all."""
     training: TrainSettings = field(default_factory=TrainSettings)
+    keypoints: KeypointSettings = field(default_factory=KeypointSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,9 +191,12 @@ class TagConfig(ExtractConfig):
 
     model: str = ""
     """The folder of a style model, as printed by `train`. Empty: the newest one under `output`."""
+    keypoints: KeypointSettings = field(default_factory=KeypointSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.keypoints.source and {self.limit, self.since, self.max_hours} != {None}:
+            raise ValueError("limit, since and max_hours are for videos; leave them out where there are keypoints")
         if self.model:
             object.__setattr__(self, "model", resolve_uri(self.model, against="."))
 
@@ -194,6 +221,14 @@ def load_config(
             if not isinstance(target, dict):
                 raise ConfigError(f"{path}: {section} must be a table, [{section}], got {_shown(target)}")
             target[key] = value
+    keypoints = raw.get("keypoints")
+    if isinstance(keypoints, dict) and keypoints.get("source"):
+        if raw.get("catalog"):
+            raise ConfigError(
+                f"{_shown(raw['catalog'])} and {_shown(keypoints['source'])}: give either a catalog of videos or their "
+                "keypoints, not both"
+            )
+        raw["catalog"] = keypoints["source"]  # what runs, reports and tables name as the catalog
     return _validate(cls, raw, path or "settings")
 
 

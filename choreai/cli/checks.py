@@ -60,7 +60,7 @@ def _check_tag(arguments: argparse.Namespace) -> None:
     from choreai.cli.job import check_job
     from choreai.config import TagConfig
 
-    if not arguments.catalog and not arguments.config:
+    if not arguments.catalog and not arguments.config and not vars(arguments)["keypoints.source"]:
         raise ConfigError("name what to tag: videos, folders, https:// addresses or a catalog; `choreai tag dance.mp4`")
     check_job(TagConfig, arguments, needs_output=False)
 

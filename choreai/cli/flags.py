@@ -18,7 +18,9 @@ Train a style model on the labelled videos of a catalog (columns video_id, uri,
 label, group). Videos of one group (a dancer, a source) never stand on both
 sides of the train/test split. Missing poses are extracted first.
 
-  choreai train catalog.csv --output out"""
+  choreai train catalog.csv --output out
+  choreai train --keypoints poses/ --labels labels.csv \\
+      --frames-per-second 30 --output out"""
 
 TAG = """\
 Tag every video that has no tag from this model yet. Missing poses are
@@ -80,6 +82,16 @@ def extract_parser(prog: str | None, description: str = EXTRACT) -> CommandParse
     return parser
 
 
+def _add_keypoint_flags(parser: CommandParser) -> None:
+    parser.add_argument("--keypoints", dest="keypoints.source", metavar="FILE|FOLDER",
+                        help="keypoints instead of videos: whatever `choreai convert` reads; --frames-per-second is "
+                        "theirs then")  # fmt: skip
+    parser.add_argument("--made-by", dest="keypoints.made_by", metavar="NAME",
+                        help="the estimator that made the keypoints, where their files do not tell")  # fmt: skip
+    parser.add_argument("--sequence-lines", dest="keypoints.sequence_lines", type=int, metavar="N",
+                        help="lines of a sequence in text keypoints (default: 100)")  # fmt: skip
+
+
 def train_parser(prog: str | None, description: str = TRAIN) -> CommandParser:
     parser = _job_parser(prog, description)
     parser.add_argument("--train-workers", type=int, metavar="N", help="Ray Train workers (default: 1)")
@@ -96,18 +108,24 @@ def train_parser(prog: str | None, description: str = TRAIN) -> CommandParser:
                         "which flatters the figures")  # fmt: skip
     parser.add_argument("--labels-file", metavar="FILE",
                         help="CSV of video_id, label and perhaps group, instead of the catalog's labels")  # fmt: skip
+    parser.add_argument("--labels", dest="labels_file", metavar="FILE",
+                        help="the same, for keypoints; of text keypoints also their second file")  # fmt: skip
+    parser.add_argument("--class-names", dest="labels", metavar="A,B,C", type=lambda text: text.split(","),
+                        help="the labels, in the order of the class numbers of text keypoints")  # fmt: skip
     parser.add_argument("--labels-from", choices=["catalog", "folders"],
                         help="folders: the name of the folder a video lies in is its label")  # fmt: skip
     parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,
                         help="train the seed LSTM on the same folds too, as a baseline")  # fmt: skip
     parser.add_argument("--sweep", choices=["learning-rate", "search"],
                         help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
+    _add_keypoint_flags(parser)
     return parser
 
 
 def tag_parser(prog: str | None, description: str = TAG) -> CommandParser:
     parser = extract_parser(prog, description)
     parser.add_argument("--model", metavar="URI", help="folder of a style model (default: the newest under OUTPUT)")
+    _add_keypoint_flags(parser)
     return parser
 
 

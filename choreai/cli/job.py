@@ -10,7 +10,7 @@ from typing import Generic
 
 from choreai.catalog.rows import check_catalog_name, is_video_name
 from choreai.cli.sources import expand_pattern, find_sources, is_pattern, suggest_path
-from choreai.config import ConfigT, ExtractConfig, load_config
+from choreai.config import ConfigT, ExtractConfig, TagConfig, TrainConfig, load_config
 from choreai.errors import CatalogError
 from choreai.storage.uris import check_uri
 from choreai.storage.web_video import check_address, is_web_address
@@ -30,17 +30,32 @@ class Job(Generic[ConfigT]):
     as_json: bool
     allow_private: bool
 
+    @property
+    def is_of_keypoints(self) -> bool:
+        """Whether it works on keypoints that are there already, and on no videos."""
+        return isinstance(self.config, TrainConfig | TagConfig) and bool(self.config.keypoints.source)
+
     def open_sources(self) -> list[str]:
         """Return what the words name, downloaded where it is on the web; make the temporary output."""
+        self.make_temporary()
+        return find_sources(self.words, folder=self.config.output, allow_private=self.allow_private)
+
+    def make_temporary(self) -> None:
+        """Make the output's folder, if nobody named one."""
         if self.is_temporary:
             os.makedirs(self.config.output, mode=0o700, exist_ok=True)
-        return find_sources(self.words, folder=self.config.output, allow_private=self.allow_private)
 
     def is_small(self, sources: Sequence[str], *, most: int) -> bool:
         """Return whether these are single videos, `most` at most, and no cluster or worker was asked for."""
+        few = len(sources) <= most and all(is_video_name(source) for source in sources)
+        return few and not self.names_cluster
+
+    @property
+    def names_cluster(self) -> bool:
+        """Whether a cluster or workers were asked for."""
         workers = self.config.workers
         asked = self.config.ray_address or os.environ.get("RAY_ADDRESS") or workers.num_workers or workers.num_gpus
-        return not asked and len(sources) <= most and all(is_video_name(source) for source in sources)
+        return bool(asked)
 
 
 def load_job(cls: type[ConfigT], arguments: argparse.Namespace, *, needs_output: bool = True) -> Job[ConfigT]:
@@ -52,6 +67,8 @@ def load_job(cls: type[ConfigT], arguments: argparse.Namespace, *, needs_output:
     settings = {name: value for name, value in given.items() if name not in _NOT_SETTINGS}
     words = given["catalog"] if isinstance(given["catalog"], list) else [given["catalog"] or ""]
     settings["catalog"] = " ".join(words) or None
+    if "keypoints.source" in given:  # of the keypoints, if there are some; of videos otherwise
+        settings["keypoints.frames_per_second"] = given["pose.frames_per_second"]
     folder = os.path.join(tempfile.gettempdir(), f"choreai-{secrets.token_hex(4)}")
     config = load_config(cls, given["config"], settings, defaults={} if needs_output else {"output": folder})
     return Job(
@@ -80,4 +97,8 @@ def check_sources(words: Sequence[str]) -> None:
 
 def check_job(cls: type[ExtractConfig], arguments: argparse.Namespace, *, needs_output: bool = True) -> None:
     """Raise what is wrong with a job's settings and sources, as far as it shows at once."""
-    check_sources(load_job(cls, arguments, needs_output=needs_output).words)
+    job = load_job(cls, arguments, needs_output=needs_output)
+    if not job.is_of_keypoints:
+        check_sources(job.words)
+    elif "://" not in (source := job.config.catalog) and not os.path.exists(source):
+        raise CatalogError(f"{source}: there is no such file or folder; check --keypoints{suggest_path(source)}")

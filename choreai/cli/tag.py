@@ -24,16 +24,26 @@ from choreai.config import TagConfig
 from choreai.pipeline import extract
 from choreai.pipeline.answers import Answer, count_styles, read_answers
 from choreai.pipeline.in_process import MAX_VIDEOS
+from choreai.pipeline.keypoints import look_at_keypoints, take_keypoints
 from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
-from choreai.pipeline.tag import POSE_SHARE, follow_model, open_model, tag_catalog, untagged_videos
+from choreai.pipeline.tag import (
+    POSE_SHARE,
+    follow_model,
+    open_model,
+    open_model_of_keypoints,
+    tag_catalog,
+    untagged_videos,
+)
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import RunManifest
 
 logger = logging.getLogger(__name__)
 
 MAX_SHOWN = 50
+MAX_IN_PROCESS = 1000
+"""Videos with keypoints that are tagged here and not on Ray, which takes longer to start than they do."""
 MAX_JSON = 10_000
 """Videos listed in JSON: `choreai search --format jsonl` streams any number."""
 
@@ -107,6 +117,8 @@ def run(
     """Run the tagging job with workers of these classes, and return its exit code."""
     started = time.monotonic()
     job = load_job(TagConfig, arguments, needs_output=False)
+    if job.is_of_keypoints:
+        return _run_on_keypoints(job, tag_worker=tag_worker, dry_run=arguments.dry_run)
     config = settle_poses(follow_model(job.config, worker=tag_worker, pose_worker=pose_worker))
     sources = job.open_sources()
     catalog = extract.open_catalog(config, sources)
@@ -136,6 +148,24 @@ def run(
         config, selection.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until, in_process=here
     )
     return _finish(replace(job, config=config), selection, extracted, tagged)
+
+
+def _run_on_keypoints(job: Job[TagConfig], *, tag_worker: type[TagWorker], dry_run: bool) -> int:
+    """Tag keypoints that are there already, and return the exit code."""
+    config = job.config
+    given = look_at_keypoints(config.keypoints)
+    open_model_of_keypoints(config, given.origin, worker=tag_worker)
+    if dry_run:
+        print(f"{config.keypoints.source}: {len(given.catalog)} videos or sequences, {given.origin}")
+        return 0
+    job.make_temporary()
+    taken = take_keypoints(given, config)
+    here = len(given.catalog) <= MAX_IN_PROCESS and not job.names_cluster
+    tagged = tag_catalog(
+        config, given.catalog, pose_id=given.origin.pose_fingerprint, worker=tag_worker, in_process=here
+    )
+    logger.info("keypoints only: there are no pictures, in the run's report either")
+    return _finish(job, Selection(given.catalog, given.catalog), taken, tagged)
 
 
 def _finish(job: Job[TagConfig], selection: Selection, extracted: RunManifest, tagged: RunManifest) -> int:

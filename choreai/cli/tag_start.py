@@ -18,7 +18,7 @@ NO_MODEL = (
 def run(arguments: argparse.Namespace) -> int:
     """Run the job, and return its exit code; without a model measure the videos, and return 2."""
     job = load_job(TagConfig, arguments, needs_output=False)
-    if job.is_temporary and not job.config.model and not arguments.dry_run:
+    if job.is_temporary and not job.config.model and not arguments.dry_run and not job.is_of_keypoints:
         from choreai.cli.describe import describe
 
         logger.error("%s", NO_MODEL)

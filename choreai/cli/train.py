@@ -2,19 +2,25 @@
 
 import argparse
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 
+from choreai.catalog.catalog import Video
 from choreai.cli.console import print_json, print_table
-from choreai.cli.job import load_job
+from choreai.cli.job import Job, load_job
 from choreai.cli.outcome import exit_code
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig
+from choreai.formats.origin import Origin
 from choreai.pipeline import extract
+from choreai.pipeline.keypoint_labels import label_keypoints
+from choreai.pipeline.keypoints import look_at_keypoints, take_keypoints
 from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.train import find_labelled, sweep, train
 from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.unseen import UnseenSources
-from choreai.style.training.sweep import SweepResult
+from choreai.style.training.sweep import SweepKind, SweepResult
 from choreai.style.training.training import TrainedStyle
 
 logger = logging.getLogger(__name__)
@@ -119,17 +125,45 @@ def print_sweep(result: SweepResult) -> None:
 def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker) -> int:
     """Run the training job or a sweep, with poses by `worker`, and return the exit code."""
     job = load_job(TrainConfig, arguments)
-    config, kind = settle_poses(job.config), arguments.sweep
+    if job.is_of_keypoints:
+        return _run_on_keypoints(job, kind=arguments.sweep)
+    config = settle_poses(job.config)
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
     pose_id = worker.fingerprint(config.pose)
     if change := find_pose_change(config, job.config.pose, catalog, pose_id=pose_id, worker=worker):
         logger.warning("%s", change.text)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id, worker=worker)
-    if kind is not None:
-        found = sweep(config, labelled, pose_id=pose_id, kind=kind)
-        print_json(found) if job.as_json else print_sweep(found)
-    else:
-        trained = train(config, labelled, pose_id=pose_id)
-        print_json({"model": trained.model_uri, "metrics": trained.metrics}) if job.as_json else print_summary(trained)
+    told = Origin(config.pose.estimator, True, pose_id).to_json()
+    _fit(replace(job, config=config), labelled, pose_id=pose_id, keypoints=told, kind=arguments.sweep)
     return exit_code(extracted, config)
+
+
+def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None) -> int:
+    """Run it on keypoints that are there already, and return the exit code."""
+    given = look_at_keypoints(job.config.keypoints, labels_file=job.config.labels_file)
+    config, catalog = label_keypoints(given, job.config)
+    labelled = find_labelled(config, catalog)
+    taken = take_keypoints(given, config)
+    origin = given.origin
+    own = replace(job, config=config)
+    _fit(own, labelled, pose_id=origin.pose_fingerprint, keypoints=origin.to_json(), kind=kind, has_videos=False)
+    return exit_code(taken, config)
+
+
+def _fit(
+    job: Job[TrainConfig],
+    labelled: list[Video],
+    *,
+    pose_id: str,
+    keypoints: Mapping[str, str],
+    kind: SweepKind | None,
+    has_videos: bool = True,
+) -> None:
+    """Train or compare settings, and print what came of it."""
+    if kind is not None:
+        found = sweep(job.config, labelled, pose_id=pose_id, kind=kind)
+        print_json(found) if job.as_json else print_sweep(found)
+        return
+    trained = train(job.config, labelled, pose_id=pose_id, keypoints=keypoints, has_videos=has_videos)
+    print_json({"model": trained.model_uri, "metrics": trained.metrics}) if job.as_json else print_summary(trained)

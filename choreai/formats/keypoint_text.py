@@ -55,14 +55,19 @@ class DroppedRows:
 
 
 def read_keypoint_text(
-    x_uri: str, y_uri: str | None, *, frames_per_second: float, class_names: Sequence[str] | None = None
+    x_uri: str,
+    y_uri: str | None,
+    *,
+    frames_per_second: float,
+    class_names: Sequence[str] | None = None,
+    lines_per_sequence: int = LINES_PER_SEQUENCE,
 ) -> LabelledSequences:
     """Read the sequences of `x_uri` with their labels from `y_uri`; None: without labels.
 
     Label n becomes `class_names[n - 1]`, or without names the number itself as text. track_id is 0 and
     pts_seconds frame_index / `frames_per_second`; the box is drawn around the keypoints with a score above 0
     (all of them if none has), box_score is the mean keypoint score. content_id: "sha256-" and the hash of the
-    sequence's 100 x 51 float32 values, so it does not depend on the place of the sequence in the file.
+    sequence's float32 values, so it does not depend on the place of the sequence in the file.
 
     Raises TableError, naming file and line, if the files are not of this format or do not fit together, and
     StorageError.
@@ -70,20 +75,21 @@ def read_keypoint_text(
     if not 0 < frames_per_second < float("inf"):
         raise ValueError(f"frames_per_second must be a positive number, got {frames_per_second}")
     samples = _read_samples(x_uri)
-    num_sequences, left_over = divmod(len(samples), LINES_PER_SEQUENCE)
+    num_sequences, left_over = divmod(len(samples), lines_per_sequence)
     if left_over or not num_sequences:
         raise TableError(
-            f"{x_uri}: {len(samples)} lines are not a whole number of sequences of {LINES_PER_SEQUENCE} lines: "
-            f"{left_over} are left over after sequence {num_sequences}; complete or remove the last sequence"
+            f"{x_uri}: {len(samples)} lines are not a whole number of sequences of {lines_per_sequence} lines: "
+            f"{left_over} are left over after sequence {num_sequences}; complete or remove the last "
+            "sequence, or say how many lines one has (--sequence-lines)"
         )
-    labels = _read_labels(y_uri, class_names) if y_uri is not None else []
+    labels = read_text_labels(y_uri, class_names) if y_uri is not None else []
     if y_uri is not None and len(labels) != num_sequences:
         raise TableError(
             f"{y_uri}: {len(labels)} labels, but {x_uri} holds {num_sequences} sequences of "
-            f"{LINES_PER_SEQUENCE} lines; there must be one label per sequence, in the same order"
+            f"{lines_per_sequence} lines; there must be one label per sequence, in the same order"
         )
     video_ids = [f"sequence-{number:06d}" for number in range(1, num_sequences + 1)]
-    rows = _to_rows(samples, video_ids)
+    rows = _to_rows(samples, video_ids, lines_per_sequence)
     return LabelledSequences(
         keypoints=rows.to_table(frames_per_second=frames_per_second),
         labels=pa.table({"video_id": video_ids[: len(labels)], "label": labels}, schema=LABELS),
@@ -208,7 +214,8 @@ _MAX_DIGITS = 9
 """Of a label: far more than there are styles, and within every integer."""
 
 
-def _read_labels(uri: str, class_names: Sequence[str] | None) -> list[str]:
+def read_text_labels(uri: str, class_names: Sequence[str] | None) -> list[str]:
+    """Return the labels of the sequences in order: `class_names`, or the numbers as text. Raises TableError."""
     labels: list[str] = []
     for number, line in _text_lines(uri):
         text = line.strip()
@@ -232,7 +239,7 @@ def _text_lines(uri: str) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
-def _to_rows(samples: FloatArray, video_ids: list[str]) -> ConvertedRows:
+def _to_rows(samples: FloatArray, video_ids: list[str], num_lines: int) -> ConvertedRows:
     keypoints = samples.reshape(-1, NUM_KEYPOINTS, 3)
     sequences = samples.reshape(len(video_ids), -1)
     seen = keypoints[:, :, 2] > 0
@@ -243,9 +250,9 @@ def _to_rows(samples: FloatArray, video_ids: list[str]) -> ConvertedRows:
     return ConvertedRows(
         video_ids=video_ids,
         content_ids=[f"sha256-{hashlib.sha256(s.tobytes()).hexdigest()}" for s in sequences],
-        video=np.repeat(np.arange(len(video_ids)), LINES_PER_SEQUENCE),
+        video=np.repeat(np.arange(len(video_ids)), num_lines),
         track_id=np.zeros(len(samples), np.int64),
-        frame_index=np.tile(np.arange(LINES_PER_SEQUENCE), len(video_ids)),
+        frame_index=np.tile(np.arange(num_lines), len(video_ids)),
         box_xyxy=np.concatenate([low, high], axis=1).astype(np.float32),
         box_score=keypoints[:, :, 2].mean(axis=1),
         keypoints=keypoints,

@@ -19,6 +19,7 @@ from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.errors import WeightsError
+from choreai.formats.origin import Origin, describe_origin
 from choreai.pipeline.execution import run_shards
 from choreai.pipeline.in_process import run_in_process
 from choreai.pose.choice import follow
@@ -42,18 +43,41 @@ def open_model(config: TagConfig, *, pose_id: str, worker: type[TagWorker] = Tag
 
     Raises WeightsError if there is none, or if it was trained on poses of another fingerprint.
     """
-    uri = _model_uri(config)
+    uri = model_uri_of(config)
     model = worker.load_model(uri)
     if model.config.pose_fingerprint != pose_id:
         raise WeightsError(
-            f"{uri}: trained on poses {model.config.pose_fingerprint}, but this job's settings make {pose_id} "
+            f"{uri}: trained on {_trained_on(model)}, but this job's settings make {pose_id} "
             f'(estimator = "{config.pose.estimator}"); use the [pose] settings of its training, or train a model for '
             "these"
         )
     return uri, model
 
 
-def _model_uri(config: TagConfig) -> str:
+def open_model_of_keypoints(config: TagConfig, origin: Origin, *, worker: type[TagWorker] = TagWorker) -> StyleModel:
+    """Return the model, as `worker` loads it, for keypoints that are there already.
+
+    Raises WeightsError if there is none, or if it was trained on keypoints of another origin.
+    """
+    uri = model_uri_of(config)
+    model = worker.load_model(uri)
+    if model.config.pose_fingerprint != origin.pose_fingerprint:
+        raise WeightsError(
+            f"{config.keypoints.source}: {origin}, but {uri} was trained on {_trained_on(model)}: its scores would "
+            "mean nothing. Give keypoints of that kind, or train a model on these; --made-by names the estimator where "
+            "files do not"
+        )
+    return model
+
+
+def _trained_on(model: StyleModel) -> str:
+    """Return what a model says of the keypoints of its training; earlier releases' say nothing but the fingerprint."""
+    told = model.training.get("keypoints")
+    return describe_origin(told if isinstance(told, dict) else {}, model.config.pose_fingerprint)
+
+
+def model_uri_of(config: TagConfig) -> str:
+    """Return where the job's model is. Raises WeightsError where there is none."""
     uri = config.model or newest_model(config.output)
     if uri is None:
         raise WeightsError(f"{config.output}: no style model here yet; run `choreai train`, or name one with --model")
@@ -70,7 +94,7 @@ def follow_model(
     """
     if config.pose.estimator != "auto":
         return config
-    pose_id = worker.load_model(_model_uri(config)).config.pose_fingerprint
+    pose_id = worker.load_model(model_uri_of(config)).config.pose_fingerprint
     pose = follow(config.pose, pose_id, fingerprint=pose_worker.fingerprint, read_file=objects.read_object)
     return replace(config, pose=pose)
 

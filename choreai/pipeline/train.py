@@ -6,7 +6,7 @@ resumes, or ends at once if it was complete. `sweep` makes no model, but compare
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -147,8 +147,19 @@ class EpochCount:
         return max(0.0, share * done.num_epochs_each - done.result.epoch) + share * others
 
 
-def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> TrainedStyle:
-    """Train a style model on the labelled videos' poses under `config.output`."""
+def train(
+    config: TrainConfig,
+    labelled: list[Video],
+    *,
+    pose_id: str,
+    keypoints: Mapping[str, str] | None = None,
+    has_videos: bool = True,
+) -> TrainedStyle:
+    """Train a style model on the labelled videos' poses under `config.output`.
+
+    `keypoints` is what the model will say of their origin (`choreai.formats.origin`). Without `has_videos` there are
+    no pictures, for the report.
+    """
     check_conditional_writes(config.output)
     connect(config.ray_address)
     num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled))
@@ -163,6 +174,8 @@ def train(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> Traine
             parents=config.parents,
             taxonomy_version=config.taxonomy_version,
             named=named_dancers(config, labelled, pose_id=pose_id),
+            keypoints=keypoints,
+            has_videos=has_videos,
             resources=TrainResources(
                 num_workers=config.train_workers,
                 min_workers=config.min_train_workers,

@@ -42,6 +42,8 @@ class VideoSources:
     videos: Sequence[Video]
     tables_uri: str
     pose_fingerprint: str
+    has_videos: bool = True
+    """Without, there are only keypoints, and no stills."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +122,8 @@ def write_report(
 
 
 def _worst_entries(worst: Sequence[WorstVideo], sources: VideoSources) -> list[_WorstEntry]:
+    if not sources.has_videos:
+        return [_WorstEntry(w, why_none="there are keypoints only, and no video") for w in worst]
     videos = {video.video_id: video for video in sources.videos}
     rows = _keypoints([videos[w.video_id] for w in worst if w.video_id in videos], sources)
     return [_worst_entry(w, videos.get(w.video_id), rows.get(w.video_id)) for w in worst]

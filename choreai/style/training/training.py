@@ -67,13 +67,16 @@ def train_style(
     parents: Mapping[str, str] | None = None,
     taxonomy_version: str = "",
     named: Mapping[str, NamedDancers] | None = None,
+    keypoints: Mapping[str, str] | None = None,
+    has_videos: bool = True,
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
 ) -> TrainedStyle:
     """Train a model on the labelled `videos`' keypoints in `tables_uri`, and save it under `output_uri`/models.
 
     Ray must be connected. `labels` empty: those of the catalog. `parents`: see `StyleModelConfig`. `named`: by video_id
-    who dances, where a review says so. Checkpoints go to `output_uri`/training. Raises TableError where the videos
+    who dances, where a review says so. `keypoints`: what the model says of the origin of its keypoints. Without
+    `has_videos` the report has no pictures. Checkpoints go to `output_uri`/training. Raises TableError where the videos
     cannot be trained on, ConfigError where the loss does not stay finite, and `ray.train.TrainingFailedError` after
     more than MAX_FAILURES lost workers.
     """
@@ -124,6 +127,8 @@ def train_style(
         references=_references(predictions),
     )
     training = {"settings": dataclasses.asdict(settings), "data": dataclasses.asdict(summary)}
+    if keypoints:
+        training["keypoints"] = dict(keypoints)
     model = StyleModel(networks, config, training=training)
     trained = TrainedStyle(
         model=model,
@@ -139,7 +144,7 @@ def train_style(
         metrics=metrics,
         predictions=predictions,
         history=trained.history,
-        sources=VideoSources(dataset.videos, tables_uri, pose_fingerprint),
+        sources=VideoSources(dataset.videos, tables_uri, pose_fingerprint, has_videos=has_videos),
     )
     save_model(trained.model_uri, model)  # last: a folder with a model is complete
     return trained

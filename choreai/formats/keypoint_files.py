@@ -1,0 +1,184 @@
+"""Find the keypoints that somebody has: which files of a folder to read, as what, and what their videos are called.
+
+For training and tagging on keypoints alone; the files are read by `choreai.formats.convert.read_keypoints`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from choreai.errors import ConfigError
+from choreai.formats.convert import FORMATS, Format, format_of
+from choreai.natural_order import natural_key
+from choreai.storage import objects
+from choreai.storage.uris import shorten
+
+RESULTS = "alphapose-results.json"
+FRAMES = "frames.parquet"
+"""`choreai pose` writes it beside its keypoints; it has none itself."""
+MANY: tuple[Format, ...] = ("parquet", "report-text")
+"""Formats whose files may hold several videos or sequences, which they name themselves."""
+WITHOUT_TIMES: tuple[Format, ...] = ("alphapose-json", "report-text")
+"""Formats that never say how many frames they have a second."""
+_PART = re.compile(r"(?:.*/)?(?:keypoints/)?([^/]+)/part-[^/]+\.parquet")
+_FIRST_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class KeypointFile:
+    """A file of keypoints, and what its videos are called."""
+
+    uri: str
+    format: Format
+    name: str
+    """The video's id. Of a file that holds several: what stands before theirs, or empty."""
+    video_uri: str
+    """What the tables name as the video: the file, or the folder of an `alphapose-results.json`."""
+    labels_uri: str | None = None
+    """report-text: its second file."""
+
+    @property
+    def holds_many(self) -> bool:
+        """Whether it may hold several videos."""
+        return self.format in MANY
+
+    def id_of(self, video_id: str) -> str:
+        """Return the id of one of several videos."""
+        return f"{self.name}/{video_id}" if self.name else video_id
+
+
+def find_keypoint_files(source: str, *, but: Sequence[str] = ()) -> list[KeypointFile]:
+    """Return the keypoint files in `source`, a file or a folder with its sub-folders, in natural order; `but` those.
+
+    A video is named by its file's path in the folder, without the extension, or by the folder of its
+    `alphapose-results.json`, beside and below which nothing else is read. Of an output of `choreai extract` the
+    keypoint tables are taken. Hidden files, tables of labels and files of other kinds are not. Raises ConfigError
+    where there are none, or several kinds.
+    """
+    source = objects.resolve_uri(source, against=".").rstrip("/")
+    if not objects.is_folder(source):
+        if objects.stat_object(source) is None:
+            raise ConfigError(f"{source}: there is no such file or folder; check the name given with --keypoints")
+        return [_single(source)]
+    skipped = {objects.resolve_uri(uri, against=".") for uri in but}
+    uris = {info.uri[len(source) + 1 :]: info.uri for info in objects.list_objects(source + "/")}
+    paths = {path: uri for path, uri in uris.items() if uri not in skipped and not _is_hidden(path)}
+    found = _of_one_kind(source, _known_kinds(_without_extras(paths)))
+    if not found:
+        endings = Counter(PurePosixPath(path).suffix or "no extension" for path in paths)
+        seen = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5)) or "no file"
+        raise ConfigError(f"{source}: no keypoint files here ({seen}); they are of {', '.join(FORMATS)}")
+    if next(iter(found.values())) == "report-text":
+        return _text_files(source, [paths[path] for path in found])
+    _check_one_version(source, found)
+    return [_in_folder(path, paths[path], source, kind) for path, kind in found.items()]
+
+
+def holds_numbers(uri: str) -> bool:
+    """Return whether a file of labels has a class number a line, as report-text has them, and no table of names."""
+    return _columns(uri) == 1
+
+
+def _single(uri: str) -> KeypointFile:
+    kind, path = format_of(uri), PurePosixPath(uri)
+    name = path.parent.name if path.name == RESULTS else path.stem
+    file = KeypointFile(uri, kind, "" if kind in MANY else name, uri)
+    if kind != "report-text":
+        return file
+    _check_samples(uri)
+    twin = _twin(uri)
+    has_twin = twin != uri and objects.stat_object(twin) is not None
+    return replace(file, labels_uri=twin) if has_twin else file
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def _without_extras(paths: Mapping[str, str]) -> dict[str, str]:
+    """Return the paths without what lies beside or below an `alphapose-results.json`, and, where there are parts of
+    a keypoint table, without all others."""
+    results = {str(PurePosixPath(path).parent) for path in paths if PurePosixPath(path).name == RESULTS}
+    kept = {
+        path: uri
+        for path, uri in paths.items()
+        if PurePosixPath(path).name == RESULTS or not results & set(map(str, PurePosixPath(path).parents))
+    }
+    parts = {path: uri for path, uri in kept.items() if path.startswith("keypoints/") and _PART.fullmatch(path)}
+    return parts or {path: uri for path, uri in kept.items() if PurePosixPath(path).name != FRAMES}
+
+
+def _known_kinds(paths: Mapping[str, str]) -> dict[str, Format]:
+    kinds: dict[str, Format] = {}
+    for path in sorted(paths, key=natural_key):
+        try:
+            kind = format_of(paths[path])
+        except ConfigError:  # a picture, a note, a video
+            continue
+        if kind != "report-text" or _columns(paths[path]):
+            kinds[path] = kind
+    return kinds
+
+
+def _of_one_kind(source: str, kinds: Mapping[str, Format]) -> Mapping[str, Format]:
+    counts = Counter(kinds.values())
+    if len(counts) > 1:
+        first = {kind: next(path for path, other in kinds.items() if other == kind) for kind in counts}
+        shown = ", ".join(f"{count} {kind} ({shorten(first[kind])})" for kind, count in counts.most_common())
+        raise ConfigError(f"{source}: keypoints of several kinds: {shown}; put each into a folder of its own")
+    return kinds
+
+
+def _check_one_version(source: str, found: Mapping[str, Format]) -> None:
+    """Raise ConfigError for parts of several versions of a keypoint table: poses of other settings."""
+    matches = [match for path in found if (match := _PART.fullmatch(path))]
+    if len(versions := sorted({match[1] for match in matches})) > 1:
+        raise ConfigError(
+            f"{source}: keypoint tables with poses of several settings ({', '.join(versions)}); name one of the folders"
+        )
+
+
+def _in_folder(path: str, uri: str, source: str, kind: Format) -> KeypointFile:
+    if PurePosixPath(path).name == RESULTS:
+        parent = str(PurePosixPath(path).parent)
+        name = PurePosixPath(source).name if parent == "." else parent
+        return KeypointFile(uri, kind, name, objects.parent_uri(uri))
+    return KeypointFile(uri, kind, "" if kind in MANY else str(PurePosixPath(path).with_suffix("")), uri)
+
+
+def _text_files(source: str, uris: Sequence[str]) -> list[KeypointFile]:
+    """Return the files with samples, each with its labels where they are there."""
+    samples = [uri for uri in uris if _columns(uri) > 1]
+    labels = [uri for uri in uris if _columns(uri) == 1]
+    if not samples:
+        raise ConfigError(f"{source}: files of labels, but none of samples ({shorten(uris[0])}); give both")
+    twins = {uri: twin for uri in samples if (twin := _twin(uri)) in labels}
+    if len(samples) == len(labels) == 1:
+        twins = {samples[0]: labels[0]}
+    names = [PurePosixPath(uri[len(source) + 1 :]).with_suffix("") for uri in samples]
+    return [
+        KeypointFile(uri, "report-text", str(name) if len(samples) > 1 else "", uri, twins.get(uri))
+        for uri, name in zip(samples, names, strict=True)
+    ]
+
+
+def _twin(uri: str) -> str:
+    """Return the name of the labels that belong to samples: X_train.txt, Y_train.txt."""
+    folder, _, name = uri.rpartition("/")
+    other = {"X": "Y", "x": "y"}.get(name[:1], name[:1])
+    return f"{folder}/{other}{name[1:]}"
+
+
+def _check_samples(uri: str) -> None:
+    if _columns(uri) == 1:
+        raise ConfigError(f"{uri}: one number a line: these are labels; name the file of the samples with --keypoints")
+
+
+def _columns(uri: str) -> int:
+    """Return the comma-separated values of a text file's first line; 0 for an empty file and for a table with names."""
+    with objects.open_object(uri) as file:
+        text = file.read(_FIRST_BYTES).decode("utf-8-sig", "replace")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return len(first.split(",")) if first and "video_id" not in first else 0

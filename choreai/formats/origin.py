@@ -1,0 +1,67 @@
+"""What made a set of keypoints, as far as their files tell: a model fits keypoints of one origin only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from choreai.fingerprint import fingerprint
+from choreai.formats.convert import Format
+from choreai.motion.sequence import KEYPOINTS_VERSION
+
+SKELETON = "coco-17"
+MAX_FLAGS = 3
+"""Distinct values: no more are no scores, but say whether a keypoint is there, as COCO's annotations do."""
+UNKNOWN = "unknown"
+_MADE_BY: dict[Format, str] = {"alphapose-json": "alphapose", "report-text": UNKNOWN, "parquet": UNKNOWN}
+"""By format. Of the others it is the program that the format is named after."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made keypoints, and the fingerprint under which their tables are stored."""
+
+    made_by: str
+    """The estimator; empty where only the fingerprint of an extraction is known."""
+    has_scores: bool
+    pose_fingerprint: str
+
+    @classmethod
+    def of_files(cls, made_by: str, *, has_scores: bool) -> "Origin":
+        """Return the origin of other programs' files. Frame rates are no part of it: windows are cut by time."""
+        settings = {
+            "estimator": "keypoints",
+            "made_by": made_by,
+            "has_scores": has_scores,
+            "skeleton": SKELETON,
+            "schema_version": KEYPOINTS_VERSION,
+        }
+        return cls(made_by, has_scores, fingerprint(settings))
+
+    def to_json(self) -> dict[str, str]:
+        """Return what a model says of the keypoints of its training."""
+        return {"made_by": self.made_by, "skeleton": SKELETON, "scores": "yes" if self.has_scores else "no"}
+
+    def __str__(self) -> str:
+        return describe_origin(self.to_json(), self.pose_fingerprint)
+
+
+def describe_origin(told: Mapping[str, str], pose_fingerprint: str) -> str:
+    """Return in a few words what `to_json` told; without anything told, the fingerprint alone."""
+    made_by, scores = told.get("made_by"), told.get("scores")
+    if not made_by:
+        return f"poses {pose_fingerprint}"
+    who = "an unknown estimator" if made_by == UNKNOWN else made_by
+    return f"keypoints by {who}, {'without' if scores == 'no' else 'with'} scores (poses {pose_fingerprint})"
+
+
+def made_by_default(source_format: Format) -> str:
+    """Return the estimator that files of this format come from, or UNKNOWN."""
+    return _MADE_BY.get(source_format, str(source_format))
+
+
+def has_scores(table: pa.Table) -> bool:
+    """Return whether the keypoints of a table have scores, and not only a flag that they are there."""
+    scores = pc.list_flatten(table["keypoint_scores"])
+    return int(pc.count_distinct(scores).as_py()) > MAX_FLAGS
