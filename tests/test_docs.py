@@ -18,7 +18,7 @@ from test_architecture import FLOORS
 from choreai.catalog.rows import COLUMNS
 from choreai.cli.main import COMMANDS
 from choreai.cli.pose_outputs import FRAMES
-from choreai.config import ExtractConfig, ReportSettings, TagConfig, TrainConfig, WorkerSettings
+from choreai.config import ExtractConfig, KeypointSettings, ReportSettings, TagConfig, TrainConfig, WorkerSettings
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings
@@ -170,10 +170,11 @@ SETTINGS: dict[str, tuple[type, set[str]]] = {
     "pose": (PoseSettings, set()),
     "workers": (WorkerSettings, set()),
     "report": (ReportSettings, set()),
-    "Training jobs": (TrainConfig, {"training", *ExtractConfig.__dataclass_fields__}),
+    "keypoints": (KeypointSettings, set()),
+    "Training jobs": (TrainConfig, {"training", "keypoints", *ExtractConfig.__dataclass_fields__}),
     "training": (TrainSettings, {"windows"}),
     "training.windows": (WindowSettings, set()),
-    "Tagging jobs": (TagConfig, set(ExtractConfig.__dataclass_fields__)),
+    "Tagging jobs": (TagConfig, {"keypoints", *ExtractConfig.__dataclass_fields__}),
 }
 """By section of the page: whose fields it lists, and which of them have a section of their own."""
 

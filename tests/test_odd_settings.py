@@ -154,11 +154,11 @@ def test_names_with_numbers_of_any_length_are_ordered() -> None:
 
 @pytest.mark.parametrize("digits", ["9" * 30, "9" * 5000])
 def test_a_label_of_endless_digits_is_a_table_error(tmp_path: Path, digits: str) -> None:
-    from choreai.formats.keypoint_text import _read_labels
+    from choreai.formats.keypoint_text import read_text_labels
 
     (tmp_path / "y.txt").write_text(f"1\n{digits}\n")
     with pytest.raises(TableError, match=r"line 2: .* is not a label"):
-        _read_labels(str(tmp_path / "y.txt"), None)
+        read_text_labels(str(tmp_path / "y.txt"), None)
 
 
 @pytest.mark.parametrize("digits", ["9" * 30, "9" * 5000])

@@ -21,7 +21,7 @@ from choreai.pipeline.train import find_labelled, sweep, train
 from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.unseen import UnseenSources
 from choreai.style.training.sweep import SweepKind, SweepResult
-from choreai.style.training.training import TrainedStyle
+from choreai.style.training.training import Fit, TrainedStyle
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +122,14 @@ def print_sweep(result: SweepResult) -> None:
     print(f"the best settings, by the lowest validation loss, for the job file:\n\n{result.best_toml()}")
 
 
-def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker) -> int:
-    """Run the training job or a sweep, with poses by `worker`, and return the exit code."""
+def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker, fit: Fit | None = None) -> int:
+    """Run the training job or a sweep, with poses by `worker`, and return the exit code.
+
+    `fit` None: networks are trained on Ray.
+    """
     job = load_job(TrainConfig, arguments)
     if job.is_of_keypoints:
-        return _run_on_keypoints(job, kind=arguments.sweep)
+        return _run_on_keypoints(job, kind=arguments.sweep, fit=fit)
     config = settle_poses(job.config)
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
@@ -135,11 +138,11 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
         logger.warning("%s", change.text)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id, worker=worker)
     told = Origin(config.pose.estimator, True, pose_id).to_json()
-    _fit(replace(job, config=config), labelled, pose_id=pose_id, keypoints=told, kind=arguments.sweep)
+    _fit(replace(job, config=config), labelled, pose_id=pose_id, keypoints=told, kind=arguments.sweep, fit=fit)
     return exit_code(extracted, config)
 
 
-def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None) -> int:
+def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None, fit: Fit | None) -> int:
     """Run it on keypoints that are there already, and return the exit code."""
     given = look_at_keypoints(job.config.keypoints, labels_file=job.config.labels_file)
     config, catalog = label_keypoints(given, job.config)
@@ -147,7 +150,8 @@ def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None) -> int:
     taken = take_keypoints(given, config)
     origin = given.origin
     own = replace(job, config=config)
-    _fit(own, labelled, pose_id=origin.pose_fingerprint, keypoints=origin.to_json(), kind=kind, has_videos=False)
+    told = origin.to_json()
+    _fit(own, labelled, pose_id=origin.pose_fingerprint, keypoints=told, kind=kind, has_videos=False, fit=fit)
     return exit_code(taken, config)
 
 
@@ -159,11 +163,12 @@ def _fit(
     keypoints: Mapping[str, str],
     kind: SweepKind | None,
     has_videos: bool = True,
+    fit: Fit | None,
 ) -> None:
     """Train or compare settings, and print what came of it."""
     if kind is not None:
         found = sweep(job.config, labelled, pose_id=pose_id, kind=kind)
         print_json(found) if job.as_json else print_sweep(found)
         return
-    trained = train(job.config, labelled, pose_id=pose_id, keypoints=keypoints, has_videos=has_videos)
+    trained = train(job.config, labelled, pose_id=pose_id, keypoints=keypoints, has_videos=has_videos, fit=fit)
     print_json({"model": trained.model_uri, "metrics": trained.metrics}) if job.as_json else print_summary(trained)

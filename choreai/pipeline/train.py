@@ -29,7 +29,7 @@ from choreai.style.training.labels import labelled_videos
 from choreai.style.training.left_out import groups_to_leave_out
 from choreai.style.training.split import Folds, divide_folds, find_labels
 from choreai.style.training.sweep import SweepKind, SweepResult, run_sweep
-from choreai.style.training.training import TrainedStyle, train_style
+from choreai.style.training.training import Fit, TrainedStyle, train_style
 
 logger = logging.getLogger(__name__)
 
@@ -154,14 +154,16 @@ def train(
     pose_id: str,
     keypoints: Mapping[str, str] | None = None,
     has_videos: bool = True,
+    fit: Fit | None = None,
 ) -> TrainedStyle:
     """Train a style model on the labelled videos' poses under `config.output`.
 
     `keypoints` is what the model will say of their origin (`choreai.formats.origin`). Without `has_videos` there are
-    no pictures, for the report.
+    no pictures, for the report. `fit` None: the networks are trained on Ray.
     """
     check_conditional_writes(config.output)
-    connect(config.ray_address)
+    if fit is None:
+        connect(config.ray_address)
     num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled))
     with show_progress("training", num_epochs) as show:
         return train_style(
@@ -183,6 +185,7 @@ def train(
                 use_gpu=config.workers.num_gpus > 0,
             ),
             on_progress=EpochCount(num_epochs, show).show,
+            fit=fit,
         )
 
 

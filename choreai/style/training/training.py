@@ -71,19 +71,20 @@ def train_style(
     has_videos: bool = True,
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
+    fit: Fit | None = None,
 ) -> TrainedStyle:
     """Train a model on the labelled `videos`' keypoints in `tables_uri`, and save it under `output_uri`/models.
 
-    Ray must be connected. `labels` empty: those of the catalog. `parents`: see `StyleModelConfig`. `named`: by video_id
-    who dances, where a review says so. `keypoints`: what the model says of the origin of its keypoints. Without
-    `has_videos` the report has no pictures. Checkpoints go to `output_uri`/training. Raises TableError where the videos
-    cannot be trained on, ConfigError where the loss does not stay finite, and `ray.train.TrainingFailedError` after
-    more than MAX_FAILURES lost workers.
+    Ray must be connected, unless `fit` trains the networks elsewhere. `labels` empty: those of the catalog. `parents`:
+    see `StyleModelConfig`. `named`: by video_id who dances, where a review says so. `keypoints`: what the model says of
+    the origin of its keypoints. Without `has_videos` the report has no pictures. Checkpoints go to
+    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does not
+    stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
     """
     source = TableSource(tables_uri, pose_fingerprint, dict(named or {}))
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
 
-    def fit(dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted:
+    def on_ray(dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted:
         return fit_on_ray(
             dataset.examples,
             settings,
@@ -94,6 +95,7 @@ def train_style(
             on_progress=on_progress,
         )
 
+    fit = fit or on_ray
     fitted = fit(dataset, settings)
     networks = networks_of(fitted.members, settings, dataset.labels)
     predictions = predict_out_of_fold(networks, dataset)
