@@ -93,12 +93,16 @@ class KeypointSettings:
     """The estimator that made them, where their files do not tell: a model fits keypoints of one estimator only."""
     sequence_lines: int = 100
     """Lines of a sequence in report-text."""
+    size_wh: tuple[int, int] | None = None
+    """Width and height of the pictures in pixels, where the files have shares of them (ultralytics, MediaPipe)."""
 
     def __post_init__(self) -> None:
         if self.frames_per_second is not None and not 0 < self.frames_per_second < float("inf"):
             raise ValueError(f"frames_per_second must be a positive number, got {self.frames_per_second:g}")
         if self.sequence_lines < 2:
             raise ValueError(f"sequence_lines must be at least 2, got {self.sequence_lines}")
+        if self.size_wh is not None and min(self.size_wh) < 1:
+            raise ValueError(f"size_wh must be two positive numbers, got {list(self.size_wh)}")
 
 
 @dataclass(frozen=True)

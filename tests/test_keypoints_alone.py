@@ -20,6 +20,7 @@ from choreai.cli.job import load_job
 from choreai.cli.main import main
 from choreai.config import KeypointSettings, TrainConfig
 from choreai.errors import CatalogError, ChoreaiError, ConfigError, TableError, WeightsError
+from choreai.formats.convert import ConvertSettings, convert
 from choreai.formats.keypoint_files import find_keypoint_files
 from choreai.pipeline.keypoint_labels import label_keypoints
 from choreai.pipeline.keypoints import GivenKeypoints, look_at_keypoints, take_keypoints
@@ -29,6 +30,7 @@ from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import Dataset
 from choreai.style.training.distributed import Fitted
 from choreai.tables import schemas
+from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import read_table
 
 
@@ -111,6 +113,30 @@ def test_a_model_is_not_given_keypoints_of_another_kind(tmp_path: Path) -> None:
     write_keypoints(tmp_path / "other", {"a": [keypoint_rows("a", "a", dancer_xy("seesaw", seed=0))]})
     with pytest.raises(WeightsError, match="an unknown estimator, without scores"):
         tag("--keypoints", str(tmp_path / "other"))
+
+
+OF_OTHERS = [("openpose", "dance"), ("csv", "dance.csv"), ("coco-results", "dance.json")]
+
+
+@pytest.mark.parametrize(("name", "target"), OF_OTHERS)
+def test_whatever_can_be_converted_can_be_taken(tmp_path: Path, name: str, target: str) -> None:
+    scored = with_scores(dancer_xy("seesaw", seed=0))
+    write_alphapose(tmp_path / "from.json", scored)
+    settings = ConvertSettings(video_id="dance", frames_per_second=10)
+    convert(str(tmp_path / "from.json"), str(tmp_path / "from.parquet"), settings)
+    (tmp_path / "poses").mkdir()
+    convert(str(tmp_path / "from.parquet"), str(tmp_path / "poses" / target), ConvertSettings(), target_format=name)
+    given = looked_at(tmp_path / "poses")
+    assert list(looked_at(tmp_path / "poses" / target).files) == ["dance"]
+    assert (list(given.files), given.origin.has_scores) == (["dance"], True)
+    assert given.origin.made_by == {"openpose": "openpose"}.get(name, "unknown")
+    taken = take_keypoints(given, TrainConfig(catalog="-", output=str(tmp_path / "out")))
+    ((video_id, sequence),) = (
+        pair for part in (tmp_path / "out" / "keypoints").rglob("*.parquet")
+        for pair in read_videos(str(part), {v.video_id: v.content_id for v in given.catalog.videos()})
+    )  # fmt: skip
+    assert (video_id, taken.statuses) == ("dance", {"ok": 1})
+    np.testing.assert_allclose(sequence.keypoints_xy, scored[..., :2], atol=0.1)
 
 
 def test_one_kind_without_scores_among_others_is_quarantined(tmp_path: Path) -> None:

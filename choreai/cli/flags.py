@@ -88,6 +88,8 @@ def _add_keypoint_flags(parser: CommandParser) -> None:
                         "theirs then")  # fmt: skip
     parser.add_argument("--made-by", dest="keypoints.made_by", metavar="NAME",
                         help="the estimator that made the keypoints, where their files do not tell")  # fmt: skip
+    parser.add_argument("--size", dest="keypoints.size_wh", metavar="WIDTHxHEIGHT",
+                        help="of the pictures, where keypoints are shares of them")  # fmt: skip
     parser.add_argument("--sequence-lines", dest="keypoints.sequence_lines", type=int, metavar="N",
                         help="lines of a sequence in text keypoints (default: 100)")  # fmt: skip
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from choreai.catalog.rows import check_catalog_name, is_video_name
+from choreai.cli.convert import parse_size
 from choreai.cli.sources import expand_pattern, find_sources, is_pattern, suggest_path
 from choreai.config import ConfigT, ExtractConfig, TagConfig, TrainConfig, load_config
 from choreai.errors import CatalogError
@@ -69,6 +70,8 @@ def load_job(cls: type[ConfigT], arguments: argparse.Namespace, *, needs_output:
     settings["catalog"] = " ".join(words) or None
     if "keypoints.source" in given:  # of the keypoints, if there are some; of videos otherwise
         settings["keypoints.frames_per_second"] = given["pose.frames_per_second"]
+        size = given["keypoints.size_wh"]
+        settings["keypoints.size_wh"] = list(parse_size(size)) if size else None
     folder = os.path.join(tempfile.gettempdir(), f"choreai-{secrets.token_hex(4)}")
     config = load_config(cls, given["config"], settings, defaults={} if needs_output else {"output": folder})
     return Job(

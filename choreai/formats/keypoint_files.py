@@ -9,21 +9,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from choreai.catalog.rows import is_video_name
 from choreai.errors import ConfigError
-from choreai.formats.convert import FORMATS, Format, format_of
+from choreai.formats.glimpse import glimpse
+from choreai.formats.registry import FORMATS, recognised
 from choreai.natural_order import natural_key
 from choreai.storage import objects
 from choreai.storage.uris import shorten
 
 RESULTS = "alphapose-results.json"
+UNREADABLE = "unreadable"
 FRAMES = "frames.parquet"
 """`choreai pose` writes it beside its keypoints; it has none itself."""
-MANY: tuple[Format, ...] = ("parquet", "report-text")
+MANY = ("parquet", "report-text")
 """Formats whose files may hold several videos or sequences, which they name themselves."""
-WITHOUT_TIMES: tuple[Format, ...] = ("alphapose-json", "report-text")
-"""Formats that never say how many frames they have a second."""
+FOLDERS = ("openpose", "ultralytics-labels")
+"""Formats with a file for every frame: a video is a folder."""
+_NUMBER = re.compile(r"[-+.;0-9eE]*[0-9][-+.;0-9eE]*|nan|-?inf", re.IGNORECASE)
 _PART = re.compile(r"(?:.*/)?(?:keypoints/)?([^/]+)/part-[^/]+\.parquet")
-_FIRST_BYTES = 4096
+_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".md", ".py", ".toml", ".html", ".pt", ".pth", ".onnx", ".zip"))
+"""Of files that lie beside keypoints and are not looked into; nor are videos."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class KeypointFile:
     """A file of keypoints, and what its videos are called."""
 
     uri: str
-    format: Format
+    format: str
     name: str
     """The video's id. Of a file that holds several: what stands before theirs, or empty."""
     video_uri: str
@@ -73,7 +78,7 @@ def find_keypoint_files(source: str, *, but: Sequence[str] = ()) -> list[Keypoin
     if next(iter(found.values())) == "report-text":
         return _text_files(source, [paths[path] for path in found])
     _check_one_version(source, found)
-    return [_in_folder(path, paths[path], source, kind) for path, kind in found.items()]
+    return [_in_folder(path, source, kind) for path, kind in found.items()]
 
 
 def holds_numbers(uri: str) -> bool:
@@ -82,12 +87,18 @@ def holds_numbers(uri: str) -> bool:
 
 
 def _single(uri: str) -> KeypointFile:
-    kind, path = format_of(uri), PurePosixPath(uri)
+    kind, path = _kind_of(uri), PurePosixPath(uri)
+    if kind is None:
+        raise ConfigError(f"{uri}: no keypoints of a known kind; they are of {', '.join(FORMATS)}")
+    if kind in FOLDERS:  # one of its frames
+        raise ConfigError(f"{uri}: this is one frame of {FORMATS[kind].what}; give its folder with --keypoints")
+    kind = "alphapose-json" if kind == UNREADABLE else kind
     name = path.parent.name if path.name == RESULTS else path.stem
     file = KeypointFile(uri, kind, "" if kind in MANY else name, uri)
     if kind != "report-text":
         return file
-    _check_samples(uri)
+    if _columns(uri) == 1:
+        raise ConfigError(f"{uri}: one number a line are labels; name the file of the samples with --keypoints")
     twin = _twin(uri)
     has_twin = twin != uri and objects.stat_object(twin) is not None
     return replace(file, labels_uri=twin) if has_twin else file
@@ -110,19 +121,39 @@ def _without_extras(paths: Mapping[str, str]) -> dict[str, str]:
     return parts or {path: uri for path, uri in kept.items() if PurePosixPath(path).name != FRAMES}
 
 
-def _known_kinds(paths: Mapping[str, str]) -> dict[str, Format]:
-    kinds: dict[str, Format] = {}
+def _known_kinds(paths: Mapping[str, str]) -> dict[str, str]:
+    """Return the format of each path that is one; a folder of frames stands for its files."""
+    kinds: dict[str, str] = {}
     for path in sorted(paths, key=natural_key):
-        try:
-            kind = format_of(paths[path])
-        except ConfigError:  # a picture, a note, a video
+        folder = str(PurePosixPath(path).parent)
+        if kinds.get(folder) in FOLDERS or _is_other(path):
             continue
-        if kind != "report-text" or _columns(paths[path]):
+        kind = _kind_of(paths[path])
+        if kind in FOLDERS:
+            kinds[folder] = kind
+        elif kind is not None:
             kinds[path] = kind
-    return kinds
+    jsons = Counter(kind for path, kind in kinds.items() if kind != UNREADABLE and path.endswith(".json"))
+    usual = jsons.most_common(1)[0][0] if jsons else "alphapose-json"
+    return {path: usual if kind == UNREADABLE else kind for path, kind in kinds.items()}
 
 
-def _of_one_kind(source: str, kinds: Mapping[str, Format]) -> Mapping[str, Format]:
+def _is_other(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in _ENDINGS or is_video_name(path)
+
+
+def _kind_of(uri: str) -> str | None:
+    """Return a file's format; UNREADABLE for JSON that is empty, broken or unknown, None for what is none."""
+    found = recognised(glimpse(uri))
+    if found is not None:
+        return found.name if found.read is not None else None
+    ending = PurePosixPath(uri).suffix.lower()
+    if ending == ".json":
+        return UNREADABLE
+    return "parquet" if ending == ".parquet" else "report-text" if _columns(uri) else None
+
+
+def _of_one_kind(source: str, kinds: Mapping[str, str]) -> Mapping[str, str]:
     counts = Counter(kinds.values())
     if len(counts) > 1:
         first = {kind: next(path for path, other in kinds.items() if other == kind) for kind in counts}
@@ -131,7 +162,7 @@ def _of_one_kind(source: str, kinds: Mapping[str, Format]) -> Mapping[str, Forma
     return kinds
 
 
-def _check_one_version(source: str, found: Mapping[str, Format]) -> None:
+def _check_one_version(source: str, found: Mapping[str, str]) -> None:
     """Raise ConfigError for parts of several versions of a keypoint table: poses of other settings."""
     matches = [match for path in found if (match := _PART.fullmatch(path))]
     if len(versions := sorted({match[1] for match in matches})) > 1:
@@ -140,11 +171,13 @@ def _check_one_version(source: str, found: Mapping[str, Format]) -> None:
         )
 
 
-def _in_folder(path: str, uri: str, source: str, kind: Format) -> KeypointFile:
-    if PurePosixPath(path).name == RESULTS:
-        parent = str(PurePosixPath(path).parent)
-        name = PurePosixPath(source).name if parent == "." else parent
-        return KeypointFile(uri, kind, name, objects.parent_uri(uri))
+def _in_folder(path: str, source: str, kind: str) -> KeypointFile:
+    uri = source if path == "." else f"{source}/{path}"
+    is_results = PurePosixPath(path).name == RESULTS
+    if is_results or kind in FOLDERS:
+        folder = str(PurePosixPath(path).parent) if is_results else path
+        name = PurePosixPath(source).name if folder == "." else folder
+        return KeypointFile(uri, kind, name, objects.parent_uri(uri) if is_results else uri)
     return KeypointFile(uri, kind, "" if kind in MANY else str(PurePosixPath(path).with_suffix("")), uri)
 
 
@@ -171,14 +204,9 @@ def _twin(uri: str) -> str:
     return f"{folder}/{other}{name[1:]}"
 
 
-def _check_samples(uri: str) -> None:
-    if _columns(uri) == 1:
-        raise ConfigError(f"{uri}: one number a line: these are labels; name the file of the samples with --keypoints")
-
-
 def _columns(uri: str) -> int:
-    """Return the comma-separated values of a text file's first line; 0 for an empty file and for a table with names."""
-    with objects.open_object(uri) as file:
-        text = file.read(_FIRST_BYTES).decode("utf-8-sig", "replace")
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    return len(first.split(",")) if first and "video_id" not in first else 0
+    """Return how many numbers the first line of a text has, with commas between them; 0 where it is no such text."""
+    seen = glimpse(uri)
+    first = next((line for line in seen.lines if line.strip()), "") if seen is not None else ""
+    values = first.split(",")
+    return len(values) if all(_NUMBER.fullmatch(value.strip()) for value in values) else 0

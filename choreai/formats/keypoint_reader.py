@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from choreai.errors import ChoreaiWarning, ConfigError, ObjectMissingError, TableError
+from choreai.fingerprint import fingerprint
 from choreai.formats.convert import ConvertSettings, read_keypoints
 from choreai.formats.keypoint_files import KeypointFile
 from choreai.formats.keypoint_text import read_keypoint_text
@@ -34,8 +35,14 @@ class GivenVideo:
 class KeypointReader:
     """Reads keypoint files; keeps the last one, and what there was to remark."""
 
-    def __init__(self, *, frames_per_second: float | None, lines_per_sequence: int) -> None:
-        self._rate, self._lines = frames_per_second, lines_per_sequence
+    def __init__(
+        self,
+        *,
+        frames_per_second: float | None,
+        lines_per_sequence: int,
+        size_wh: tuple[int, int] | None = None,
+    ) -> None:
+        self._rate, self._lines, self._size_wh = frames_per_second, lines_per_sequence, size_wh
         self._last: tuple[KeypointFile, Mapping[str, pa.Table]] | None = None
         self._remarks: dict[str, set[str]] = defaultdict(set)
         self._origins: dict[str, Origin | None] = {}
@@ -43,10 +50,7 @@ class KeypointReader:
     def videos_in(self, file: KeypointFile) -> list[GivenVideo]:
         """Return the videos of a file; one that holds several is read for it. Raises TableError and StorageError."""
         if not file.holds_many:
-            info = objects.stat_object(file.uri)
-            if info is None:
-                raise ObjectMissingError(file.uri, "there is nothing here any more")
-            return [GivenVideo(file.name, self._at_rate(file, info.content_id))]
+            return [GivenVideo(file.name, self._at_rate(file, _content_id(file.uri)))]
         return [
             GivenVideo(video_id, content_id)
             for video_id, table in self._read(file).items()
@@ -109,7 +113,7 @@ class KeypointReader:
                 raise ConfigError(f"{file.uri}: text keypoints have no times; give --frames-per-second")
             read = read_keypoint_text(file.uri, None, frames_per_second=self._rate, lines_per_sequence=self._lines)
             return read.keypoints
-        settings = ConvertSettings(video_id=file.name, frames_per_second=self._rate)
+        settings = ConvertSettings(video_id=file.name, frames_per_second=self._rate, size_wh=self._size_wh)
         return read_keypoints(file.uri, settings, source_format=file.format)
 
     def _videos_of(self, file: KeypointFile, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -120,13 +124,11 @@ class KeypointReader:
             for video_id, start, stop in zip(runs.values.to_pylist(), starts, starts[1:], strict=False):
                 held[video_id].append(table.slice(start, stop - start))
         for video_id, tables in held.items():
-            rows = pa.concat_tables(tables)
+            rows = pa.concat_tables(tables).select(KEYPOINTS.names).cast(KEYPOINTS)
+            rows = rows.sort_by([("track_id", "ascending"), ("frame_index", "ascending")])
             if file.holds_many:
                 rows = self._renamed(file, rows, file.id_of(video_id))
-            yield (
-                file.id_of(video_id) if file.holds_many else video_id,
-                rows.sort_by([("track_id", "ascending"), ("frame_index", "ascending")]).cast(KEYPOINTS),
-            )
+            yield file.id_of(video_id) if file.holds_many else video_id, rows
 
     def _renamed(self, file: KeypointFile, rows: pa.Table, video_id: str) -> pa.Table:
         contents = [self._at_rate(file, content_id) for content_id in rows["content_id"].to_pylist()]
@@ -139,6 +141,17 @@ class KeypointReader:
     def _at_rate(self, file: KeypointFile, content_id: str) -> str:
         """Return an id that is another one at another rate: times are not in the file, but in the tables."""
         return content_id if self._rate is None or file.format == "parquet" else f"{content_id}@{self._rate:g}"
+
+
+def _content_id(uri: str) -> str:
+    """Return the content id of a file, or of all the files in a folder of frames."""
+    if objects.is_folder(uri):
+        listed = objects.list_objects(uri + "/", sub_folders=False)
+        return f"files-{fingerprint({info.uri[len(uri) :]: info.content_id for info in listed})}"
+    info = objects.stat_object(uri)
+    if info is None:
+        raise ObjectMissingError(uri, "there is nothing here any more")
+    return info.content_id
 
 
 def _fingerprint_of(file: KeypointFile) -> str | None:

@@ -7,15 +7,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.fingerprint import fingerprint
-from choreai.formats.convert import Format
 from choreai.motion.sequence import KEYPOINTS_VERSION
 
 SKELETON = "coco-17"
 MAX_FLAGS = 3
 """Distinct values: no more are no scores, but say whether a keypoint is there, as COCO's annotations do."""
 UNKNOWN = "unknown"
-_MADE_BY: dict[Format, str] = {"alphapose-json": "alphapose", "report-text": UNKNOWN, "parquet": UNKNOWN}
-"""By format. Of the others it is the program that the format is named after."""
+_MADE_BY = {
+    "alphapose-json": "alphapose",
+    "openpose": "openpose",
+    "mmpose-json": "mmpose",
+    "ultralytics-labels": "ultralytics",
+    "ultralytics-results": "ultralytics",
+    "mediapipe-csv": "mediapipe",
+    "kinovea-csv": "kinovea",
+}
+"""By format. Others may hold anybody's keypoints."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,9 @@ def describe_origin(told: Mapping[str, str], pose_fingerprint: str) -> str:
     return f"keypoints by {who}, {'without' if scores == 'no' else 'with'} scores (poses {pose_fingerprint})"
 
 
-def made_by_default(source_format: Format) -> str:
+def made_by_default(source_format: str) -> str:
     """Return the estimator that files of this format come from, or UNKNOWN."""
-    return _MADE_BY.get(source_format, str(source_format))
+    return _MADE_BY.get(source_format, UNKNOWN)
 
 
 def has_scores(table: pa.Table) -> bool:

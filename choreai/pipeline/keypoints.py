@@ -16,9 +16,10 @@ from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog, Video
 from choreai.catalog.shards import PoseShard, pending_videos
 from choreai.config import ExtractConfig, KeypointSettings
 from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, TableError
-from choreai.formats.keypoint_files import WITHOUT_TIMES, KeypointFile, find_keypoint_files
+from choreai.formats.keypoint_files import KeypointFile, find_keypoint_files
 from choreai.formats.keypoint_reader import GivenVideo, KeypointReader
 from choreai.formats.origin import Origin
+from choreai.formats.registry import FORMATS
 from choreai.pipeline.extract import known_videos
 from choreai.pipeline.progress import progress
 from choreai.storage import objects
@@ -54,12 +55,16 @@ def look_at_keypoints(settings: KeypointSettings, *, labels_file: str | None = N
     Raises ConfigError where there is nothing to read or a setting is missing, TableError where no file can be used.
     """
     files = find_keypoint_files(settings.source, but=[labels_file] if labels_file else [])
-    if settings.frames_per_second is None and files[0].format in WITHOUT_TIMES:
+    if settings.frames_per_second is None and "frames_per_second" in FORMATS[files[0].format].reading_needs:
         raise ConfigError(
             f"{settings.source}: {files[0].format} has no times; say with --frames-per-second how many frames of it "
             "are a second"
         )
-    reader = KeypointReader(frames_per_second=settings.frames_per_second, lines_per_sequence=settings.sequence_lines)
+    reader = KeypointReader(
+        frames_per_second=settings.frames_per_second,
+        lines_per_sequence=settings.sequence_lines,
+        size_wh=settings.size_wh,
+    )
     origin = _first_origin(files, reader, settings)
     rows: dict[str, Video] = {}
     owners: dict[str, KeypointFile] = {}
