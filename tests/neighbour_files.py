@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-from keypoint_files import person as alphapose_person
-from keypoint_files import random_samples, random_table, write_json, write_text_files
 
 from choreai.arrays import Float64Array
 from choreai.motion.skeleton import KEYPOINT_NAMES
@@ -258,34 +255,3 @@ def kinovea(
         rows.append(divider.join(f'"{cell}"' if cell else "" for cell in cells))
     path.write_text("\r\n".join(rows) + "\r\n")
     return str(path)
-
-
-def _parquet(path: Path) -> str:
-    pq.write_table(random_table(), path)
-    return str(path)
-
-
-def _alphapose(path: Path) -> str:
-    return write_json(path, [alphapose_person("0.jpg"), alphapose_person("1.jpg")])
-
-
-def _report_text(path: Path) -> str:
-    path.mkdir()
-    return write_text_files(path, random_samples(), [1, 2, 3])[0]
-
-
-SAMPLES: dict[str, Callable[[Path], str]] = {
-    "parquet": _parquet,
-    "alphapose-json": _alphapose,
-    "report-text": _report_text,
-    "openpose": openpose_folder,
-    "coco-json": coco_annotations,
-    "coco-results": coco_results,
-    "mmpose-json": mmpose_video,
-    "ultralytics-labels": yolo_labels,
-    "ultralytics-results": yolo_results,
-    "csv": keypoint_csv,
-    "mediapipe-csv": mediapipe_wide,
-    "kinovea-csv": kinovea,
-}
-"""One file or folder of each format that is read."""

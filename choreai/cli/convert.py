@@ -18,6 +18,10 @@ READ = (
     "csv",
     "mediapipe-csv",
     "kinovea-csv",
+    "deeplabcut",
+    "trc",
+    "c3d",
+    "bvh",
 )
 WRITTEN = (
     "parquet",
@@ -27,6 +31,8 @@ WRITTEN = (
     "coco-json",
     "coco-results",
     "csv",
+    "trc",
+    "opensim-mot",
 )
 CONVERT = f"""\
 Convert keypoints from and to the files of other programs. What is not COCO's 17
@@ -47,6 +53,8 @@ def convert_parser(prog: str | None) -> CommandParser:
     parser.add_argument("--frames-per-second", type=float, metavar="F", help="of the images or samples in the source")
     parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="of the pictures, where a format has it: 1920x1080")
     parser.add_argument("--image-names", metavar="NAME", help="names of pictures to write: frames/%%06d.jpg")
+    parser.add_argument("--track", type=int, metavar="N", help="the one person to write, where a format holds one")
+    parser.add_argument("--person-height", type=float, metavar="METRES", help="to trc: makes metres of pixels")
     parser.add_argument("--labels", metavar="FILE", help="second file of report-text, one class number per line")
     parser.add_argument("--label-table", metavar="FILE", help="CSV with video_id and label (a catalog will do)")
     parser.add_argument("--class-names", metavar="A,B,C", help="names of the class numbers, starting at 1")
@@ -69,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         class_names=tuple(names.split(",")) if names else None,
         size_wh=parse_size(arguments.size) if arguments.size else None,
         image_names=arguments.image_names,
+        track_id=arguments.track,
+        person_height_metres=arguments.person_height,
     )
     done = convert(
         arguments.source,

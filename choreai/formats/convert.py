@@ -79,7 +79,7 @@ def read_keypoints(
     settings = settings or ConvertSettings()
     reading = _format_to_read(source, source_format)
     if missing := sorted(name for name in reading.reading_needs if getattr(settings, name) is None):
-        raise ConfigError(f"{source}: reading {reading.name} needs {', '.join(missing)}; give it")
+        raise ConfigError(f"{source}: reading {reading.name} needs {', '.join(missing)}; give {_flags(missing)}")
     assert reading.read is not None
     return reading.read(source, settings)
 
@@ -113,6 +113,18 @@ def _of_those(way: str) -> str:
     return ", ".join(name for name, found in FORMATS.items() if getattr(found, way) is not None)
 
 
+_FLAGS = {
+    "size_wh": "--size",
+    "report_labels": "--labels",
+    "track_id": "--track",
+    "person_height_metres": "--person-height",
+}
+
+
+def _flags(names: list[str]) -> str:
+    return " and ".join(_FLAGS.get(name, "--" + name.replace("_", "-")) for name in names)
+
+
 def _check_settings(settings: ConvertSettings, reading: FileFormat, writing: FileFormat) -> None:
     """Raise ConfigError unless exactly the settings that these formats use are given."""
     if reading.name == writing.name:
@@ -122,7 +134,7 @@ def _check_settings(settings: ConvertSettings, reading: FileFormat, writing: Fil
     given = {name for name, value in vars(settings).items() if value is not None}
     needed = reading.reading_needs | writing.writing_needs
     if missing := sorted(needed - given):
-        raise ConfigError(f"from {reading.name} to {writing.name} needs {', '.join(missing)}; give it")
+        raise ConfigError(f"from {reading.name} to {writing.name} needs {', '.join(missing)}; give {_flags(missing)}")
     taken = needed | reading.reading_takes | writing.writing_takes
     if unused := sorted(given - taken):
         raise ConfigError(f"{', '.join(unused)}: not used from {reading.name} to {writing.name}; leave it out")

@@ -31,7 +31,8 @@ _SIDED = {
 """By part of the body, the names it goes by, the best first. Animators call a joint after the bone that begins there:
 the upper arm begins at the shoulder. Of Plug-in Gait's markers the hips are the mean of the front and back of the
 pelvis, some centimetres above the joints; FEP are its hip joints."""
-_NOSE = ((("", "nose"),), (("left", "fhd"), ("right", "fhd")), (("", "head"),))
+_WORDS_OF_THEIR_OWN = {"rear", "lear"}
+_NOSE = ((("", "nose"),), (("left", "fhd"), ("right", "fhd")), (("", "chin"), ("", "forehead")), (("", "head"),))
 _PARTS = {name for choices in _SIDED.values() for choice in choices for name in choice}
 
 
@@ -75,6 +76,6 @@ def _side_and_part(name: str) -> tuple[str, str]:
         return sides[0], rest
     for start, side in (("left", "left"), ("right", "right"), ("l", "left"), ("r", "right")):
         for part in (rest.removeprefix(start), rest.removesuffix(start)):
-            if part != rest and part in _PARTS:
+            if part != rest and part in _PARTS and rest not in _WORDS_OF_THEIR_OWN:
                 return side, part
     return "", rest

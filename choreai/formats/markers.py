@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from choreai.arrays import Float64Array
+from choreai.arrays import Float64Array, IntArray
+from choreai.errors import TableError
+from choreai.formats.people import PeopleBuffer, hip_centred
 from choreai.motion.skeleton import KEYPOINT_NAMES, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 
 PIXELS_PER_METRE = 250.0
@@ -45,6 +47,36 @@ def picture_of_space(points: Float64Array, *, up: int | None = None) -> tuple[Fl
     if np.isfinite(pixels).any():
         pixels = pixels - np.nanmin(pixels.reshape(-1, 2), axis=0) + MARGIN
     return pixels, points
+
+
+def metres_in(unit: str, uri: str) -> float:
+    """Return the metres in a unit of length; of pixels too they are 1, so that they stay. Raises TableError."""
+    known = {"m": 1.0, "meters": 1.0, "metres": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "px": 1.0, "": 1.0}
+    metres = known.get(unit.strip().lower())
+    if metres is None:
+        raise TableError(f"{uri}: its unit of length is {unit[:60]!r}; it must be one of m, cm, mm, in and px")
+    return metres
+
+
+def add_markers(
+    people: PeopleBuffer, frames: IntArray, points: Float64Array, *, metres_per_unit: float, track_id: int = 0
+) -> None:
+    """Add a person of (T, 17, 3) points, NaN where missing: from the front, or as they are if all lie in the plane z =
+    0."""
+    flat = points[..., 2]
+    if np.isfinite(flat).any() and (flat[np.isfinite(flat)] == 0).all():
+        places, spaces = picture_of_plane(points[..., :2], metres_per_unit=metres_per_unit), None
+    else:
+        places, spaces = picture_of_space(points * metres_per_unit)
+    scores = np.where(np.isfinite(places).all(axis=2), 1.0, 0.0)
+    for row, frame in enumerate(frames.tolist()):
+        if scores[row].any():
+            people.add(
+                frame,
+                np.column_stack([places[row], scores[row]]),
+                track_id=track_id,
+                xyz=None if spaces is None else hip_centred(spaces[row]),
+            )
 
 
 def _axes_of(points: Float64Array, up: int | None) -> Sequence[int]:

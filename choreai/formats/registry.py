@@ -7,14 +7,19 @@ import pyarrow as pa
 
 from choreai.formats import (
     alphapose_json,
+    bvh,
+    c3d,
     coco_json,
+    deeplabcut,
     keypoint_csv,
     keypoint_text,
     kinovea_csv,
     mediapipe_csv,
     mmpose_json,
     openpose,
+    opensim_mot,
     parquet_table,
+    trc,
     ultralytics_labels,
     ultralytics_results,
 )
@@ -176,6 +181,43 @@ FORMATS: dict[str, FileFormat] = {
             kinovea_csv.is_kinovea_csv,
             read=kinovea_csv.read_kinovea_csv,
             reading="frames_per_second video_id",
+        ),
+        _format(
+            "deeplabcut",
+            "DeepLabCut's table",
+            deeplabcut.is_deeplabcut,
+            read=deeplabcut.read_deeplabcut,
+            reading="frames_per_second! video_id",
+        ),
+        _format(
+            "trc",
+            "a TRC file of markers",
+            trc.is_trc,
+            read=trc.read_trc,
+            write=trc.write_trc,
+            reading="frames_per_second video_id",
+            writing="track_id person_height_metres",
+        ),
+        _format(
+            "c3d",
+            "a C3D file of motion capture",
+            c3d.is_c3d,
+            read=c3d.read_c3d,
+            reading="frames_per_second video_id",
+        ),
+        _format(
+            "bvh",
+            "a BVH file of motion capture",
+            bvh.is_bvh,
+            read=bvh.read_bvh,
+            reading="frames_per_second video_id",
+        ),
+        _format(
+            "opensim-mot",
+            "OpenSim's motion of joint angles",
+            opensim_mot.is_opensim_mot,
+            write=opensim_mot.write_opensim_mot,
+            writing="track_id",
         ),
     )
 }  # fmt: skip

@@ -31,6 +31,11 @@ class ConvertSettings:
     """To formats that name pictures: the name of a frame, with one %d or %06d for its number; if not given,
     `DEFAULT_IMAGE_NAMES`."""
 
+    track_id: int | None = None
+    """To formats that hold one person: which."""
+    person_height_metres: float | None = None
+    """To trc: the person's height, so that pixels become metres."""
+
     def __post_init__(self) -> None:
         rate = self.frames_per_second
         if rate is not None and not 0 < rate < float("inf"):
@@ -40,6 +45,9 @@ class ConvertSettings:
             raise ConfigError(f"class_names must be different names, got {', '.join(map(repr, names))}")
         if self.size_wh is not None and min(self.size_wh) < 1:
             raise ConfigError(f"size_wh must be two positive numbers, got {self.size_wh[0]} x {self.size_wh[1]}")
+        height = self.person_height_metres
+        if height is not None and not 0.3 <= height <= 3:
+            raise ConfigError(f"person_height_metres must be 0.3 to 3, got {height:g}")
         if self.image_names is not None:
             self._check_image_names(self.image_names)
 
