@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-tracking bench-people bench-shots chaos chaos-forget scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-tracking bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
 	@echo "make bench-shots   cuts found and made up, on made-up scenes and real clips (needs ../shared)"
 	@echo "make bench-tracking  HOTA, IDF1 and switches of the trackers on generated crossings"
+	@echo "make parity   networks, crops, decoding and pose NMS against AlphaPose itself, where it can be imported"
 	@echo "make chaos  110 seeded runs in which workers, nodes, drivers and the storage fail (an hour)"
 	@echo "make chaos-forget  200 seeded runs in which forget and compact are killed at a random moment (ten minutes)"
 	@echo "make scale  ten million catalog rows, a million keys, 20,000 shards: time and memory"
@@ -54,6 +55,10 @@ check: lint
 # Tests that start a Ray want the machine for themselves; the others share it.
 test: networks
 	@failed=0; $(PY) -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile || failed=1; $(PY) -m pytest -m ray || failed=1; exit $$failed
+
+# Needs AlphaPose's own source on the path; without it every comparison is skipped, with the reason.
+parity: setup
+	@$(PY) -m pytest -q -rs tests/test_alphapose_original.py
 
 coverage: setup
 	@$(PY) -m pytest -o timeout=900 --cov --cov-report=term --cov-report=html

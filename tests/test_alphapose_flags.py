@@ -9,12 +9,17 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from detector_files import small_checkpoint
 from tiny_pose_networks import results_of, run, spot, write_networks
 
+from choreai.cli.checks import check_arguments
 from choreai.cli.pose import pose_parser
 from choreai.cli.pose_alphapose import REFUSED, WITHOUT_EFFECT, show_only
 from choreai.errors import ConfigError
 from choreai.formats.alphapose_json import read_alphapose_json
+from choreai.pose.alphapose.architecture import PoseArchitecture
+from choreai.pose.alphapose.checkpoint import build_network
 from choreai.video.decode import VideoReader
 
 
@@ -23,24 +28,76 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     return write_networks(tmp_path_factory.mktemp("networks"))
 
 
-def test_the_command_of_the_student_report_runs_as_it_was_written(
-    networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("pretrained_models", "configs/coco", "detector/yolox/data", "examples/demo"):
+COMMAND = (
+    "--cfg configs/coco/resnet/256x192_res50_lr1e-3_1x.yaml --checkpoint pretrained_models/fast_res50_256x192.pth "
+    "--indir examples/demo/ --eval --gpu 0,1,2,3"
+)
+"""Of the student report, and of AlphaPose's own introduction."""
+CONFIG = """\
+DATA_PRESET: {TYPE: simple, SIGMA: 2, NUM_JOINTS: 17, IMAGE_SIZE: [256, 192], HEATMAP_SIZE: [64, 48]}
+MODEL: {TYPE: FastPose, PRETRAINED: '', TRY_LOAD: '', NUM_DECONV_FILTERS: [256, 256, 256], NUM_LAYERS: 50}
+LOSS: {TYPE: MSELoss}
+DETECTOR: {NAME: yolo, CONFIG: detector/yolo/cfg/yolov3-spp.cfg, WEIGHTS: detector/yolo/data/yolov3-spp.weights}
+"""
+
+
+@pytest.fixture
+def alphapose_folder(networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """AlphaPose's folder, its files where the command expects them; the network of that shape has weights of zero."""
+    names = ("pretrained_models", "configs/coco/resnet", "detector/yolo/data", "detector/yolox/data", "examples/demo")
+    for name in names:
         (tmp_path / name).mkdir(parents=True)
-    shutil.copy(networks[1], tmp_path / "pretrained_models/pose.onnx")
+    (tmp_path / "configs/coco/resnet/256x192_res50_lr1e-3_1x.yaml").write_text(CONFIG)
+    with torch.device("meta"):
+        state = build_network(PoseArchitecture("FastPose", 17, 50, conv_dim=128)).state_dict()
+    zeros = {key: torch.zeros((), dtype=value.dtype).expand(value.shape) for key, value in state.items()}
+    torch.save(zeros | {"conv_out.bias": torch.full((17,), 0.5)}, tmp_path / "pretrained_models/fast_res50_256x192.pth")
+    shutil.copy(networks[3], tmp_path / "detector/yolo/data/yolov3-spp.onnx")
     shutil.copy(networks[3], tmp_path / "detector/yolox/data/yolox_x.onnx")
     for number in (785, 13):
         cv2.imwrite(str(tmp_path / f"examples/demo/{number:012d}.jpg"), spot(1))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    flags = ["--detector", "yolox", "--indir", "examples/demo/", "--eval", "--gpu", "0,1,2,3", "--sp", "--vis"]
-    assert run("--checkpoint", "pretrained_models/pose.onnx", *flags) == 0
-    results = results_of(tmp_path / "examples/res")
+    return tmp_path
+
+
+def test_the_command_of_the_student_report_runs_as_it_was_written(
+    alphapose_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(*COMMAND.split()) == 0
+    results = results_of(alphapose_folder / "examples/res")
     assert [person["image_id"] for person in results] == [13, 785]
-    assert "--gpus 0,1,2,3: there is no such CUDA GPU here, so the CPU does the work" in caplog.text
-    assert "--sp changes nothing" in caplog.text
-    assert "--vis changes nothing" in caplog.text
+    assert [len(person["keypoints"]) for person in results] == [51, 51]
+    assert results[0]["score"] == pytest.approx(0.5 + 0.9 + 1.25 * 0.5, abs=1e-3)
+    assert caplog.messages == ["--gpus 0,1,2,3: there is no such CUDA GPU here, so the CPU does the work"]
+
+
+def test_flags_that_change_nothing_say_so(alphapose_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(*COMMAND.split(), "--detector", "yolox", "--sp", "--vis", "--qsize", 2048) == 0
+    for flag in ("sp", "vis", "qsize"):
+        assert f"--{flag} changes nothing" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "is_refused"), [("yolox-x", True), ("yolox-nano", False), ("yolox", False)])
+def test_a_yolox_of_another_size_than_was_named_is_noticed(
+    networks, tmp_path: Path, name: str, is_refused: bool
+) -> None:
+    torch.save({"model": small_checkpoint()}, tmp_path / "yolox.pth")
+    cv2.imwrite(str(tmp_path / "1.png"), spot(1))
+    flags = [*networks[:2], *networks[4:], "--detector-checkpoint", tmp_path / "yolox.pth", "--detector", name]
+    flags += ["--image", tmp_path / "1.png", "--outdir", tmp_path / "out"]
+    if is_refused:
+        with pytest.raises(ConfigError, match="--detector yolox-x, but the file of the detector is yolox-nano"):
+            run(*flags)
+    else:
+        assert run(*flags) == 0
+
+
+@pytest.mark.parametrize("flag", ["--cfg", "--checkpoint", "--detector-checkpoint", "--indir"])
+def test_a_file_that_is_missing_is_named_with_its_flag(flag: str) -> None:
+    arguments = pose_parser(None).parse_args(["--checkpoint", "weights:some", flag, "nowhere/it.is"])
+    with pytest.raises(ConfigError, match=f"^{flag} nowhere/it.is: no such file or folder"):
+        check_arguments("pose", arguments)
 
 
 @pytest.mark.parametrize("num_keypoints", [26, 68, 133, 136])

@@ -35,6 +35,25 @@ def test_a_network_of_26_keypoints_gives_the_17_of_coco() -> None:
     assert poses.keypoints_xy.shape == (1, 17, 2)
 
 
+def test_the_flip_test_of_a_network_of_two_sets_is_that_of_the_first() -> None:
+    torch.manual_seed(0)
+    alone, both = TinyNetwork(num_keypoints=17), TinyNetwork(num_keypoints=33)
+    with torch.no_grad():
+        torch.nn.init.normal_(alone.conv.weight)
+        both.conv.weight[:17] = alone.conv.weight
+    found = alphapose_network(both, flip=True).find_keypoints(bright_crops(3))
+    expected = alphapose_network(alone, flip=True).find_keypoints(bright_crops(3))
+    torch.testing.assert_close(found.xy, expected.xy)
+    torch.testing.assert_close(found.scores, expected.scores)
+
+
+def test_flipping_keypoints_without_known_mirror_images_is_refused() -> None:
+    architecture = replace(FASTPOSE, num_keypoints=33)
+    network = PoseNetwork(TinyNetwork(num_keypoints=33).eval(), architecture, "L1JointRegression", "0" * 64)
+    with pytest.raises(ConfigError, match="flip: no mirror pairs known for 33 keypoints"):
+        AlphaPoseNetwork(network, device=CPU, largest_batch=8, flip=True)
+
+
 def test_a_hand_network_is_refused() -> None:
     with pytest.raises(WeightsError, match="21 keypoints"):
         alphapose_network(TinyNetwork(num_keypoints=21))

@@ -21,7 +21,8 @@ from choreai.storage.objects import put_object
 from choreai.storage.uris import join_uri
 from choreai.tables.keypoints import read_contents
 from choreai.tables.posed_video import find_in_tables
-from choreai.video.pictures import Picture, PictureReader, Pictures
+from choreai.video.picture_files import Picture, Pictures
+from choreai.video.pictures import PictureReader
 from choreai.visualize.stills import annotated_stills
 
 

@@ -19,7 +19,7 @@ from choreai.errors import MediaError
 from choreai.natural_order import natural_key
 from choreai.storage import objects
 from choreai.storage.uris import ObjectInfo
-from choreai.video.pictures import IMAGE_SUFFIXES, IMAGES_PER_SECOND, Picture, Pictures
+from choreai.video.picture_files import IMAGE_SUFFIXES, IMAGES_PER_SECOND, Picture, Pictures
 
 logger = logging.getLogger(__name__)
 _RATE = re.compile(r"/#fps=(\d{1,4}(?:\.\d{1,6})?)$", re.ASCII)

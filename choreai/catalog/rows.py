@@ -24,7 +24,7 @@ from choreai.catalog.text_lines import decode_lines
 from choreai.errors import CatalogError
 from choreai.storage.objects import is_folder, list_objects, open_object, stat_object
 from choreai.storage.uris import ObjectInfo, join_uri, resolve_uri, shorten
-from choreai.video.pictures import IMAGE_SUFFIXES
+from choreai.video.picture_files import IMAGE_SUFFIXES
 
 COLUMNS = ("video_id", "uri", "label", "group", "content_id")
 CATALOG_EXTENSIONS = (".csv", ".jsonl", ".parquet")

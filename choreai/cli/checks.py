@@ -149,13 +149,13 @@ def _check_pose(arguments: argparse.Namespace) -> None:
     for name in files:
         given = getattr(arguments, name)
         if given and not given.startswith("weights:"):
-            _check_there(given)
+            _check_there(given, flag=f"--{name.replace('_', '-')} ")
 
 
-def _check_there(path: str) -> None:
-    """Raise ConfigError where a local file or folder is not there."""
+def _check_there(path: str, *, flag: str = "") -> None:
+    """Raise ConfigError where a local file or folder is not there, naming the flag that gave it."""
     if "://" not in path and not os.path.exists(path):
-        raise ConfigError(f"{path}: no such file or folder; check the name{suggest_path(path)}")
+        raise ConfigError(f"{flag}{path}: no such file or folder; check the name{suggest_path(path)}")
 
 
 _CHECKS: dict[str, Check] = {

@@ -96,6 +96,14 @@ def find_detector(name: str, *, config: str) -> str:
     return next((str(file) for path in found for file in (path, path.with_suffix(".onnx")) if file.is_file()), "")
 
 
+def check_detector(named: str | None, *, found: str) -> None:
+    """Raise ConfigError if the file is a YOLOX checkpoint of another size than --detector named."""
+    if named and named.startswith("yolox-") and found.startswith("yolox-") and found != named:
+        raise ConfigError(
+            f"--detector {named}, but the file of the detector is {found}; give --detector {found}, or leave it out"
+        )
+
+
 def coco_image_id(image_id: str) -> int:
     """Return the number at the end of an image's name, its id in COCO: 785 for `000000000785.jpg`.
 

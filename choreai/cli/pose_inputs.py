@@ -16,7 +16,8 @@ from choreai.pose.detectors.detfile import DetfileDetector, read_detfile
 from choreai.storage import objects
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
-from choreai.video.pictures import IMAGE_SUFFIXES, IMAGES_PER_SECOND, decode_image
+from choreai.video.picture_files import IMAGE_SUFFIXES, IMAGES_PER_SECOND
+from choreai.video.pictures import decode_image
 
 logger = logging.getLogger(__name__)
 

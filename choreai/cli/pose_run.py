@@ -58,7 +58,7 @@ def run_pose(arguments: argparse.Namespace, *, num_gpus: int | None = None) -> i
         if num_gpus > 1:
             posed = pose_on_gpus(source, arguments, settings, num_gpus=num_gpus, with_pictures=pictures.are_wanted)
         else:
-            posed = pose_here(source, settings, num_threads=num_threads)
+            posed = pose_here(source, settings, num_threads=num_threads, detector=arguments.detector)
         with closing(posed), closing(_track(posed, is_tracked=is_tracked)) as tracked:
             for frame, people in _log_progress(tracked):
                 files.add(people)

@@ -19,6 +19,7 @@ from operator import attrgetter
 import numpy as np
 import torch
 
+from choreai.cli.pose_alphapose import check_detector
 from choreai.cli.pose_inputs import PoseInput, Share, open_input
 from choreai.cluster.pool import WorkerResources
 from choreai.cluster.session import connect, disconnect, gpu_ids, is_connected
@@ -59,12 +60,16 @@ def num_usable_gpus(gpus: tuple[int, ...]) -> int:
 
 
 def pose_here(
-    source: PoseInput, settings: PoseSettings, *, num_threads: int
+    source: PoseInput, settings: PoseSettings, *, num_threads: int, detector: str | None = None
 ) -> Generator[tuple[Frame, Poses], None, None]:
-    """Load the networks, and return a generator of every frame of `source` with its people, in this process."""
+    """Load the networks, and return a generator of every frame of `source` with its people, in this process.
+
+    Raises ConfigError for a YOLOX of another size than `detector`, what --detector named.
+    """
     estimator = build_topdown(
         settings, read_file=objects.read_object, num_threads=num_threads, detector=source.detector
     )
+    check_detector(detector, found=str(estimator.settings()["detector"]))
     return estimate(source.frames, estimator, in_blocks=True)
 
 
@@ -111,7 +116,7 @@ def pose_share(
     share = Share(number, num_shares, frame_batch(settings))
     with open_input(arguments, num_threads=num_threads, share=share) as source:
         num_frames = 0
-        with closing(pose_here(source, settings, num_threads=num_threads)) as posed:
+        with closing(pose_here(source, settings, num_threads=num_threads, detector=arguments.detector)) as posed:
             for _, block in groupby(posed, key=lambda item: share.block_of(item[0].frame_index)):
                 found = [PosedFrame(frame.frame_index, frame.pts_seconds, poses) for frame, poses in block]
                 num_frames += len(found)

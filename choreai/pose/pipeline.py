@@ -16,7 +16,8 @@ from choreai.pose.trackers import PersonTracker, choose_tracker
 from choreai.video.container import MAX_PIXELS
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
-from choreai.video.pictures import PictureReader, Pictures, open_reader
+from choreai.video.picture_files import Pictures
+from choreai.video.pictures import PictureReader, open_reader
 from choreai.video.prefetch import prefetch
 from choreai.video.quality import PeopleSeen
 from choreai.video.shots import mark_shots

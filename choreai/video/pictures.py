@@ -4,8 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -18,32 +17,8 @@ from choreai.errors import MediaError
 from choreai.video.container import MAX_PIXELS
 from choreai.video.decode import VideoInfo, VideoReader, Wanted
 from choreai.video.frame import Frame
+from choreai.video.picture_files import Picture, Pictures
 from choreai.video.quality import InputQuality, Levels, measure_brightness
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-IMAGES_PER_SECOND = 25.0
-"""Images have no time stamps; this rate is taken where none is given."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image file."""
-
-    name: str
-    read: Callable[[], bytes]
-    num_bytes: int
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Image files in order, shown at a steady rate."""
-
-    files: Sequence[Picture]
-    per_second: float = IMAGES_PER_SECOND
-
-    @property
-    def num_bytes(self) -> int:
-        return sum(file.num_bytes for file in self.files)
 
 
 def open_reader(

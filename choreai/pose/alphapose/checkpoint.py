@@ -90,6 +90,6 @@ def _usual_loss(architecture: PoseArchitecture) -> Loss:
         fitting = " or ".join(fitting_configs(architecture)) or "its training config"
         raise WeightsError(
             f"a checkpoint with {architecture.num_keypoints} keypoints does not determine how its heatmaps are "
-            f"decoded; give its config too: {fitting}"
+            f"decoded; give its config too (--cfg, or config in a job's settings): {fitting}"
         )
     return loss

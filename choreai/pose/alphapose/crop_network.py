@@ -12,7 +12,7 @@ from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.alphapose.checkpoint import PoseNetwork
 from choreai.pose.alphapose.cuda_graphs import CudaGraphs
 from choreai.pose.alphapose.inference import predict_heatmaps, prepare
-from choreai.pose.alphapose.keypoints import mirror_order
+from choreai.pose.alphapose.keypoints import mirror_order_of_kept
 from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import ALPHAPOSE_CROPS
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
@@ -60,7 +60,7 @@ class AlphaPoseNetwork:
             )
         self.constants = constants_for(network.loss)
         self._largest_batch = largest_batch
-        self._mirror = mirror_order(network.architecture.num_keypoints) if flip else None
+        self._mirror = self._mirror_for(network.architecture.num_keypoints) if flip else None
         self._settings: dict[str, str | int | float | bool] = {
             "pose_network": network.architecture.type,
             "pose_network_sha256": network.sha256,
@@ -80,6 +80,13 @@ class AlphaPoseNetwork:
 
     def settings(self) -> dict[str, str | int | float | bool]:
         return self._settings
+
+    def _mirror_for(self, num_heatmaps: int) -> tuple[int, ...]:
+        """Return the order of mirrored heatmaps. Raises ConfigError for keypoints whose mirror images nobody knows."""
+        try:
+            return mirror_order_of_kept(num_heatmaps, num_kept=self.num_keypoints)
+        except ValueError as exc:
+            raise ConfigError(f"flip: {exc}; leave it out") from exc
 
     def find_keypoints(self, crops_P3HW: torch.Tensor) -> CropKeypoints:
         num_people = len(crops_P3HW)

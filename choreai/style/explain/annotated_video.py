@@ -21,7 +21,8 @@ from choreai.tables.schemas import UNKNOWN
 from choreai.video.decode import VideoInfo
 from choreai.video.encode import VideoWriter, read_comment, write_png
 from choreai.video.frame import Frame
-from choreai.video.pictures import Pictures, open_reader
+from choreai.video.picture_files import Pictures
+from choreai.video.pictures import open_reader
 from choreai.video.sound import Sound
 from choreai.visualize.draw import contact_sheet, draw_label, draw_onlookers, draw_people, track_color
 from choreai.visualize.style_colors import style_rgb
