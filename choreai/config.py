@@ -246,7 +246,7 @@ def _validate(cls: type[ConfigT], raw: Mapping[str, object], where: str) -> Conf
         # By way of JSON: there a strict reader still takes an array for a tuple.
         return TypeAdapter(cls).validate_json(json.dumps(raw))
     except ValidationError as exc:
-        problems = "; ".join(_describe(dict(error)) for error in exc.errors())
+        problems = "; ".join(describe_error(dict(error)) for error in exc.errors())
         raise ConfigError(f"{where}: {problems}") from exc
     except (TypeError, UnicodeEncodeError) as exc:  # a TOML date, which no setting is; a flag that is no text
         raise ConfigError(f"{where}: {exc}") from exc
@@ -285,7 +285,8 @@ def _read_toml(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML ({shorten(str(exc))})") from exc
 
 
-def _describe(error: Mapping[str, object]) -> str:
+def describe_error(error: Mapping[str, object]) -> str:
+    """Return what one of pydantic's errors says, in our words."""
     location = error["loc"]
     name = ".".join(str(part) for part in location) if isinstance(location, tuple) else str(location)
     match error["type"]:

@@ -87,6 +87,11 @@ def _check_tables(arguments: argparse.Namespace) -> None:
         )
 
 
+def _check_config(arguments: argparse.Namespace) -> None:
+    for path in arguments.files if arguments.what == "check" else ():
+        _check_there(path)
+
+
 def _check_diff(arguments: argparse.Namespace) -> None:
     _check_tables(arguments)
     if arguments.keypoints < 0:
@@ -171,6 +176,7 @@ _CHECKS: dict[str, Check] = {
     "review": _check_tables,
     "report": _check_tables,
     "compact": _check_tables,
+    "config": _check_config,
     "diff": _check_diff,
     "forget": _check_tables,
     "gc": _check_gc,

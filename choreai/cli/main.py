@@ -13,6 +13,7 @@ from functools import partial
 from choreai import __version__
 from choreai.cli.compact import compact_parser
 from choreai.cli.completion_flags import completion_parser
+from choreai.cli.config import config_parser
 from choreai.cli.convert import convert_parser
 from choreai.cli.describe_flags import describe_parser
 from choreai.cli.diff import diff_parser
@@ -57,6 +58,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai forget     take everything about a video out, for good
   choreai gc         poses and models that nothing wants any more
   choreai weights    fetch, list, verify and mirror detector and pose weights
+  choreai config     check the jobs' TOML files, and their JSON Schema
   choreai score-tracks
                      HOTA, IDF1 and id switches against a ground truth
   choreai completion commands and flags completed by bash, zsh or fish
@@ -91,6 +93,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "forget": (forget_parser, "choreai.cli.forget:run"),
     "gc": (gc_parser, "choreai.cli.gc:run"),
     "weights": (weights_parser, "choreai.cli.weights:run"),
+    "config": (config_parser, "choreai.cli.config:run"),
     "score-tracks": (score_tracks_parser, "choreai.cli.score_tracks:run"),
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
