@@ -33,6 +33,10 @@ WRITTEN = (
     "csv",
     "trc",
     "opensim-mot",
+    "cvat-images",
+    "cvat-video",
+    "label-studio",
+    "fiftyone-json",
 )
 CONVERT = f"""\
 Convert keypoints from and to the files of other programs. What is not COCO's 17

@@ -272,6 +272,7 @@ def _annotations(table: pa.Table) -> Iterator[dict[str, object]]:
             "image_id": frame,
             "category_id": 1,
             "iscrowd": 0,
+            "segmentation": [],
             "bbox": box.tolist(),
             "area": float(box[2] * box[3]),
             "num_keypoints": int(seen.sum()),
