@@ -11,7 +11,9 @@ import pytest
 from drivers import ROOT
 from nbclient import NotebookClient
 
+from choreai.config import KeypointSettings
 from choreai.demo.dancers import write_clip
+from choreai.pipeline.keypoints import look_at_keypoints
 
 EXAMPLES = ROOT / "examples"
 ENVIRONMENT = {
@@ -63,6 +65,14 @@ def test_tags_are_queried(tmp_path: Path) -> None:
     assert all(video_id in printed for video_id in previous_output.VIDEO_IDS)
     assert "hands_speed" in printed
     assert "start_seconds" in printed
+
+
+def test_the_report_s_data_is_made_as_it_had_it(tmp_path: Path) -> None:
+    printed = run(sys.executable, EXAMPLES / "report_data.py", "data", "--train", "4", "--test", "3", cwd=tmp_path)
+    assert "data: 4 and 3 sequences" in printed
+    given = look_at_keypoints(KeypointSettings(source=str(tmp_path / "data"), frames_per_second=25))
+    assert (len(given.catalog), given.origin.has_scores) == (7, True)
+    assert (tmp_path / "data" / "Y_train.txt").read_text() == "1\n2\n3\n1\n"
 
 
 @pytest.mark.slow

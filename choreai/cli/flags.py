@@ -121,6 +121,9 @@ def train_parser(prog: str | None, description: str = TRAIN) -> CommandParser:
     parser.add_argument("--sweep", choices=["learning-rate", "search"],
                         help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
     _add_keypoint_flags(parser)
+    parser.add_argument("--report-experiment", action="store_true",
+                        help="no model: the student report's experiment, with its own split of text "
+                        "keypoints")  # fmt: skip
     return parser
 
 

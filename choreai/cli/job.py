@@ -16,7 +16,8 @@ from choreai.errors import CatalogError
 from choreai.storage.uris import check_uri
 from choreai.storage.web_video import check_address, is_web_address
 
-_NOT_SETTINGS = ("catalog", "config", "dry_run", "json", "quiet", "allow_private_addresses", "sweep")
+_NOT_SETTINGS = ("catalog", "config", "dry_run", "json", "quiet", "allow_private_addresses", "sweep",
+                 "report_experiment")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from choreai.catalog.catalog import Video
 from choreai.cli.console import print_json, print_table
 from choreai.cli.job import Job, load_job
 from choreai.cli.outcome import exit_code
+from choreai.cli.report_experiment import run_report_experiment
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig
 from choreai.formats.origin import Origin
@@ -128,6 +129,8 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker,
     `fit` None: networks are trained on Ray.
     """
     job = load_job(TrainConfig, arguments)
+    if arguments.report_experiment:
+        return run_report_experiment(job, arguments)
     if job.is_of_keypoints:
         return _run_on_keypoints(job, kind=arguments.sweep, fit=fit)
     config = settle_poses(job.config)

@@ -58,9 +58,13 @@ def as_svg(figure: Figure, *, name: str) -> str:
 
 def draw_confusion(card: Scorecard) -> Figure:
     """Draw a row per label, a column per tag, shaded by share of the row."""
-    counts = np.array(card.confusion)
+    return draw_counts(card.confusion, [c.label for c in card.classes])
+
+
+def draw_counts(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    """Draw how often each label (a row) got each tag (a column)."""
+    counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    labels = [c.label for c in card.classes]
     side = max(WIDTH, 1.6 + 0.45 * len(labels))
     figure, axes = _figure(side, side * 0.9)
     colors = np.zeros((*shares.shape, 4))

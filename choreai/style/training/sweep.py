@@ -20,7 +20,7 @@ import numpy as np
 
 from choreai.catalog.catalog import Video
 from choreai.storage import objects
-from choreai.style.examples import read_examples, write_examples
+from choreai.style.examples import Examples, read_examples, write_examples
 from choreai.style.history import EpochResult
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import TableSource, read_dataset
@@ -171,28 +171,42 @@ def _run_trial(config: dict[str, float], task: SweepTask) -> None:
 
 def try_settings(task: SweepTask, changes: Mapping[str, float], *, device: "torch.device") -> Trial:
     """Return the result of the task's settings with these `changes`."""
+    examples = read_examples(task.examples_uri)
+    return try_on(examples, task.settings, changes, num_labels=task.num_labels, num_members=NUM_MEMBERS, device=device)
+
+
+def try_on(
+    examples: Examples,
+    settings: TrainSettings,
+    changes: Mapping[str, float],
+    *,
+    num_labels: int,
+    num_members: int,
+    device: "torch.device",
+) -> Trial:
+    """Return the result of `settings` with these `changes` over the first `num_members` networks."""
     from choreai.style.training.fitting import DivergedError, WorkerShare, fit
 
     rounded: dict[str, Any] = {name: _round(value) for name, value in changes.items()}  # Any: of several types
-    settings = replace(task.settings, **rounded)
+    settings = replace(settings, **rounded)
     state = FitState()
     try:
         fit(
             state,
-            read_examples(task.examples_uri),
+            examples,
             settings,
-            num_labels=task.num_labels,
-            num_members=NUM_MEMBERS,
+            num_labels=num_labels,
+            num_members=num_members,
             share=WorkerShare(device=device),
             on_epoch=lambda state: None,
         )
     except DivergedError:
         pass
-    return _trial({name: getattr(settings, name) for name in changes}, state)
+    return _trial({name: getattr(settings, name) for name in changes}, state, num_members=num_members)
 
 
-def _trial(changes: Mapping[str, float], state: FitState) -> Trial:
-    best = [min(own, key=_loss) for own in _by_member(state.history)] if len(state.done) == NUM_MEMBERS else []
+def _trial(changes: Mapping[str, float], state: FitState, *, num_members: int) -> Trial:
+    best = [min(own, key=_loss) for own in _by_member(state.history)] if len(state.done) == num_members else []
 
     def mean(name: str, otherwise: float) -> float:
         values = [getattr(result, name) for result in best]
