@@ -25,7 +25,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("tag notes.xlsx", ["unknown extension '.xlsx'", ".csv, .jsonl or .parquet file, a folder, or a video"]),
     ("tag dance.mp4 --model nowhere", ["nowhere: there is no model.json here", "`choreai train`"]),
     ("tag dance.mp4 --model m --config nowhere.toml", ["nowhere.toml: cannot be read"]),
-    ("tag gs://bucket/x.mp4", ["gs:// is not supported; use s3://"]),
+    ("tag ftp://bucket/x.mp4", ["ftp:// is not supported; download it and give its path"]),
     ("tag dance.mp4 --frames-per-second 0", ["frames_per_second must be in (0, 240]"]),
     ("show", ["arguments are required: video"]),
     ("show dnace.mp4", ["did you mean dance.mp4?"]),
