@@ -22,10 +22,10 @@ from forgettable import (
 
 from choreai.cli.main import main
 from choreai.config import ExtractConfig
-from choreai.errors import ConfigError, TableError
-from choreai.operations.forget import forget
+from choreai.errors import ChoreaiWarning, ConfigError, TableError
+from choreai.operations.forget import forget, forget_again
 from choreai.pipeline.extract import extract_poses, open_catalog
-from choreai.search.corrections import read_corrections
+from choreai.search.corrections import import_corrections, read_corrections
 from choreai.storage import objects
 from choreai.tables.compact import compact
 from choreai.tables.forgotten import Forgotten, read_forgotten, write_tombstone
@@ -159,6 +159,27 @@ def test_the_next_night_leaves_forgotten_videos_out_and_counts_them(tmp_path: Pa
     manifest = extract_poses(config, catalog, pose_id=POSES)
     assert (manifest.num_videos, manifest.num_done_before, manifest.num_forgotten) == (0, len(OTHERS), 1)
     assert recover_videos_parts(str(root), POSES) == 0
+
+
+def test_a_run_that_was_at_work_meanwhile_forgets_again_at_its_end(tmp_path: Path) -> None:
+    root = str(tmp_path / "out")
+    write_tombstone(root, [VICTIM])
+    make_output(root, tmp_path)  # which knew of no tombstone
+    ids = [VICTIM, *OTHERS]
+    catalog = pa.table({"video_id": ids, "content_id": ids})
+    assert forget_again(root, catalog) == 1
+    assert files_with(tmp_path / "out", VICTIM) == []
+    assert forget_again(root, catalog.slice(1)) == 0
+
+
+def test_reviews_of_a_forgotten_video_are_not_imported_again(tmp_path: Path) -> None:
+    root = str(tmp_path / "out")
+    write_tombstone(root, [VICTIM])
+    rows = "".join(f'"{each}",house,r,2026-11-02\n' for each in (VICTIM, OTHERS[0]))
+    (tmp_path / "reviews.csv").write_text(f"video_id,style,reviewer,reviewed_at\n{rows}")
+    with pytest.warns(ChoreaiWarning, match="1 reviews of forgotten videos are left out"):
+        import_corrections(root, str(tmp_path / "reviews.csv"))
+    assert read_corrections(root)["video_id"].to_pylist() == [OTHERS[0]]
 
 
 def test_a_part_that_a_killed_worker_left_undescribed_is_found(tmp_path: Path) -> None:

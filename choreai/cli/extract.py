@@ -17,6 +17,7 @@ from choreai.cli.outcome import (
 )
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import ExtractConfig
+from choreai.operations.forget import forget_again
 from choreai.operations.notify import build_message, post_webhook, publish_sns
 from choreai.operations.run_report import make_run_report
 from choreai.operations.run_report_page import write_run_report
@@ -122,4 +123,6 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker)
     if not job.as_json:
         print_left_for_later(selection)
     stopped = exit_code_after_deadline(num_remaining(manifest, selection.catalog), num_done=manifest.num_videos)
-    return record(config, manifest, max(stopped, exit_code(manifest, config, selection)))
+    code = record(config, manifest, max(stopped, exit_code(manifest, config, selection)))
+    forget_again(config.output, catalog.table)
+    return code

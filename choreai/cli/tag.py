@@ -21,6 +21,7 @@ from choreai.cli.outcome import (
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
+from choreai.operations.forget import forget_again
 from choreai.pipeline import extract
 from choreai.pipeline.answers import Answer, count_styles, read_answers
 from choreai.pipeline.in_process import MAX_VIDEOS
@@ -36,6 +37,7 @@ from choreai.pipeline.tag import (
     tag_catalog,
     untagged_videos,
 )
+from choreai.tables.forgotten import read_forgotten
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import RunManifest
 
@@ -159,6 +161,7 @@ def _run_on_keypoints(job: Job[TagConfig], *, tag_worker: type[TagWorker], dry_r
         print(f"{config.keypoints.source}: {len(given.catalog)} videos or sequences, {given.origin}")
         return 0
     job.make_temporary()
+    given = replace(given, catalog=extract.leave_out_forgotten(given.catalog, read_forgotten(config.output)))
     taken = take_keypoints(given, config)
     here = len(given.catalog) <= MAX_IN_PROCESS and not job.names_cluster
     tagged = tag_catalog(
@@ -190,5 +193,6 @@ def _finish(job: Job[TagConfig], selection: Selection, extracted: RunManifest, t
         return code
     tagged.num_quarantined_before = extracted.num_quarantined_before
     record(config, tagged, code)
+    forget_again(config.output, selection.full_catalog.table)
     logger.info("tables are in %s", config.output)
     return code

@@ -23,6 +23,7 @@ from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.unseen import UnseenSources
 from choreai.style.training.sweep import SweepKind, SweepResult
 from choreai.style.training.training import Fit, TrainedStyle
+from choreai.tables.forgotten import read_forgotten
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,9 @@ def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None, fit: Fit
     """Run it on keypoints that are there already, and return the exit code."""
     given = look_at_keypoints(job.config.keypoints, labels_file=job.config.labels_file)
     config, catalog = label_keypoints(given, job.config)
+    forgotten = read_forgotten(config.output)
+    catalog = extract.leave_out_forgotten(catalog, forgotten)
+    given = replace(given, catalog=extract.leave_out_forgotten(given.catalog, forgotten))
     labelled = find_labelled(config, catalog)
     taken = take_keypoints(given, config)
     origin = given.origin

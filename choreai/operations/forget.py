@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from choreai.errors import ConfigError
+import pyarrow as pa
+
+from choreai.errors import ConfigError, StorageError
 from choreai.operations.forgotten_files import Change, Files
 from choreai.storage import objects
 from choreai.tables.compact import COMPACTED_TABLES, list_versions
@@ -126,6 +128,22 @@ def forget(
         models=models,
         unfinished_runs=_unfinished_runs(root),
     )
+
+
+def forget_again(root: str, catalog: pa.Table) -> int:
+    """Forget the videos of a run's catalog (video_id, content_id) that were forgotten while it was at work, and return
+    how many: it may have written them once more. It has left out at its start those forgotten before.
+
+    Where the store does not let this run delete, that is a warning.
+    """
+    found = catalog["video_id"].filter(pa.array(read_forgotten(root).find(catalog))).to_pylist()
+    if found:
+        logger.info("%d videos were forgotten meanwhile: taking out what this run has written of them", len(found))
+        try:
+            forget(root, found, act=True, unseen=True)
+        except StorageError as exc:
+            logger.warning("forgotten meanwhile, and perhaps written again: forget %s once more (%s)", found, exc)
+    return len(found)
 
 
 def _table_versions(root: str) -> Iterator[tuple[str, str]]:

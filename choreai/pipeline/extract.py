@@ -48,7 +48,12 @@ def open_catalog(config: ExtractConfig, sources: Sequence[str] = ()) -> Catalog:
     catalog = _without_forgotten(read_catalogs(sources or [config.catalog]), forgotten)
     with progress("looking at videos", len(catalog)) as steps:
         catalog = with_content_ids(catalog, allowed_roots=config.allowed_roots, on_videos=steps.advance)
-    catalog = _without_forgotten(catalog, forgotten)  # now by their bytes too
+    return leave_out_forgotten(catalog, forgotten)  # now by their bytes too
+
+
+def leave_out_forgotten(catalog: Catalog, forgotten: Forgotten) -> Catalog:
+    """Return the catalog without the videos that were forgotten, and log how many they are."""
+    catalog = _without_forgotten(catalog, forgotten)
     if catalog.num_forgotten:
         logger.info("%d videos of the catalog are left out: they were forgotten", catalog.num_forgotten)
     return catalog

@@ -28,6 +28,7 @@ from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 from choreai.storage.uris import shorten
 from choreai.tables import schemas
+from choreai.tables.forgotten import read_forgotten
 from choreai.tables.parts import read_part_of, write_part
 
 _STYLES_ONLY = pa.schema(
@@ -79,10 +80,20 @@ def import_corrections(root: str, file_uri: str, *, accept_unknown: bool = True)
     rows = [(where, _check_review(row, where)) for where, row in _read(file_uri)]
     if not rows:
         raise TableError(f"{file_uri}: no reviews in this file")
+    rows = _without_forgotten(root, rows)
     if accept_unknown:
         return store_reviews(root, [row for _, row in rows])
     reviewed_styles = set(read_corrections(root)["style"].drop_null().to_pylist())
     return store_reviews(root, settle_names(root, rows, reviewed_styles=reviewed_styles))
+
+
+def _without_forgotten(root: str, rows: list[tuple[str, dict[str, object]]]) -> list[tuple[str, dict[str, object]]]:
+    """Return the reviews without those of videos that `choreai forget` has forgotten."""
+    forgotten = read_forgotten(root)
+    kept = [row for row in rows if not (forgotten and forgotten.has_video(str(row[1]["video_id"])))]
+    if len(kept) < len(rows):
+        warnings.warn(f"{len(rows) - len(kept)} reviews of forgotten videos are left out", ChoreaiWarning, stacklevel=3)
+    return kept
 
 
 def store_reviews(root: str, rows: list[dict[str, object]]) -> Import:
