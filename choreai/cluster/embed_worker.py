@@ -67,7 +67,8 @@ class EmbedWorker:
         part = part_uri(self._output, "keypoints", self._fingerprint, shard.keypoints_part)
         waiting = {video.video_id: video for video in shard.videos}
         found = []
-        for video_id, rows in read_videos(part, {name: video.content_id for name, video in waiting.items()}):
+        content_ids = {name: video.content_id for name, video in waiting.items()}
+        for video_id, rows in read_videos(part, content_ids, with_others=model.config.windows.needs_others):
             named = find_named(shard.named, rows, pose_fingerprint=self._fingerprint)
             found.append(_embed_video(waiting.pop(video_id), rows, model, named=named.track_ids))
         found += [_embed_video(video, KeypointSequence.empty(), model) for video in waiting.values()]

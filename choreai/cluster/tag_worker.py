@@ -70,8 +70,9 @@ class TagWorker:
             for video in described_videos(part)
         }
         rows: list[Row] = []
+        needs_others = self._model.config.windows.needs_others
         waiting = {video.video_id: video for video in shard.videos}
-        for index, (video_id, keypoints) in enumerate(read_videos(part, content_ids)):
+        for index, (video_id, keypoints) in enumerate(read_videos(part, content_ids, with_others=needs_others)):
             yield Step(index)
             video = waiting.pop(video_id)
             dancers = measured.get((video_id, video.content_id))

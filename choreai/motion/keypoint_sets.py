@@ -119,6 +119,7 @@ WHOLEBODY = _set(
 
 KEYPOINT_SETS = {len(known): known for known in (COCO, HALPE_26, HALPE_68, WHOLEBODY, HALPE_136)}
 """By the number of keypoints."""
+SETS_BY_NAME = {known.name: known for known in KEYPOINT_SETS.values()}
 
 
 @lru_cache

@@ -5,18 +5,20 @@ reads the same in a nightly run as in training.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray, Int32Array
+from choreai.errors import TableError
+from choreai.motion.keypoint_sets import COCO, SETS_BY_NAME
 from choreai.motion.kinematics import FEATURES, measure_kinematics
 from choreai.motion.prominence import choose_dancers, dancing_tracks
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, NUM_KEYPOINTS, RIGHT_HIP, RIGHT_SHOULDER
 
 NUM_FEATURES = 3 * NUM_KEYPOINTS
-"""x, y, score of each keypoint, keypoint by keypoint."""
+"""x, y, score of each of COCO's keypoints, keypoint by keypoint."""
 
 MAX_GAP_SECONDS = 0.5
 """A person unseen for longer than this is not interpolated: the track is split there."""
@@ -46,6 +48,8 @@ class WindowSettings:
     """Keypoints scored below this are interpolated in time from better ones."""
     context_seconds: float = 10.0
     """The kinematic features are of this much of the track, centred on the window where possible."""
+    keypoint_set: str = COCO.name
+    """The keypoints that the model reads in the picture: of a larger set than COCO's, tables must hold all."""
 
     def __post_init__(self) -> None:
         if self.num_steps < 2:
@@ -57,6 +61,25 @@ class WindowSettings:
             raise ValueError(f"min_seconds ({self.min_seconds}) must not exceed window_seconds ({self.window_seconds})")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"min_score must be in [0, 1], got {self.min_score}")
+        if self.keypoint_set not in SETS_BY_NAME:
+            raise ValueError(f"keypoint_set must be one of {', '.join(SETS_BY_NAME)}, got {self.keypoint_set!r}")
+
+    @property
+    def num_keypoints(self) -> int:
+        """J, the keypoints of a step."""
+        return len(SETS_BY_NAME[self.keypoint_set])
+
+    @property
+    def needs_others(self) -> bool:
+        """Whether keypoints beside COCO's 17 are read."""
+        return self.num_keypoints > NUM_KEYPOINTS
+
+    def to_json(self) -> dict[str, object]:
+        """Return the settings as JSON values; without the keypoint set where it is COCO's, as models had it before."""
+        values = asdict(self)
+        if not self.needs_others:
+            del values["keypoint_set"]
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +90,9 @@ class Windows:
     """
 
     steps: FloatArray
-    """(W, num_steps, 51): x, y, score per keypoint. Origin at the window's median hip centre, unit its
-    median torso length, x right, y down; scores in [0, 1]. Always finite. All scores are 0 in steps before the
-    person came into view."""
+    """(W, num_steps, 3 J): x, y, score of each keypoint of the set, 51 numbers of COCO's. Origin at the window's median
+    hip centre, unit its median torso length, x right, y down; scores in [0, 1]. Always finite. All scores are 0 in
+    steps before the person came into view."""
     xyz: FloatArray
     """(W, num_steps, 51): x, y, z per keypoint, from the step's hip centre, in torso lengths (the window's median), y
     down, turned about the vertical so that the left side lies towards +x (median over the window). 0 where the
@@ -90,11 +113,13 @@ class Windows:
     """How clearly the main dancers stood out from the others (`DancerChoice.confidence`)."""
 
     def __post_init__(self) -> None:
-        if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.steps.dtype != np.float32:
-            raise ValueError(f"steps must be (W, T, {NUM_FEATURES}) float32, got {self.steps.shape} {self.steps.dtype}")
-        if self.xyz.shape != self.steps.shape or self.kinematic_features.shape != (len(self.steps), len(FEATURES)):
+        steps = self.steps
+        if steps.ndim != 3 or steps.shape[2] < NUM_FEATURES or steps.shape[2] % 3 or steps.dtype != np.float32:
+            raise ValueError(f"steps must be (W, T, {NUM_FEATURES}) float32, got {steps.shape} {steps.dtype}")
+        expected = (*steps.shape[:2], NUM_FEATURES)
+        if self.xyz.shape != expected or self.kinematic_features.shape != (len(steps), len(FEATURES)):
             raise ValueError(
-                f"xyz must be {self.steps.shape} and kinematic_features ({len(self.steps)}, {len(FEATURES)}), "
+                f"xyz must be {expected} and kinematic_features ({len(self.steps)}, {len(FEATURES)}), "
                 f"got {self.xyz.shape} and {self.kinematic_features.shape}"
             )
         for name in ("start_seconds", "stop_seconds", "track_id"):
@@ -110,10 +135,10 @@ class _Stretch:
     """One track's rows without a gap, N of them, in time order."""
 
     seconds: Float64Array  # (N,)
-    keypoints_xy: Float64Array  # (N, 17, 2)
+    keypoints_xy: Float64Array  # (N, J, 2)
     keypoints_xyz: Float64Array  # (N, 17, 3), NaN throughout where the estimator has none
-    scores: Float64Array  # (N, 17), in [0, 1]
-    seen: BoolArray  # (N, 17)
+    scores: Float64Array  # (N, J), in [0, 1]
+    seen: BoolArray  # (N, J)
 
     @property
     def stop_seconds(self) -> float:
@@ -129,8 +154,10 @@ def cut_windows(
 
     Values that are not finite count as unseen; `keypoints_xyz` may be in any unit. Only the rows in which a person is a
     main dancer give windows, of several main dancers each (see `prominence`); where people are `named`, of these only,
-    and of all of them. The end of a track that does not fill another stride is left out.
+    and of all of them. The end of a track that does not fill another stride is left out. Raises TableError for
+    keypoints of a smaller or another set than the settings name.
     """
+    _check_keypoint_set(sequence, settings)
     choice = choose_dancers(sequence, named)
     dancing = sequence.take(choice.is_main)
     cut: list[_Window] = []
@@ -138,7 +165,7 @@ def cut_windows(
     for track_id in dancing_tracks(sequence, choice):
         track = dancing.track(track_id)
         features_of: dict[bytes, Float64Array] = {}  # neighbours in a short track have the same
-        for stretch in _split_at_gaps(track, min_score=settings.min_score):
+        for stretch in _split_at_gaps(track, settings):
             starts = _window_starts(stretch, settings)
             num_short += not starts
             for start in starts:
@@ -154,7 +181,7 @@ def cut_windows(
                 cut.append(_Window(steps, _body_coordinates(resampled.keypoints_xyz), features_of[key], span, track_id))
     spans = np.array([w.span for w in cut], np.float32).reshape(-1, 2)
     return Windows(
-        steps=_stack([w.steps for w in cut], (settings.num_steps, NUM_FEATURES)),
+        steps=_stack([w.steps for w in cut], (settings.num_steps, 3 * settings.num_keypoints)),
         xyz=_stack([w.xyz for w in cut], (settings.num_steps, NUM_FEATURES)),
         kinematic_features=_stack([w.kinematic_features for w in cut], (len(FEATURES),)),
         start_seconds=spans[:, 0],
@@ -168,11 +195,21 @@ def cut_windows(
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    steps: Float64Array  # (T, 51)
+    steps: Float64Array  # (T, 3 J)
     xyz: Float64Array  # (T, 51)
     kinematic_features: Float64Array  # (K,)
     span: tuple[float, float]
     track_id: int
+
+
+def _check_keypoint_set(sequence: KeypointSequence, settings: WindowSettings) -> None:
+    found = sequence.keypoint_set
+    if settings.needs_others and len(sequence) and len(found) != settings.num_keypoints:
+        raise TableError(
+            f"the model reads the {settings.num_keypoints} keypoints of {settings.keypoint_set}, and these are the "
+            f"{len(found)} of {found.name}; extract the videos with a network of {settings.keypoint_set}, to an output "
+            "of its own, or take a model that was trained on these"
+        )
 
 
 def _stack(arrays: list[Float64Array], shape: tuple[int, ...]) -> FloatArray:
@@ -206,19 +243,22 @@ def _body_coordinates(xyz: Float64Array) -> Float64Array:
     return np.clip(np.nan_to_num(turned, nan=0.0), -MAX_COORDINATE, MAX_COORDINATE).reshape(len(xyz), NUM_FEATURES)
 
 
-def _split_at_gaps(track: KeypointSequence, *, min_score: float) -> list[_Stretch]:
+def _split_at_gaps(track: KeypointSequence, settings: WindowSettings) -> list[_Stretch]:
     """Return one track's rows, split where the person was out of sight for more than MAX_GAP_SECONDS."""
     # A track has one row a frame; of two at the same time (or without one) interpolation could not decide.
     times, first = np.unique(track.pts_seconds.astype(np.float64), return_index=True)
     first = first[np.isfinite(times)]
     times = times[np.isfinite(times)]
-    xy = track.keypoints_xy[first].astype(np.float64)
+    found_xy, found_scores = track.keypoints_xy, track.keypoint_scores
+    if settings.needs_others:
+        found_xy, found_scores = track.all_keypoints_xy, track.all_keypoint_scores
+    xy = found_xy[first].astype(np.float64)
     if track.keypoints_xyz is None:
         xyz = np.full((len(first), NUM_KEYPOINTS, 3), np.nan)
     else:
         xyz = track.keypoints_xyz[first].astype(np.float64)
-    scores = np.clip(np.nan_to_num(track.keypoint_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
-    seen = np.isfinite(xy).all(axis=2) & (scores >= min_score)
+    scores = np.clip(np.nan_to_num(found_scores[first].astype(np.float64), nan=0.0), 0.0, 1.0)
+    seen = np.isfinite(xy).all(axis=2) & (scores >= settings.min_score)
     breaks = np.flatnonzero(np.diff(times) > MAX_GAP_SECONDS) + 1
     pieces = np.split(np.arange(len(times)), breaks)
     return [_Stretch(times[p], xy[p], xyz[p], scores[p], seen[p]) for p in pieces if len(p)]
@@ -239,28 +279,31 @@ def _window_starts(stretch: _Stretch, settings: WindowSettings) -> list[float]:
 
 @dataclass(frozen=True, eq=False)
 class _Resampled:
-    keypoints_xy: Float64Array  # (T, 17, 2), NaN throughout for a keypoint never seen
+    keypoints_xy: Float64Array  # (T, J, 2), NaN throughout for a keypoint never seen
     keypoints_xyz: Float64Array  # (T, 17, 3), likewise
-    scores: Float64Array  # (T, 17)
+    scores: Float64Array  # (T, J)
     seen_share: float
 
 
 def _resample(stretch: _Stretch, start: float, settings: WindowSettings) -> _Resampled:
     """Return the stretch at the window's time steps, linear between rows; the ends are held (`np.interp` clamps)."""
     times = start + np.arange(settings.num_steps) * (settings.window_seconds / settings.num_steps)
-    xy = np.full((settings.num_steps, NUM_KEYPOINTS, 2), np.nan)
+    xy = np.full((settings.num_steps, settings.num_keypoints, 2), np.nan)
     xyz = np.full((settings.num_steps, NUM_KEYPOINTS, 3), np.nan)
-    scores = np.empty((settings.num_steps, NUM_KEYPOINTS))
+    scores = np.empty((settings.num_steps, settings.num_keypoints))
     inside = (stretch.seconds >= times[0]) & (stretch.seconds <= times[-1])
-    for k in range(NUM_KEYPOINTS):
+    for k in range(settings.num_keypoints):
         scores[:, k] = np.interp(times, stretch.seconds, stretch.scores[:, k], left=0.0)
         seen = stretch.seen[:, k]
         if (seen & inside).any():
             xy[:, k] = _interpolate(times, stretch.seconds[seen], stretch.keypoints_xy[seen, k])
+        if k >= NUM_KEYPOINTS:
+            continue
         known = seen & np.isfinite(stretch.keypoints_xyz[:, k]).all(axis=1)
         if (known & inside).any():
             xyz[:, k] = _interpolate(times, stretch.seconds[known], stretch.keypoints_xyz[known, k])
-    return _Resampled(xy, xyz, scores, float(stretch.seen[inside].mean()) if inside.any() else 0.0)
+    seen = stretch.seen[inside, :NUM_KEYPOINTS]
+    return _Resampled(xy, xyz, scores, float(seen.mean()) if inside.any() else 0.0)
 
 
 def _interpolate(times: Float64Array, seconds: Float64Array, points: Float64Array) -> Float64Array:
@@ -268,12 +311,13 @@ def _interpolate(times: Float64Array, seconds: Float64Array, points: Float64Arra
 
 
 def _normalise(window: _Resampled) -> Float64Array | None:
-    """Return (T, 51) around the window's median hip centre in units of its median torso length; None if unseen.
+    """Return (T, 3 J) around the window's median hip centre in units of its median torso length; None if unseen.
 
-    One origin and one scale per window, not per step: travel, jumps and going to the floor stay visible. A keypoint
-    never seen in the window lies at the origin, where its score says that it means nothing.
+    COCO's keypoints alone give origin and unit. One of each per window, not per step: travel, jumps and going to the
+    floor stay visible. A keypoint never seen in the window lies at the origin, where its score says that it means
+    nothing.
     """
-    xy = window.keypoints_xy
+    xy = window.keypoints_xy[:, :NUM_KEYPOINTS]
     if window.seen_share < MIN_SEEN_SHARE or np.isnan(xy).all():
         return None
     hips = (xy[:, LEFT_HIP] + xy[:, RIGHT_HIP]) / 2
@@ -286,8 +330,8 @@ def _normalise(window: _Resampled) -> Float64Array | None:
         torso = TORSO_TO_EXTENT * extent
     if not torso > 1e-6:  # all keypoints in one point: nobody stands there
         return None
-    relative = np.nan_to_num((xy - origin) / torso, nan=0.0)
-    features = np.empty((len(xy), NUM_KEYPOINTS, 3))
+    relative = np.nan_to_num((window.keypoints_xy - origin) / torso, nan=0.0)
+    features = np.empty((*relative.shape[:2], 3))
     features[:, :, :2] = np.clip(relative, -MAX_COORDINATE, MAX_COORDINATE)
     features[:, :, 2] = window.scores
-    return features.reshape(len(xy), NUM_FEATURES)
+    return features.reshape(len(xy), -1)

@@ -33,17 +33,16 @@ class Inputs:
     """The W windows that a style network reads (see `choreai.motion.windows.Windows`)."""
 
     steps: FloatArray
-    """(W, num_steps, 51) x, y, score of each keypoint."""
+    """(W, num_steps, 3 J) x, y, score of each keypoint; 51 of COCO's."""
     xyz: FloatArray
     """(W, num_steps, 51) x, y, z of each keypoint in the body's own coordinates; 0 where the estimator has none."""
     kinematic_features: FloatArray
     """(W, K) `choreai.motion.kinematics.FEATURES` of the time around the window, NaN where missing."""
 
     def __post_init__(self) -> None:
-        if self.steps.ndim != 3 or self.steps.shape[2] != NUM_FEATURES or self.xyz.shape != self.steps.shape:
-            raise ValueError(
-                f"steps and xyz must both be (W, T, {NUM_FEATURES}), got {self.steps.shape} and {self.xyz.shape}"
-            )
+        steps, xyz = self.steps.shape, self.xyz.shape
+        if len(steps) != 3 or steps[2] < NUM_FEATURES or steps[2] % 3 or xyz != (*steps[:2], NUM_FEATURES):
+            raise ValueError(f"steps and xyz must both be (W, T, {NUM_FEATURES}), got {steps} and {xyz}")
         if self.kinematic_features.shape != (len(self.steps), len(FEATURES)):
             raise ValueError(
                 f"kinematic_features must be ({len(self.steps)}, {len(FEATURES)}), got {self.kinematic_features.shape}"
@@ -154,7 +153,7 @@ def read_windows(
     found: dict[str, Windows] = {}
     num_not_finite = num_not_found = 0
     for uri in sorted(list_parts(root, "keypoints", pose_fingerprint)):
-        for video_id, rows in read_videos(uri, content_ids):
+        for video_id, rows in read_videos(uri, content_ids, with_others=settings.needs_others):
             # A shard that was split after its worker was lost may be there twice: the rows are the same.
             if len(rows) and video_id not in found:
                 dancers = find_named(named.get(video_id), rows, pose_fingerprint=pose_fingerprint)
@@ -219,11 +218,12 @@ def read_examples(uri: str) -> Examples:
     try:
         table = pq.read_table(io.BytesIO(objects.read_object(uri)), page_checksum_verification=True)
         num_steps = int(table.schema.metadata[b"choreai.num_steps"])
+        steps, xyz = (from_list_column(table[name]) for name in ("steps", "xyz"))
         group_of = dict(zip(table["video_id"].to_pylist(), table["group"].to_pylist(), strict=True))
         return Examples(
             inputs=Inputs(
-                steps=from_list_column(table["steps"]).reshape(-1, num_steps, NUM_FEATURES),
-                xyz=from_list_column(table["xyz"]).reshape(-1, num_steps, NUM_FEATURES),
+                steps=steps.reshape(-1, num_steps, steps.shape[1] // num_steps),
+                xyz=xyz.reshape(-1, num_steps, NUM_FEATURES),
                 kinematic_features=from_list_column(table["context"]).reshape(-1, len(FEATURES)),
             ),
             label_index=table["label_index"].to_numpy(),

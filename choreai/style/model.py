@@ -24,7 +24,7 @@ from torch import nn
 from choreai.arrays import Float64Array, FloatArray
 from choreai.errors import ChoreaiWarning, ObjectMissingError, WeightsError
 from choreai.motion.reasons import StyleReference
-from choreai.motion.windows import NUM_FEATURES, WindowSettings
+from choreai.motion.windows import WindowSettings
 from choreai.storage import objects
 from choreai.storage.uris import shorten
 from choreai.style.embedding import BATCH_SIZE, embed_windows
@@ -111,7 +111,7 @@ class StyleModelConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values; without what is taught where nothing is, as models had it before."""
-        values = dataclasses.asdict(self)
+        values = {**dataclasses.asdict(self), "windows": self.windows.to_json()}
         if not self.taught:
             del values["taught"]
         return values
@@ -119,7 +119,7 @@ class StyleModelConfig:
     @property
     def window_shape(self) -> tuple[int, int]:
         """(steps, features) of one window."""
-        return self.windows.num_steps, NUM_FEATURES
+        return self.windows.num_steps, 3 * self.windows.num_keypoints
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +238,11 @@ def load_model(folder_uri: str) -> StyleModel:
         with torch.device("meta"):  # no memory for sizes that the weights do not have
             networks = tuple(
                 build_network(
-                    config.network, num_labels=config.num_trained, hidden_size=config.hidden_size, dropout=0.0
+                    config.network,
+                    num_labels=config.num_trained,
+                    hidden_size=config.hidden_size,
+                    dropout=0.0,
+                    num_keypoints=config.windows.num_keypoints,
                 )
                 for _ in range(config.num_members)
             )

@@ -1,6 +1,6 @@
 """The networks that recognise styles: window in, logits out.
 
-Shape suffixes: W windows, T steps, F features of a step (of the inputs 51, three per keypoint), G groups of steps, K
+Shape suffixes: W windows, T steps, F features of a step (of the inputs three per keypoint: 51), G groups of steps, K
 keypoints, or numbers about a whole window, C coordinates, H hidden size.
 """
 
@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.skeleton import LEFT_HIP, NUM_KEYPOINTS, RIGHT_HIP
-from choreai.motion.windows import NUM_FEATURES
 from choreai.style.examples import Inputs
 from choreai.style.settings import NetworkKind
 
@@ -31,33 +30,42 @@ LAGS = (1, 2, 4)
 """Steps over which movement is measured: hits and stops are seen over short ones only."""
 MIN_DISTANCE = 0.01
 """Torso lengths, added before a logarithm."""
-NUM_STREAMS = 2 * (2 * NUM_KEYPOINTS + 3 * NUM_KEYPOINTS + 2)
-NUM_STATISTICS = NUM_KEYPOINTS * (2 * (2 + 3) + 2 * len(LAGS))
 STANDARDISE_BATCH = 1024
+
+
+def num_streams(num_keypoints: int) -> int:
+    """Return the number of streams of windows with so many keypoints in the picture, and COCO's in space."""
+    return 2 * (2 * num_keypoints + 3 * NUM_KEYPOINTS + 2)
+
+
+def num_statistics(num_keypoints: int) -> int:
+    """Return the number of statistics of such windows."""
+    return num_keypoints * (2 * 2 + len(LAGS)) + NUM_KEYPOINTS * (2 * 3 + len(LAGS))
 
 
 class SeedLSTM(nn.Module):
     """The student report's network: linear with ReLU, two stacked LSTM layers, a linear layer on the last step's
     output.
 
-    It reads `steps` alone. Features are standardised first: `feature_mean` and `feature_scale` (51,) are of the
-    training windows.
+    It reads `steps` alone. Features are standardised first: `feature_mean` and `feature_scale` (3 J,; 51 of COCO's
+    keypoints) are of the training windows.
     """
 
     feature_mean: torch.Tensor
     feature_scale: torch.Tensor
 
-    def __init__(self, *, num_labels: int, hidden_size: int) -> None:
+    def __init__(self, *, num_labels: int, hidden_size: int, num_keypoints: int = NUM_KEYPOINTS) -> None:
         super().__init__()
-        self.register_buffer("feature_mean", torch.zeros(NUM_FEATURES))
-        self.register_buffer("feature_scale", torch.ones(NUM_FEATURES))
-        self.embed = nn.Linear(NUM_FEATURES, hidden_size)
+        num_features = 3 * num_keypoints
+        self.register_buffer("feature_mean", torch.zeros(num_features))
+        self.register_buffer("feature_scale", torch.ones(num_features))
+        self.embed = nn.Linear(num_features, hidden_size)
         self.lstm = nn.LSTM(hidden_size, hidden_size, num_layers=2, batch_first=True)
         self.classify = nn.Linear(hidden_size, num_labels)
 
     def standardise(self, inputs: Inputs) -> Self:
         """Return the network, which from now on standardises by the mean and spread of each feature over `inputs`."""
-        flat = inputs.steps.reshape(-1, NUM_FEATURES).astype(np.float64)
+        flat = inputs.steps.reshape(-1, inputs.steps.shape[2]).astype(np.float64)
         self.feature_mean.copy_(torch.from_numpy(flat.mean(axis=0)))
         self.feature_scale.copy_(torch.from_numpy(np.maximum(flat.std(axis=0), MIN_FEATURE_SCALE)))
         return self
@@ -92,18 +100,19 @@ class StyleLSTM(nn.Module):
     context_mean: torch.Tensor
     context_scale: torch.Tensor
 
-    def __init__(self, *, num_labels: int, hidden_size: int, dropout: float) -> None:
+    def __init__(self, *, num_labels: int, hidden_size: int, dropout: float, num_keypoints: int) -> None:
         super().__init__()
-        self.register_buffer("stream_scale", torch.ones(NUM_STREAMS))
-        for name, size in (("statistics", NUM_STATISTICS), ("context", len(FEATURES))):
+        streams, statistics = num_streams(num_keypoints), num_statistics(num_keypoints)
+        self.register_buffer("stream_scale", torch.ones(streams))
+        for name, size in (("statistics", statistics), ("context", len(FEATURES))):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(size))
-        self.embed = nn.Linear(STEPS_PER_GROUP * NUM_STREAMS, hidden_size)
+        self.embed = nn.Linear(STEPS_PER_GROUP * streams, hidden_size)
         self.lstm = nn.LSTM(hidden_size, hidden_size, batch_first=True, bidirectional=True)
         self.attend = nn.Linear(2 * hidden_size, 1, bias=False)  # softmax ignores a bias
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(2 * hidden_size, num_labels)
-        self.weigh = nn.Linear(NUM_STATISTICS + len(FEATURES), num_labels)
+        self.weigh = nn.Linear(statistics + len(FEATURES), num_labels)
         nn.init.zeros_(self.weigh.weight)  # hundreds of random weights would be noise to unlearn
         nn.init.zeros_(self.weigh.bias)
 
@@ -167,7 +176,7 @@ class _Motion:
     """The movement of a window's keypoints, from step to step and over the whole window."""
 
     streams_WTF: torch.Tensor
-    """Positions of the keypoints from the hip centre in the picture (34) and in space (51), the hips in the picture
+    """Positions of the keypoints from the hip centre in the picture (2 J) and in space (51), the hips in the picture
     (2), then the velocities of all of these, per step."""
     statistics_WK: torch.Tensor
     """Of each coordinate from the hip centre the mean and the standard deviation over time, of each keypoint the
@@ -220,8 +229,13 @@ def _standardise(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) 
     return torch.nan_to_num((values - mean) / scale, nan=0.0).clamp(-MAX_STANDARD, MAX_STANDARD)
 
 
-def build_network(kind: NetworkKind, *, num_labels: int, hidden_size: int, dropout: float) -> SeedLSTM | StyleLSTM:
-    """Return a network with random weights (torch's generator) that standardises nothing yet."""
+def build_network(
+    kind: NetworkKind, *, num_labels: int, hidden_size: int, dropout: float, num_keypoints: int = NUM_KEYPOINTS
+) -> SeedLSTM | StyleLSTM:
+    """Return a network with random weights (torch's generator) that standardises nothing yet.
+
+    It reads windows of `num_keypoints` in the picture, and COCO's in space.
+    """
     if kind == "report":
-        return SeedLSTM(num_labels=num_labels, hidden_size=hidden_size)
-    return StyleLSTM(num_labels=num_labels, hidden_size=hidden_size, dropout=dropout)
+        return SeedLSTM(num_labels=num_labels, hidden_size=hidden_size, num_keypoints=num_keypoints)
+    return StyleLSTM(num_labels=num_labels, hidden_size=hidden_size, dropout=dropout, num_keypoints=num_keypoints)

@@ -4,8 +4,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from choreai.arrays import Int32Array
-from choreai.motion.sequence import FramePeople, KeypointSequence
+from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import Poses
+from choreai.pose.pipeline import TrackedPoses
 from choreai.pose.trackers import PersonTracker, choose_tracker
 
 HORIZON_SECONDS = 10.0
@@ -55,16 +56,7 @@ class Viewer:
         """
         start = self._seen[0].pts_seconds if self._seen else 0.0
         return KeypointSequence.from_frames(
-            FramePeople(
-                seen.frame_index,
-                seen.pts_seconds - start,
-                seen.track_ids,
-                seen.poses.keypoints_xy,
-                seen.poses.keypoint_scores,
-                seen.poses.keypoints_xyz,
-                seen.poses.box_xyxy,
-                seen.poses.box_scores,
-            )
+            TrackedPoses(seen.frame_index, seen.pts_seconds - start, seen.poses, seen.track_ids).frame_people
             for seen in self._seen
         )
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from choreai.arrays import FloatArray, IntArray
-from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.style.predictions import Predictions
 
 REGULARISATION = 0.1
@@ -54,7 +53,7 @@ def mean_speed_regression(like: Predictions, steps: FloatArray) -> Predictions:
 def mean_score_regression(like: Predictions, steps: FloatArray) -> Predictions:
     """Return a logistic regression on how well each keypoint was seen, which is the recording and not the dance: what
     it knows comes from camera, place and clothes, and new ones take it away."""
-    scores = steps.reshape(len(steps), steps.shape[1], NUM_KEYPOINTS, 3)[..., 2]
+    scores = _by_keypoint(steps)[..., 2]
     return _regression(like, np.hstack([scores.mean(axis=1), scores.std(axis=1)]), like.fold[like.window_video])
 
 
@@ -105,4 +104,9 @@ def _pipeline() -> Any:
 
 
 def _coordinates(steps: FloatArray) -> FloatArray:
-    return steps.reshape(len(steps), steps.shape[1], NUM_KEYPOINTS, 3)[..., :2]
+    return _by_keypoint(steps)[..., :2]
+
+
+def _by_keypoint(steps: FloatArray) -> FloatArray:
+    """Return (W, T, J, 3)."""
+    return steps.reshape(*steps.shape[:2], steps.shape[2] // 3, 3)

@@ -5,11 +5,14 @@ With a few dozen dancers, a network without variations memorises them. Everythin
 whole batch, so that the result does not depend on how many workers share it.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray
+from choreai.motion.keypoint_sets import keypoint_set
 from choreai.motion.kinematics import FEATURES
-from choreai.motion.skeleton import MIRROR, NUM_KEYPOINTS
+from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.style.examples import Inputs
 
 MAX_STRETCH = 1.2
@@ -45,8 +48,21 @@ MIRRORED_FEATURES = [FEATURES.index(_other_side(name)) for name in FEATURES]
 
 LIMB_KEYPOINTS = ((0, 1, 2, 3, 4), (7, 9), (8, 10), (13, 15), (14, 16))
 """Head, arms, legs; shoulders and hips, which give the scale, are of none."""
-LIMBS = np.array([[keypoint in limb for keypoint in range(NUM_KEYPOINTS)] for limb in LIMB_KEYPOINTS])
-"""(limbs, 17)."""
+OTHERS_OF_LIMBS = (("head_", "face_"), ("left_hand_",), ("right_hand_",), ("left_big_", "left_small_", "left_heel"),
+                   ("right_big_", "right_small_", "right_heel"))  # fmt: skip
+"""How the names of a larger set's keypoints begin that are of each of these limbs."""
+
+
+@lru_cache
+def _limbs(num_keypoints: int) -> BoolArray:
+    """Return (limbs, J) which keypoints are of which limb."""
+    names = keypoint_set(num_keypoints).keypoints
+    return np.array(
+        [
+            [k in limb or (k >= NUM_KEYPOINTS and name.startswith(beginnings)) for k, name in enumerate(names)]
+            for limb, beginnings in zip(LIMB_KEYPOINTS, OTHERS_OF_LIMBS, strict=True)
+        ]
+    )
 
 
 def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
@@ -70,30 +86,32 @@ def vary(inputs: Inputs, rng: np.random.Generator) -> Inputs:
     noise = noise.astype(np.float32)[:, None, None, None]
     steps[..., :2] += noise * rng.standard_normal(steps[..., :2].shape, np.float32)
     xyz += noise * rng.standard_normal(xyz.shape, np.float32) * known[:, None, None, None]
-    shown = ~_draw_hidden(rng, num_windows)[:, None, :, None]
-    steps, xyz = steps * shown, xyz * shown  # as windows have what was never seen: at the origin, score 0
+    shown = ~_draw_hidden(rng, num_windows, num_keypoints=steps.shape[2])[:, None, :, None]
+    steps, xyz = steps * shown, xyz * shown[:, :, :NUM_KEYPOINTS]  # what was never seen is at the origin, score 0
     features = inputs.kinematic_features
     features = np.where(mirrored[:, None], features[:, MIRRORED_FEATURES], features)
     return Inputs(steps.reshape(inputs.steps.shape), xyz.reshape(inputs.xyz.shape), features)
 
 
 def _by_keypoint(array: FloatArray) -> FloatArray:
-    return array.reshape(*array.shape[:2], NUM_KEYPOINTS, 3)
+    return array.reshape(*array.shape[:2], array.shape[2] // 3, 3)
 
 
 def _mirror(keypoints: FloatArray, which: BoolArray) -> FloatArray:
-    """Return (W, T, 17, 3) with left and right swapped in some windows; x is the first coordinate."""
+    """Return (W, T, J, 3) with left and right swapped in some windows; x is the first coordinate."""
     keypoints = keypoints.copy()
-    keypoints[which] = keypoints[which][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
+    mirror = keypoint_set(keypoints.shape[2]).mirror
+    keypoints[which] = keypoints[which][:, :, mirror] * np.array([-1, 1, 1], np.float32)
     return keypoints
 
 
-def _draw_hidden(rng: np.random.Generator, num_windows: int) -> BoolArray:
-    """Return (W, 17) the keypoints of one limb or more, in some windows."""
+def _draw_hidden(rng: np.random.Generator, num_windows: int, *, num_keypoints: int) -> BoolArray:
+    """Return (W, J) the keypoints of one limb or more, in some windows."""
     some = rng.random(num_windows) < HIDDEN_SHARE
     num_limbs = some * rng.integers(1, MAX_HIDDEN_LIMBS + 1, num_windows)
-    order = rng.random((num_windows, len(LIMBS))).argsort(axis=1)
-    return (order < num_limbs[:, None]) @ LIMBS
+    limbs = _limbs(num_keypoints)
+    order = rng.random((num_windows, len(limbs))).argsort(axis=1)
+    return (order < num_limbs[:, None]) @ limbs
 
 
 def _draw_around_one(rng: np.random.Generator, most: float, shape: int | tuple[int, ...]) -> Float64Array:
@@ -115,7 +133,7 @@ def _rotate(keypoints: FloatArray, rotations: FloatArray) -> FloatArray:
 
 
 def _stretch(keypoints: FloatArray, speeds: Float64Array) -> FloatArray:
-    """Return (W, T, 17, 3) windows played at other speeds with the same end; the first pose is held if need be."""
+    """Return (W, T, J, 3) windows played at other speeds with the same end; the first pose is held if need be."""
     last = keypoints.shape[1] - 1
     at = np.clip(_positions(speeds, last + 1), 0, last)
     before = np.floor(at).astype(np.int64)

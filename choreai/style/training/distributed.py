@@ -268,9 +268,15 @@ def _read_checkpoint(checkpoint: "Checkpoint") -> bytes:
 def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int) -> str:
     """Return a hash of everything that affects the result, including the network's form in this release."""
     with torch.device("meta"):
-        network = build_network(settings.network, num_labels=num_labels, hidden_size=settings.hidden_size, dropout=0.0)
+        network = build_network(
+            settings.network,
+            num_labels=num_labels,
+            hidden_size=settings.hidden_size,
+            dropout=0.0,
+            num_keypoints=settings.windows.num_keypoints,
+        )
     form = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
-    fitting = dataclasses.asdict(settings.for_fit())
+    fitting = {**dataclasses.asdict(settings.for_fit()), "windows": settings.windows.to_json()}
     del fitting["unseen_sources"]  # younger than these hashes: a training that an older release began goes on
     decisive = [fitting, form, examples.digest()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

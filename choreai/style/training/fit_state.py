@@ -68,7 +68,11 @@ def new_member(
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([settings.seed, index]).generate_state(1)[0]))
         network = build_network(
-            settings.network, num_labels=num_labels, hidden_size=settings.hidden_size, dropout=settings.dropout
+            settings.network,
+            num_labels=num_labels,
+            hidden_size=settings.hidden_size,
+            dropout=settings.dropout,
+            num_keypoints=settings.windows.num_keypoints,
         )
     if train is not None:
         network.standardise(train)

@@ -106,7 +106,8 @@ def run_sweep(
     dataset, _ = read_dataset(videos, source, settings=settings, labels=labels)
     # Trials are compared by validation, so there must be some; without patience it stops nothing.
     settings = replace(settings.for_fit(), patience_epochs=settings.patience_epochs or settings.num_epochs)
-    decisive = json.dumps([kind, dataclasses.asdict(settings), dataset.examples.digest()], sort_keys=True)
+    fitting = {**dataclasses.asdict(settings), "windows": settings.windows.to_json()}
+    decisive = json.dumps([kind, fitting, dataset.examples.digest()], sort_keys=True)
     name = f"sweep-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
     training_uri = objects.resolve_uri(objects.join_uri(output_uri, "training"), against=".")
     folder_uri = objects.join_uri(training_uri, name)

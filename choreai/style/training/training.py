@@ -157,7 +157,11 @@ def networks_of(members: Sequence[Weights], settings: TrainSettings, labels: Seq
     networks = []
     for weights in members:
         network = build_network(
-            settings.network, num_labels=len(labels), hidden_size=settings.hidden_size, dropout=settings.dropout
+            settings.network,
+            num_labels=len(labels),
+            hidden_size=settings.hidden_size,
+            dropout=settings.dropout,
+            num_keypoints=settings.windows.num_keypoints,
         )
         network.load_state_dict(weights)
         networks.append(network.eval())
