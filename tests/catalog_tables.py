@@ -1,6 +1,8 @@
 """Tables of a few tagged videos, as the jobs leave them, for the catalog pages."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from clips import numbered, write_clip
@@ -9,8 +11,10 @@ from tag_rows import tag_row, video_row, write_tags
 
 from choreai.catalog.catalog import Video
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
+from choreai.tables.runs import RunManifest
 
 SIZE_WH = (480, 400)
+RUN_ID = "20261101T030000Z-aaaaaa"
 STYLES = ["hiphop", "ballet", "unknown", "hiphop"]
 
 
@@ -21,7 +25,7 @@ def write_catalog_tables(root: Path) -> None:
     clip = write_clip(path, num_frames=40, frames_per_second=8, size_wh=SIZE_WH, paint=lambda _: picture)
     rows = []
     for number, style in enumerate(STYLES):
-        moment = {"start_seconds": 0.0, "stop_seconds": 5.0, "track_id": 0, "style": style, "score": 0.9}
+        moment = {"start_seconds": 2.0, "stop_seconds": 5.0, "track_id": 0, "style": style, "score": 0.9}
         reason = {"feature": "hands_up_share", "sentence": "hands up", "strength": 1.0, "value": 0.5}
         rows.append(
             tag_row(
@@ -32,11 +36,19 @@ def write_catalog_tables(root: Path) -> None:
                 uri=str(clip) if number == 0 else str(root / "gone.mp4"),
                 best_style="hiphop" if style == "unknown" else style,
                 segments=[moment],
+                run_id=RUN_ID,
                 reasons=[{**reason, "style_median": 0.4, "others_median": 0.1}],
             )
         )
     write_tags(str(root), rows)
     _write_poses(str(root), Video("video <0>", str(clip), "c1"))
+
+
+def write_night(root: Path, run_id: str = RUN_ID, **totals: Any) -> None:
+    """The manifest of a night; RUN_ID's tagged the four videos."""
+    run = RunManifest("tag_catalog", run_id, {"catalog": str(root / "catalog.csv")}, "fp1", "lstm-a", wall_seconds=60.0)
+    run.statuses.update({"tagged": 4} if run_id == RUN_ID else {})
+    replace(run, **totals).write(str(root))
 
 
 def _write_poses(root: str, video: Video) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMEDRIVER, CHROMIUM, browser, look_like
-from catalog_tables import write_catalog_tables
+from catalog_tables import RUN_ID, write_catalog_tables, write_night
 from clips import write_clip
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -48,6 +48,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
 def server(tmp_path: Path) -> Iterator[RunningServer]:
     (tmp_path / "out").mkdir()
     write_catalog_tables(tmp_path / "out")
+    write_night(tmp_path / "out")
     with running_server(tmp_path / "web", output=str(tmp_path / "out")) as running:
         yield running
 
@@ -187,6 +188,18 @@ def test_the_review_page_plays_a_video_in_place_of_its_stills(driver, tmp_path: 
     until(driver, lambda: driver.find_element(By.CSS_SELECTOR, ".still").is_displayed())
 
 
+def test_a_click_leads_from_the_nights_to_a_night_a_video_and_a_moment_in_it(driver, server) -> None:
+    look_like(driver, size_wh=(1280, 1000), dark=False)
+    driver.get(f"{server.url}/nights")
+    do(driver, ".nights tbody a", "click")
+    until(driver, lambda: driver.current_url.endswith(f"/nights/{RUN_ID}"))
+    do(driver, "[aria-label^='video <0> at']", "click")
+    until(driver, lambda: "/catalog/" in driver.current_url)
+    until(driver, lambda: text(driver, "title") == "video <0>")
+    until(driver, lambda: driver.execute_script("return document.getElementById('video').currentTime") == 2.0)
+    assert not [entry for entry in driver.get_log("browser") if "Content Security Policy" in entry["message"]]
+
+
 def test_pages_and_figures_have_the_same_colour_for_a_style(driver, server) -> None:
     driver.get(f"{server.url}/login")
     for style in (*list(PLACES)[::6], "Hip-Hop", "Tanz der Vampire", "Ελληνικός χορός", "unknown", "ＷＡＬＴＺ"):
@@ -197,7 +210,8 @@ def test_pages_and_figures_have_the_same_colour_for_a_style(driver, server) -> N
 def test_axe_finds_nothing_serious_on_any_page_light_dark_or_on_a_phone(driver, server) -> None:
     open_catalog(driver, server)
     video = driver.find_element(By.CSS_SELECTOR, ".tile a").get_attribute("href").removeprefix(server.url)
-    for path in ("/", "/catalog", video, "/login", "/api", "/videos/abc", "/nonsense"):
+    nights = ("/nights", f"/nights/{RUN_ID}")
+    for path in ("/", "/catalog", video, "/login", "/api", "/videos/abc", "/nonsense", *nights):
         driver.get(server.url + path)
         until(driver, lambda: driver.execute_script("return document.readyState") == "complete")
         if path == "/catalog":

@@ -17,6 +17,7 @@ from choreai.web.errors import WebProblem, add_problem_handlers, problems
 from choreai.web.limits import RequestRate, Slots
 from choreai.web.live import LiveBackend, LiveViewer, hang_up
 from choreai.web.metrics import REGISTRY, REQUESTS
+from choreai.web.nights_routes import nights_routes
 from choreai.web.pages import page_routes
 from choreai.web.settings import WebSettings
 from choreai.web.upload_routes import UploadBackend, UploadService, upload_routes
@@ -67,6 +68,7 @@ def make_app(settings: WebSettings, backend: WebBackend, *, token: str | None) -
     _add_service(app, backend, token=token)
     app.include_router(upload_routes(uploads))
     app.include_router(catalog_routes(backend))
+    app.include_router(nights_routes(backend))
     app.include_router(page_routes())
     return AuthMiddleware(_RequestCounter(_HeadIsGet(app)), token=token, rate=RequestRate(settings.requests_per_second))
 

@@ -51,6 +51,7 @@ from choreai.web.catalog_search import (
     update_shown,
 )
 from choreai.web.json_values import json_value
+from choreai.web.nights import NightsReader
 from choreai.web.people import people_json
 
 REFRESH_SECONDS = 60.0
@@ -89,7 +90,7 @@ def _start_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="catalog", daemon=True).start()
 
 
-class CatalogBrowser:
+class CatalogBrowser(NightsReader):
     """Answers the catalog pages' queries from the tables under `output`. Thread-safe."""
 
     def __init__(
@@ -100,6 +101,7 @@ class CatalogBrowser:
         clock: Callable[[], float] = time.monotonic,
         in_background: Callable[[Callable[[], None]], None] = _start_thread,
     ) -> None:
+        super().__init__(output, clock=clock)
         self._output, self._stills, self._clock, self._in_background = output, stills_folder, clock, in_background
         self._stills.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._undoing = Undoing(output)

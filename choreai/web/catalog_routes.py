@@ -30,6 +30,8 @@ CatalogMethod = Literal[
     "people",
     "name_dancers",
     "named_rows",
+    "nights",
+    "night",
 ]
 
 

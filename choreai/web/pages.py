@@ -12,6 +12,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 
 from choreai.visualize.style_colors import PALETTE, PLACES, UNKNOWN_COLOR
+from choreai.visualize.trends import STYLE as TREND_STYLE
 from choreai.web.errors import WebProblem
 
 MEDIA_TYPES = {
@@ -20,8 +21,27 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-NAVIGATION = {"/": "Live", "/catalog": "Catalog", "/api": "API"}
+NAVIGATION = {"/": "Live", "/catalog": "Catalog", "/nights": "Nights", "/api": "API"}
 """The links at the top of every page."""
+REPORT_STYLE = (
+    """
+.report { --soft: var(--quiet); --bad: var(--alarm); --good: #18794e; --warn: #8a5200; display: block; min-width: 0; }
+@media (prefers-color-scheme: dark) { .report { --good: #4cc38a; --warn: #f1a10d; } }
+.report h1 { margin: 0 0 .3rem; } .report h2 { font-size: 1.1rem; color: var(--ink); margin: 2rem 0 .5rem; }
+.report .soft { color: var(--soft); } .report .good { color: var(--good); } .report .warn { color: var(--warn); }
+.report .bad { color: var(--bad); } .report .scroll { overflow-x: auto; }
+.report table { border-collapse: collapse; min-width: 20rem; } .report caption { text-align: left; color: var(--soft); }
+.report th, .report td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; font-variant-numeric: tabular-nums; }
+.report th { font-weight: 600; white-space: nowrap; } .report td.number, .report th.number { text-align: right; }
+.report td.text { overflow-wrap: anywhere; min-width: 12rem; max-width: 32rem; }
+.report .nights th[scope=row] { font-weight: 400; } .report .nights td { white-space: nowrap; }
+.report .nights td.text { white-space: normal; min-width: 10rem; }
+.report .fact, .report .trend { border: 1px solid var(--line); }
+"""
+    + TREND_STYLE
+)
+"""What pages of `choreai report` need beside the style sheet of all pages, in the colours of that."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,7 @@ def _read_files() -> Iterator[tuple[str, bytes]]:
         if file.name.endswith(tuple(MEDIA_TYPES)):
             yield file.name, file.read_bytes()
     yield "palette.js", _palette().encode()
+    yield "report.css", REPORT_STYLE.encode()
     for page in PAGES.values():
         yield page.file_name, render_page(page).encode()
 
@@ -95,7 +116,7 @@ def _palette() -> str:
 
 def render_page(page: Page) -> str:
     """Return the HTML of a page: its content in the layout that all pages share."""
-    return _in_layout(_template(page.file_name), title=page.title, script=f"{page.name}.js", section=page.section)
+    return in_layout(_template(page.file_name), title=page.title, script=f"{page.name}.js", section=page.section)
 
 
 def problem_page(problem: WebProblem) -> Response:
@@ -103,14 +124,16 @@ def problem_page(problem: WebProblem) -> Response:
     words = {name: html.escape(str(text)) for name, text in problem.body().items()}
     words["detail"] = f"{words['detail'][:1].upper()}{words['detail'][1:]}."
     content = string.Template(_template("problem.html")).substitute(words)
-    page = _in_layout(content, title=words["title"].lower(), script="page.js", section="")
+    page = in_layout(content, title=words["title"].lower(), script="page.js", section="")
     return Response(page, problem.status, headers=problem.headers(), media_type=MEDIA_TYPES[".html"])
 
 
-def _in_layout(content: str, *, title: str, script: str, section: str) -> str:
+def in_layout(content: str, *, title: str, script: str, section: str, style: str = "") -> str:
+    """Return a page: `content` in the layout that all share, with a style sheet of its own if it has one."""
     navigation = "\n".join(_link(path, text, is_current=path == section) for path, text in NAVIGATION.items())
+    link = f'<link rel="stylesheet" href="/static/{style}">\n' if style else ""
     layout = string.Template(_template("layout.html"))
-    return layout.substitute(title=title, script=script, navigation=navigation, content=content)
+    return layout.substitute(title=title, script=script, navigation=navigation, content=content, style=link)
 
 
 @cache

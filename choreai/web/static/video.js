@@ -17,7 +17,9 @@ const who = new WhoDances(url, video, { onNamed: () => load(), onProblem: (probl
 
 video.addEventListener("loadedmetadata", () => {
   byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  seekAsAsked();
 });
+addEventListener("hashchange", seekAsAsked);
 video.addEventListener("error", () => {
   byId("unplayable").textContent = "This browser cannot play the video, or the file is gone.";
   byId("unplayable").hidden = false;
@@ -25,6 +27,12 @@ video.addEventListener("error", () => {
 await load();
 video.src = `${url}/media`;
 requestAnimationFrame(draw);
+
+/** Show the moment that the address names: "#t=12.5". */
+function seekAsAsked() {
+  const seconds = Number(new URLSearchParams(location.hash.slice(1)).get("t"));
+  if (seconds > 0) video.currentTime = seconds;
+}
 
 async function load() {
   byId("problem").hidden = true;
