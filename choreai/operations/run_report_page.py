@@ -55,7 +55,7 @@ BODY = """
 <tr><th>style</th><th class="number">this run</th><th>share</th><th class="number">mean score</th>
 {% if r.reference_run %}<th class="number">{{ r.reference_run }}</th><th>share</th>{% endif %}</tr>
 {% for each in r.styles %}
-<tr><td>{{ dot(color(each.style)) }}{{ each.style }}</td>
+<tr><td class="style">{{ dot(color(each.style)) }}{{ each.style }}</td>
 <td class="number">{{ each.num }}</td>
 <td>{{ '%.0f %%' % share(each.num, num_now) }}{{ bar(share(each.num, num_now) / 100, color(each.style)) }}</td>
 <td class="number">{{ '%.2f' % each.mean_score if each.mean_score is not none else '' }}</td>
@@ -97,7 +97,8 @@ the model is surest of a style.</p>
 {% for each in r.videos %}
 <tr><td class="text">{% if video_link(each, 0) %}<a href="{{ video_link(each, 0) }}">{{ each.video_id }}</a>
 {%- else %}{{ each.video_id }}{% endif %}</td>
-<td>{{ dot(color(each.style)) }}{{ each.style }}</td>{% if num_changed %}<td>{{ each.before or '' }}</td>{% endif %}
+<td class="style">{{ dot(color(each.style)) }}{{ each.style }}</td>
+{% if num_changed %}<td>{{ each.before or '' }}</td>{% endif %}
 <td class="number">{{ '%.2f' % each.score if each.score is not none else '' }}</td>
 <td>{% if each.start_seconds is not none %}
 {% if video_link(each, each.start_seconds) %}<a href="{{ video_link(each, each.start_seconds) }}"

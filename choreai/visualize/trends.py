@@ -25,6 +25,7 @@ STYLE = """
 .facts { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
 .fact { background: var(--card); border-radius: .5rem; padding: .5rem .9rem; min-width: 8rem; }
 .fact b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
+td.style { white-space: nowrap; }
 svg.share { display: block; width: 9rem; height: .7rem; border-radius: .2rem; } svg.share .rest { fill: var(--line); }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; margin: .4rem 0 0; padding: 0; list-style: none;
   font-size: .85em; } .legend svg, svg.dot { width: .75em; height: .75em; vertical-align: -.05em; margin-right: .3em; }
