@@ -81,6 +81,16 @@ def test_a_network_that_answers_nan_is_no_pose() -> None:
         estimates(estimator, [picture((200, 70, 30, 30))])
 
 
+def test_a_network_of_more_keypoints_than_coco_s_keeps_them_all() -> None:
+    bins = np.random.default_rng(0).random((1, 26, 128), np.float32)
+    network = OnnxPose(tiny_onnx.constant_network(bins, bins, size_hw=(64, 64)), preprocessing="unit", num_threads=1)
+    estimator = CrowdEstimator(PaintedPeople(), CropBodyReader(network), max_people=1)
+    (poses,) = estimates(estimator, [picture((200, 70, 30, 30))])
+    assert poses.all_keypoints_xy is not None
+    assert poses.all_keypoints_xy.shape == (1, 26, 2)
+    np.testing.assert_array_equal(poses.all_keypoints_xy[:, :17], poses.keypoints_xy)
+
+
 def test_a_network_of_three_keypoints_is_refused() -> None:
     with pytest.raises(WeightsError, match="3 keypoints"):
         CropBodyReader(OnnxPose(tiny_onnx.simcc_network(), preprocessing="unit", num_threads=1))

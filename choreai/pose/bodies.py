@@ -25,6 +25,10 @@ class Bodies:
     """(P,) in [0, 1], how sure the network is that a person is there; 1 where it does not tell."""
     keypoints_xyz: FloatArray | None = None
     """(P, 17, 3) metres from between the hips, y down; None from a network without 3D."""
+    all_keypoints_xy: FloatArray | None = None
+    """(P, J, 2) COCO's 17 and the network's others after them; None where it has no others."""
+    all_keypoint_scores: FloatArray | None = None
+    """(P, J) beside `all_keypoints_xy`."""
 
 
 class BodyReader(Protocol):
@@ -71,8 +75,12 @@ class CropBodyReader:
         frame_of_person = np.zeros(len(box_xyxy), np.int64)
         crops = crop_people([torch.from_numpy(image)], padded, frame_of_person, settings)
         found = self._network.find_keypoints(crops)
+        xy, scores = found.in_frame(padded, settings), found.scores.cpu().numpy().astype(np.float32)
+        has_others = self._network.num_keypoints > NUM_KEYPOINTS
         return Bodies(
-            keypoints_xy=found.in_frame(padded, settings)[:, :NUM_KEYPOINTS],
-            keypoint_scores=found.scores.cpu().numpy()[:, :NUM_KEYPOINTS].astype(np.float32),
+            keypoints_xy=xy[:, :NUM_KEYPOINTS],
+            keypoint_scores=scores[:, :NUM_KEYPOINTS],
             presence=np.ones(len(box_xyxy), np.float32),
+            all_keypoints_xy=xy if has_others else None,
+            all_keypoint_scores=scores if has_others else None,
         )

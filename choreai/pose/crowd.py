@@ -113,6 +113,8 @@ class CrowdEstimator:
             keypoints_xy=bodies.keypoints_xy,
             keypoint_scores=bodies.keypoint_scores,
             keypoints_xyz=bodies.keypoints_xyz,
+            all_keypoints_xy=bodies.all_keypoints_xy,
+            all_keypoint_scores=bodies.all_keypoint_scores,
             features=features,
             certainty=certainty,
         )
@@ -134,7 +136,10 @@ def dancer_scores(detector_scores: FloatArray, presence: FloatArray, salience: S
 
 
 def _check_finite(bodies: Bodies, features: FloatArray | None) -> None:
-    for answer in (bodies.keypoints_xy, bodies.keypoint_scores, bodies.presence, bodies.keypoints_xyz, features):
+    others = bodies.all_keypoints_xy, bodies.all_keypoint_scores
+    for answer in (
+        bodies.keypoints_xy, bodies.keypoint_scores, bodies.presence, bodies.keypoints_xyz, *others, features,
+    ):  # fmt: skip
         if answer is not None and not np.isfinite(answer).all():
             network = "re-ID" if answer is features else "pose"
             raise WeightsError(f"the {network} network answers NaN or infinity: its weights are broken")
