@@ -19,6 +19,7 @@ from choreai.motion.skeleton import EDGES, KEYPOINT_NAMES, MIRROR
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_contents, read_videos, sequence_of
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
+from choreai.tables.removal import remove_in_place
 from choreai.visualize.draw import draw_people, track_color
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "alphapose" / "keypoint_topology.json"
@@ -144,6 +145,17 @@ def test_tables_of_before_and_of_now_are_read_together(tmp_path: Path) -> None:
     assert np.isfinite(rows.other_keypoints_xy[~is_before]).all()
     assert rows.other_keypoint_scores is not None
     assert (rows.other_keypoint_scores[is_before] == 0).all()
+
+
+def test_a_video_that_is_forgotten_leaves_the_others_all_their_keypoints(tmp_path: Path) -> None:
+    part = write_table(tmp_path, 26)
+    before = pq.read_table(part)
+    names = pa.array(["v", "w"] * (len(before) // 2))
+    pq.write_table(before.set_column(0, before.schema.field("video_id"), names), part)
+    assert remove_in_place(str(part), {"w"})
+    after = pq.read_table(part)
+    assert after.schema.metadata[b"choreai.keypoint_set"] == before.schema.metadata[b"choreai.keypoint_set"]
+    assert after["other_keypoints_xy"].to_pylist() == before["other_keypoints_xy"].to_pylist()[::2]
 
 
 def test_rows_of_two_sets_in_one_table_are_refused(tmp_path: Path) -> None:
