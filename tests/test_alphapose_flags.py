@@ -1,5 +1,6 @@
 """AlphaPose's command line: what is taken, what changes nothing, and what is refused with advice."""
 
+import json
 import os
 import re
 import shutil
@@ -148,6 +149,39 @@ def test_what_is_not_here_is_refused_with_what_to_use_instead(
         run(*networks, "--image", "1.png", *flags)
     assert caught.value.code == 2
     assert advice in " ".join(capsys.readouterr().err.split())
+
+
+def test_pycocotools_takes_the_results_of_eval_as_they_are(networks, tmp_path: Path) -> None:
+    coco_api = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed")
+    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    (tmp_path / "in").mkdir()
+    for number in (785, 139):
+        cv2.imwrite(str(tmp_path / f"in/{number:012d}.jpg"), spot(3))
+    assert run(*networks, "--indir", tmp_path / "in", "--outdir", tmp_path, "--eval") == 0
+    people = results_of(tmp_path)
+    visible = [
+        {
+            "id": number,
+            "image_id": person["image_id"],
+            "category_id": 1,
+            "iscrowd": 0,
+            "area": 800.0,
+            "bbox": person["box"],
+            "num_keypoints": 17,
+            "keypoints": [2 if k % 3 == 2 else value for k, value in enumerate(person["keypoints"])],
+        }
+        for number, person in enumerate(people, start=1)
+    ]
+    images = [{"id": number, "width": 64, "height": 64} for number in (139, 785)]
+    category = {"id": 1, "name": "person", "keypoints": ["k"] * 17, "skeleton": []}
+    truth = {"images": images, "annotations": visible, "categories": [category]}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    coco = coco_api.COCO(str(tmp_path / "truth.json"))
+    judged = evaluation.COCOeval(coco, coco.loadRes(str(tmp_path / "alphapose-results.json")), "keypoints")
+    judged.evaluate()
+    judged.accumulate()
+    judged.summarize()
+    assert judged.stats[0] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_pictures_are_rows_and_folders_of_them_are_videos(store_uri: str, caplog
     assert catalog.table["video_id"].to_pylist() == ["10.png", "2.png", "duo/a", "solo"]
     assert catalog.table["uri"].to_pylist()[2:] == [f"{store_uri}/duo/a/", f"{store_uri}/solo/"]
     assert caplog.messages == [
-        f"{store_uri}/: 2 pictures, a row each, and 2 folders of 3 pictures, a video each of 25 pictures a second"
+        f"{store_uri}/: pictures; 2 in it, each for itself, and 3 below it, each folder (2) a video of 25 a second"
     ]
 
 

@@ -99,11 +99,11 @@ class ListedPictures:
     def log_found(self) -> None:
         num_inside = sum(digest.num_pictures for digest in self._folders.values())
         logger.info(
-            "%s: %d pictures, a row each, and %d folders of %d pictures, a video each of %g pictures a second",
+            "%s: pictures; %d in it, each for itself, and %d below it, each folder (%d) a video of %g a second",
             self._folder,
             len(self._alone),
-            len(self._folders),
             num_inside,
+            len(self._folders),
             IMAGES_PER_SECOND,
         )
 
