@@ -18,6 +18,7 @@ from choreai.storage import objects
 from choreai.storage.uris import shorten
 
 RESULTS = "alphapose-results.json"
+READ = tuple(name for name, found in FORMATS.items() if found.read is not None)
 UNREADABLE = "unreadable"
 FRAMES = "frames.parquet"
 """`choreai pose` writes it beside its keypoints; it has none itself."""
@@ -74,7 +75,7 @@ def find_keypoint_files(source: str, *, but: Sequence[str] = ()) -> list[Keypoin
     if not found:
         endings = Counter(PurePosixPath(path).suffix or "no extension" for path in paths)
         seen = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5)) or "no file"
-        raise ConfigError(f"{source}: no keypoint files here ({seen}); they are of {', '.join(FORMATS)}")
+        raise ConfigError(f"{source}: no keypoint files here ({seen}); they are of {', '.join(READ)}")
     if next(iter(found.values())) == "report-text":
         return _text_files(source, [paths[path] for path in found])
     _check_one_version(source, found)
@@ -89,7 +90,7 @@ def holds_numbers(uri: str) -> bool:
 def _single(uri: str) -> KeypointFile:
     kind, path = _kind_of(uri), PurePosixPath(uri)
     if kind is None:
-        raise ConfigError(f"{uri}: no keypoints of a known kind; they are of {', '.join(FORMATS)}")
+        raise ConfigError(f"{uri}: no keypoints of a known kind; they are of {', '.join(READ)}")
     if kind in FOLDERS:  # one of its frames
         raise ConfigError(f"{uri}: this is one frame of {FORMATS[kind].what}; give its folder with --keypoints")
     kind = "alphapose-json" if kind == UNREADABLE else kind
