@@ -1,7 +1,8 @@
 """The student report's experiment beside what one would write for it: `python tests/bench_report.py report-data`.
 
 The folder is what `examples/report_data.py` writes. Both read the same files, train the same network for the same steps
-at the same learning rate, and are tested on the same sequences. Nothing here is a test: figures depend on the machine.
+at the same learning rate, and are tested on the same sequences; a second argument is a number of epochs. Nothing here
+is a test: figures depend on the machine.
 """
 
 import os
@@ -41,9 +42,11 @@ def read(folder: Path, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
-def plain_loop(train: tuple[torch.Tensor, torch.Tensor], test: tuple[torch.Tensor, torch.Tensor]) -> float:
+def plain_loop(
+    train: tuple[torch.Tensor, torch.Tensor], test: tuple[torch.Tensor, torch.Tensor], num_epochs: int | None
+) -> float:
     (x, y), (x_test, y_test) = train, test
-    settings = report_settings(TrainSettings(), num_train=len(x))
+    settings = report_settings(TrainSettings(), num_train=len(x), num_epochs=num_epochs)
     torch.manual_seed(0)
     network = SeedLSTM(num_labels=int(y.max()) + 1, hidden_size=settings.hidden_size)
     flat = x.reshape(-1, 51)
@@ -63,18 +66,18 @@ def plain_loop(train: tuple[torch.Tensor, torch.Tensor], test: tuple[torch.Tenso
         return float((network.eval()(x_test, nothing, nothing).argmax(dim=1) == y_test).float().mean())
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, num_epochs: int | None) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     print(f"{torch.get_num_threads()} thread(s), learning rate {LEARNING_RATE:g}")
     (train, test), reading = timed(
         "plain: reading, numpy.loadtxt", lambda: (read(folder, "train"), read(folder, "test"))
     )
-    accuracy, training = timed("plain: training and test", lambda: plain_loop(train, test))
+    accuracy, training = timed("plain: training and test", lambda: plain_loop(train, test, num_epochs))
     print(f"plain: accuracy {accuracy:.3f}, all {reading + training:.1f} s")
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as output:
         config = TrainConfig(catalog="-", output=output, keypoints=KeypointSettings(source=str(folder)))
         done, seconds = timed(
-            "ours: all of it", lambda: report_experiment(config, learning_rate=LEARNING_RATE, num_epochs=None)
+            "ours: all of it", lambda: report_experiment(config, learning_rate=LEARNING_RATE, num_epochs=num_epochs)
         )
     print(
         f"ours: accuracy {done.experiment.accuracy:.3f}, {(reading + training) / seconds:.2f} x the plain loop's speed"
@@ -82,4 +85,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

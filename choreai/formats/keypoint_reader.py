@@ -15,12 +15,14 @@ from choreai.fingerprint import fingerprint
 from choreai.formats.convert import ConvertSettings, read_keypoints
 from choreai.formats.keypoint_files import KeypointFile
 from choreai.formats.keypoint_text import read_keypoint_text
-from choreai.formats.origin import Origin, has_scores, made_by_default
+from choreai.formats.origin import Origin, has_3d, has_scores, made_by_default
 from choreai.storage import objects
 from choreai.tables.parts import read_part
 from choreai.tables.schemas import KEYPOINTS
 
 logger = logging.getLogger(__name__)
+ORIGIN_VIDEOS = 8
+"""Videos of a file that are looked at to tell whether it has scores and 3D."""
 _FINGERPRINT = b"choreai.pose_fingerprint"
 
 
@@ -84,7 +86,12 @@ class KeypointReader:
         tables = [table for table in self._read(file).values() if len(table)]
         if not tables:
             return None
-        return Origin.of_files(made_by or made_by_default(file.format), has_scores=any(map(has_scores, tables[:8])))
+        some = tables[:ORIGIN_VIDEOS]
+        return Origin.of_files(
+            made_by.strip().lower() or made_by_default(file.format),
+            has_scores=any(map(has_scores, some)),
+            has_3d=any(map(has_3d, some)),
+        )
 
     def log_remarks(self) -> None:
         """Log what the readers warned of: once for all files, and not for each."""

@@ -33,22 +33,25 @@ class Origin:
     """The estimator; empty where only the fingerprint of an extraction is known."""
     has_scores: bool
     pose_fingerprint: str
+    has_3d: bool = False
 
     @classmethod
-    def of_files(cls, made_by: str, *, has_scores: bool) -> "Origin":
+    def of_files(cls, made_by: str, *, has_scores: bool, has_3d: bool = False) -> "Origin":
         """Return the origin of other programs' files. Frame rates are no part of it: windows are cut by time."""
         settings = {
             "estimator": "keypoints",
             "made_by": made_by,
             "has_scores": has_scores,
+            "has_3d": has_3d,
             "skeleton": SKELETON,
             "schema_version": KEYPOINTS_VERSION,
         }
-        return cls(made_by, has_scores, fingerprint(settings))
+        return cls(made_by, has_scores, fingerprint(settings), has_3d)
 
     def to_json(self) -> dict[str, str]:
         """Return what a model says of the keypoints of its training."""
-        return {"made_by": self.made_by, "skeleton": SKELETON, "scores": "yes" if self.has_scores else "no"}
+        scores, depth = ("yes" if found else "no" for found in (self.has_scores, self.has_3d))
+        return {"made_by": self.made_by, "skeleton": SKELETON, "scores": scores, "3d": depth}
 
     def __str__(self) -> str:
         return describe_origin(self.to_json(), self.pose_fingerprint)
@@ -60,7 +63,8 @@ def describe_origin(told: Mapping[str, str], pose_fingerprint: str) -> str:
     if not made_by:
         return f"poses {pose_fingerprint}"
     who = "an unknown estimator" if made_by == UNKNOWN else made_by
-    return f"keypoints by {who}, {'without' if scores == 'no' else 'with'} scores (poses {pose_fingerprint})"
+    depth = " and in 3D" if told.get("3d") == "yes" else ""
+    return f"keypoints by {who}, {'without' if scores == 'no' else 'with'} scores{depth} (poses {pose_fingerprint})"
 
 
 def made_by_default(source_format: str) -> str:
@@ -72,3 +76,9 @@ def has_scores(table: pa.Table) -> bool:
     """Return whether the keypoints of a table have scores, and not only a flag that they are there."""
     scores = pc.list_flatten(table["keypoint_scores"])
     return int(pc.count_distinct(scores).as_py()) > MAX_FLAGS
+
+
+def has_3d(table: pa.Table) -> bool:
+    """Return whether any row of a table has its keypoints in space too."""
+    column = table["keypoints_xyz"]
+    return bool(column.null_count < len(column))

@@ -85,6 +85,10 @@ def _numbers(given: GivenKeypoints, labels_of: Mapping[str, str], names: tuple[s
                 "per sequence, in the same order"
             )
         found |= {video_id: Label(label) for video_id, label in zip(own, labels, strict=True)}
+    logger.warning(
+        "text keypoints do not say who dances: sequences of one dancer may be both trained on and tested with, and the "
+        "figures too good for others; a CSV of video_id, label and group with --labels tells them apart"
+    )
     return found
 
 
