@@ -139,6 +139,19 @@ def test_whatever_can_be_converted_can_be_taken(tmp_path: Path, name: str, targe
     np.testing.assert_allclose(sequence.keypoints_xy, scored[..., :2], atol=0.1)
 
 
+def test_larger_keypoint_sets_are_kept_whole_and_told_apart(tmp_path: Path) -> None:
+    coco = with_scores(dancer_xy("seesaw", seed=0))
+    halpe = np.concatenate([coco, coco[:, :9]], axis=1)
+    write_alphapose(tmp_path / "poses" / "a.json", halpe)
+    write_alphapose(tmp_path / "poses" / "b.json", coco)
+    given = looked_at(tmp_path / "poses")
+    assert str(given.origin).startswith("keypoints by alphapose (halpe-26), with scores")
+    taken = take_keypoints(given, TrainConfig(catalog="-", output=str(tmp_path / "out")))
+    assert [name for name, _ in taken.problems] == ["b"]
+    (part,) = (tmp_path / "out" / "keypoints").rglob("*.parquet")
+    assert len(pq.read_table(part)["other_keypoints_xy"][0].as_py()) == 18
+
+
 def test_one_kind_without_scores_among_others_is_quarantined(tmp_path: Path) -> None:
     write_folder(tmp_path / "poses", 1)
     xy = dancer_xy("seesaw", seed=0)

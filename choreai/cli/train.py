@@ -12,7 +12,7 @@ from choreai.cli.outcome import exit_code
 from choreai.cli.report_experiment import run_report_experiment
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import TrainConfig
-from choreai.formats.origin import SKELETON
+from choreai.motion.keypoint_sets import COCO
 from choreai.pipeline import extract
 from choreai.pipeline.keypoint_labels import label_keypoints
 from choreai.pipeline.keypoints import look_at_keypoints, take_keypoints
@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker,
     if change := find_pose_change(config, job.config.pose, catalog, pose_id=pose_id, worker=worker):
         logger.warning("%s", change.text)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id, worker=worker)
-    told = {"made_by": config.pose.estimator, "skeleton": SKELETON, "scores": "yes"}
+    told = {"made_by": config.pose.estimator, "skeleton": COCO.name, "scores": "yes"}
     _fit(replace(job, config=config), labelled, pose_id=pose_id, keypoints=told, kind=arguments.sweep, fit=fit)
     return exit_code(extracted, config)
 

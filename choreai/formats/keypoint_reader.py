@@ -16,9 +16,12 @@ from choreai.formats.convert import ConvertSettings, read_keypoints
 from choreai.formats.keypoint_files import KeypointFile
 from choreai.formats.keypoint_text import read_keypoint_text
 from choreai.formats.origin import Origin, has_3d, has_scores, made_by_default
+from choreai.motion.keypoint_sets import keypoint_set
+from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
+from choreai.storage.uris import shorten
 from choreai.tables.parts import read_part
-from choreai.tables.schemas import KEYPOINTS
+from choreai.tables.schemas import KEYPOINTS, keypoints_schema, num_other_keypoints
 
 logger = logging.getLogger(__name__)
 ORIGIN_VIDEOS = 8
@@ -91,6 +94,7 @@ class KeypointReader:
             made_by.strip().lower() or made_by_default(file.format),
             has_scores=any(map(has_scores, some)),
             has_3d=any(map(has_3d, some)),
+            skeleton=keypoint_set(NUM_KEYPOINTS + num_other_keypoints(some[0])).name,
         )
 
     def log_remarks(self) -> None:
@@ -104,12 +108,15 @@ class KeypointReader:
         """Return the rows of each video of a file, by the ids that they have here."""
         if self._last is None or self._last[0] != file:
             self._last = None  # not two at a time
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ChoreaiWarning)
-                table = self._table_of(file)
+            try:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", ChoreaiWarning)
+                    found = dict(self._videos_of(file, self._table_of(file)))
+            except ValueError as exc:  # Arrow's, at nulls where none may be, is one too
+                raise TableError(f"{file.uri}: {shorten(str(exc))}; leave the file out, or write it again") from exc
             for each in caught:
                 self._remarks[str(each.message).removeprefix(f"{file.uri}: ")].add(file.uri)
-            self._last = file, dict(self._videos_of(file, table))
+            self._last = file, found
         return self._last[1]
 
     def _table_of(self, file: KeypointFile) -> pa.Table:
@@ -124,6 +131,7 @@ class KeypointReader:
         return read_keypoints(file.uri, settings, source_format=file.format)
 
     def _videos_of(self, file: KeypointFile, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        schema = keypoints_schema(NUM_KEYPOINTS + num_other_keypoints(table))
         held: dict[str, list[pa.Table]] = defaultdict(list)
         if len(table):
             runs = pc.run_end_encode(table["video_id"].combine_chunks())
@@ -131,7 +139,7 @@ class KeypointReader:
             for video_id, start, stop in zip(runs.values.to_pylist(), starts, starts[1:], strict=False):
                 held[video_id].append(table.slice(start, stop - start))
         for video_id, tables in held.items():
-            rows = pa.concat_tables(tables).select(KEYPOINTS.names).cast(KEYPOINTS)
+            rows = pa.concat_tables(tables).select(schema.names).cast(schema)
             rows = rows.sort_by([("track_id", "ascending"), ("frame_index", "ascending")])
             if file.holds_many:
                 rows = self._renamed(file, rows, file.id_of(video_id))

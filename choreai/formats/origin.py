@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from choreai.fingerprint import fingerprint
+from choreai.motion.keypoint_sets import COCO
 from choreai.motion.sequence import KEYPOINTS_VERSION
 
-SKELETON = "coco-17"
 MAX_FLAGS = 3
 """Distinct values: no more are no scores, but say whether a keypoint is there, as COCO's annotations do."""
 UNKNOWN = "unknown"
@@ -34,24 +34,26 @@ class Origin:
     has_scores: bool
     pose_fingerprint: str
     has_3d: bool = False
+    skeleton: str = COCO.name
+    """The keypoint set."""
 
     @classmethod
-    def of_files(cls, made_by: str, *, has_scores: bool, has_3d: bool = False) -> "Origin":
+    def of_files(cls, made_by: str, *, has_scores: bool, has_3d: bool = False, skeleton: str = COCO.name) -> "Origin":
         """Return the origin of other programs' files. Frame rates are no part of it: windows are cut by time."""
         settings = {
             "estimator": "keypoints",
             "made_by": made_by,
             "has_scores": has_scores,
             "has_3d": has_3d,
-            "skeleton": SKELETON,
+            "skeleton": skeleton,
             "schema_version": KEYPOINTS_VERSION,
         }
-        return cls(made_by, has_scores, fingerprint(settings), has_3d)
+        return cls(made_by, has_scores, fingerprint(settings), has_3d, skeleton)
 
     def to_json(self) -> dict[str, str]:
         """Return what a model says of the keypoints of its training."""
         scores, depth = ("yes" if found else "no" for found in (self.has_scores, self.has_3d))
-        return {"made_by": self.made_by, "skeleton": SKELETON, "scores": scores, "3d": depth}
+        return {"made_by": self.made_by, "skeleton": self.skeleton, "scores": scores, "3d": depth}
 
     def __str__(self) -> str:
         return describe_origin(self.to_json(), self.pose_fingerprint)
@@ -63,8 +65,11 @@ def describe_origin(told: Mapping[str, str], pose_fingerprint: str) -> str:
     if not made_by:
         return f"poses {pose_fingerprint}"
     who = "an unknown estimator" if made_by == UNKNOWN else made_by
+    skeleton = told.get("skeleton", COCO.name)
+    which = "" if skeleton == COCO.name else f" ({skeleton})"
     depth = " and in 3D" if told.get("3d") == "yes" else ""
-    return f"keypoints by {who}, {'without' if scores == 'no' else 'with'} scores{depth} (poses {pose_fingerprint})"
+    with_scores = "without scores" if scores == "no" else "with scores"
+    return f"keypoints by {who}{which}, {with_scores}{depth} (poses {pose_fingerprint})"
 
 
 def made_by_default(source_format: str) -> str:

@@ -81,7 +81,7 @@ def report_experiment(
     objects.put_object(objects.join_uri(folder, "confusion.png"), _confusion_png(found))
     if found.trials:
         study = SweepResult("learning-rate", found.trials, folder)
-        objects.put_object(objects.join_uri(folder, "learning_rate.png"), sweep_png(study))
+        objects.put_object(objects.join_uri(folder, "learning_rate.png"), sweep_png(study, what_of="sequences"))
     return FinishedExperiment(found, folder, time.monotonic() - started)
 
 

@@ -246,9 +246,9 @@ def _as_json(result: SweepResult) -> bytes:
     ).encode()
 
 
-def sweep_png(result: SweepResult) -> bytes:
+def sweep_png(result: SweepResult, *, what_of: str = "windows") -> bytes:
     """Return a PNG of loss and accuracy: over the learning rate in its study, in a search over the trials from the best
-    on."""
+    on. `what_of`: what was classified."""
     from matplotlib.figure import Figure
 
     over_rates = result.kind == "learning-rate"
@@ -259,8 +259,9 @@ def sweep_png(result: SweepResult) -> bytes:
         for part, name, color in (("train", "training", GREY), ("validation", "validation", BLUE)):
             axes.plot(x, [getattr(t, f"{part}_{what}") for t in trials], marker="o", color=color, label=name)
         axes.set_xscale("log" if over_rates else "linear")
-        axes.set(xlabel="learning rate" if over_rates else "trial", ylabel=f"{what} of windows")
-        axes.set_ylim(0, 1.02 if what == "accuracy" else None)
+        axes.set(xlabel="learning rate" if over_rates else "trial", ylabel=f"{what} of {what_of}")
+        most = max((value for line in axes.lines for value in line.get_ydata() if math.isfinite(value)), default=1.0)
+        axes.set_ylim(0, 1.02 if what == "accuracy" else 1.08 * most)
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     buffer = io.BytesIO()
