@@ -1,8 +1,9 @@
 """A job on a cluster that grows and shrinks: `python tests/autoscaling.py --picture deploy/autoscaling.png`.
 
-Ray's autoscaler with fake nodes of one GPU each. No worker is up when a job for four workers is submitted; nodes come,
-the fourth never does, one is lost in mid-run, and all go once they are idle. A second job is stopped and submitted
-again. Prints what happened, and draws how many nodes there were.
+Ray's autoscaler, version 2 as `ray up` has it, with fake nodes of one GPU each. No worker is up when a job for four
+workers is submitted; nodes come, the fourth never does, one is lost in mid-run, and all go once they are idle. A second
+job is stopped and submitted again. A third asks for spot nodes, is refused, takes on-demand ones, and goes back. Prints
+what happened, and draws how many nodes there were.
 """
 
 import argparse
@@ -15,15 +16,22 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from drivers import ROOT, read_whole, wait_until
 from fake_autoscaling import RAY, FakeAutoscalingCluster
+from moody_provider import NO_SPOT
 from ray.job_submission import JobSubmissionClient
 from tiny_poses import FRAMES_PER_CLIP, SLOWNESS, write_clips
 
+from choreai.cluster.market import MARKET_LABEL, ON_DEMAND, SPOT
+
 NUM_CLIPS, MAX_NODES, IDLE_SECONDS = 30, 3, 8.0
+GPU = {"CPU": 1.0, "GPU": 1.0}
 SECONDS_PER_FRAME = 0.2
 
 
@@ -31,8 +39,8 @@ SECONDS_PER_FRAME = 0.2
 class Recording:
     """How many nodes and finished shards there were when."""
 
-    cluster: FakeAutoscalingCluster
     outputs: list[Path]
+    cluster: FakeAutoscalingCluster = field(init=False)
     started: float = field(default_factory=time.monotonic)
     samples: list[tuple[float, int, int]] = field(default_factory=list)
     events: list[tuple[float, str]] = field(default_factory=list)
@@ -56,19 +64,19 @@ class Recording:
     def draw(self, path: Path) -> None:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(9, 4), layout="constrained")
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
         nodes, shards = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         seconds, num_nodes, num_shards = zip(*self.samples, strict=True)
         nodes.step(seconds, num_nodes, where="post", color="#1f6feb")
         nodes.fill_between(seconds, num_nodes, step="post", alpha=0.15, color="#1f6feb")
-        nodes.set(ylabel="GPU nodes", ylim=(0, MAX_NODES + 1.9), yticks=range(MAX_NODES + 1))
+        nodes.set(ylabel="GPU nodes", ylim=(0, MAX_NODES + 3.2), yticks=range(MAX_NODES + 2))
         nodes.set_xlim(0, 1.15 * seconds[-1])  # room for the last event's name
         shards.plot(seconds, num_shards, color="#57606a")
         shards.set(ylabel="shards done", xlabel="seconds")
         for number, (at, event) in enumerate(self.events):
             for axes in (nodes, shards):
                 axes.axvline(at, color="#d0d7de", linewidth=0.8, zorder=0)
-            nodes.text(at, MAX_NODES + 1.7 - 0.3 * (number % 5), f" {event}", fontsize=7, va="top")
+            nodes.text(at, MAX_NODES + 3.0 - 0.27 * (number % 7), f" {event}", fontsize=7, va="top")
         figure.savefig(path, dpi=120)
 
 
@@ -76,12 +84,19 @@ def num_parts(output: Path) -> int:
     return len(list((output / "keypoints" / "tiny").glob("part-*.parquet")))
 
 
-def submit(cluster: FakeAutoscalingCluster, catalog: Path, output: Path, name: str) -> subprocess.Popen[str]:
+def submit(
+    cluster: FakeAutoscalingCluster,
+    catalog: Path,
+    output: Path,
+    name: str,
+    *flags: str,
+    num_workers: int = MAX_NODES + 1,
+) -> subprocess.Popen[str]:
     """`ray job submit` in a process of its own, which follows the job's log to its end."""
     command = [
         RAY, "job", "submit", "--submission-id", name, "--", sys.executable, str(ROOT / "tests" / "tiny_job.py"),
-        str(catalog), "--output", str(output), "--num-workers", str(MAX_NODES + 1), "--num-gpus", "1",
-        "--videos-per-shard", "1",
+        str(catalog), "--output", str(output), "--num-workers", str(num_workers), "--num-gpus", "1",
+        "--videos-per-shard", "1", *flags,
     ]  # fmt: skip
     return subprocess.Popen(
         command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -139,9 +154,66 @@ def stop_and_resume(recording: Recording, catalog: Path) -> None:
     recording.note("idle nodes are gone")
 
 
+def take_on_demand_and_come_back(recording: Recording, catalog: Path, no_spot: Path) -> None:
+    """Spot is refused: on-demand is taken. Spot is back: so are the workers."""
+    cluster, output = recording.cluster, recording.outputs[2]
+    config = catalog.parent / "spot.toml"
+    config.write_text("[workers]\nspot_minutes = 0.2\n")
+    no_spot.touch()
+    recording.note("spot is refused; third job submitted")
+    job = submit(cluster, catalog, output, "third", "--config", str(config), num_workers=2)
+    wait_until(lambda: num_parts(output) >= 3, what="the first shards", timeout_seconds=150)
+    assert node_types(cluster) == {"on_demand"}, node_types(cluster)
+    recording.note("on-demand nodes work")
+    no_spot.unlink()
+    wait_until(lambda: "gpu" in node_types(cluster), what="a spot node", timeout_seconds=150)
+    recording.note("spot is back")
+    log, _ = job.communicate(timeout=300)
+    recording.note("third job done")
+    assert job.returncode == 0, log
+    assert "got no spot node" in log, log
+    assert "a spot node is there" in log, log
+    check_tables(output)
+    wait_until(lambda: not cluster.raylets(), what="idle nodes to go", timeout_seconds=150)
+    recording.note("idle nodes are gone")
+
+
+def node_types(cluster: FakeAutoscalingCluster) -> set[str]:
+    """Return the types of the nodes that there are, but for the head."""
+    return {process.environ().get("RAY_NODE_TYPE_NAME", "") for process in cluster.raylets()}
+
+
 def check_tables(output: Path) -> None:
     rows = Counter(read_whole(str(output), "keypoints")["video_id"].to_pylist())
     assert rows == {f"clip-{number:03d}": FRAMES_PER_CLIP for number in range(NUM_CLIPS)}
+
+
+@contextmanager
+def started(
+    recording: "Recording", folder: Path, node_types: dict[str, tuple[dict[str, float], int]], environment: Any = None
+) -> Iterator[None]:
+    """Have the recording watch a cluster of these node types, whose spot nodes are refused while a file says so."""
+    folder.mkdir()
+    recording.cluster = FakeAutoscalingCluster(
+        folder,
+        node_types,
+        idle_seconds=IDLE_SECONDS,
+        environment={
+            "PYTHONPATH": str(ROOT / "tests"),
+            SLOWNESS: str(SECONDS_PER_FRAME),
+            NO_SPOT: str(folder / "never"),
+            **(environment or {}),
+        },
+        provider="moody_provider.MoodyProvider",
+        labels={"gpu": {MARKET_LABEL: SPOT}, "on_demand": {MARKET_LABEL: ON_DEMAND}},
+    )
+    try:
+        yield
+    except BaseException:
+        recording.stop()
+        raise
+    finally:
+        recording.cluster.stop()
 
 
 def main() -> int:
@@ -152,22 +224,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="autoscaling-", dir="/tmp") as name:
         folder = Path(name)
         catalog = write_clips(folder, range(NUM_CLIPS))
-        cluster = FakeAutoscalingCluster(
-            folder, {"gpu": ({"CPU": 1, "GPU": 1}, MAX_NODES)}, idle_seconds=IDLE_SECONDS,
-            environment={"PYTHONPATH": str(ROOT / "tests"), SLOWNESS: str(SECONDS_PER_FRAME)},
-        )  # fmt: skip
-        recording = Recording(cluster, [folder / "first", folder / "second"])
-        try:
+        recording = Recording([folder / "first", folder / "second", folder / "third"])
+        with started(recording, folder / "a", {"gpu": (GPU, MAX_NODES)}):
             recording.start()
             grow_lose_and_shrink(recording, catalog)
             stop_and_resume(recording, catalog)
+        no_spot = folder / "no-spot"
+        with started(recording, folder / "b", {"gpu": (GPU, 2), "on_demand": (GPU, 2)}, {NO_SPOT: str(no_spot)}):
+            take_on_demand_and_come_back(recording, catalog, no_spot)
             num_samples = len(recording.samples)
             wait_until(lambda: len(recording.samples) > num_samples + 4, what="the last samples")
             recording.stop()
             recording.draw(arguments.picture)
-        finally:
-            recording.stop()
-            cluster.stop()
     return 0
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class FakeAutoscalingCluster:
         *,
         idle_seconds: float,
         environment: dict[str, str],
+        provider: str = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        labels: Mapping[str, dict[str, str]] | None = None,
     ) -> None:
         from ray._private.services import get_node_ip_address
 
@@ -45,7 +48,7 @@ class FakeAutoscalingCluster:
         self.address, dashboard = f"{host}:{port}", free_port()
         self.jobs_address = f"http://127.0.0.1:{dashboard}"
         config = folder / "autoscaling.json"
-        config.write_text(json.dumps(_config(self.address, node_types, idle_seconds)))
+        config.write_text(json.dumps(_config(self.address, node_types, idle_seconds, provider, labels or {})))
         # Ray's sockets have names of at most 107 bytes.
         self._session = Path("/tmp") / f"rfa-{os.getpid()}-{port}"
         self.environment = {
@@ -114,9 +117,21 @@ class FakeAutoscalingCluster:
         psutil.wait_procs(family, timeout=20)
 
 
-def _config(address: str, node_types: dict[str, tuple[Resources, int]], idle_seconds: float) -> dict[str, Any]:
+def _config(
+    address: str,
+    node_types: dict[str, tuple[Resources, int]],
+    idle_seconds: float,
+    provider: str,
+    labels: Mapping[str, dict[str, str]],
+) -> dict[str, Any]:
     types = {
-        name: {"resources": resources, "node_config": {}, "min_workers": 0, "max_workers": max_workers}
+        name: {
+            "resources": resources,
+            "labels": labels.get(name, {}),
+            "node_config": {},
+            "min_workers": 0,
+            "max_workers": max_workers,
+        }
         for name, (resources, max_workers) in node_types.items()
     }
     empty: dict[str, Any] = {
@@ -134,7 +149,7 @@ def _config(address: str, node_types: dict[str, tuple[Resources, int]], idle_sec
         "file_mounts_sync_continuously": False,
         "provider": {
             "type": "external",
-            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "module": provider,
             "use_node_id_as_ip": True,
             "disable_node_updaters": True,
             "disable_launch_config_check": True,
