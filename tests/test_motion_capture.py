@@ -179,6 +179,17 @@ def test_each_subject_of_c3d_is_a_track(tmp_path: Path) -> None:
 
 
 @needs_ezc3d
+def test_a_c3d_that_ends_ezc3d_s_process_is_an_error_in_ours(tmp_path: Path) -> None:
+    """A parameter of 248 dimensions: ezc3d 1.7.2 reads past its end, which is a segmentation fault."""
+    path = Path(c3d(tmp_path / "dance.c3d"))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"ZERO") + 7] = 248
+    path.write_bytes(data)
+    with pytest.raises(TableError, match=r"dance\.c3d: ezc3d cannot read it \(.+\); the file is damaged"):
+        read_keypoints(str(path))
+
+
+@needs_ezc3d
 @pytest.mark.parametrize("keep", [2, 512, 600, 1500])
 def test_a_c3d_that_is_cut_off_is_named(tmp_path: Path, keep: int) -> None:
     path = Path(c3d(tmp_path / "dance.c3d"))
@@ -337,7 +348,7 @@ def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monk
     import sys
 
     monkeypatch.setitem(sys.modules, "h5py", None)
-    monkeypatch.setitem(sys.modules, "ezc3d", None)
+    monkeypatch.setattr("choreai.formats.c3d.find_spec", lambda name: None)
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     (tmp_path / "a.c3d").write_bytes(b"\x02\x50" + bytes(64))
     for name, package in (("a.h5", "h5py"), ("a.c3d", "ezc3d")):

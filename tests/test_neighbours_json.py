@@ -26,7 +26,8 @@ from neighbour_files import (
 
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.formats.convert import ConvertSettings, convert, read_keypoints
-from choreai.formats.rows import keypoints_of
+from choreai.formats.rows import all_keypoints_of, keypoints_of
+from choreai.motion.keypoint_sets import HALPE_26
 from choreai.motion.skeleton import KEYPOINT_NAMES
 from choreai.tables.schemas import KEYPOINTS, list_column
 
@@ -49,6 +50,30 @@ def test_openpose_s_keypoints_become_coco_s(tmp_path: Path, names: tuple[str, ..
     assert table["pts_seconds"].to_pylist() == pytest.approx([0, 0.04, 0.12, 0.16])
     assert table["video_id"].unique().to_pylist() == ["dance"]
     assert table["box_xyxy"][0].as_py() == [240, 90, 360, 500], "drawn around the keypoints"
+
+
+def halpe_26(frame: int) -> list[float]:
+    """What Pose2Sim writes of RTMLib's body with feet: Halpe's 26, COCO's 17 first."""
+    return flat(HALPE_26.keypoints, frame)
+
+
+def test_pose2sim_s_halpe_26_keeps_its_feet(tmp_path: Path) -> None:
+    folder = tmp_path / "dance"
+    folder.mkdir()
+    for frame in (0, 1):
+        content = {"version": 1.3, "people": [openpose_person(halpe_26(frame))]}
+        (folder / f"dance_{frame:06d}.json").write_text(json.dumps(content))
+    table = read_keypoints(str(folder), SETTINGS)
+    np.testing.assert_array_equal(keypoints_of(table), [coco(0), coco(1)])
+    everything = np.array(all_keypoints_of(table))
+    np.testing.assert_array_equal(everything.reshape(2, -1), np.array([halpe_26(0), halpe_26(1)], np.float32))
+    pq.write_table(table, tmp_path / "dance.parquet")
+    convert(str(tmp_path / "dance.parquet"), str(tmp_path / "again"), ConvertSettings(), target_format="openpose")
+    (first, _) = sorted((tmp_path / "again").iterdir())
+    written = np.array(json.loads(first.read_text())["people"][0]["pose_keypoints_2d"]).reshape(25, 3)
+    for k, name in enumerate(OPENPOSE_25):
+        if name not in ("neck", "mid_hip"):
+            np.testing.assert_allclose(written[k], everything[0, HALPE_26.keypoints.index(name)], rtol=1e-6)
 
 
 def test_openpose_without_tracking_has_ranks_for_ids_and_says_so(tmp_path: Path) -> None:

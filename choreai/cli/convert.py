@@ -39,8 +39,8 @@ WRITTEN = (
     "fiftyone-json",
 )
 CONVERT = f"""\
-Convert keypoints from and to the files of other programs. What is not COCO's 17
-keypoints is left out; docs/formats.md says of each format what is lost.
+Convert keypoints from and to the files of other programs. docs/formats.md says
+of each format what it is and what is lost.
 
 read: {", ".join(READ)}
 

@@ -100,7 +100,7 @@ def _hierarchy(lines: list[str], uri: str) -> tuple[list[_Joint], int]:
         elif words[:1] == ["CHANNELS"] and joints:
             joints[-1].channels = words[2:]
             if unknown := set(words[2:]) - set(_CHANNELS):
-                raise TableError(f"{where}: channel {min(unknown)!r} is none of {', '.join(_CHANNELS)}")
+                raise TableError(f"{where}: channel {abbreviate(min(unknown))} is none of {', '.join(_CHANNELS)}")
         elif words and words != ["HIERARCHY"]:
             raise TableError(f"{where}: {abbreviate(line.strip())} is no part of a skeleton; export it again")
         if len(joints) > MAX_JOINTS:

@@ -1,5 +1,10 @@
 """C3D, the files of motion capture systems: read by ezc3d (`pip install "choreai[formats]"`)."""
 
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,6 +19,7 @@ from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
 
 _MAGIC = 0x50
+"""The second byte of every C3D file."""
 
 
 def is_c3d(glimpse: Glimpse) -> bool:
@@ -47,31 +53,22 @@ def read_c3d(uri: str, settings: ConvertSettings) -> pa.Table:
 
 def _read(uri: str, people: PeopleBuffer) -> tuple[list[str], Float64Array, float, str]:
     """Return the markers' names, points (T, M, 3) with NaN where missing, the rate and the unit."""
-    try:
-        import ezc3d
-    except ImportError as exc:
-        message = f'{uri}: reading C3D needs ezc3d; install it with `pip install "choreai[formats]"`'
-        raise ConfigError(message) from exc
+    if find_spec("ezc3d") is None:
+        raise ConfigError(f'{uri}: reading C3D needs ezc3d; install it with `pip install "choreai[formats]"`')
     data = objects.read_object(uri)
     people.digest.update(data)
     with scratch_folder() as folder:
-        path = folder / "markers.c3d"
-        path.write_bytes(data)
-        try:
-            read = ezc3d.c3d(str(path))
-            about = read["parameters"]["POINT"]
-            names = [name for key, part in sorted(about.items()) if _is_labels(key) for name in part["value"]]
-            points = read["data"]["points"][:3].transpose(2, 1, 0).astype(np.float64)
-            lost = read["data"]["meta_points"]["residuals"][0].T < 0
-            rate, unit = float(about["RATE"]["value"][0]), str(about.get("UNITS", {"value": ["mm"]})["value"][0])
-        except (OSError, RuntimeError, ValueError, KeyError, IndexError, MemoryError) as exc:
-            raise TableError(f"{uri}: ezc3d cannot read it ({exc}); export it again") from exc
-    points[lost | (points == 0).all(axis=2)] = np.nan
-    if rate <= 0:
-        raise TableError(f"{uri}: its rate is {rate:g} frames a second; give --frames-per-second")
-    return names[: points.shape[1]], points[:, : len(names)], rate, unit
-
-
-def _is_labels(key: str) -> bool:
-    """LABELS, and LABELS2, LABELS3, ... for markers from 256 on."""
-    return key == "LABELS" or (key.startswith("LABELS") and key[6:].isdigit())
+        source, target = folder / "markers.c3d", folder / "points.npz"
+        source.write_bytes(data)
+        command = [sys.executable, "-m", "choreai.formats.c3d_child", str(source), str(target)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = done.stderr.strip().splitlines()[-1:] or ["it ends the process"]
+            raise TableError(f"{uri}: ezc3d cannot read it ({said[0][:300]}); the file is damaged, so export it again")
+        with np.load(target) as read:
+            names, points = read["names"].tolist(), read["points"]
+            rate, unit = float(read["rate"]), str(read["unit"])
+    if not rate > 0:
+        raise TableError(f"{uri}: its rate is {rate:g} frames a second; export it again")
+    return names, points, rate, unit

@@ -19,7 +19,7 @@ from choreai.formats.glimpse import Glimpse
 from choreai.formats.marker_names import coco_points, coco_sources
 from choreai.formats.people import PeopleBuffer, is_seen
 from choreai.formats.settings import ConvertSettings
-from choreai.formats.values import number_in
+from choreai.formats.values import abbreviate, number_in
 
 _HEAD = ("scorer", "individuals", "bodyparts", "coords")
 _PARTS = {"x": 0, "y": 1, "likelihood": 2}
@@ -76,7 +76,9 @@ class _Layout:
         sources = [coco_sources(_sided(list(parts))) for parts in found.values()]
         if not any(any(each) for each in sources):
             names = ", ".join(dict.fromkeys(part for parts in found.values() for part in parts))
-            raise TableError(f"{uri}: none of the body parts {names} is named as a keypoint; name them LKnee, ...")
+            raise TableError(
+                f"{uri}: none of the body parts {names[:300]} is named as a keypoint; name them LKnee, ..."
+            )
         return cls([np.array(list(parts.values())) for parts in found.values()], sources)
 
     def people_in(self, row: Float64Array) -> Iterator[Float64Array]:
@@ -86,6 +88,14 @@ class _Layout:
             values = np.where(has_column, row[np.where(has_column, at, 0).astype(np.int64)], np.nan)
             values[:, 2] = np.where(has_column[:, 2], values[:, 2], 1.0)
             yield coco_points(values, sources)
+
+
+def _columns(head: dict[str, list[str]], num_index: int, where: str) -> list[Column]:
+    """Return the columns behind those that name the row. Raises TableError if the head is not as wide everywhere."""
+    levels = [head[name] for name in _HEAD if name in head]
+    if len({len(level) for level in levels}) > 1 or not {"scorer", "bodyparts"} <= head.keys():
+        raise TableError(f"{where}: scorer, bodyparts and coords are not there in equal length; export it again")
+    return list(zip(*(level[num_index:] for level in levels), strict=True))
 
 
 def _sided(parts: list[str]) -> list[str]:
@@ -112,12 +122,13 @@ def _read_csv(uri: str, people: PeopleBuffer) -> Iterator[tuple[str, Float64Arra
         if "coords" not in head:
             if row[0] not in _HEAD:
                 raise TableError(
-                    f"{where} begins with {row[0]!r}, not with one of {', '.join(_HEAD)}; is this DeepLabCut's?"
+                    f"{where} begins with {abbreviate(row[0])}, not with one of {', '.join(_HEAD)}; is this a table of "
+                    "DeepLabCut?"
                 )
             head[row[0]] = row
             if row[0] == "coords":
                 num_index = next((i for i, cell in enumerate(row) if cell in _PARTS), len(row))
-                columns = list(zip(*(head[name][num_index:] for name in _HEAD if name in head), strict=True))
+                columns = _columns(head, num_index, where)
             continue
         line = cells(row, num_index + len(columns), where)
         values = [

@@ -1,10 +1,14 @@
-"""The keypoint sets of other programs, by COCO's names, and which of theirs are COCO's 17."""
+"""The keypoint sets of other programs that do not begin with COCO's 17, by COCO's names, and where the 17 are in them.
+
+Those that begin with them are in `choreai.motion.keypoint_sets`.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from choreai.arrays import AnyFloatArray, Float64Array
+from choreai.motion.keypoint_sets import KEYPOINT_SETS
 from choreai.motion.skeleton import KEYPOINT_NAMES, NUM_KEYPOINTS
 
 _RIGHT_AND_LEFT_ARM = (
@@ -32,7 +36,7 @@ BLAZEPOSE_33 = (
 )  # fmt: skip
 """MediaPipe's landmarks, as its own `PoseLandmark` names them."""
 
-COCO_FIRST = (17, 26, 68, 133, 136)
+COCO_FIRST = tuple(sorted(KEYPOINT_SETS))
 """Sizes of sets whose first 17 are COCO's: COCO, Halpe-26 and -68, COCO-WholeBody, Halpe-136."""
 
 
@@ -43,6 +47,12 @@ def pick_coco(points: AnyFloatArray, names: Sequence[str]) -> Float64Array:
         if name in names:
             picked[k] = points[names.index(name)]
     return picked
+
+
+def others_of_set(points: AnyFloatArray) -> AnyFloatArray | None:
+    """Return the keypoints after COCO's 17 of (J, 3) points of a set that begins with them; None if there are none."""
+    is_larger = len(points) in COCO_FIRST and len(points) > NUM_KEYPOINTS
+    return points[NUM_KEYPOINTS:] if is_larger else None
 
 
 def names_of_set(num_keypoints: int) -> Sequence[str] | None:

@@ -52,7 +52,7 @@ def read_kinovea_csv(uri: str, settings: ConvertSettings) -> pa.Table:
     sources = coco_sources([_track_of(name) for name in names])
     if not any(sources):
         raise TableError(
-            f"{uri}: none of the tracks {', '.join(names)} is named as a keypoint; name them left knee, ..."
+            f"{uri}: none of the tracks {', '.join(names)[:300]} is named as a keypoint; name them left knee, ..."
         )
     frames, rate = _frames(np.array(times), settings, uri)
     points = coco_points(np.array(rows).reshape(len(rows), -1, 2), sources)

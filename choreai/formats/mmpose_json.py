@@ -16,7 +16,7 @@ from choreai.errors import TableError
 from choreai.formats.frame_names import frame_numbers
 from choreai.formats.glimpse import Glimpse
 from choreai.formats.json_stream import read_json_members
-from choreai.formats.keypoint_sets import COCO_FIRST, names_of_set, pick_coco
+from choreai.formats.keypoint_sets import COCO_FIRST, names_of_set, others_of_set, pick_coco
 from choreai.formats.people import PeopleBuffer, files_in, track_id_in
 from choreai.formats.settings import ConvertSettings
 from choreai.formats.values import abbreviate, join_alternatives, numbers_in
@@ -104,6 +104,7 @@ class _Predictions:
             track_id=track_id_in(person.get("track_id"), f"{where}: track_id"),
             box_xyxy=_box(person.get("bbox"), where),
             box_score=_box_score(person.get("bbox_score"), where),
+            others=others_of_set(points),
         )
 
     def _names_for(self, num_keypoints: int, where: str) -> Sequence[str]:

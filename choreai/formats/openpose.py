@@ -5,6 +5,7 @@ nobody is in view, `person_id` [-1] where nobody was tracked.
 """
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +14,14 @@ from choreai.arrays import Float64Array
 from choreai.errors import TableError
 from choreai.formats.frame_names import frame_numbers
 from choreai.formats.glimpse import Glimpse
-from choreai.formats.keypoint_sets import BODY_25, COCO_FIRST, OPENPOSE_18, names_of_set, pick_coco
+from choreai.formats.keypoint_sets import BODY_25, COCO_FIRST, OPENPOSE_18, names_of_set, others_of_set, pick_coco
 from choreai.formats.people import PeopleBuffer, files_in, read_files, track_id_in
-from choreai.formats.rows import keypoints_of, one_video, without_missing
+from choreai.formats.rows import all_keypoints_of, one_video, without_missing
 from choreai.formats.settings import ConvertSettings
 from choreai.formats.values import abbreviate, join_alternatives, json_in, numbers_in
 from choreai.formats.written import write_folder
-from choreai.motion.skeleton import KEYPOINT_NAMES, LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from choreai.motion.keypoint_sets import keypoint_set
+from choreai.motion.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 
 _SETS = {len(names): names for names in (OPENPOSE_18, BODY_25)}
 _MIDDLES = {"neck": (LEFT_SHOULDER, RIGHT_SHOULDER), "mid_hip": (LEFT_HIP, RIGHT_HIP)}
@@ -52,8 +54,8 @@ def read_openpose(uri: str, settings: ConvertSettings) -> pa.Table:
 def write_openpose(table: pa.Table, uri: str, settings: ConvertSettings) -> None:
     """Write a folder of BODY_25, a file for each frame with people in it.
 
-    Neck and middle of the hips are between shoulders and hips, feet are missing; `person_id` is the track id. Raises
-    TableError if the table holds more than one video.
+    Neck and middle of the hips are between shoulders and hips; feet are there if the table's set has them. `person_id`
+    is the track id. Raises TableError if the table holds more than one video.
     """
     video = one_video(table, uri)
     table = table.sort_by([("frame_index", "ascending"), ("track_id", "ascending")])
@@ -78,17 +80,20 @@ def _add(people: PeopleBuffer, number: int, person: object, where: str) -> None:
     numbers = numbers_in(person.get("pose_keypoints_2d"), f"{where}: pose_keypoints_2d")
     if not len(numbers):  # hands or a face without a body
         return
-    people.add(number, _coco(numbers, where), track_id=_person_id(person, where))
+    points, names = _points(numbers, where)
+    coco, others = pick_coco(points, names), others_of_set(points)
+    people.add(number, coco, track_id=_person_id(person, where), others=others)
 
 
-def _coco(numbers: Float64Array, where: str) -> Float64Array:
+def _points(numbers: Float64Array, where: str) -> tuple[Float64Array, Sequence[str]]:
+    """Return (J, 3) x, y, score, and the J names."""
     names = _SETS.get(len(numbers) // 3) or names_of_set(len(numbers) // 3)
     if len(numbers) % 3 or names is None:
         raise TableError(
             f"{where} has {len(numbers)} keypoint numbers; it needs 3 x "
             f"{join_alternatives(sorted([*_SETS, *COCO_FIRST]))} (--model_pose BODY_25 or COCO)"
         )
-    return pick_coco(numbers.reshape(-1, 3), names)
+    return numbers.reshape(-1, 3), names
 
 
 def _person_id(person: dict[str, object], where: str) -> int | None:
@@ -97,10 +102,10 @@ def _person_id(person: dict[str, object], where: str) -> int | None:
 
 
 def _to_people(rows: pa.Table) -> list[dict[str, object]]:
-    keypoints = without_missing(keypoints_of(rows))
+    keypoints = [without_missing(person).astype(np.float64) for person in all_keypoints_of(rows)]
     return [
         {"person_id": [track_id], "pose_keypoints_2d": _to_body_25(person).ravel().tolist()} | _OTHERS
-        for track_id, person in zip(rows["track_id"].to_pylist(), keypoints.astype(np.float64), strict=True)
+        for track_id, person in zip(rows["track_id"].to_pylist(), keypoints, strict=True)
     ]
 
 
@@ -112,12 +117,13 @@ _OTHERS: dict[str, object] = {
 }
 
 
-def _to_body_25(coco: Float64Array) -> Float64Array:
-    """Return (25, 3) of (17, 3): x, y, score."""
+def _to_body_25(person: Float64Array) -> Float64Array:
+    """Return (25, 3) of (J, 3) keypoints of a set that begins with COCO's 17: x, y, score."""
+    names = keypoint_set(len(person)).keypoints
     body = np.zeros((len(BODY_25), 3))
     for k, name in enumerate(BODY_25):
-        if name in KEYPOINT_NAMES:
-            body[k] = coco[KEYPOINT_NAMES.index(name)]
-        elif name in _MIDDLES and (coco[list(_MIDDLES[name]), 2] > 0).all():
-            body[k] = coco[list(_MIDDLES[name])].mean(axis=0)
+        if name in names:
+            body[k] = person[names.index(name)]
+        elif name in _MIDDLES and (person[list(_MIDDLES[name]), 2] > 0).all():
+            body[k] = person[list(_MIDDLES[name])].mean(axis=0)
     return body

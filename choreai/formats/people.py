@@ -18,7 +18,7 @@ from choreai.errors import ChoreaiWarning, TableError
 from choreai.formats.frame_names import MAX_FRAME
 from choreai.formats.rows import ConvertedRows, ranks_within
 from choreai.formats.settings import ConvertSettings
-from choreai.formats.values import abbreviate
+from choreai.formats.values import abbreviate, join_alternatives
 from choreai.motion.skeleton import KEYPOINT_NAMES, LEFT_HIP, NUM_KEYPOINTS, RIGHT_HIP
 from choreai.natural_order import natural_key
 from choreai.storage import objects
@@ -43,6 +43,8 @@ class PeopleBuffer:
     boxes: "array[float]" = field(default_factory=lambda: array("d"))
     keypoints: "array[float]" = field(default_factory=lambda: array("f"))
     xyz: "array[float]" = field(default_factory=lambda: array("f"))
+    others: "array[float]" = field(default_factory=lambda: array("f"))
+    num_others: set[int] = field(default_factory=set)
     num_unseen: int = 0
 
     def add(
@@ -54,8 +56,10 @@ class PeopleBuffer:
         box_xyxy: Sequence[float] | None = None,
         box_score: float | None = None,
         xyz: AnyFloatArray | None = None,
+        others: AnyFloatArray | None = None,
     ) -> None:
-        """Add a person: (17, 3) x, y, score, of which missing ones are NaN or have score 0; (17, 3) metres in `xyz`.
+        """Add a person: (17, 3) x, y, score, of which missing ones are NaN or have score 0; (17, 3) metres in `xyz`;
+        (K, 3) keypoints that the set has after COCO's.
 
         Without a box it is drawn around the keypoints that are seen, and without its score that is their mean. A
         person of whom nothing is seen is left out and counted.
@@ -71,6 +75,9 @@ class PeopleBuffer:
         self.boxes.extend(_box_around(points, seen) if box_xyxy is None else box_xyxy)
         self.scores.append(float(points[:, 2].mean()) if box_score is None else box_score)
         self.keypoints.frombytes(points.tobytes())
+        self.num_others.add(0 if others is None else len(others))
+        if others is not None:
+            self.others.frombytes(np.nan_to_num(others).astype(np.float32).tobytes())
         if xyz is not None:
             self.xyz.frombytes(xyz.astype(np.float32).tobytes())
 
@@ -95,8 +102,17 @@ class PeopleBuffer:
             box_score=np.array(self.scores, np.float32),
             keypoints=keypoints,
             xyz=np.array(self.xyz, np.float32).reshape(-1, NUM_KEYPOINTS, 3) if self.xyz else None,
+            others=self._others(len(frames)),
         )
         return rows.to_table(frames_per_second=frames_per_second)
+
+    def _others(self, num_rows: int) -> FloatArray | None:
+        """Return (N, K, 3) keypoints after COCO's, None if there are none or not as many of everybody."""
+        if len(self.num_others) > 1:
+            counts = join_alternatives(sorted(NUM_KEYPOINTS + count for count in self.num_others))
+            self._warn(f"people have {counts} keypoints; the {NUM_KEYPOINTS} of COCO are kept")
+            return None
+        return np.array(self.others, np.float32).reshape(num_rows, -1, 3) if self.others else None
 
     def are_shares(self) -> bool:
         """Return whether coordinates are shares of the picture instead of pixels."""
@@ -109,6 +125,9 @@ class PeopleBuffer:
         keypoints = np.array(self.keypoints, np.float32).reshape(-1, 3)
         seen = keypoints[:, 2:] > 0
         keypoints[:, :2] = np.where(seen, keypoints[:, :2] * size_wh + shift, 0)
+        others = np.array(self.others, np.float32).reshape(-1, 3)
+        others[:, :2] = np.where(others[:, 2:] > 0, others[:, :2] * size_wh + shift, 0)
+        self.others = array("f", others.tobytes())
         boxes = np.array(self.boxes, np.float64).reshape(-1, 2) * size_wh + shift
         self.keypoints, self.boxes = array("f", keypoints.tobytes()), array("d", boxes.tobytes())
 

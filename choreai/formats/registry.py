@@ -217,7 +217,7 @@ FORMATS: dict[str, FileFormat] = {
         ),
         _format(
             "opensim-mot",
-            "OpenSim's motion of joint angles",
+            "OpenSim's motion file",
             opensim_mot.is_opensim_mot,
             write=opensim_mot.write_opensim_mot,
             writing="track_id",
