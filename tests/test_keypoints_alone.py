@@ -25,6 +25,7 @@ from choreai.formats.keypoint_files import find_keypoint_files
 from choreai.pipeline.keypoint_labels import label_keypoints
 from choreai.pipeline.keypoints import GivenKeypoints, look_at_keypoints, take_keypoints
 from choreai.pipeline.train import find_labelled
+from choreai.storage.objects import put_object
 from choreai.style.examples import read_windows
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import Dataset
@@ -316,6 +317,21 @@ def test_wrong_input_ends_with_2_before_anything_is_loaded(tmp_path: Path, capsy
     said = capsys.readouterr().err
     for words in ("no such file or folder; check --keypoints", "not both", "limit, since and max_hours are for videos"):
         assert words in said
+
+
+def test_a_recording_may_be_faster_than_any_video(tmp_path: Path) -> None:
+    flags = ["--keypoints", str(tmp_path), "--output", str(tmp_path / "out"), "--frames-per-second", "300"]
+    config = load_job(TrainConfig, train_parser(None).parse_args(flags)).config
+    assert (config.keypoints.frames_per_second, config.pose.frames_per_second) == (300, 15)
+
+
+def test_keypoints_in_a_store_are_found_and_taken(store_uri: str, tmp_path: Path) -> None:
+    write_folder(tmp_path, 1)
+    for path in tmp_path.glob("*.json"):
+        put_object(f"{store_uri}/poses/solo/{path.name}", path.read_bytes())
+    given = look_at_keypoints(KeypointSettings(source=f"{store_uri}/poses", frames_per_second=10))
+    assert sorted(given.files) == [f"solo/{style}_0" for style in sorted(STYLES)]
+    assert take_keypoints(given, TrainConfig(catalog="-", output=f"{store_uri}/out")).statuses == {"ok": 3}
 
 
 def test_hidden_files_and_tables_of_labels_are_no_keypoints(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ def load_job(cls: type[ConfigT], arguments: argparse.Namespace, *, needs_output:
     settings["catalog"] = " ".join(words) or None
     if "keypoints.source" in given:  # of the keypoints, if there are some; of videos otherwise
         settings["keypoints.frames_per_second"] = given["pose.frames_per_second"]
+        if given["keypoints.source"]:
+            settings["pose.frames_per_second"] = None
         size = given["keypoints.size_wh"]
         settings["keypoints.size_wh"] = list(parse_size(size)) if size else None
     folder = os.path.join(tempfile.gettempdir(), f"choreai-{secrets.token_hex(4)}")
