@@ -81,7 +81,7 @@ def pose_on_gpus(
     The frames have images if `with_pictures` is set: only then this process reads the input too.
     """
     was_connected = is_connected()
-    connect("local")
+    connect("local", num_gpus=num_gpus)  # as torch has counted them
     open_share = partial(pose_share, arguments, settings, num_gpus)
     resources = WorkerResources(num_cpus=0, num_gpus=1)  # cores are shared out by number of threads
     ends: list[EndOfShare] = []

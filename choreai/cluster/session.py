@@ -24,10 +24,11 @@ class Session:
     """Whether nodes may be added later: false for a local Ray of our own."""
 
 
-def connect(address: str | None = None) -> Session:
+def connect(address: str | None = None, *, num_gpus: int | None = None) -> Session:
     """Connect this process to Ray, unless it is connected already; `disconnect` ends the connection.
 
-    `address` None: the cluster of RAY_ADDRESS (set by `ray job submit`), else a new local Ray.
+    `address` None: the cluster of RAY_ADDRESS (set by `ray job submit`), else a new local Ray. `num_gpus` is what a
+    local one has, by default what it finds.
     Raises ConfigError if nothing answers there.
     """
     # Ray reads this at import; a batch job must not report usage from a customer's cluster.
@@ -40,7 +41,7 @@ def connect(address: str | None = None) -> Session:
         return session
     options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
-        options |= {"include_dashboard": False, "object_store_memory": LOCAL_OBJECT_STORE_BYTES}
+        options |= {"include_dashboard": False, "object_store_memory": LOCAL_OBJECT_STORE_BYTES, "num_gpus": num_gpus}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         with no_room_is_a_storage_error():
