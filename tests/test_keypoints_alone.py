@@ -43,7 +43,7 @@ def labelled(folder: Path, *flags: str) -> dict[str, tuple[str | None, str | Non
     """Label and group by video_id, as training takes them."""
     words = ["--keypoints", str(folder), *RATE, "--output", str(folder.parent / "out"), *flags]
     config = load_job(TrainConfig, train_parser(None).parse_args(words)).config
-    given = look_at_keypoints(config.keypoints, labels_file=config.labels_file)
+    given = look_at_keypoints(config.keypoints, but=[config.labels_file] if config.labels_file else [])
     config, catalog = label_keypoints(given, config)
     return {video.video_id: (video.label, video.group) for video in find_labelled(config, catalog)}
 
@@ -337,4 +337,7 @@ def test_keypoints_in_a_store_are_found_and_taken(store_uri: str, tmp_path: Path
 def test_hidden_files_and_tables_of_labels_are_no_keypoints(tmp_path: Path) -> None:
     write_folder(tmp_path, 1)
     (tmp_path / ".cache.json").write_text("[]")
-    assert [file.name for file in find_keypoint_files(str(tmp_path))] == [f"{style}_0" for style in sorted(STYLES)]
+    write_folder(tmp_path / "out", 1)
+    found = find_keypoint_files(str(tmp_path), but=[str(tmp_path / "out")])
+    assert len(find_keypoint_files(str(tmp_path / "out"), but=[str(tmp_path / "out")])) == 3
+    assert [file.name for file in found] == [f"{style}_0" for style in sorted(STYLES)]

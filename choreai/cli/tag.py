@@ -155,7 +155,7 @@ def run(
 def _run_on_keypoints(job: Job[TagConfig], *, tag_worker: type[TagWorker], dry_run: bool) -> int:
     """Tag keypoints that are there already, and return the exit code."""
     config = job.config
-    given = look_at_keypoints(config.keypoints)
+    given = look_at_keypoints(config.keypoints, but=[config.output])
     open_model_of_keypoints(config, given.origin, worker=tag_worker)
     if dry_run:
         print(f"{config.keypoints.source}: {len(given.catalog)} videos or sequences, {given.origin}")

@@ -148,7 +148,8 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker,
 
 def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None, fit: Fit | None) -> int:
     """Run it on keypoints that are there already, and return the exit code."""
-    given = look_at_keypoints(job.config.keypoints, labels_file=job.config.labels_file)
+    others = [uri for uri in (job.config.labels_file, job.config.output) if uri]
+    given = look_at_keypoints(job.config.keypoints, but=others)
     config, catalog = label_keypoints(given, job.config)
     forgotten = read_forgotten(config.output)
     catalog = extract.leave_out_forgotten(catalog, forgotten)

@@ -56,21 +56,22 @@ class KeypointFile:
 
 
 def find_keypoint_files(source: str, *, but: Sequence[str] = ()) -> list[KeypointFile]:
-    """Return the keypoint files in `source`, a file or a folder with its sub-folders, in natural order; `but` those.
+    """Return the keypoint files in `source`, a file or a folder with its sub-folders, in natural order.
 
-    A video is named by its file's path in the folder, without the extension, or by the folder of its
-    `alphapose-results.json`, beside and below which nothing else is read. Of an output of `choreai extract` the
-    keypoint tables are taken. Hidden files, tables of labels and files of other kinds are not. Raises ConfigError
-    where there are none, or several kinds.
+    Files and folders in `but` are passed over, unless `source` is in one. A video is named by its file's path in the
+    folder, without the extension, or by the folder of its `alphapose-results.json`, beside and below which nothing else
+    is read. Of an output of `choreai extract` the keypoint tables are taken. Hidden files, tables of labels and files
+    of other kinds are not. Raises ConfigError where there are none, or several kinds.
     """
     source = objects.resolve_uri(source, against=".").rstrip("/")
     if not objects.is_folder(source):
         if objects.stat_object(source) is None:
             raise ConfigError(f"{source}: there is no such file or folder; check the name given with --keypoints")
         return [_single(source)]
-    skipped = {objects.resolve_uri(uri, against=".") for uri in but}
+    skipped = [objects.resolve_uri(uri, against=".").rstrip("/") for uri in but]
+    skipped = [uri for uri in skipped if not f"{source}/".startswith(f"{uri}/")]
     uris = {info.uri[len(source) + 1 :]: info.uri for info in objects.list_objects(source + "/")}
-    paths = {path: uri for path, uri in uris.items() if uri not in skipped and not _is_hidden(path)}
+    paths = {path: uri for path, uri in uris.items() if not _is_in(uri, skipped) and not _is_hidden(path)}
     found = _of_one_kind(source, _known_kinds(_without_extras(paths)))
     if not found:
         endings = Counter(PurePosixPath(path).suffix or "no extension" for path in paths)
@@ -103,6 +104,10 @@ def _single(uri: str) -> KeypointFile:
     twin = _twin(uri)
     has_twin = twin != uri and objects.stat_object(twin) is not None
     return replace(file, labels_uri=twin) if has_twin else file
+
+
+def _is_in(uri: str, skipped: Sequence[str]) -> bool:
+    return any(uri == other or uri.startswith(f"{other}/") for other in skipped)
 
 
 def _is_hidden(path: str) -> bool:

@@ -6,7 +6,7 @@ estimator made the keypoints and whether they have scores: a model fits those of
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,12 +49,13 @@ class GivenKeypoints:
     made_by: str
 
 
-def look_at_keypoints(settings: KeypointSettings, *, labels_file: str | None = None) -> GivenKeypoints:
-    """Return what there is in `settings.source`. `labels_file` is no keypoint file, even if it lies among them.
+def look_at_keypoints(settings: KeypointSettings, *, but: Sequence[str] = ()) -> GivenKeypoints:
+    """Return what there is in `settings.source`. What is in `but` are no keypoints, even if it lies among them: labels,
+    the job's own output.
 
     Raises ConfigError where there is nothing to read or a setting is missing, TableError where no file can be used.
     """
-    files = find_keypoint_files(settings.source, but=[labels_file] if labels_file else [])
+    files = find_keypoint_files(settings.source, but=but)
     if settings.frames_per_second is None and "frames_per_second" in FORMATS[files[0].format].reading_needs:
         raise ConfigError(
             f"{settings.source}: {files[0].format} has no times; say with --frames-per-second how many frames of it "

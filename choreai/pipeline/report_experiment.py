@@ -87,7 +87,11 @@ def report_experiment(
 
 def _find(config: TrainConfig) -> tuple[KeypointFile, KeypointFile]:
     """Return the text of the training and of the test sequences."""
-    files = [file for file in find_keypoint_files(config.keypoints.source) if file.format == "report-text"]
+    files = [
+        file
+        for file in find_keypoint_files(config.keypoints.source, but=[config.output])
+        if file.format == "report-text"
+    ]
     by_role = {
         role: [file for file in files if role in PurePosixPath(file.uri).name.lower()] for role in ("train", "test")
     }
