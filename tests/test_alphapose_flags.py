@@ -16,12 +16,13 @@ from tiny_pose_networks import results_of, run, spot, write_networks
 
 from choreai.cli.checks import check_arguments
 from choreai.cli.pose import pose_parser
-from choreai.cli.pose_alphapose import REFUSED, WITHOUT_EFFECT, show_only
+from choreai.cli.pose_alphapose import REFUSED, WITHOUT_EFFECT, find_detector, show_only
 from choreai.errors import ConfigError
 from choreai.formats.alphapose_json import read_alphapose_json
 from choreai.pose.alphapose.architecture import PoseArchitecture
 from choreai.pose.alphapose.checkpoint import build_network
 from choreai.video.decode import VideoReader
+from choreai.weights.resolve import shipped_catalogue
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,20 @@ def test_a_yolox_of_another_size_than_was_named_is_noticed(
             run(*flags)
     else:
         assert run(*flags) == 0
+
+
+def test_a_detector_that_was_fetched_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHOREAI_WEIGHTS", str(tmp_path))
+    assert find_detector("yolox-nano", config="") == ""
+    entry = shipped_catalogue().find("yolox_nano")
+    with (tmp_path / entry.file_name).open("wb") as file:
+        file.truncate(entry.num_bytes)
+    assert find_detector("yolox-nano", config="") == "weights:yolox_nano"
+    assert find_detector("yolox-x", config="") == find_detector("yolo", config="") == find_detector("", config="") == ""
+    (tmp_path / "detector/yolox/data").mkdir(parents=True)
+    (tmp_path / "detector/yolox/data/yolox_nano.pth").touch()
+    assert find_detector("yolox-nano", config="") == "detector/yolox/data/yolox_nano.pth"
 
 
 @pytest.mark.parametrize("flag", ["--cfg", "--checkpoint", "--detector-checkpoint", "--indir"])

@@ -89,11 +89,21 @@ def show_only(gpus: Sequence[int]) -> None:
 def find_detector(name: str, *, config: str) -> str:
     """Return the file of the detector where AlphaPose keeps it: below the folder of its `configs/`, or this folder.
 
-    An .onnx beside does too. `name` empty: AlphaPose's default, YOLOv3. "" where there is none.
+    An .onnx beside does too, and weights of that name that `choreai weights` has fetched. `name` empty: AlphaPose's
+    default, YOLOv3. "" where there is none.
     """
     folders = [Path(), *(Path(config).parents if config and "://" not in config else ())]
     found = (folder / _FILES[name or "yolo"] for folder in folders)
-    return next((str(file) for path in found for file in (path, path.with_suffix(".onnx")) if file.is_file()), "")
+    kept = (str(file) for path in found for file in (path, path.with_suffix(".onnx")) if file.is_file())
+    return next(kept, "") or _fetched(name)
+
+
+def _fetched(detector: str) -> str:
+    """Return the setting of the detector's weights if `choreai weights` has fetched them, "" otherwise."""
+    from choreai.weights.resolve import PREFIX, shipped_catalogue, weights_path
+
+    name = detector.replace("-", "_")
+    return PREFIX + name if name in shipped_catalogue().weights and weights_path(name) else ""
 
 
 def check_detector(named: str | None, *, found: str) -> None:
