@@ -270,15 +270,18 @@ def _moved_keypoints(root: str, database: TagDatabase, a: Side, b: Side, num: in
             ORDER BY coalesce(list_position(['tag', 'score'], c.change), 9), hash(a.video_id) LIMIT ?""",
         [num],
     )
+    problems: list[str] = []
     for row in rows:
         try:
             sequences = [_sequence(root, row, side) for side in "ab"]
         except (ObjectMissingError, TableError) as exc:
-            logger.warning("keypoints of %s are not compared: %s", row["video_id"], exc)
+            problems.append(str(exc))
             continue
         distance = measure_distance(*sequences)
         if distance is not None:
             yield MovedKeypoints(row["video_id"], distance)
+    if problems:
+        logger.warning("keypoints of %d videos are not compared; the first: %s", len(problems), problems[0])
 
 
 def _sequence(root: str, row: Mapping[str, Any], side: str) -> KeypointSequence:

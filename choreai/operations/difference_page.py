@@ -73,8 +73,12 @@ _BODY = """
 <tr><th>video</th><th>change</th><th>because of</th><th>was</th><th>is</th></tr>
 {% for each in d.videos[:shown] %}
 <tr><td class="text">{{ each.video_id }}</td><td>{{ each.change }}</td><td>{{ each.cause }}</td>
-<td>{{ state(each, 'before') }}</td><td>{{ state(each, 'now') }}
-{%- if each.reason %}<br><span class="soft">{{ each.reason }}</span>{% endif %}</td></tr>
+{% for side in ('before', 'now') %}
+<td>{{ state(each, side) }}
+{%- if each.reason and state(each, side) == 'quarantined' %}<br><span class="soft">{{ each.reason }}</span>{% endif %}
+</td>
+{% endfor %}
+</tr>
 {% endfor %}
 </table></div>
 {% endif %}
