@@ -1,5 +1,6 @@
 """Forgetting: everything that names a video goes, for good, and nothing else does."""
 
+import fcntl
 import json
 import random
 from pathlib import Path
@@ -190,6 +191,17 @@ def test_a_part_that_a_killed_worker_left_undescribed_is_found(tmp_path: Path) -
     forget(root, [VICTIM], act=True)
     recover_videos_parts(root, POSES)
     assert rows_of(root, "videos") == expected_rows("videos")
+
+
+def test_what_a_killed_writer_left_half_written_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    make_output(str(root), tmp_path)
+    left, held = (root / "tags" / MODEL / f".choreai-{number}.tmp" for number in range(2))
+    left.write_text(f"half a part of {VICTIM}")
+    with held.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        forget(str(root), [VICTIM], act=True)
+        assert (left.exists(), held.exists()) == (False, True)
 
 
 def test_a_tombstone_that_cannot_be_read_stops_a_job(tmp_path: Path) -> None:
