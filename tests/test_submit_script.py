@@ -1,5 +1,6 @@
 """deploy/submit.sh: what it refuses, how it follows a job, and that a head wants its token."""
 
+import json
 import os
 import shutil
 import socket
@@ -57,6 +58,7 @@ def test_shellcheck_finds_nothing_in_the_shell_scripts() -> None:
         (("tag", "/etc/passwd"), "outside"),
         (("tag", "deploy/draft.toml"), "CHANGE-ME"),
         (("tag", "deploy/job.toml", "http://x:1", "--limit"), "after --"),
+        (("tag", "deploy/job.toml", "--env", "1=x"), "--env wants NAME or NAME=VALUE, got '1=x'"),
     ],
 )
 def test_a_wrong_submission_is_refused_before_anything_is_sent(project, arguments, words) -> None:
@@ -70,12 +72,40 @@ def test_a_wrong_submission_is_refused_before_anything_is_sent(project, argument
 def test_a_submission_follows_its_job_through_lost_connections_to_its_exit_code(
     project, tmp_path: Path, states, code
 ) -> None:
-    fakes = tmp_path / "fakes"
+    fakes = write_fakes(tmp_path / "fakes", states)
+    done = submit(
+        project, "extract", "deploy/job.toml", "http://head:8265", "--", "--num-workers", "16",
+        PATH=f"{fakes / 'bin'}:{os.environ['PATH']}", PYTHONPATH=str(fakes),
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    submitted, *followed = (fakes / "calls").read_text().splitlines()
+    assert submitted.startswith("job submit --address http://head:8265 --submission-id extract-")
+    assert submitted.endswith("-- python jobs/extract_poses.py --config deploy/job.toml --num-workers 16")
+    assert len(followed) == len(states.split())
+
+
+def test_a_job_is_given_the_variables_that_are_asked_for_and_no_command_line_shows_them(project, tmp_path) -> None:
+    fakes = write_fakes(tmp_path / "fakes", "SUCCEEDED")
+    done = submit(
+        project, "tag", "deploy/job.toml", "--env", "CHOREAI_WEBHOOK_URL", "--env", "ZONE=a b", "--env", "UNSET_HERE",
+        PATH=f"{fakes / 'bin'}:{os.environ['PATH']}", PYTHONPATH=str(fakes), CHOREAI_WEBHOOK_URL="https://secret",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    given = json.loads((fakes / "given.json").read_text())
+    assert given == {"env_vars": {"CHOREAI_WEBHOOK_URL": "https://secret", "ZONE": "a b"}}
+    assert "UNSET_HERE is not set here" in done.stderr
+    assert "secret" not in (fakes / "calls").read_text() + done.stdout + done.stderr
+
+
+def write_fakes(fakes: Path, states: str) -> Path:
+    """A cluster whose log connection breaks at once, every time; it tells the state of its one job from a file."""
     (fakes / "ray").mkdir(parents=True)
     (fakes / "bin").mkdir()
     (fakes / "states").write_text("\n".join(states.split()))
-    # A cluster whose log connection breaks at once, every time; it tells the state of its one job from a file.
-    (fakes / "bin/ray").write_text(f'#!/bin/sh\necho "$@" >> {fakes}/calls\n[ "$2" = submit ]\n')
+    (fakes / "bin/ray").write_text(
+        f'#!/bin/sh\necho "$@" >> {fakes}/calls\n[ "$2" = submit ] || exit 1\n'
+        f'while [ "$1" != -- ]; do [ "$1" != --runtime-env ] || cp "$2" {fakes}/given.json; shift; done\n'
+    )
     (fakes / "bin/ray").chmod(0o755)
     (fakes / "bin/python").symlink_to(sys.executable)
     (fakes / "ray/__init__.py").write_text("")
@@ -86,15 +116,7 @@ def test_a_submission_follows_its_job_through_lost_connections_to_its_exit_code(
         "        path.write_text(' '.join(rest))\n"
         "        return types.SimpleNamespace(status=state, driver_exit_code=7)\n"
     )
-    done = submit(
-        project, "extract", "deploy/job.toml", "http://head:8265", "--", "--num-workers", "16",
-        PATH=f"{fakes / 'bin'}:{os.environ['PATH']}", PYTHONPATH=str(fakes),
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    submitted, *followed = (fakes / "calls").read_text().splitlines()
-    assert submitted.startswith("job submit --address http://head:8265 --submission-id extract-")
-    assert submitted.endswith("-- python jobs/extract_poses.py --config deploy/job.toml --num-workers 16")
-    assert len(followed) == len(states.split())
+    return fakes
 
 
 def free_port() -> int:
