@@ -4,19 +4,21 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from choreai.cluster.metrics import COUNTERS, GAUGES, MAX_REASONS, RunMetrics
+from choreai.cluster.metrics import COUNTERS, GAUGES, HISTOGRAMS, MAX_REASONS, RunMetrics
 from choreai.tables.reports import ShardReport
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 OURS = {
     **{f"ray_{name}_total": labels for name, labels in COUNTERS.items()},
     **{f"ray_{name}": labels for name, labels in GAUGES.items()},
+    **{f"ray_{name}_bucket": (*labels, "le") for name, labels in HISTOGRAMS.items()},
 }
 RAYS_OWN = {"ray_node_gpus_utilization", "ray_node_cpu_utilization", "ray_node_mem_used", "ray_node_mem_total"}
 OPERATORS = {"kuberay_job_deployment_status"}  # KubeRay 1.4 and later
@@ -42,8 +44,11 @@ def report(**others: Any) -> ShardReport:
 class Recorded:
     """In place of a metric of Ray's: keeps what it was told, by labels."""
 
-    def __init__(self, name: str, *, description: str, tag_keys: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, *, description: str, tag_keys: tuple[str, ...], boundaries: tuple[float, ...] = ()
+    ) -> None:
         assert description
+        assert sorted(boundaries) == list(boundaries)
         self.labels = tag_keys
         self.values: dict[tuple[str, ...], float] = {}
 
@@ -54,6 +59,9 @@ class Recorded:
     def inc(self, count: float, labels: dict[str, str]) -> None:
         assert count > 0  # as Ray demands
         self.values[self._key(labels)] = self.values.get(self._key(labels), 0) + count
+
+    def observe(self, value: float, labels: dict[str, str]) -> None:
+        self.inc(value, labels)
 
     def set(self, value: float, labels: dict[str, str]) -> None:
         self.values[self._key(labels)] = value
@@ -71,6 +79,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Recorded]:
 
     monkeypatch.setattr(ray.util.metrics, "Counter", make)
     monkeypatch.setattr(ray.util.metrics, "Gauge", make)
+    monkeypatch.setattr(ray.util.metrics, "Histogram", make)
     return made
 
 
@@ -96,6 +105,17 @@ def test_a_runs_figures_add_up(recorded) -> None:
     }
     run.finished(failed=True)
     assert recorded["choreai_run_failed"].values == {(step,): 1}
+
+
+def test_a_runs_cost_is_that_of_the_nodes_that_have_worked(recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunMetrics("tag_catalog", num_videos=10, price_per_hour=2.0, currency="EUR")
+    began = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: began + 1800)
+    for worker in ("a:1", "a:2", "b:1"):
+        run.shard_done(report(worker=worker))
+    (cost,) = recorded["choreai_run_cost"].values.items()
+    assert cost == (("tag_catalog", "EUR"), pytest.approx(2 * 0.5 * 2.0, rel=1e-3))
+    assert recorded["choreai_video_seconds"].values == {("tag_catalog",): 15.0}
 
 
 def test_however_many_reasons_there_are_the_time_series_stay_few(recorded) -> None:
@@ -168,7 +188,7 @@ with socket.socket() as probe:
 ray.init(address="local", include_dashboard=False, object_store_memory=100_000_000, num_cpus=1, log_to_driver=False,
          _metrics_export_port=port)
 import test_metrics
-run = test_metrics.RunMetrics("extract_poses", num_videos=10)
+run = test_metrics.RunMetrics("extract_poses", num_videos=10, price_per_hour=0.5, currency="USD")
 run.shard_done(test_metrics.report(num_bytes=1000))
 run.workers_died(1)
 run.finished(failed=False)

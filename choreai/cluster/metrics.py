@@ -23,8 +23,12 @@ GAUGES: dict[str, tuple[str, ...]] = {
     "choreai_videos_left": ("step",),
     "choreai_workers": ("step",),
     "choreai_run_failed": ("step",),
+    "choreai_run_cost": ("step", "currency"),
+    "choreai_run_started_timestamp_seconds": ("step",),
     "choreai_run_finished_timestamp_seconds": ("step",),
 }
+HISTOGRAMS: dict[str, tuple[str, ...]] = {"choreai_video_seconds": ("step",)}
+_SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 _HELP = {
     "choreai_videos": "Videos processed, by status.",
     "choreai_frames": "Frames sampled and processed.",
@@ -36,7 +40,10 @@ _HELP = {
     "choreai_videos_left": "Videos of this run not processed yet.",
     "choreai_workers": "Workers that have finished a shard in this run.",
     "choreai_run_failed": "Whether the step failed (1) or not (0).",
+    "choreai_run_cost": "Cost of the worker nodes so far, where price_per_hour is set.",
+    "choreai_run_started_timestamp_seconds": "When the step began.",
     "choreai_run_finished_timestamp_seconds": "When the step ended.",
+    "choreai_video_seconds": "Seconds that a worker took for a video, the mean of its shard.",
 }
 MAX_REASONS = 20
 """Each reason becomes a time series that Prometheus keeps; later ones are counted as "other"."""
@@ -45,19 +52,27 @@ MAX_REASONS = 20
 class RunMetrics:
     """The metrics of one step of a run, `extract_poses` or `tag_catalog`. Ray must be connected."""
 
-    def __init__(self, step: str, *, num_videos: int) -> None:
-        from ray.util.metrics import Counter, Gauge
+    def __init__(self, step: str, *, num_videos: int, price_per_hour: float = 0.0, currency: str = "") -> None:
+        from ray.util.metrics import Counter, Gauge, Histogram
 
         self._counters = {
             name: Counter(name, description=_HELP[name], tag_keys=labels) for name, labels in COUNTERS.items()
         }
         self._gauges = {name: Gauge(name, description=_HELP[name], tag_keys=labels) for name, labels in GAUGES.items()}
+        self._histograms = {
+            name: Histogram(name, description=_HELP[name], boundaries=_SECONDS, tag_keys=labels)
+            for name, labels in HISTOGRAMS.items()
+        }
         self._step = step
+        self._price_per_hour, self._currency = price_per_hour, currency
+        self._began = time.monotonic()
         self._num_left = num_videos
         self._workers: set[str] = set()
         self._reasons: set[str] = set()
         self._num_deaths = 0
         self._set("choreai_videos_left", num_videos)
+        if num_videos:
+            self._set("choreai_run_started_timestamp_seconds", time.time())
 
     def shard_done(self, report: ShardReport) -> None:
         """Count a shard that was finished."""
@@ -69,9 +84,12 @@ class RunMetrics:
         self._add("choreai_person_frames", report.num_rows)
         self._add("choreai_bytes", report.num_bytes)
         self._add("choreai_busy_seconds", report.process_seconds, device="gpu" if report.gpu_ids else "cpu")
+        for _ in range(num_videos := sum(report.statuses.values())):
+            self._observe("choreai_video_seconds", report.process_seconds / num_videos)
         self._workers.add(report.worker)
+        self._note_cost()
         self._set("choreai_workers", len(self._workers))
-        self._leave(sum(report.statuses.values()))
+        self._leave(num_videos)
 
     def shard_failed(self, num_videos: int, *, reason: str) -> None:
         """Count the videos of a shard that could not be finished."""
@@ -87,6 +105,13 @@ class RunMetrics:
         """Record that the step ended, and whether it failed."""
         self._set("choreai_run_failed", int(failed))
         self._set("choreai_run_finished_timestamp_seconds", time.time())
+
+    def _note_cost(self) -> None:
+        """Set what the nodes of the workers that have answered have cost so far, as the run report counts it."""
+        if self._price_per_hour:
+            num_nodes = len({worker.rpartition(":")[0] for worker in self._workers})
+            hours = num_nodes * (time.monotonic() - self._began) / 3600
+            self._set("choreai_run_cost", hours * self._price_per_hour, currency=self._currency)
 
     def _leave(self, num_videos: int) -> None:
         self._num_left -= num_videos
@@ -105,5 +130,9 @@ class RunMetrics:
         if count > 0:  # Ray refuses to count nothing
             self._counters[name].inc(count, {"step": self._step, **labels})
 
-    def _set(self, name: str, value: float) -> None:
-        self._gauges[name].set(value, {"step": self._step})
+    def _set(self, name: str, value: float, **labels: str) -> None:
+        self._gauges[name].set(value, {"step": self._step, **labels})
+
+    def _observe(self, name: str, value: float) -> None:
+        if value > 0:  # Ray refuses to observe nothing
+            self._histograms[name].observe(value, {"step": self._step})

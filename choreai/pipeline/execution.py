@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from choreai.catalog.catalog import Video
+from choreai.cluster.lineage import send_event
 from choreai.cluster.metrics import RunMetrics
 from choreai.cluster.pool import Failure, InFlight, WorkerPool, WorkerResources
 from choreai.cluster.session import connect, names_cluster, num_workers_for
@@ -64,7 +65,9 @@ def run_shards(
     one that could not be finished. Raises what the worker's `setup` raises.
     """
     session = connect(config.ray_address)
-    metrics = RunMetrics(summary.job, num_videos=num_videos)
+    price, currency = config.report.price_per_hour, config.report.currency
+    metrics = RunMetrics(summary.job, num_videos=num_videos, price_per_hour=price, currency=currency)
+    send_event("START", summary, catalog=config.catalog, output=config.output)
     named = _NamedVideos()
     count = VideoProgress(num_videos)
     record = _RecordSoFar(summary, config.output)
@@ -153,6 +156,9 @@ def end_run(config: ExtractConfig, summary: RunManifest, *, is_red: bool) -> Non
         summary.finish()
     summary.is_red = is_red
     logger.info("manifest: %s", summary.write(config.output))
+    if not summary.num_videos:  # it has begun with nothing, and so said nothing yet
+        send_event("START", summary, catalog=config.catalog, output=config.output)
+    send_event("FAIL" if is_red else "COMPLETE", summary, catalog=config.catalog, output=config.output)
     if names_cluster(config.ray_address):
         connect(config.ray_address)
         RunMetrics(summary.job, num_videos=0).finished(failed=is_red)
