@@ -1,18 +1,20 @@
 """`make bench`: throughput as ratios against a peer measured in the same run. Quiet machine, please.
 
-Nothing here is a test: figures depend on the machine, so they are printed and not asserted.
+Each ratio is the median of pairs; one that is below its goal by more than the pairs differ ends the command with 1.
 """
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import bench_pose
 import bench_style
+from ratios import Ratios, seconds_of
 
 from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
 from choreai.catalog.shards import PoseShard, pending_videos, plan_shards
@@ -27,9 +29,9 @@ from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.video.decode import VideoReader
 
-NUM_PER_STYLE = 20
-VIDEOS_PER_SHARD = 2
+NUM_PER_STYLE = 5
 NUM_EMPTY_SHARDS = 5000
+SETTINGS = PoseSettings(estimator="mediapipe")
 
 
 @dataclass(frozen=True)
@@ -50,50 +52,59 @@ class NothingWorker:
         return shard.shard_id
 
 
-SETTINGS = PoseSettings(estimator="mediapipe")
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def plain_loop(catalog: Catalog) -> None:
-    """Same decoder, same estimator, no Ray, no tables."""
+def plain_loop(catalog: Catalog) -> float:
+    """Seconds a video of the same decoder and estimator without Ray and tables, from the second video on."""
     estimator = build_estimator(SETTINGS, read_file=objects.read_object)
+    ends = []
     for video in catalog.videos():
         with objects.open_object(video.uri) as file, VideoReader(file, uri=video.uri) as reader:
-            for _ in estimate_and_track(reader.sample(frames_per_second=8.0), estimator):
+            for _ in estimate_and_track(reader.sample(frames_per_second=SETTINGS.frames_per_second), estimator):
                 pass
+        ends.append(time.perf_counter())
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
-def extraction(catalog: Catalog, folder: Path, *, num_workers: int) -> None:
-    """The extraction job's own steps, worker start included, Ray's start not."""
-    pose_id = f"{num_workers:016d}"
+def extraction(catalog: Catalog, folder: Path, *, num_workers: int) -> float:
+    """Seconds a video of the extraction job's own steps, from when every worker has one behind it."""
+    pose_id = f"{time.monotonic_ns():016d}"
     pending = pending_videos(catalog, schemas.VIDEOS.empty_table(), retry_quarantined=False)
     pool: WorkerPool[PoseShard, object] = WorkerPool(
         PoseWorker,
-        str(folder / f"out-{num_workers}"),
+        str(folder / f"out-{pose_id}"),
         {"settings": SETTINGS, "pose_fingerprint": pose_id, "run_id": "bench"},
         num_workers=num_workers,
         resources=WorkerResources(),
         narrow=lambda shard: [shard],
     )
-    shards = plan_shards(pending.videos, videos_per_shard=VIDEOS_PER_SHARD, pose_fingerprint=pose_id)
-    assert sum(1 for _ in pool.run(shards)) == -(-len(catalog) // VIDEOS_PER_SHARD)
+    shards = plan_shards(pending.videos, videos_per_shard=1, pose_fingerprint=pose_id)
+    ends = [time.perf_counter() for _ in pool.run(shards)]
+    assert len(ends) == len(catalog)
+    # The last videos of several workers do not end together: up to when the first of them has none left.
+    last = len(ends) - num_workers
+    return (ends[last] - ends[num_workers - 1]) / (last - num_workers + 1)
 
 
-def bench_extraction(folder: Path) -> None:
+def bench_extraction(folder: Path, ratios: Ratios) -> None:
     uri = write_catalog(folder / "dancers", num_per_style=NUM_PER_STYLE, first_seed=0, num_processes=2)
     catalog = with_content_ids(read_catalog(str(uri)))
-    plain = len(catalog) / seconds_of(lambda: plain_loop(catalog))
-    print(f"ray start                       {seconds_of(connect):8.1f} s")
-    one = len(catalog) / seconds_of(lambda: extraction(catalog, folder, num_workers=1))
-    two = len(catalog) / seconds_of(lambda: extraction(catalog, folder, num_workers=2))
-    print(f"plain loop, no Ray              {plain:8.2f} videos/s")
-    print(f"extraction job, 1 worker        {one:8.2f} videos/s  {one / plain:5.2f} x plain loop (wanted: 0.9)")
-    print(f"extraction job, 2 workers       {two:8.2f} videos/s  {two / one:5.2f} x 1 worker (wanted: 1.7)")
+    print(f"Ray's start                      {seconds_of(connect):8.1f} s")
+    found: list[float] = []
+
+    def one() -> float:
+        found.append(extraction(catalog, folder, num_workers=1))
+        return found[-1]
+
+    ratios.measure("extraction job, 1 worker", one, lambda: plain_loop(catalog), wanted=0.98, of="plain loop")
+    print(
+        f"                                 {1 / min(found):8.2f} videos/s at {SETTINGS.frames_per_second:g} samples/s"
+    )
+    ratios.measure(
+        "extraction job, 2 workers",
+        lambda: extraction(catalog, folder, num_workers=2),
+        lambda: extraction(catalog, folder, num_workers=1),
+        wanted=1.9,
+        of="1 worker",
+    )
 
 
 def bench_pool() -> None:
@@ -108,40 +119,47 @@ def bench_pool() -> None:
     next(outcomes)  # the workers are up
     seconds = seconds_of(lambda: list(outcomes))
     print(
-        f"driver overhead per shard       {1000 * seconds / (NUM_EMPTY_SHARDS - 1):8.2f} ms  (2 workers doing nothing)"
+        f"driver's own time per shard      {1000 * seconds / (NUM_EMPTY_SHARDS - 1):8.2f} ms, 2 workers doing nothing"
     )
 
 
-def bench_decode(folder: Path) -> None:
-    clip = folder / "long.mp4"
+def bench_decode(folder: Path, ratios: Ratios) -> None:
+    clip, rate = folder / "long.mp4", SETTINGS.frames_per_second
     write_clip(clip, style="hiphop", seed=0, duration_seconds=120.0)  # long, so that ffmpeg's start does not count
 
     def ours() -> None:
         with clip.open("rb") as file, VideoReader(file, uri=str(clip)) as reader:
-            for _ in reader.sample(frames_per_second=8.0):
+            for _ in reader.sample(frames_per_second=rate):
                 pass
 
     def ffmpeg() -> None:
         command = ["ffmpeg", "-v", "error", "-threads", "1", "-i", str(clip)]
-        command += ["-vf", "fps=8,format=rgb24", "-f", "null", "-"]
+        command += ["-vf", f"fps={rate:g},format=rgb24", "-f", "null", "-"]
         subprocess.run(command, check=True)
 
     if shutil.which("ffmpeg") is None:
-        print("decode against ffmpeg           not measured: no ffmpeg on the PATH")
+        print("decoding against ffmpeg          not measured: no ffmpeg on the PATH")
         return
-    own, peer = seconds_of(ours), seconds_of(ffmpeg)
-    print(f"decode, 1 thread                {120 / own:8.1f} s of video a second  {peer / own:5.2f} x ffmpeg to null")
+    ratios.measure(
+        "decoding, 1 thread",
+        lambda: seconds_of(ours),
+        lambda: seconds_of(ffmpeg),
+        wanted=0.9,
+        of="ffmpeg to nowhere",
+    )
 
 
-def main() -> None:
+def main() -> int:
+    ratios = Ratios()
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as name:
-        bench_extraction(Path(name))
+        bench_extraction(Path(name), ratios)
         bench_pool()
-        bench_decode(Path(name))
+        bench_decode(Path(name), ratios)
     disconnect()
-    bench_pose.main()
-    bench_style.main()
+    bench_pose.bench_all(ratios)
+    bench_style.bench_all(ratios)
+    return ratios.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

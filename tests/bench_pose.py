@@ -24,9 +24,10 @@ import people_pictures
 import psutil
 import torch
 from opencv_crops import crop_people_with_opencv
+from ratios import Ratios
 from torch import nn
 
-from choreai.cluster.pool import WORKER_ENVIRONMENT
+from choreai.cluster.limits import WORKER_ENVIRONMENT
 from choreai.demo.dancers import write_clip
 from choreai.errors import ConfigError
 from choreai.pose import topdown
@@ -40,6 +41,7 @@ from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
 from choreai.pose.nms import HEATMAP_CONSTANTS, pose_nms
 from choreai.pose.pipeline import estimate_and_track
+from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
@@ -50,7 +52,16 @@ FASTPOSE_GFLOP = 11.77
 CPU_BATCH, GPU_BATCHES = 8, (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PLAIN_BATCHES = (1, 2, CPU_BATCH, 64)
 NUM_FRAMES = 24 if DEVICE.type == "cpu" else 1024
+SAMPLES_PER_SECOND = PoseSettings().frames_per_second
 MEMORY, MEMORY_FRAMES = "memory", 1200
+VARIANTS: tuple[tuple[str, Precision, bool, float], ...] = (
+    ("fp32", "fp32", False, 1.5),
+    ("bf16", "bf16", False, 2.5),
+    ("fp32, compiled", "fp32", True, 1.5),
+    ("bf16, compiled", "bf16", True, 2.5),
+)
+"""Name, precision, whether compiled, and what is wanted beside plain eager at its best batch."""
+PATH_GOALS: tuple[tuple[Precision, float], ...] = (("fp32", 1.3), ("bf16", 1.5))
 REAL_CLIP = people_pictures.SHARED / "data" / "videos" / "tjysdsg_demo.mp4"
 
 
@@ -113,13 +124,16 @@ def frames_of(folder: Path, *, num_frames: int) -> list[Frame]:
         write_clip(clip, style="hiphop", seed=0, duration_seconds=4.0, frames_per_second=8)
     with clip.open("rb") as file, VideoReader(file, uri=str(clip)) as reader:
         images = [frame.image for frame in islice(reader.sample(frames_per_second=2.0), 32)]
-    return [Frame(image, number, number / 8) for number, image in zip(range(num_frames), cycle(images), strict=False)]
+    return [
+        Frame(image, number, number / SAMPLES_PER_SECOND)
+        for number, image in zip(range(num_frames), cycle(images), strict=False)
+    ]
 
 
 # ---------------------------------------------------------------- the network alone
 
 
-def bench_network_on_cpu(network: PoseNetwork) -> None:
+def bench_network_on_cpu(network: PoseNetwork, ratios: Ratios) -> None:
     """Against the plain network at the batches that AlphaPose gives it: a frame's people, at most its --posebatch."""
     crops = torch.randn(64, 3, 256, 192)
 
@@ -133,22 +147,23 @@ def bench_network_on_cpu(network: PoseNetwork) -> None:
     with torch.inference_mode():
         plain = {batch: per_crop(network.module, batch) for batch in PLAIN_BATCHES}
     for batch, seconds in plain.items():
-        print(f"FastPose, plain eager, batch {batch:<3}{1000 * seconds:8.1f} ms a crop")
-    variants: list[tuple[str, Precision, bool, str]] = [
-        ("fp32", "fp32", False, "1.5"),
-        ("bf16", "bf16", False, "2.5"),
-        ("fp32, compiled", "fp32", True, "1.5"),
-        ("bf16, compiled", "bf16", True, "2.5"),
-    ]
-    for name, precision, compiled, wanted in variants:
+        print(f"FastPose, plain eager, batch {batch:<3} {1000 * seconds:8.1f} ms a crop")
+    best_plain = min(plain, key=plain.__getitem__)
+    for name, precision, compiled, wanted in VARIANTS:
         fast = network_of(network, precision, largest=CPU_BATCH, compiled=compiled)
         try:
-            seconds = per_crop(fast.find_keypoints, CPU_BATCH)
+            fast.find_keypoints(crops[:CPU_BATCH])
         except ConfigError as exc:
-            print(f"FastPose, {name:<21} not measured: {exc}")
+            print(f"FastPose, {name:<22} not measured: {exc}")
             continue
-        ratios = ", ".join(f"{plain[batch] / seconds:.2f} x batch {batch}" for batch in PLAIN_BATCHES)
-        print(f"FastPose, {name:<21}{1000 * seconds:8.1f} ms a crop: {ratios} of plain eager (wanted: {wanted})")
+        with torch.inference_mode():
+            ratios.measure(
+                f"FastPose, {name}",
+                partial(per_crop, fast.find_keypoints, CPU_BATCH),
+                lambda: per_crop(network.module, best_plain),
+                wanted=wanted,
+                of=f"eager, batch {best_plain}",
+            )
 
 
 def bench_network_on_gpu(network: PoseNetwork) -> None:
@@ -195,20 +210,23 @@ def our_path(frames: Sequence[Frame], detector: PersonDetector, network: CropPos
         pass
 
 
-def bench_path(network: PoseNetwork, folder: Path) -> None:
+def bench_path(network: PoseNetwork, folder: Path, ratios: Ratios) -> None:
     frames, detector = frames_of(folder, num_frames=NUM_FRAMES), detector_at_hand()
     num_people = plain_loop(frames[:8], detector, network.module)
     print(f"clip of {frames[0].image.shape[1]}x{frames[0].image.shape[0]}, {num_people / 8:.1f} people a frame")
-    plain = seconds_of(lambda: plain_loop(frames, detector, network.module))
-    print(f"plain loop, frame by frame      {NUM_FRAMES / plain:8.2f} frames/s")
-    for precision in ("fp32", "bf16"):
+    for precision, wanted in PATH_GOALS:
         fast = network_of(network, precision, largest=GPU_BATCHES[-1])
         our_path(frames[:64], detector, fast)
+        ratios.measure(
+            f"top-down, {precision}",
+            partial(seconds_of, partial(our_path, frames, detector, fast)),
+            lambda: seconds_of(lambda: plain_loop(frames, detector, network.module)),
+            wanted=wanted,
+            of="loop over frames",
+        )
         with _Stages() as stages:
             seconds = seconds_of(partial(our_path, frames, detector, fast))
-        print(f"top-down, {precision:<21} {NUM_FRAMES / seconds:8.2f} frames/s  {plain / seconds:5.2f} x (wanted: 1.5)")
-        if DEVICE.type == "cuda":
-            print(f"  shares: {stages.shares(seconds)}")
+        print(f"                                 {NUM_FRAMES / seconds:8.2f} frames/s: {stages.shares(seconds)}")
 
 
 class _Stages:
@@ -254,7 +272,7 @@ def bench_memory() -> None:
 
     def for_ever() -> Iterator[Frame]:
         for number, frame in enumerate(islice(cycle(frames), MEMORY_FRAMES)):
-            yield Frame(frame.image.copy(), number, number / 8)
+            yield Frame(frame.image.copy(), number, number / SAMPLES_PER_SECOND)
 
     fast = network_of(random_fastpose(), "bf16", largest=CPU_BATCH)
     estimator = TopDownEstimator(
@@ -262,7 +280,7 @@ def bench_memory() -> None:
     )
     levels = [process.memory_info().rss for _ in estimate_and_track(for_ever(), estimator)]
     late = np.array(levels[MEMORY_FRAMES // 2 :]) / 2**20
-    (slope, _), spread = np.polyfit(np.arange(len(late)) / (8 * 3600), late, 1, cov=True)  # 8 samples a second
+    (slope, _), spread = np.polyfit(np.arange(len(late)) / (SAMPLES_PER_SECOND * 3600), late, 1, cov=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
         f"memory over {MEMORY_FRAMES} frames         {late.max():8.0f} MiB, in the second half {np.ptp(late):.0f} MiB "
@@ -270,7 +288,8 @@ def bench_memory() -> None:
     )
 
 
-def main() -> None:
+def bench_all(ratios: Ratios) -> None:
+    """Measure memory, the whole path and the network alone."""
     # A process of its own, set up as a worker: the allocator reads its settings when it starts, and without them
     # keeps freed frames for every thread.
     subprocess.run([sys.executable, __file__, MEMORY], env={**os.environ, **WORKER_ENVIRONMENT}, check=True)
@@ -281,15 +300,21 @@ def main() -> None:
     )
     network = random_fastpose()
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as name:
-        bench_path(network, Path(name))
+        bench_path(network, Path(name), ratios)
         if DEVICE.type == "cuda":
             bench_network_on_gpu(network)
         else:
-            bench_network_on_cpu(network)
+            bench_network_on_cpu(network, ratios)
+
+
+def main() -> int:
+    ratios = Ratios()
+    bench_all(ratios)
+    return ratios.exit_code()
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == [MEMORY]:
         bench_memory()
     else:
-        main()
+        sys.exit(main())

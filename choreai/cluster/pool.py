@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 from choreai.cluster.actors import ActorBody, PoolActor, PoolActors, ShardT
 from choreai.cluster.deaths import cause_of_death, is_short_of_memory
 from choreai.cluster.draining import draining_nodes
-from choreai.cluster.limits import VideoLimitError
+from choreai.cluster.limits import WORKER_ENVIRONMENT, VideoLimitError
 from choreai.cluster.market import Market
 from choreai.cluster.steps import Step
 from choreai.errors import (
@@ -51,10 +51,6 @@ TELL_EVERY_SECONDS, MAX_TOLD_PER_SECOND = 1.0, 20.0
 millisecond for each, and more the more workers there are."""
 DRAIN_POLL_SECONDS = 2.0
 """How often the pool asks which nodes are draining: often within the half minute of a SIGTERM."""
-WORKER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "PASSIVE"}
-"""glibc gives every thread an arena of its own, and freed frames stay in them: a MediaPipe worker grew from 640
-to 1120 MiB within 16 clips, and stays at 520 MiB with two arenas. Waiting threads must not spin on the cores of
-other workers: two spinning threads took 32 to 57 s for what passive ones do in 10."""
 FINAL_ERRORS = (ConfigError, TableError, WeightsError, StoreUnavailableError)
 """Errors that no retry mends: the run stops at once. A store that is down was waited for already."""
 

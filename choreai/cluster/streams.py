@@ -13,7 +13,8 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from choreai.cluster.deaths import cause_of_death
-from choreai.cluster.pool import WORKER_ENVIRONMENT, WorkerResources
+from choreai.cluster.limits import WORKER_ENVIRONMENT
+from choreai.cluster.pool import WorkerResources
 from choreai.errors import WorkerError
 
 ItemT = TypeVar("ItemT")
