@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-tracking bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-gpu bench-tracking bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz   ten minutes of scrambled files and requests, then many examples of every property"
 	@echo "make docs   the documentation as a site, in site/"
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
+	@echo "make bench-gpu     one GPU: crops and frames a second, where time goes, NVDEC, precision, memory; 8 minutes"
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
 	@echo "make bench-shots   cuts found and made up, on made-up scenes and real clips (needs ../shared)"
 	@echo "make bench-tracking  HOTA, IDF1 and switches of the trackers on generated crossings"
@@ -80,6 +81,9 @@ docs: $(VENV)/.docs
 
 bench: setup
 	@$(PY) tests/bench.py
+
+bench-gpu: setup
+	@$(PY) tests/bench_gpu.py
 
 bench-people: setup
 	@$(PY) tests/bench_people.py

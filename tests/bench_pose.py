@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import people_pictures
-import psutil
 import torch
 from opencv_crops import crop_people_with_opencv
 from ratios import Ratios
@@ -266,6 +265,8 @@ class _Stages:
 
 def bench_memory() -> None:
     """Resident memory of a long video: it may not grow with its length."""
+    import psutil
+
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as folder:
         frames, process = frames_of(Path(folder), num_frames=32), psutil.Process()
