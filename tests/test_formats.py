@@ -1,16 +1,18 @@
 """The table of formats: docs and command line held to it, and every file known for what it is."""
 
+import json
 from pathlib import Path
 
 import pytest
 from format_samples import SAMPLES
+from neighbour_files import mmpose_instance, yolo_labels
 from test_docs import code, page, rows
 
 from choreai.cli.convert import READ, WRITTEN, parse_size
 from choreai.errors import ConfigError
 from choreai.formats.convert import ConvertSettings
 from choreai.formats.glimpse import glimpse
-from choreai.formats.registry import FORMATS
+from choreai.formats.registry import FORMATS, recognised
 
 
 def test_the_formats_page_has_every_format_and_its_ways() -> None:
@@ -32,6 +34,18 @@ def test_a_file_is_known_for_what_it_is_and_for_nothing_else(tmp_path: Path, nam
     seen = glimpse(SAMPLES[name](tmp_path / "sample"))
     assert seen is not None
     assert [found.name for found in FORMATS.values() if found.recognise(seen)] == [name]
+
+
+def test_a_frame_of_a_crowd_and_an_empty_file_do_not_hide_a_format(tmp_path: Path) -> None:
+    crowd = [{"frame_id": 0, "instances": [mmpose_instance(0, person) for person in range(200)]}]
+    (tmp_path / "crowd.json").write_text(json.dumps(crowd))
+    assert (tmp_path / "crowd.json").stat().st_size > 1 << 16
+    labels = Path(yolo_labels(tmp_path / "labels"))
+    (labels / "dance_0.txt").write_text("")
+    for path, name in ((tmp_path / "crowd.json", "mmpose-json"), (labels, "ultralytics-labels")):
+        found = recognised(glimpse(str(path)))
+        assert found is not None
+        assert found.name == name
 
 
 def test_every_format_that_is_read_has_a_sample() -> None:

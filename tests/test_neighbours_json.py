@@ -24,7 +24,7 @@ from neighbour_files import (
     openpose_person,
 )
 
-from choreai.errors import ChoreaiWarning, ConfigError, TableError
+from choreai.errors import ChoreaiWarning, ConfigError, StorageError, TableError
 from choreai.formats.convert import ConvertSettings, convert, read_keypoints
 from choreai.formats.rows import all_keypoints_of, keypoints_of
 from choreai.motion.keypoint_sets import HALPE_26
@@ -81,6 +81,16 @@ def test_openpose_without_tracking_has_ranks_for_ids_and_says_so(tmp_path: Path)
         table = read_keypoints(openpose_folder(tmp_path / "dance", num_people=2), SETTINGS)
     assert places(table) == [(track, frame) for track in (0, 1) for frame in (0, 1, 3, 4)]
     np.testing.assert_array_equal(keypoints_of(table)[4], coco(0, person=1))
+
+
+def test_openpose_s_folder_may_be_in_a_store(tmp_path: Path, store_uri: str) -> None:
+    pq.write_table(random_table(), tmp_path / "dance.parquet")
+    convert(str(tmp_path / "dance.parquet"), f"{store_uri}/op", ConvertSettings(), target_format="openpose")
+    convert(f"{store_uri}/op", f"{store_uri}/back.parquet", SETTINGS)
+    found = read_keypoints(f"{store_uri}/back.parquet")
+    assert found["frame_index"].equals(random_table()["frame_index"])
+    with pytest.raises(StorageError, match="exists already"):
+        convert(str(tmp_path / "dance.parquet"), f"{store_uri}/op", ConvertSettings(), target_format="openpose")
 
 
 def test_openpose_s_own_ids_are_kept(tmp_path: Path) -> None:

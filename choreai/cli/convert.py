@@ -55,6 +55,9 @@ def convert_parser(prog: str | None) -> CommandParser:
     parser.add_argument("--to", dest="target_format", metavar="FORMAT", choices=WRITTEN, help="format of the target")
     parser.add_argument("--video-id", help="the video's name; of a table the one video to convert")
     parser.add_argument("--frames-per-second", type=float, metavar="F", help="of the images or samples in the source")
+    parser.add_argument(
+        "--fps", dest="frames_per_second", type=float, metavar="F", default=argparse.SUPPRESS, help="the same"
+    )
     parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="of the pictures, where a format has it: 1920x1080")
     parser.add_argument("--image-names", metavar="NAME", help="names of pictures to write: frames/%%06d.jpg")
     parser.add_argument("--track", type=int, metavar="N", help="the one person to write, where a format holds one")

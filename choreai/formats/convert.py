@@ -137,4 +137,5 @@ def _check_settings(settings: ConvertSettings, reading: FileFormat, writing: Fil
         raise ConfigError(f"from {reading.name} to {writing.name} needs {', '.join(missing)}; give {_flags(missing)}")
     taken = needed | reading.reading_takes | writing.writing_takes
     if unused := sorted(given - taken):
-        raise ConfigError(f"{', '.join(unused)}: not used from {reading.name} to {writing.name}; leave it out")
+        names = ", ".join(f"{name} ({_FLAGS[name]})" if name in _FLAGS else name for name in unused)
+        raise ConfigError(f"{names}: not used from {reading.name} to {writing.name}; leave it out")

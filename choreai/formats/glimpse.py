@@ -12,7 +12,8 @@ from typing import Any
 from choreai.natural_order import natural_key
 from choreai.storage import objects
 
-HEAD_BYTES = 64 << 10
+HEAD_BYTES = 1 << 20
+"""The first frame of a crowd in JSON may have a hundred kilobytes."""
 MAX_NAMES = 10_000
 DELIMITERS = (",", ";", "\t")
 _TOP_KEY = re.compile(r'"([^"\\]*)"\s*:')
@@ -26,7 +27,7 @@ class Glimpse:
     names: tuple[str, ...]
     """The files directly in a folder, in natural order; empty for a file."""
     head: bytes
-    """The first bytes of the file, or of the first in the folder."""
+    """The first bytes of the file, or of the first in the folder that has some."""
 
     @cached_property
     def suffix(self) -> str:
@@ -86,9 +87,10 @@ def glimpse(uri: str) -> Glimpse | None:
     """Return the first look at `uri`; None if there is nothing."""
     if objects.is_folder(uri):
         listed = objects.list_objects(uri.rstrip("/") + "/", sub_folders=False)
-        uris = sorted((info.uri for info in islice(listed, MAX_NAMES)), key=natural_key)
-        names = tuple(found.rpartition("/")[2] for found in uris)
-        return Glimpse(uri, names, _head(uris[0]) if uris else b"")
+        found = sorted(islice(listed, MAX_NAMES), key=lambda info: natural_key(info.uri))
+        names = tuple(info.uri.rpartition("/")[2] for info in found)
+        first = next((info.uri for info in found if info.size), None)
+        return Glimpse(uri, names, _head(first) if first else b"")
     return Glimpse(uri, (), _head(uri)) if objects.stat_object(uri) is not None else None
 
 
