@@ -112,8 +112,7 @@ def _run_until(root: str, words: list[str], death: Death, result: Result) -> Non
     while process.is_alive() and (left := started + death.seconds - time.monotonic()) > 0:
         if left > 0.1:
             _read(root, result)
-        else:
-            process.join(left)
+        process.join(min(left, 0.03))
     process.kill()
     process.join()
     result.num_killed += process.exitcode == -signal.SIGKILL
