@@ -9,6 +9,7 @@ from neighbour_files import mmpose_instance, yolo_labels
 from test_docs import code, page, rows
 
 from choreai.cli.convert import READ, WRITTEN, parse_size
+from choreai.cli.main import main
 from choreai.errors import ConfigError
 from choreai.formats.convert import ConvertSettings
 from choreai.formats.glimpse import glimpse
@@ -50,6 +51,27 @@ def test_a_frame_of_a_crowd_and_an_empty_file_do_not_hide_a_format(tmp_path: Pat
 
 def test_every_format_that_is_read_has_a_sample() -> None:
     assert set(SAMPLES) == set(READ)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--from", "openpose", "--fps", "25"],
+            "this is a COCO annotation file, not OpenPose's JSON, a file a frame; give",
+        ),
+        ([], "from coco-json to parquet needs frames_per_second; give --frames-per-second"),
+        (["--fps", "25", "--size", "4x4"], "size_wh (--size): not used from coco-json to parquet; leave it out"),
+        (["--fps", "25", "--to", "cvat-video"], "from coco-json to cvat-video needs size_wh; give --size"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    source = SAMPLES["coco-json"](tmp_path / "a.json")
+    assert main(["convert", source, str(tmp_path / "b.parquet"), *flags]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "b.parquet").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[", b"\xff\xfe\x00", b"PK\x03\x04", b"hello", b"[[[", b"{}", b"[]"])

@@ -184,6 +184,19 @@ def test_coco_keypoints_are_found_by_the_category_s_names(tmp_path: Path) -> Non
     np.testing.assert_array_equal(keypoints_of(read_keypoints(path, SETTINGS))[0, :, :2], coco(0)[:, :2])
 
 
+def test_ids_of_cvat_s_tracks_are_kept(tmp_path: Path) -> None:
+    """Its "COCO Keypoints 1.0" has them among the attributes: so corrections come back."""
+    points = coco(7)
+    points[:, 2] = 2
+    annotation = {
+        "id": 1, "image_id": 107, "category_id": 1, "segmentation": [], "area": 1.0, "bbox": [1, 2, 3, 4], "iscrowd": 0,
+        "attributes": {"occluded": False, "track_id": 5, "keyframe": True}, "keypoints": points.ravel().tolist(),
+        "num_keypoints": 17,
+    }  # fmt: skip
+    table = read_keypoints(coco_annotations(tmp_path / "a.json", annotations=[annotation]), SETTINGS)
+    assert places(table) == [(5, 7)]
+
+
 def test_coco_results_become_a_table(tmp_path: Path) -> None:
     with pytest.warns(ChoreaiWarning, match="rank in the frame"):
         table = read_keypoints(coco_results(tmp_path / "results.json"), SETTINGS)

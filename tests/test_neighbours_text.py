@@ -27,8 +27,10 @@ from neighbour_files import (
 
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.formats.convert import ConvertSettings, convert, read_keypoints
+from choreai.formats.keypoint_sets import BLAZEPOSE_33
 from choreai.formats.rows import keypoints_of
 from choreai.motion.skeleton import KEYPOINT_NAMES
+from choreai.pose.blazepose import COCO_FROM_BLAZEPOSE
 
 SIZED = ConvertSettings(frames_per_second=25, size_wh=(1000, 800))
 RATED = ConvertSettings(frames_per_second=25)
@@ -192,6 +194,10 @@ def test_mediapipe_s_landmarks_become_coco_s_keypoints(tmp_path: Path, head: Cal
     table = read_keypoints(mediapipe_wide(tmp_path / "a.csv", head), MEDIAPIPE)
     assert places(table) == [(0, 0), (0, 2)], "nobody in frame 1"
     np.testing.assert_allclose(keypoints_of(table), [coco(0), coco(2)], rtol=1e-6)
+
+
+def test_blazepose_s_points_are_those_that_the_estimator_picks() -> None:
+    assert tuple(BLAZEPOSE_33.index(name) for name in KEYPOINT_NAMES) == COCO_FROM_BLAZEPOSE
 
 
 @pytest.mark.parametrize("by_name", [False, True])

@@ -130,13 +130,13 @@ def _points(person: dict[str, object], where: str) -> Float64Array:
     scores = numbers_in(person.get("keypoint_scores"), f"{where}: keypoint_scores")
     if not isinstance(keypoints, list) or len(keypoints) != len(scores):
         raise TableError(f"{where}: keypoints are {abbreviate(keypoints)}, for {len(scores)} keypoint_scores")
-    rows = [numbers_in(point, f"{where}: keypoint {number}") for number, point in enumerate(keypoints)]
-    if any(len(row) != 2 for row in rows):
+    if not all(isinstance(point, list) and len(point) == 2 for point in keypoints):
         raise TableError(
             f"{where}: its keypoints are not x, y; 3D predictions have no place in the picture, so "
             "convert those of the 2D network"
         )
-    return np.column_stack([np.array(rows).reshape(-1, 2), scores])
+    xy = numbers_in([value for point in keypoints for value in point], f"{where}: keypoints")
+    return np.column_stack([xy.reshape(-1, 2), scores])
 
 
 def _box(value: object, where: str) -> list[float] | None:
