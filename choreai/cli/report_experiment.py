@@ -1,12 +1,15 @@
 """train --report-experiment: the student report's own split, network and study of the learning rate."""
 
 import argparse
+import logging
 
 from choreai.cli.console import print_json, print_table
 from choreai.cli.job import Job
 from choreai.config import TrainConfig
 from choreai.errors import ConfigError
 from choreai.pipeline.report_experiment import FinishedExperiment, report_experiment
+
+logger = logging.getLogger(__name__)
 
 EXPECT = (
     "these figures are of the split as it is given: where sequences of one dancer or video stand on both sides, they "
@@ -58,5 +61,7 @@ def print_experiment(done: FinishedExperiment) -> None:
     print(f"accuracy {found.accuracy:.3f} ({low:.3f} to {high:.3f}), mean F1 {found.macro_f1:.3f}, "
           f"guessing {found.guessing:.3f}; learning rate {found.learning_rate:g}, {found.num_epochs} epochs, "
           f"{done.seconds:.1f} s")  # fmt: skip
+    if found.trials and max(trial.validation_accuracy for trial in found.trials) <= found.guessing:
+        logger.warning("no learning rate does better than guessing; train longer, or on more sequences")
     print(EXPECT)
     print(f"figures and numbers: {done.folder_uri}")
