@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-import pyarrow.compute as pc
 import pytest
 from drivers import actor_processes, fingerprints, finish, kill, read_whole, start_driver, wait_until
 
@@ -140,15 +139,3 @@ def test_wrong_input_exits_with_2_before_any_work(dances, tmp_path: Path) -> Non
     assert "same" in err
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
-
-
-def test_new_bytes_under_an_old_id_are_processed_again(dances, tmp_path: Path) -> None:
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    (clips / "a.mp4").write_bytes((dances / "0.mp4").read_bytes())
-    output = str(tmp_path / "out")
-    assert finish(start_driver("extract_poses", str(clips), "--output", output))[0] == 0
-    (clips / "a.mp4").write_bytes((dances / "1.mp4").read_bytes())
-    code, _, err = finish(start_driver("extract_poses", str(clips), "--output", output))
-    assert (code, "1 of 1 videos need poses" in err) == (0, True)
-    assert len(pc.unique(read_whole(output, "keypoints")["content_id"])) == 2

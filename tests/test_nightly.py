@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import ray
 from drivers import read_whole
-from nights import arms_named, everything, extract, tag
-from tiny_poses import FINGERPRINT, FRAMES_PER_CLIP, LEDGER, write_clips
+from nights import extract, tag
+from tiny_poses import FINGERPRINT, write_clips
 
 from choreai.catalog import listings
 from choreai.catalog.catalog import CATALOG_SCHEMA, Catalog
@@ -26,7 +26,7 @@ from choreai.search.dancer_reviews import store_dancers
 from choreai.storage import objects
 from choreai.tables.posed_video import find_in_tables
 from choreai.tables.reports import ShardReport
-from choreai.tables.runs import RunManifest, read_runs
+from choreai.tables.runs import RunManifest
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -162,19 +162,14 @@ def test_a_run_is_red_for_as_long_as_too_much_of_the_catalog_is_in_quarantine(
 
 
 @pytest.fixture(scope="module")
-def local_ray(tmp_path_factory: pytest.TempPathFactory):
-    ledger = tmp_path_factory.mktemp("ledger")
-    variables = {"PYTHONPATH": str(Path(__file__).parent), LEDGER: str(ledger)}
+def local_ray():
+    variables = {"PYTHONPATH": str(Path(__file__).parent)}
     ray.init(
         address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
         object_store_memory=100_000_000, logging_level="ERROR", runtime_env={"env_vars": variables},
     )  # fmt: skip
-    yield ledger
+    yield
     ray.shutdown()
-
-
-def num_frames_estimated(ledger: Path) -> int:
-    return sum(path.stat().st_size for path in ledger.iterdir())
 
 
 def posed(output: Path) -> list[str]:
@@ -260,39 +255,6 @@ def test_a_run_after_a_red_one_is_red_until_something_is_done_about_it(
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-def test_a_quiet_night_leaves_a_record_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    catalog, output = write_clips(tmp_path, [1, 2, 3, 4, 5, 6]), tmp_path / "out"
-    (tmp_path / "5.mp4").write_bytes(b"no video")
-    caplog.set_level("INFO")
-    assert tag(catalog, output) == 0
-    assert "quarantined: clip-005: " in caplog.text
-    first = {run.run_id for run in read_runs(str(output))}
-    assert tag(catalog, output) == 0
-    (quiet,) = [run for run in read_runs(str(output)) if run.run_id not in first]
-    assert (quiet.job, quiet.finished, quiet.failed, quiet.num_videos) == ("tag_catalog", True, False, 0)
-    assert (output / "runs" / quiet.run_id / "report.html").exists()
-    assert "tag_catalog: nothing new, 6 done before, 1 in quarantine, in " in caplog.text
-
-
-@pytest.mark.ray
-def test_another_model_retags_from_stored_keypoints_without_the_videos(
-    tmp_path: Path, local_ray, capsys: pytest.CaptureFixture[str]
-) -> None:
-    catalog, output = write_clips(tmp_path, [1, 2, 3]), tmp_path / "out"
-    assert tag(catalog, output, model="one") == 0
-    frames = num_frames_estimated(local_ray)
-    for clip in tmp_path.glob("*.mp4"):
-        clip.unlink()
-    assert tag(catalog, output, model="three") == 0
-    assert num_frames_estimated(local_ray) == frames
-    versions = {info.uri.split("/")[-2] for info in objects.list_objects(f"{output}/tags/")}
-    assert versions == {arms_named("one").model_version, arms_named("three").model_version}
-    for version in versions:
-        assert sum(1 for _ in objects.list_objects(f"{output}/tags/{version}/")) == 3  # a shard for each video
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
 def test_a_video_whose_dancer_was_named_since_is_tagged_again_and_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -311,21 +273,3 @@ def test_a_video_whose_dancer_was_named_since_is_tagged_again_and_once(
     capsys.readouterr()
     assert tag(catalog, output) == 0
     assert "nothing to do: 3 of 3 videos are tagged" in capsys.readouterr().out
-
-
-@pytest.mark.ray
-def test_a_second_night_with_one_new_video_in_a_hundred_does_a_hundredth_of_the_work(tmp_path: Path, local_ray) -> None:
-    catalog, output = write_clips(tmp_path, [1 + n % 200 for n in range(101)]), tmp_path / "out"
-    lines = catalog.read_text().splitlines()
-    catalog.write_text("\n".join(lines[:-1]))
-    before = num_frames_estimated(local_ray)
-    assert tag(catalog, output) == 0
-    first = num_frames_estimated(local_ray) - before
-    parts = set(everything(str(output)))
-    catalog.write_text("\n".join(lines))
-    assert tag(catalog, output) == 0
-    assert (first, num_frames_estimated(local_ray) - before - first) == (100 * FRAMES_PER_CLIP, FRAMES_PER_CLIP)
-    now = set(everything(str(output)))
-    assert parts < now  # what was there is untouched
-    added = [uri.removeprefix(str(output)).split("/")[1] for uri, _ in now - parts if uri.endswith(".parquet")]
-    assert sorted(added) == ["keypoints", "kinematics", "tags", "videos"]

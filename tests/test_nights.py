@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from choreai.operations.nights import Night, read_nights
 from choreai.operations.nights_page import nights_page, write_nights_page
 from choreai.operations.run_report import make_run_report
 from choreai.storage import objects
+from choreai.tables.runs import new_run_id
 from choreai.visualize.trends import Chart, Column, Series, draw_chart
 
 __all__ = ["two_nights"]  # a fixture
@@ -144,6 +146,15 @@ def test_no_runs_and_damaged_ones_are_said(tmp_path: Path) -> None:
     with pytest.warns(ChoreaiWarning, match="left out"):
         (night,) = read_nights(str(tmp_path)).nights
     assert night.run_id == SECOND
+
+
+def test_ids_of_runs_sort_by_time_within_a_second_too() -> None:
+    ids = []
+    for _ in range(20):
+        ids.append(new_run_id())
+        time.sleep(0.001)
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}", run_id) for run_id in ids)
 
 
 # --- charts ---

@@ -27,6 +27,7 @@ from choreai.tables import schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import current_parts, open_part, read_consistently
 from choreai.tables.runs import RunGroup, RunManifest, group_runs, list_run_ids, read_run
+from choreai.tables.schemas import UNKNOWN
 
 NUM_READERS = 16
 """Threads that read manifests and parts: from a store each takes tens of milliseconds of waiting."""
@@ -305,7 +306,8 @@ def _recounted(run: RunManifest, tags: Mapping[str, _TagFacts], videos: Mapping[
     """Return a stopped run's manifest, which may be a minute older than its end, with what the tables say it did."""
     if run.job == "tag_catalog":
         styles = tags[run.run_id].styles if run.run_id in tags else Counter[str]()
-        judged = {"tagged": styles.total() - styles[NOTHING], NOTHING: styles[NOTHING]}
+        judged = {name: styles[name] for name in (NOTHING, UNKNOWN)}
+        judged["tagged"] = styles.total() - sum(judged.values())
         return replace(run, statuses=Counter({status: num for status, num in judged.items() if num}))
     facts = videos[run.run_id] if run.run_id in videos else _VideoFacts()
     return replace(run, statuses=facts.statuses, num_frames=facts.num_frames, busy_seconds=facts.busy_seconds)

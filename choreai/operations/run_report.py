@@ -210,7 +210,8 @@ def _recounted(database: TagDatabase, group: RunGroup, *, tagged: bool) -> RunGr
 
 def _count(database: TagDatabase, run: RunManifest, tagged: bool) -> RunManifest:
     if run.job == "tag_catalog":
-        sql = f"SELECT if(style IS NULL, '{NOTHING}', 'tagged') AS status, count(*) AS num FROM current"
+        status = f"CASE WHEN style IS NULL THEN '{NOTHING}' WHEN unknown THEN 'unknown' ELSE 'tagged' END"
+        sql = f"SELECT {status} AS status, count(*) AS num FROM current"
         rows = database.rows(f"{sql} WHERE run_id = ? GROUP BY 1", [run.run_id]) if tagged else []
         return replace(run, statuses=Counter({row["status"]: row["num"] for row in rows}))
     rows = database.rows(
