@@ -239,6 +239,18 @@ def test_a_quiet_night_has_a_report_and_is_nothing_to_compare_the_next_one_with(
     assert report_of(two_nights).reference_run == SECOND
 
 
+def test_what_was_stopped_belongs_to_the_run_that_resumed_it_and_to_no_later_one(tmp_path: Path) -> None:
+    stopped, later = "20261102T010000Z-aaaaaa", "20261103T020000Z-dddddd"
+    rows = [video_row("a", run_id=stopped), video_row("b", run_id=EXTRACT)]
+    write_rows(str(tmp_path), "videos", "fp1", "0", rows)
+    write_run(str(tmp_path), stopped, job="extract_poses", wall_seconds=0.0, seconds_so_far=40.0, workers=())
+    write_run(str(tmp_path), EXTRACT, job="extract_poses", statuses={"ok": 1})
+    assert [run.run_id for run in report_of(str(tmp_path)).runs] == [stopped, EXTRACT]
+    assert report_of(str(tmp_path)).run_lines[0] == "extract_poses: 1 ok in over 40 s before it was stopped"
+    write_run(str(tmp_path), later, job="extract_poses", workers=(), num_done_before=2)
+    assert [run.run_id for run in report_of(str(tmp_path)).runs] == [later]
+
+
 def test_only_the_five_slowest_videos_are_listed(tmp_path: Path) -> None:
     rows = [video_row(f"v{n}", process_seconds=float(n), run_id=EXTRACT) for n in range(9)]
     write_rows(str(tmp_path), "videos", "fp1", "0", rows)

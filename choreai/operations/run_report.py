@@ -100,10 +100,13 @@ class RunReport:
             parts = [f"{count} {status}" for status, count in sorted(run.statuses.items())]
             parts += [f"{run.num_failed} could not be finished"] if run.num_failed else []
             busy = f", workers {100 * run.utilisation:.0f} % busy" if run.utilisation is not None else ""
-            lines.append(f"{run.job}: {', '.join(parts) or _nothing_new(run)} in {run.wall_seconds:.0f} s{busy}")
+            lines.append(f"{run.job}: {', '.join(parts) or _nothing_new(run)} in {_duration(run)}{busy}")
         if self.input_quality:
             lines.append("input quality: " + ", ".join(f"{each.num} {each.remark}" for each in self.input_quality))
-        failed = ", ".join(f"{each.num} {each.error_class} ({each.stage})" for each in self.quarantined[:3])
+        causes: Counter[str] = Counter()
+        for each in self.quarantined:
+            causes[f"{each.error_class} ({each.stage})"] += each.num
+        failed = ", ".join(f"{num} {cause}" for cause, num in causes.most_common(3))
         return [*lines, f"quarantined: {failed}"] if failed else lines
 
     def _tag_lines(self) -> list[str]:
@@ -120,6 +123,10 @@ class RunReport:
 
     def _cost_line(self) -> str:
         return f"cost of the worker nodes: {self.cost:.2f} {self.settings.currency}" if self.cost is not None else ""
+
+
+def _duration(run: RunManifest) -> str:
+    return f"{run.wall_seconds:.0f} s" if run.finished else f"over {run.elapsed_seconds:.0f} s before it was stopped"
 
 
 def _nothing_new(run: RunManifest) -> str:

@@ -298,18 +298,26 @@ def _group_of(main: RunManifest, older: Iterable[RunManifest], *, taken: Collect
             continue
         if is_open and _belongs(run, main):
             runs.insert(0, run)
-        elif run.job == "tag_catalog":
+            continue
+        if run.job == main.job and run.finished and _is_alike(run, main):
+            is_open = False  # what was stopped before it, it has resumed
+        if run.job == "tag_catalog":
             is_open = False
             if run.num_videos or not run.finished:
                 return RunGroup(tuple(runs), run.run_id)
     return RunGroup(tuple(runs), None)
 
 
+def _is_alike(run: RunManifest, other: RunManifest) -> bool:
+    same_catalog = run.config.get("catalog") == other.config.get("catalog")
+    return same_catalog and run.pose_fingerprint == other.pose_fingerprint
+
+
 def _belongs(run: RunManifest, main: RunManifest) -> bool:
     """Return whether `run`, of before, did a part of what `main` ended: made poses for its tags, or was stopped and
     resumed by it. Its catalog and pose settings are the same; a training job's are not."""
     same = ("job", "pose_fingerprint", "model_version")
-    if run.config.get("catalog") != main.config.get("catalog") or run.pose_fingerprint != main.pose_fingerprint:
+    if not _is_alike(run, main):
         return False
     if all(getattr(run, name) == getattr(main, name) for name in same):
         return not run.finished
