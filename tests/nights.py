@@ -1,29 +1,14 @@
 """Runs of both commands on tiny poses, with a model that needs no training."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from arms_model import arms_model
-from tiny_poses import FINGERPRINT, TinyWorker
+from arms_tagging import ArmsTagWorker
+from tiny_poses import TinyWorker
 
 from choreai.cli import extract as extract_command
 from choreai.cli import tag as tag_command
 from choreai.cli.flags import extract_parser, tag_parser
-from choreai.cluster.tag_worker import TagWorker
 from choreai.storage import objects
-from choreai.style.model import StyleModel
-
-
-def arms_named(uri: str) -> StyleModel:
-    """A model for tiny poses; each name gives another version."""
-    model = arms_model(temperature=float(len(Path(uri).name)))
-    return replace(model, config=replace(model.config, pose_fingerprint=FINGERPRINT))
-
-
-class ArmsTagWorker(TagWorker):
-    @staticmethod
-    def load_model(uri: str) -> StyleModel:
-        return arms_named(uri)
 
 
 def extract(catalog: Path | str, output: Path | str, *flags: str) -> int:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import ray
-from nights import arms_named, everything, extract, tag
+from arms_tagging import arms_named
+from nights import everything, extract, tag
 from tag_rows import tag_row, video_row, write_rows, write_tags
 from tiny_poses import FINGERPRINT, TinyWorker
 

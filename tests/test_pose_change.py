@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from nights import ArmsTagWorker, arms_named
+from arms_tagging import ArmsTagWorker, arms_named
 from tag_rows import video_row, write_rows
 from tiny_poses import FINGERPRINT, EachWorker
 

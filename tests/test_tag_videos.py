@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from nights import ArmsTagWorker
+from arms_tagging import ArmsTagWorker
 from tag_rows import tag_row, write_tags
 from tiny_poses import TinyWorker, write_clips
 from weights_server import WeightsServer

@@ -9,55 +9,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import ray
-from clips import numbered, write_clip
-from moving_skeletons import STYLES, dancer_xy
-from nights import ArmsTagWorker, arms_named, everything
+from arms_tagging import ArmsTagWorker, arms_named
+from dancing_poses import CLOCKWISE, COUNTER, MIRRORED, NUM_FRAMES, STILL, DancingWorker, write_dance
+from moving_skeletons import STYLES
+from nights import everything
 from ray.cluster_utils import Cluster
-from tiny_poses import LEDGER, SLOWNESS, TinyEstimator, TinyWorker
+from tiny_poses import LEDGER, SLOWNESS
 
 from choreai.cli import tag as tag_command
 from choreai.cli.flags import tag_parser
 from choreai.config import ReportSettings
-from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.operations.nights import Night, Nights, read_nights
 from choreai.operations.nights_page import nights_page
 from choreai.operations.run_report import make_run_report
 from choreai.pipeline import execution
-from choreai.pose.estimator import PoseEstimator, Poses
-from choreai.pose.settings import PoseSettings
 
-NUM_FRAMES, FRAMES_PER_SECOND = 40, 10
-CLOCKWISE, COUNTER, MIRRORED, STILL = range(4)
-"""What somebody does in a clip: its number modulo 4."""
 PRICE = 3600.0
 """A second of a node costs 1."""
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
-
-
-class DancingEstimator(TinyEstimator):
-    """Sees one dancer, of a style by the clip's number."""
-
-    def _poses(self, number: int, frame_index: int) -> Poses:
-        kind = number % 4
-        dance = dancer_xy(STYLES[kind % len(STYLES)], seed=number, num_frames=NUM_FRAMES)
-        xy = dance[0 if kind == STILL else frame_index]
-        return Poses(
-            box_xyxy=np.concatenate([xy.min(axis=0), xy.max(axis=0)])[None].astype(np.float32),
-            box_scores=np.array([0.9], np.float32),
-            keypoints_xy=xy[None].astype(np.float32),
-            keypoint_scores=np.full((1, NUM_KEYPOINTS), 0.9, np.float32),
-            keypoints_xyz=None,
-        )
-
-
-class DancingWorker(TinyWorker):
-    @classmethod
-    def build_estimator(cls, settings: PoseSettings, *, num_threads: int = 1) -> PoseEstimator:
-        return DancingEstimator()
 
 
 class Week:
@@ -79,12 +51,7 @@ class Week:
         self.bring_node()
 
     def write(self, name: str, number: int) -> None:
-        write_clip(
-            self.videos / f"{name}.mp4",
-            num_frames=NUM_FRAMES,
-            frames_per_second=FRAMES_PER_SECOND,
-            paint=lambda _: numbered(number),
-        )
+        write_dance(self.videos / f"{name}.mp4", number)
 
     def tag(self, *, model: str = "m") -> int:
         arguments = [str(self.videos), "--output", str(self.output), "--num-workers", "1", "--model", model]
@@ -187,12 +154,11 @@ def test_a_week(week: Week, caplog: pytest.LogCaptureFixture, monkeypatch: pytes
     assert [(each.video_id, each.before, each.style) for each in report.videos] == [("a.mp4", STYLES[0], STYLES[2])]
     assert report.reference_run == new.run_id  # the quiet night is nothing to compare with
 
-    # 4: of two new ones one is broken: too many for a green night
-    week.write("e", COUNTER + 4)
+    # 4: the only new one is broken: too many for a green night
     (week.videos / "f.mp4").write_bytes(b"no video")
     caplog.clear()
-    broken = night_is(1, num_estimated=1)
-    assert (broken.state, dict(broken.poses)) == ("failed", {"ok": 1, "quarantined": 1})
+    broken = night_is(1, num_estimated=0)
+    assert (broken.state, dict(broken.poses), dict(broken.tags)) == ("failed", {"quarantined": 1}, {})
     assert dict(broken.quarantined_by) == {"MediaError (open)": 1}
     assert "quarantined: f.mp4: " in caplog.text
 
@@ -234,7 +200,7 @@ def _check_the_record(nights: Nights, week: list[Night]) -> None:
     total: Counter[str] = Counter()
     for night in week:
         total.update(night.poses)
-    assert total == {"ok": 4 + 1 + 1 + 4 + 4, "quarantined": 1}
+    assert total == {"ok": 4 + 1 + 4 + 4, "quarantined": 1}
     for night in nights.nights:
         report = make_run_report(nights.root, ReportSettings(price_per_hour=PRICE), run_id=night.run_id)
         assert dict(night.styles) == {each.style: each.num for each in report.styles if each.num}
