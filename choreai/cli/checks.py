@@ -116,6 +116,30 @@ def _check_similar(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--count must be 1 to {MAX_COUNT}, got {arguments.count}")
 
 
+def _check_model(arguments: argparse.Namespace) -> None:
+    from choreai.storage.hub import check_library, is_hub, parse_hub_uri
+
+    if arguments.what == "list":
+        return _check_tables(arguments)
+    place = arguments.target if arguments.what == "push" else arguments.source
+    if is_hub(place):
+        parse_hub_uri(place)
+        check_library()
+    elif arguments.what == "push":
+        _check_writable(place)
+    else:
+        _check_folders(argparse.Namespace(model=place))
+    if arguments.what == "pull":
+        _check_writable(arguments.folder)
+
+
+def _check_writable(uri: str) -> None:
+    """Raise ConfigError for what no model can be written to."""
+    check_uri(uri)
+    if uri.startswith(("https://", "http://")):
+        raise ConfigError(f"{uri}: nothing can be written there; give a folder, or an s3://, gs:// or az:// prefix")
+
+
 def _check_serve(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.port <= 65535:
         raise ConfigError(f"--port must be 0 to 65535, got {arguments.port}")
@@ -173,6 +197,7 @@ _CHECKS: dict[str, Check] = {
     "search": _check_tables,
     "similar": _check_similar,
     "teach": _check_tables,
+    "model": _check_model,
     "review": _check_tables,
     "report": _check_tables,
     "compact": _check_tables,

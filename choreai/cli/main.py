@@ -20,6 +20,7 @@ from choreai.cli.diff import diff_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
 from choreai.cli.forget import forget_parser
 from choreai.cli.gc import gc_parser
+from choreai.cli.model_flags import model_parser
 from choreai.cli.parser import CommandParser, help_width, wrap
 from choreai.cli.plan import plan_parser
 from choreai.cli.pose import pose_parser
@@ -47,6 +48,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai search     find videos by style, score, tempo and movement
   choreai similar    find videos that move like one
   choreai teach      add a style to a model by a few examples
+  choreai model      push, pull and list style models, the hub's too
   choreai review     choose videos for review, and import the corrections
   choreai report     what a run did, changed, failed and cost, as a page
   choreai diff       what changed between two runs or models, and why
@@ -83,6 +85,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "search": (search_parser, "choreai.cli.search:run"),
     "similar": (similar_parser, "choreai.cli.similar:run"),
     "teach": (teach_parser, "choreai.cli.teach:run"),
+    "model": (model_parser, "choreai.cli.model:run"),
     "review": (review_parser, "choreai.cli.review:run"),
     "report": (report_parser, "choreai.cli.report:run"),
     "diff": (diff_parser, "choreai.cli.diff:run"),
@@ -98,7 +101,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar")
+RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "model")
 """Commands that, run again, go on where they were stopped."""
 
 

@@ -16,6 +16,7 @@ from choreai.errors import MediaError, StorageError
 from choreai.motion.sequence import KeypointSequence
 from choreai.storage import objects
 from choreai.style.evaluation.bootstrap import Estimate
+from choreai.style.evaluation.card import CARD_NAME, card_head, write_head
 from choreai.style.evaluation.claims import limits
 from choreai.style.evaluation.evaluate import Metrics, WorstVideo
 from choreai.style.evaluation.plots import as_png, as_svg, display_name, draw_figures
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 METRICS_NAME = "metrics.json"
 PREDICTIONS_NAME = "predictions.parquet"
 REPORT_NAME = "report.html"
-CARD_NAME = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,8 @@ class _Page:
     data: Mapping[str, Any]
     """As `DataSummary` has it."""
     settings: Mapping[str, Any]
+    head: str = ""
+    """Of the card."""
     worst: Sequence[_WorstEntry] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
     """SVG by name."""
@@ -99,6 +101,7 @@ def write_report(
         leaky_of=leaky_of,
         data=data,
         settings=settings,
+        head=write_head(card_head(model, metrics, data)),
         worst=_worst_entries(metrics.worst_videos, sources),
         figures={name: as_svg(figure, name=name) for name, figure in figures.items()},
     )
