@@ -17,6 +17,7 @@ console = Console(stderr=True)
 LOG_EVERY_SECONDS = 15.0
 """In the first MANY_LINES_SECONDS; later twice that."""
 MANY_LINES_SECONDS = 600.0
+FIRST_LINE_SECONDS = 5.0
 MAX_PARTS = 4
 """Items in the works that are shown one by one; the names of more say nothing."""
 MAX_NAME = 20
@@ -109,7 +110,8 @@ class _Lines:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._started = self._last_line = time.monotonic()
+        self._started = time.monotonic()
+        self._last_line = self._started - max(0.0, LOG_EVERY_SECONDS - FIRST_LINE_SECONDS)
         self._state: State | None = None
         self._lock = threading.Lock()
 

@@ -162,10 +162,10 @@ def train(
     no pictures, for the report. `fit` None: the networks are trained on Ray.
     """
     check_conditional_writes(config.output)
-    if fit is None:
-        connect(config.ray_address)
     num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled))
     with show_progress("training", num_epochs) as show:
+        if fit is None:
+            connect(config.ray_address)
         return train_style(
             labelled,
             tables_uri=config.output,
