@@ -19,7 +19,7 @@ from choreai.formats.glimpse import Glimpse
 from choreai.formats.marker_names import coco_points, coco_sources
 from choreai.formats.people import PeopleBuffer, is_seen
 from choreai.formats.settings import ConvertSettings
-from choreai.formats.values import abbreviate, number_in
+from choreai.formats.values import MAX_NUMBER, abbreviate, number_in
 
 _HEAD = ("scorer", "individuals", "bodyparts", "coords")
 _PARTS = {"x": 0, "y": 1, "likelihood": 2}
@@ -72,7 +72,7 @@ class _Layout:
             parts = found.setdefault(individual[0] if individual else "", {})
             if coordinate in _PARTS:
                 parts.setdefault(part, np.full(3, np.nan))[_PARTS[coordinate]] = column
-        found.pop(_NOBODY, None)
+        found = {individual: parts for individual, parts in found.items() if parts and individual != _NOBODY}
         sources = [coco_sources(_sided(list(parts))) for parts in found.values()]
         if not any(any(each) for each in sources):
             names = ", ".join(dict.fromkeys(part for parts in found.values() for part in parts))
@@ -131,8 +131,16 @@ def _read_csv(uri: str, people: PeopleBuffer) -> Iterator[tuple[str, Float64Arra
                 columns = _columns(head, num_index, where)
             continue
         line = cells(row, num_index + len(columns), where)
-        values = [
-            number_in(cell, f"{where}, {column[-2]} {column[-1]}")
-            for cell, column in zip(line[num_index:], columns, strict=True)
-        ]
-        yield line[num_index - 1], np.array(values), columns
+        yield line[num_index - 1], _numbers(line[num_index:], columns, where), columns
+
+
+def _numbers(row: list[str], columns: list[Column], where: str) -> Float64Array:
+    """Return (C,) numbers, NaN for empty cells. Raises TableError, which names the first cell that is none."""
+    try:
+        values = np.array([cell or "nan" for cell in row]).astype(np.float64)
+    except ValueError:
+        values = np.full(1, np.inf)
+    if (np.abs(np.nan_to_num(values)) <= MAX_NUMBER).all() and not np.isinf(values).any():
+        return values
+    named = zip(row, columns, strict=True)
+    return np.array([number_in(cell, f"{where}, {column[-2]} {column[-1]}") for cell, column in named])

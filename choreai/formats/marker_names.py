@@ -54,9 +54,11 @@ def coco_sources(names: Sequence[str]) -> list[tuple[int, ...]]:
 
 def coco_points(markers: AnyFloatArray, sources: Sequence[tuple[int, ...]]) -> Float64Array:
     """Return (..., 17, C) keypoints of (..., M, C) markers; NaN where one has no marker, or one of them is missing."""
-    points = np.full((*markers.shape[:-2], len(sources), markers.shape[-1]), np.nan)
+    points = np.array(markers[..., [source[0] if source else 0 for source in sources], :], np.float64)
     for k, source in enumerate(sources):
-        if source:
+        if not source:
+            points[..., k, :] = np.nan
+        elif len(source) > 1:
             points[..., k, :] = markers[..., list(source), :].mean(axis=-2)
     return points
 
