@@ -1,6 +1,7 @@
 """Near-duplicates: copies of a performance are found however they were changed, other performances are not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from keypoint_sequences import sequence_from
 from moving_skeletons import dancer_xy, keypoint_rows, write_keypoints
 
 from choreai.cli.main import main
+from choreai.motion.crowd_signature import CrowdMatcher, crowd_signature
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.signature import MAX_SAMPLES, SignatureMatch, SignatureMatcher, match_signatures, motion_signature
 from choreai.motion.skeleton import MIRROR
-from choreai.pipeline.duplicates import MIN_CORRELATION, describe_match, group_duplicates
+from choreai.pipeline.duplicates import MIN_AGREEMENT, MIN_CORRELATION, VideoSignature, describe_match, group_duplicates
 
 WIDTH = 640
 
@@ -93,11 +95,47 @@ def test_groups_hold_all_copies_and_nobody_else() -> None:
     sequences = {f"clip_{seed}": sequence(performance(seed)) for seed in range(1, 14)}
     sequences |= {f"clip_2 {name}": copy for name, copy in copies_of(performance(2)).items()}
     sequences["clip_7 mirrored"] = copies_of(performance(7))["mirrored"]
-    groups = group_duplicates({name: motion_signature(rows) for name, rows in sequences.items()})
+    groups = group_duplicates({name: VideoSignature.of(rows) for name, rows in sequences.items()})
     assert [set(group.video_ids) for group in groups] == [
         {"clip_2", *(f"clip_2 {name}" for name in copies_of(performance(2)))},
         {"clip_7", "clip_7 mirrored"},
     ]
+
+
+def crowd(seed: int, *, speed: float = 1.0, mirrored: bool = False, shown: int = 0) -> KeypointSequence:
+    """Six people beside each other, of whom an estimator sees two at a time, others every two seconds.
+
+    The larger one is another in each copy, as `shown` says; only somebody smaller is seen in both.
+    """
+    sizes = (1.5, 1.5, 1.5, 1.5, 1, 1)
+    people = np.stack([sizes[i] * performance(100 * seed + i) + (150 * i, 30 * (i % 2)) for i in range(6)])
+    frames, who, tracks = (np.repeat(np.arange(150), 2), np.empty(300, np.int64), np.empty(300, np.int32))
+    part = frames // 30
+    is_first = np.arange(300) % 2 == 0
+    who[:] = np.where(is_first, 2 * shown + part % 2, 4 + part % 2)
+    tracks[:] = 2 * part + is_first
+    xy = people[who, frames] + np.random.default_rng([7, shown]).normal(0, 1.5, (300, 17, 2))
+    if mirrored:
+        xy = xy[:, list(MIRROR)] * (-1, 1) + (1000, 0)
+    found = sequence_from(frames / 15 / speed, xy, track_id=tracks)
+    return replace(found, frame_index=np.round(found.pts_seconds * 15 * speed).astype(np.int32))
+
+
+@pytest.mark.parametrize(("speed", "mirrored"), [(1.0, False), (1.0, True), (1.1, False), (1.05, True)])
+def test_a_copy_of_a_crowd_is_found_where_the_estimator_takes_other_people(speed: float, mirrored: bool) -> None:
+    one, other = VideoSignature.of(crowd(1)), VideoSignature.of(crowd(1, speed=speed, mirrored=mirrored, shown=1))
+    assert match_signatures(one.dancer, other.dancer).correlation < MIN_CORRELATION
+    match = one.match(other)
+    assert match.correlation >= MIN_AGREEMENT
+    assert (match.mirrored, match.speed) == (mirrored, pytest.approx(speed, abs=0.02))
+    assert match.offset_seconds == pytest.approx(0, abs=0.3)
+    assert [set(group.video_ids) for group in group_duplicates({"a": one, "b": other, "c": VideoSignature.of(crowd(2))})
+    ] == [{"a", "b"}]  # fmt: skip
+
+
+def test_other_crowds_do_not_fit() -> None:
+    matcher = CrowdMatcher(crowd_signature(crowd(1)))
+    assert max(matcher.match(crowd_signature(crowd(seed)).own).correlation for seed in range(2, 8)) < MIN_AGREEMENT - 0.1
 
 
 def test_what_was_done_is_said_in_words() -> None:

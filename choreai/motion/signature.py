@@ -7,6 +7,7 @@ performance of a dance from another, and need no model.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ JOINTS = tuple(range(5, 17))
 """Shoulders to ankles, from the hip centre: the face tells where somebody looks."""
 NUM_POINTS = len(JOINTS) + 1
 """And the hip centre itself, on its way through the picture: travel, jumps, and the camera's own movement."""
+MIRRORED_POINTS = (*(MIRROR[joint] - JOINTS[0] for joint in JOINTS), len(JOINTS))
+"""Of each point the one that takes its place in a mirror image."""
 MIN_SCORE = 0.2
 MAX_GAP_SECONDS = 0.3
 MAX_COORDINATE = 4.0
@@ -55,7 +58,7 @@ class MotionSignature:
 
     def mirrored(self) -> "MotionSignature":
         """Return what a mirror image of the video would give."""
-        order = [*(np.array(MIRROR)[list(JOINTS)] - JOINTS[0]), len(JOINTS)]
+        order = list(MIRRORED_POINTS)
         poses = self.poses[:, order] * np.array([-1, 1], np.float32)
         return MotionSignature(poses, self.seen[:, order], self.start_seconds)
 
@@ -89,8 +92,8 @@ def motion_signature(sequence: KeypointSequence, named: Collection[int] | None =
     if len(times) < 2:
         return MotionSignature(np.zeros((0, NUM_POINTS, 2), np.float32), np.zeros((0, NUM_POINTS), np.bool_), 0.0)
     grid = np.arange(times[0], times[-1], 1 / SAMPLES_PER_SECOND)
-    poses, seen = _resample(times, poses, seen, grid)
-    poses = _smooth(poses, seen)
+    poses, seen = resample(times, poses, seen, grid)
+    poses = smooth(poses, seen)
     return MotionSignature(poses.astype(np.float32), seen, float(grid[0])).liveliest(MAX_SAMPLES)
 
 
@@ -102,9 +105,28 @@ def _dancer_poses(
     dancing = sequence.take(choose_dancers(sequence, named).is_main)
     order = np.lexsort((-moment_prominence(dancing), dancing.frame_index))
     _, first = np.unique(dancing.frame_index[order], return_index=True)
-    rows = order[first]
-    xy = dancing.keypoints_xy[rows].astype(np.float64)
-    seen = np.isfinite(xy).all(axis=2) & (dancing.keypoint_scores[rows] >= MIN_SCORE)
+    found = normal_poses(dancing, order[first])
+    return found.seconds, found.poses, found.seen
+
+
+class NormalPoses(NamedTuple):
+    """Somebody's poses over time, F frames."""
+
+    seconds: Float64Array
+    poses: Float64Array
+    """(F, NUM_POINTS, 2) as in `MotionSignature`."""
+    seen: BoolArray
+    """(F, NUM_POINTS)."""
+    hips: Float64Array
+    """(F, 2) pixels, NaN where unknown."""
+    torso: float
+    """Pixels, the median."""
+
+
+def normal_poses(sequence: KeypointSequence, rows: IntArray) -> NormalPoses:
+    """Return the poses of some rows, in order of time, in torso lengths around the hip centre."""
+    xy = sequence.keypoints_xy[rows].astype(np.float64)
+    seen = np.isfinite(xy).all(axis=2) & (sequence.keypoint_scores[rows] >= MIN_SCORE)
     hips = xy[:, [LEFT_HIP, RIGHT_HIP]].mean(axis=1)
     shoulders = xy[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1)
     torso = np.linalg.norm(shoulders - hips, axis=1)
@@ -115,10 +137,11 @@ def _dancer_poses(
     sees_hips = seen[:, [LEFT_HIP, RIGHT_HIP]].all(axis=1, keepdims=True)
     seen = np.concatenate([seen[:, list(JOINTS)], sees_hips], axis=1) & usable[:, None]
     poses = np.where(seen[..., None], relative.clip(-MAX_COORDINATE, MAX_COORDINATE), 0.0)
-    return dancing.pts_seconds[rows].astype(np.float64), poses, seen
+    centres = np.where(usable[:, None], hips, np.nan)
+    return NormalPoses(sequence.pts_seconds[rows].astype(np.float64), poses, seen, centres, float(scale))
 
 
-def _resample(
+def resample(
     times: Float64Array, poses: Float64Array, seen: BoolArray, grid: Float64Array
 ) -> tuple[Float64Array, BoolArray]:
     """Return poses and seen at the times of `grid`, linear between the frames; unseen in gaps of MAX_GAP_SECONDS."""
@@ -130,7 +153,7 @@ def _resample(
     return np.where(both[..., None], between, 0.0), both
 
 
-def _smooth(poses: Float64Array, seen: BoolArray) -> Float64Array:
+def smooth(poses: Float64Array, seen: BoolArray) -> Float64Array:
     """Return the mean of each sample and those around it that are seen, SMOOTHED_SAMPLES in all; 0 where unseen."""
     ahead, behind = SMOOTHED_SAMPLES // 2, SMOOTHED_SAMPLES - SMOOTHED_SAMPLES // 2 - 1
     weights = np.pad(seen.astype(np.float64), ((ahead, behind), (0, 0)))
