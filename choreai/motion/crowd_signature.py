@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from choreai.arrays import BoolArray, Float64Array, FloatArray, IntArray
 from choreai.motion.sequence import KeypointSequence
@@ -184,38 +183,48 @@ def _tracks(sequence: KeypointSequence) -> Iterator[_Track]:
 
 def _windows(tracks: Sequence[_Track], speed: float, hop: int) -> MotionWindows:
     """Return the windows, `hop` samples apart, of a video that is played `speed` times as fast."""
-    parts = [_windows_of(track.at_speed(speed), hop) for track in tracks]
-    return MotionWindows.joined([part for part in parts if len(part)])
-
-
-def _windows_of(track: _Track, hop: int) -> MotionWindows:
-    """Return one person's windows."""
-    if len(track.poses) < WINDOW_SAMPLES:
+    moved = [track for track in (track.at_speed(speed) for track in tracks) if len(track.poses) >= WINDOW_SAMPLES]
+    if not moved:
         return MotionWindows.joined([])
-    starts = np.arange(0, len(track.poses) - WINDOW_SAMPLES + 1, hop)
-    poses = sliding_window_view(track.poses, WINDOW_SAMPLES, axis=0)[starts]  # (W, points, 2, samples)
-    seen = sliding_window_view(track.seen, WINDOW_SAMPLES, axis=0)[starts]
-    centres = sliding_window_view(track.centres, WINDOW_SAMPLES, axis=0)[starts].mean(axis=2)
-    counts = seen.sum(axis=2)
-    mean = poses.sum(axis=3) / np.maximum(counts, 1)[..., None]
-    around = np.where(seen[:, :, None], (poses - mean[..., None]).clip(-MAX_DEVIATION, MAX_DEVIATION), 0.0)
+    begins = [np.arange(0, len(track.poses) - WINDOW_SAMPLES + 1, hop) for track in moved]
+    before = np.cumsum([0, *(len(track.poses) for track in moved[:-1])])
+    rows = np.concatenate([one + first for one, first in zip(begins, before, strict=True)])
+    rows = rows[:, None] + np.arange(WINDOW_SAMPLES)
+    return _cut(
+        np.concatenate([track.poses for track in moved]).astype(np.float32)[rows],
+        np.concatenate([track.seen for track in moved])[rows],
+        starts=np.concatenate([one + track.first for one, track in zip(begins, moved, strict=True)]),
+        centres=np.concatenate([track.centres for track in moved])[rows].mean(axis=1),
+        torsos=np.repeat([track.torso for track in moved], [len(one) for one in begins]),
+    )
+
+
+def _cut(
+    poses: FloatArray, seen: BoolArray, *, starts: Float64Array, centres: Float64Array, torsos: Float64Array
+) -> MotionWindows:
+    """Return of W windows, poses (W, samples, NUM_POINTS, 2), those of people who move and are seen."""
+    counts = seen.sum(axis=1, dtype=np.float32)
+    mean = poses.sum(axis=1) / np.maximum(counts, 1)[..., None]
+    around = (poses - mean[:, None]).clip(-MAX_DEVIATION, MAX_DEVIATION) * seen[..., None]
     movement = np.sqrt((around**2).sum(axis=(1, 2, 3)) / np.maximum(counts.sum(axis=1), 1))
-    kept = (seen.mean(axis=(1, 2)) >= MIN_SEEN_SHARE) & (movement >= MIN_MOVEMENT)
-    courses = (around @ _COSINES).reshape(len(starts), -1)
+    kept = (counts.mean(axis=1) >= MIN_SEEN_SHARE * WINDOW_SAMPLES) & (movement >= MIN_MOVEMENT)
+    courses = np.einsum("wspx,sc->wpxc", around[kept], _COSINES, optimize=True).reshape(
+        int(kept.sum()), NUM_POINTS * 2 * NUM_COSINES
+    )
     courses /= np.linalg.norm(courses, axis=1, keepdims=True) + 1e-9
-    joints, known = mean[:, :-1], counts[:, :-1, None] > 0
+    joints, known = mean[kept, :-1], counts[kept, :-1, None] > 0
     num = np.maximum(known.sum(axis=1), 1)
-    middle = np.where(known, joints, 0).sum(axis=1) / num
+    middle = joints.sum(axis=1) / num
     spread = np.sqrt((np.where(known, joints - middle[:, None], 0) ** 2).sum(axis=(1, 2)) / num[:, 0] + 1e-6)
     arrays = (
         courses,
-        track.first + starts,
-        centres + middle * track.torso,
-        spread * track.torso,
-        np.where(known, joints, 0).reshape(len(starts), -1),
-        np.broadcast_to(known, joints.shape).reshape(len(starts), -1),
+        starts[kept],
+        centres[kept] + middle * torsos[kept, None],
+        spread * torsos[kept],
+        joints.reshape(len(joints), 2 * len(JOINTS)),
+        np.repeat(known, 2, axis=2).reshape(len(joints), 2 * len(JOINTS)),
     )
-    return MotionWindows(*(values[kept].astype(np.float32) for values in arrays))
+    return MotionWindows(*(values.astype(np.float32) for values in arrays))
 
 
 def _liveliest(windows: MotionWindows, most: int) -> MotionWindows:
@@ -236,7 +245,7 @@ def _flipped(values: FloatArray, order: Sequence[int], num_each: int) -> FloatAr
 
 _COSINES = np.stack(
     [np.cos(np.pi * n * (np.arange(WINDOW_SAMPLES) + 0.5) / WINDOW_SAMPLES) for n in range(1, NUM_COSINES + 1)], axis=1
-)
+).astype(np.float32)
 
 
 class CrowdMatcher:
