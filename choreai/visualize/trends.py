@@ -64,6 +64,8 @@ class Chart:
     digits: int = 0
     bounds: Sequence[tuple[float, str]] = ()
     """Values to compare with, and their names."""
+    has_legend: bool = True
+    """Whether the names of the series say more than the title."""
     top: float | None = None
     """The axis ends here; None: above the greatest value."""
 
@@ -94,7 +96,7 @@ def draw_chart(chart: Chart) -> Markup:
 
 
 def _legend(chart: Chart) -> Markup:
-    entries = [_element("li", color_dot(each.color), each.name) for each in chart.series if len(chart.series) > 1]
+    entries = [_element("li", color_dot(each.color), each.name) for each in chart.series if chart.has_legend]
     entries += [_element("li", f"dashed: {name} {chart.say(value)}") for value, name in chart.bounds]
     return _element("ul", *entries, class_="legend") if entries else Markup("")
 
@@ -171,7 +173,8 @@ def _level(kind: str, y: float) -> Markup:
 
 
 def _digits(top: float) -> int:
-    return 0 if top >= 4 and float(top / 2).is_integer() else 1 if top >= 1 else 2
+    """Return the decimals that half of the axis needs, which is one figure long or a whole number."""
+    return 0 if top >= 4 and float(top / 2).is_integer() else max(1, math.ceil(-math.log10(top / 2) - 1e-9))
 
 
 def _bars(chart: Chart, top: float) -> Iterator[Markup]:
