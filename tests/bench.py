@@ -29,7 +29,7 @@ from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.video.decode import VideoReader
 
-NUM_PER_STYLE = 5
+NUM_PER_STYLE = 3
 NUM_EMPTY_SHARDS = 5000
 SETTINGS = PoseSettings(estimator="mediapipe")
 
