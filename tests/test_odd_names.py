@@ -150,7 +150,7 @@ def test_many_videos_of_a_missing_bucket_are_rows_and_no_end(s3_uri: str, tmp_pa
 
 def test_all_bad_rows_of_a_catalog_by_hand_are_listed_the_first_twenty(tmp_path: Path) -> None:
     rows = [f"v{n},{'' if n % 2 else f'{n}.mp4'}" for n in range(60)]
-    (tmp_path / "c.csv").write_text("\n".join(["video_id,uri", *rows, "v0,again.mp4", "x,gs://b/x.mp4", "a,b,c"]))
+    (tmp_path / "c.csv").write_text("\n".join(["video_id,uri", *rows, "v0,again.mp4", "x,gcs://b/x.mp4", "a,b,c"]))
     with pytest.raises(CatalogError) as caught:
         read_catalog(str(tmp_path / "c.csv"))
     lines = str(caught.value).splitlines()

@@ -1,4 +1,4 @@
-"""The nights of examples/ in the schedulers' own hands: which exit codes are tried again, and which are not.
+"""Nights from a scheduler, examples/airflow_night.py and dagster_night.py: which exit codes are tried again.
 
 Airflow and Dagster pin what Ray needs otherwise, so each has an environment of its own: CHOREAI_AIRFLOW and
 CHOREAI_DAGSTER name their Pythons. The cluster is `submit.sh`'s business, which `test_submit_script` tests; here it is
