@@ -7,14 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from keypoint_sequences import sequence_from
-from moving_skeletons import dancer_xy, keypoint_rows, write_keypoints
+from moving_skeletons import FINGERPRINT, dancer_xy, keypoint_rows, write_keypoints
 
 from choreai.cli.main import main
 from choreai.motion.crowd_signature import CrowdMatcher, crowd_signature
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.signature import MAX_SAMPLES, SignatureMatch, SignatureMatcher, match_signatures, motion_signature
 from choreai.motion.skeleton import MIRROR
-from choreai.pipeline.duplicates import MIN_AGREEMENT, MIN_CORRELATION, VideoSignature, describe_match, group_duplicates
+from choreai.pipeline.duplicates import (
+    MIN_AGREEMENT,
+    MIN_CORRELATION,
+    VideoSignature,
+    copies_among,
+    describe_match,
+    group_duplicates,
+)
 
 WIDTH = 640
 
@@ -158,6 +165,14 @@ def test_the_command_lists_groups(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["similar", "--duplicates", "--output", str(tmp_path), "--json"]) == 0
     (group,) = json.loads(capsys.readouterr().out)["groups"]
     assert (group["first"], group["others"][0]["video_id"]) == ("again", "clip_1")
+
+
+def test_of_the_videos_of_a_training_the_copies_are_named(tmp_path: Path) -> None:
+    clips = {f"clip_{seed}": performance(seed, frames_per_second=10) for seed in range(3)}
+    clips |= {"again": clips["clip_1"] + 2, "unlabelled": clips["clip_2"] + 2}
+    write_keypoints(tmp_path, {"k": [keypoint_rows(name, "c", xy.astype(np.float32)) for name, xy in clips.items()]})
+    labelled = [name for name in clips if name != "unlabelled"]
+    assert copies_among(str(tmp_path), FINGERPRINT, labelled) == [("again", "clip_1")]
 
 
 def test_without_keypoints_there_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

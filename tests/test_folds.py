@@ -17,7 +17,7 @@ from choreai.errors import ChoreaiWarning, TableError
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import WindowSettings
 from choreai.style.examples import Examples, Inputs
-from choreai.style.training.split import Folds, divide_folds, find_labels, roles_of
+from choreai.style.training.split import Folds, divide_folds, find_labels, join_groups, roles_of
 
 WINDOWS = WindowSettings(num_steps=40, window_seconds=4.0, stride_seconds=1.0)
 
@@ -112,6 +112,26 @@ def test_a_group_that_rules_its_class_is_cut_and_the_small_ones_stay_whole() -> 
         assert len({folds.fold_of[v.video_id] for v in videos if v.group == group}) == num_folds
         assert len({uncut.fold_of[v.video_id] for v in videos if v.group == group}) == 1
     assert all(8 <= count["shuffle"] <= 12 for count in counts_by_fold(videos, folds))
+
+
+def test_copies_are_kept_in_one_fold_with_all_of_their_groups() -> None:
+    videos = [video(f"{label}_{i}", label, f"{label} {i // 2}") for label in ("a", "b") for i in range(8)]
+    videos += [video("a_copy", "a"), video("b_copy", "b"), video("b_other", "b")]
+    copies = [("a_0", "a_7"), ("a_copy", "a_1"), ("b_copy", "b_other")]
+    fold_of = folds_of(videos, num_folds=3, copies=copies).fold_of
+    assert len({fold_of[name] for name in ("a_0", "a_1", "a_6", "a_7", "a_copy")}) == 1
+    assert fold_of["b_copy"] == fold_of["b_other"]
+    group_of = {each.video_id: each.group for each in join_groups(videos, copies)}
+    assert {group_of[name] for name in ("a_0", "a_7", "a_copy")} == {"a 0"}
+    assert group_of["b_copy"] == group_of["b_other"] == "b_copy"
+    assert join_groups(videos, []) == videos
+
+
+def test_copies_are_in_one_block_where_their_group_is_cut() -> None:
+    videos = [video(f"{label}_{i}", label, label) for label in ("a", "b") for i in range(10)]
+    with pytest.warns(ChoreaiWarning):
+        fold_of = folds_of(videos, when_one_group="blocks", copies=[("a_0", "a_9")]).fold_of
+    assert fold_of["a_0"] == fold_of["a_9"]
 
 
 def test_a_group_with_videos_of_two_classes_stays_whole_with_a_warning() -> None:

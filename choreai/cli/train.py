@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from choreai.catalog.catalog import Video
@@ -66,8 +66,16 @@ def print_summary(trained: TrainedStyle) -> None:
     )
     if metrics.unseen is not None:
         print(metrics.unseen.expectation)
+    if data.copies:
+        print(f"videos of one performance, kept in one fold: {_names_of(data.copies)}")
     print(f"model:  {trained.model_uri}")
     print(f"report: {trained.model_uri}/report.html")
+
+
+def _names_of(copies: Sequence[Sequence[str]]) -> str:
+    """Return how many groups there are, and their names or the first five's."""
+    names = "; ".join(", ".join(each) for each in copies[:5]) + ("; ..." if len(copies) > 5 else "")
+    return f"{len(copies)} group{'' if len(copies) == 1 else 's'} ({names})"
 
 
 def _print_unseen(unseen: UnseenSources) -> None:

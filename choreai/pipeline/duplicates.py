@@ -5,7 +5,7 @@ and of everybody, which finds copies of crowds. Signatures are not stored: they 
 as reading the poses. In memory they are 0.1 MB for ten seconds of a crowd.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,21 @@ def find_duplicates(output: str, pose_fingerprint: str) -> tuple[list[DuplicateG
     """Return the groups of near-duplicates among the videos of a keypoints table, and how many were compared."""
     signatures = read_signatures(output, pose_fingerprint)
     return group_duplicates(signatures), len(signatures)
+
+
+def copies_among(output: str, pose_fingerprint: str, video_ids: Collection[str]) -> list[tuple[str, ...]]:
+    """Return which of these videos of a keypoints table show one performance, as far as everybody's movement tells."""
+    names = frozenset(video_ids)
+    crowds = {}
+    for uri in sorted(list_parts(output, "keypoints", pose_fingerprint)):
+        for video_id, _, rows in read_contents(uri):
+            if video_id in names:
+                crowds[video_id] = crowd_signature(rows)
+    joined = _Groups(crowds)
+    with progress("looking for copies", len(crowds)) as steps:
+        for _ in _join_crowds(crowds, joined):
+            steps.advance()
+    return [tuple(group) for group in joined.groups()]
 
 
 def keypoints_version(output: str, model_uri: str | None) -> str:

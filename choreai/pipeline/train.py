@@ -16,6 +16,7 @@ from choreai.cluster.session import connect
 from choreai.config import TrainConfig
 from choreai.errors import ChoreaiWarning, ConfigError
 from choreai.motion.named_dancers import NamedDancers
+from choreai.pipeline.duplicates import copies_among
 from choreai.pipeline.pace import Pace
 from choreai.pipeline.progress import State, show_progress
 from choreai.search.corrections import read_corrections
@@ -27,7 +28,7 @@ from choreai.style.training.dataset import TableSource
 from choreai.style.training.distributed import Progress, TrainResources
 from choreai.style.training.labels import labelled_videos
 from choreai.style.training.left_out import groups_to_leave_out
-from choreai.style.training.split import Folds, divide_folds, find_labels
+from choreai.style.training.split import Folds, divide_folds, find_labels, join_groups
 from choreai.style.training.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.training.training import Fit, TrainedStyle, train_style
 
@@ -54,7 +55,9 @@ def find_labelled(config: TrainConfig, catalog: Catalog) -> list[Video]:
     return labelled
 
 
-def _divide(labelled: list[Video], labels: Sequence[str], settings: TrainSettings) -> Folds:
+def _divide(
+    labelled: list[Video], labels: Sequence[str], settings: TrainSettings, copies: Sequence[Sequence[str]] = ()
+) -> Folds:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChoreaiWarning)  # training itself will issue it
         return divide_folds(
@@ -63,7 +66,15 @@ def _divide(labelled: list[Video], labels: Sequence[str], settings: TrainSetting
             seed=settings.seed,
             num_folds=settings.num_folds,
             when_one_group=settings.when_one_group,
+            copies=copies,
         )
+
+
+def find_copies(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> list[tuple[str, ...]]:
+    """Return which of the labelled videos show one performance, where the settings want to know."""
+    if not config.training.keep_copies_together:
+        return []
+    return copies_among(config.output, pose_id, [video.video_id for video in labelled])
 
 
 def named_dancers(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> dict[str, NamedDancers]:
@@ -87,12 +98,13 @@ def max_num_epochs(settings: TrainSettings, *, num_left_out: int = 0) -> int:
     return sum(each.num_epochs * each.num_folds for each in trainings) + settings.num_epochs * num_left_out
 
 
-def _num_left_out(config: TrainConfig, labelled: list[Video]) -> int:
+def _num_left_out(config: TrainConfig, labelled: list[Video], copies: Sequence[Sequence[str]]) -> int:
     """Return for how many sources there will be a network without them."""
     settings = config.training
     if not settings.unseen_sources:
         return 0
-    folds = _divide(labelled, find_labels(labelled, config.labels), settings)
+    folds = _divide(labelled, find_labels(labelled, config.labels), settings, copies)
+    labelled = join_groups(labelled, copies)
     return len(
         groups_to_leave_out(
             [str(video.label) for video in labelled],
@@ -162,7 +174,8 @@ def train(
     no pictures, for the report. `fit` None: the networks are trained on Ray.
     """
     check_conditional_writes(config.output)
-    num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled))
+    copies = find_copies(config, labelled, pose_id=pose_id)
+    num_epochs = max_num_epochs(config.training, num_left_out=_num_left_out(config, labelled, copies))
     with show_progress("training", num_epochs) as show:
         if fit is None:
             connect(config.ray_address)
@@ -176,6 +189,7 @@ def train(
             parents=config.parents,
             taxonomy_version=config.taxonomy_version,
             named=named_dancers(config, labelled, pose_id=pose_id),
+            copies=copies,
             keypoints=keypoints,
             has_videos=has_videos,
             resources=TrainResources(
@@ -195,7 +209,12 @@ def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: Swe
     connect(config.ray_address)
     return run_sweep(
         labelled,
-        TableSource(config.output, pose_id, named_dancers(config, labelled, pose_id=pose_id)),
+        TableSource(
+            config.output,
+            pose_id,
+            named_dancers(config, labelled, pose_id=pose_id),
+            find_copies(config, labelled, pose_id=pose_id),
+        ),
         kind=kind,
         settings=config.training,
         labels=config.labels,

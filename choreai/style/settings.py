@@ -63,6 +63,8 @@ class TrainSettings:
     unseen_sources: bool = True
     """Train a network more for each group that was cut in blocks, without any of it, to say what to expect on sources
     never seen; one that has the only videos of a style is left in."""
+    keep_copies_together: bool = True
+    """Look for videos of one performance, and keep their groups together in one fold."""
     checkpoint_every_epochs: int = 20
     """A killed worker costs at most this many epochs."""
     windows: WindowSettings = field(default_factory=WindowSettings)
@@ -103,6 +105,7 @@ class TrainSettings:
             compare_report_lstm=False,
             leaky_split_too=False,
             unseen_sources=fresh.unseen_sources,
+            keep_copies_together=fresh.keep_copies_together,
         )
 
 

@@ -1,7 +1,7 @@
 """The data set of a training: labelled videos and their keypoints in, windows in folds out."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from choreai.catalog.catalog import Video
@@ -10,7 +10,7 @@ from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.windows import Windows, WindowSettings
 from choreai.style.examples import Examples, VideoExamples, make_examples, read_windows
 from choreai.style.settings import TrainSettings
-from choreai.style.training.split import Folds, divide_folds, find_labels
+from choreai.style.training.split import Folds, divide_folds, find_labels, join_groups
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ class TableSource:
     pose_fingerprint: str
     named: Mapping[str, NamedDancers] = field(default_factory=dict)
     """By video_id who dances, where a review says so."""
+    copies: Sequence[Sequence[str]] = ()
+    """Sets of video_ids of one performance."""
 
     def read_windows(self, videos: Sequence[Video], settings: WindowSettings) -> VideoExamples:
         """Return the windows of `videos`."""
@@ -44,6 +46,8 @@ class DataSummary:
     """Labelled videos left out: nobody in view for long enough."""
     num_rows_not_finite: int
     """Keypoint rows with coordinates that are not finite, taken as unseen."""
+    copies: tuple[tuple[str, ...], ...] = ()
+    """Videos of one performance, kept in one fold with their groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,8 @@ def read_dataset(
     find_labels(videos, labels)  # before anything is read: most mistakes show here
     found = source.read_windows(videos, settings.windows)
     _log_missing(found, len(videos), source)
-    usable = [video for video in videos if video.video_id in found.windows]
+    copies = _among(source.copies, found.windows)
+    usable = join_groups([video for video in videos if video.video_id in found.windows], copies)
     classes = find_labels(usable, labels)
     folds = divide_folds(
         usable,
@@ -93,6 +98,7 @@ def read_dataset(
         seed=settings.seed,
         num_folds=settings.num_folds,
         when_one_group=settings.when_one_group,
+        copies=copies,
     )
     dataset = Dataset.from_windows(usable, classes, found.windows, folds)
     summary = DataSummary(
@@ -103,6 +109,7 @@ def read_dataset(
         num_without_keypoints=found.num_without_keypoints,
         num_without_windows=found.num_without_windows,
         num_rows_not_finite=found.num_rows_not_finite,
+        copies=copies,
     )
     return dataset, summary
 
@@ -111,6 +118,12 @@ def read_recut(dataset: Dataset, source: TableSource, settings: WindowSettings) 
     """Return the same videos in the same folds, cut by other settings; videos that then have no window are left out."""
     found = source.read_windows(dataset.videos, settings)
     return Dataset.from_windows(dataset.videos, dataset.labels, found.windows, dataset.folds)
+
+
+def _among(copies: Sequence[Sequence[str]], names: Container[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of copies, of those videos only that have windows."""
+    present = (tuple(name for name in each if name in names) for each in copies)
+    return tuple(each for each in present if len(each) > 1)
 
 
 def _log_missing(found: VideoExamples, num_videos: int, source: TableSource) -> None:

@@ -277,7 +277,8 @@ def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int
         )
     form = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     fitting = {**dataclasses.asdict(settings.for_fit()), "windows": settings.windows.to_json()}
-    del fitting["unseen_sources"]  # younger than these hashes: a training that an older release began goes on
+    for name in ("keep_copies_together", "unseen_sources"):
+        del fitting[name]  # younger than these hashes: a training that an older release began goes on
     decisive = [fitting, form, examples.digest()]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 

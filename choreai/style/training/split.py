@@ -6,7 +6,7 @@ Fold k's network is trained without fold k, so that each video is tested by one 
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +80,7 @@ def divide_folds(
     seed: int,
     num_folds: int,
     when_one_group: WhenOneGroup,
+    copies: Sequence[Sequence[str]] = (),
 ) -> Folds:
     """Return the videos in folds, whole groups each, every class spread over the folds as evenly as they allow.
 
@@ -87,9 +88,11 @@ def divide_folds(
     a single group: TableError, or, with `when_one_group="blocks"`, that group is cut into blocks of its videos in
     natural order of their ids, with a ChoreaiWarning. So is then a group with more than MAX_GROUP_SHARE of a class's
     videos, since without it little of the class would be left to learn from. A class of fewer groups than folds is
-    tested in some folds only; there are no more folds than the class with the most groups can fill. Raises TableError
-    as well where groups shared by classes leave no way.
+    tested in some folds only; there are no more folds than the class with the most groups can fill. `copies`: sets of
+    video_ids that are kept in one fold each, with their groups. Raises TableError as well where groups shared by
+    classes leave no way.
     """
+    videos = join_groups(videos, copies)
     videos = sorted(videos, key=lambda v: natural_key(v.video_id))
     shares = {label: _largest_share(videos, label) for label in labels}
     lonely = [label for label in labels if shares[label] == 1]
@@ -103,6 +106,8 @@ def divide_folds(
         )
     blocked = [label for label in labels if shares[label] > MAX_GROUP_SHARE and when_one_group == "blocks"]
     unit_of = _units(videos, blocked, num_folds=num_folds)
+    for first, *others in copies:
+        unit_of |= {name: unit_of[first] for name in others}
     sizes: dict[_Unit, Counter[str]] = {}
     for video in videos:
         sizes.setdefault(unit_of[video.video_id], Counter())[str(video.label)] += 1
@@ -117,6 +122,26 @@ def divide_folds(
     if blocked:
         description += f"; {', '.join(blocked)} by contiguous blocks"
     return Folds({v.video_id: fold_of_unit[unit_of[v.video_id]] for v in videos}, num_folds, description)
+
+
+def join_groups(videos: Sequence[Video], copies: Sequence[Sequence[str]]) -> list[Video]:
+    """Return the videos with one group wherever `copies`, sets of video_ids, tie groups together: their first.
+
+    Groups could not be left out one by one where another has a copy of their videos.
+    """
+    own = {video.video_id: _group(video) for video in videos}
+    joined = dict(own)
+    for names in copies:
+        tied = {joined[name] for name in names}
+        first = min(tied, key=natural_key)
+        joined |= {name: first for name, group in joined.items() if group in tied}
+    size = Counter(joined.values())
+    return [
+        replace(video, group=joined[video.video_id].split(" ", 1)[1])
+        if joined[video.video_id] != own[video.video_id] or (not video.group and size[joined[video.video_id]] > 1)
+        else video
+        for video in videos
+    ]
 
 
 def num_folds_of(examples: Examples) -> int:

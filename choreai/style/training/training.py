@@ -67,6 +67,7 @@ def train_style(
     parents: Mapping[str, str] | None = None,
     taxonomy_version: str = "",
     named: Mapping[str, NamedDancers] | None = None,
+    copies: Sequence[Sequence[str]] = (),
     keypoints: Mapping[str, str] | None = None,
     has_videos: bool = True,
     resources: TrainResources,
@@ -76,12 +77,13 @@ def train_style(
     """Train a model on the labelled `videos`' keypoints in `tables_uri`, and save it under `output_uri`/models.
 
     Ray must be connected, unless `fit` trains the networks elsewhere. `labels` empty: those of the catalog. `parents`:
-    see `StyleModelConfig`. `named`: by video_id who dances, where a review says so. `keypoints`: what the model says of
-    the origin of its keypoints. Without `has_videos` the report has no pictures. Checkpoints go to
-    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does not
-    stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
+    see `StyleModelConfig`. `named`: by video_id who dances, where a review says so. `copies`: sets of video_ids of one
+    performance. `keypoints`: what the model says of the origin of its keypoints. Without `has_videos` the report has no
+    pictures. Checkpoints go to `output_uri`/training. Raises TableError where the videos cannot be trained on,
+    ConfigError where the loss does not stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES
+    lost workers.
     """
-    source = TableSource(tables_uri, pose_fingerprint, dict(named or {}))
+    source = TableSource(tables_uri, pose_fingerprint, dict(named or {}), copies)
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
 
     def on_ray(dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted:
