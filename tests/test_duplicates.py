@@ -10,7 +10,8 @@ from keypoint_sequences import sequence_from
 from moving_skeletons import FINGERPRINT, dancer_xy, keypoint_rows, write_keypoints
 
 from choreai.cli.main import main
-from choreai.motion.crowd_signature import CrowdMatcher, crowd_signature
+from choreai.motion.crowd_match import CrowdMatcher
+from choreai.motion.crowd_signature import crowd_signature
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.signature import MAX_SAMPLES, SignatureMatch, SignatureMatcher, match_signatures, motion_signature
 from choreai.motion.skeleton import MIRROR

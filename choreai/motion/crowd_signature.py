@@ -2,12 +2,12 @@
 
 Of a crowd an estimator takes other people in each copy, and loses and finds them again, so that no person can be
 followed through both. But at nearly every moment somebody is seen in both: windows of 1.6 seconds of one person are
-compared, and those that are alike must agree on one lag, one speed, one side and one place in the picture.
+compared, and those that are alike must agree on one lag, one speed, one side and one place in the picture
+(`choreai.motion.crowd_match`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from choreai.motion.signature import (
     MIRRORED_POINTS,
     NUM_POINTS,
     SAMPLES_PER_SECOND,
-    SignatureMatch,
     normal_poses,
     resample,
     smooth,
@@ -39,33 +38,6 @@ MAX_WINDOWS = 1000
 """Of a long video those of its liveliest stretch that has so many: a minute and a half of a crowd."""
 SPEEDS = (0.83, 0.91, 1.0, 1.1, 1.21)
 """Steps of a tenth: over one window 5 % are 0.04 s at either end, and over the video the line is fitted."""
-
-MIN_LIKENESS = 0.6
-"""Cosine of two windows from which an alignment is tried."""
-NUM_ALIGNMENTS = 12
-MIN_FIT_LIKENESS = 0.5
-MAX_POSE_DISTANCE = 0.3
-"""Torso lengths between the mean poses of two windows, root mean square over the coordinates known in both."""
-MIN_BLOCKS = 4
-MIN_OVERLAP_SHARE = 0.6
-NUM_BLOCKS_OF_DOUBT = 2
-"""Blocks in which nothing agrees, counted in beside those seen: a short overlap may agree by chance."""
-MIN_FIRST_AGREEMENT = 0.25
-"""Less is not worth a second look."""
-
-
-class _Tolerance(NamedTuple):
-    """How exactly two windows of one person must lie over each other."""
-
-    lag: float
-    """Samples."""
-    distance: float
-    """In the picture, of the keypoints' spread."""
-    size_ratio: float
-
-
-TOLERANCES = (_Tolerance(2.0, 0.5, 1.5), _Tolerance(2.0, 0.5, 1.5), _Tolerance(1.2, 0.3, 1.25))
-"""Of one pass after the other: the first knows one pair of windows, the last the line through all that agree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,22 +120,24 @@ class CrowdSignature:
 
     own: MotionWindows
     """Each OWN_HOP, at the video's own speed."""
-    at_speeds: tuple[MotionWindows, ...]
-    """Each LAID_HOP, at SPEEDS."""
+    seconds: float
+    """When the last one is seen."""
+    _tracks: tuple[_Track, ...]
+
+    def at_speed(self, speed: float) -> MotionWindows:
+        """Return the windows, each LAID_HOP, of the same stretch where the video is played `speed` times as fast."""
+        windows = _windows(self._tracks, speed, LAID_HOP)
+        if not len(self.own):
+            return windows
+        starts = windows.starts * speed
+        return windows.take((starts >= self.own.starts.min()) & (starts <= self.own.starts.max()))
 
 
 def crowd_signature(sequence: KeypointSequence) -> CrowdSignature:
     """Return the signature of everybody in a video; without windows where nobody moves for long enough."""
-    tracks = list(_tracks(sequence))
+    tracks = tuple(_tracks(sequence))
     own = _liveliest(_windows(tracks, 1.0, OWN_HOP), MAX_WINDOWS * LAID_HOP // OWN_HOP)
-    at_speeds = []
-    for speed in SPEEDS:
-        windows = _windows(tracks, speed, LAID_HOP)
-        if len(own):
-            inside = (windows.starts * speed >= own.starts.min()) & (windows.starts * speed <= own.starts.max())
-            windows = windows.take(inside)
-        at_speeds.append(windows)
-    return CrowdSignature(own, tuple(at_speeds))
+    return CrowdSignature(own, float(sequence.pts_seconds.max(initial=0)), tracks)
 
 
 def _tracks(sequence: KeypointSequence) -> Iterator[_Track]:
@@ -246,143 +220,3 @@ def _flipped(values: FloatArray, order: Sequence[int], num_each: int) -> FloatAr
 _COSINES = np.stack(
     [np.cos(np.pi * n * (np.arange(WINDOW_SAMPLES) + 0.5) / WINDOW_SAMPLES) for n in range(1, NUM_COSINES + 1)], axis=1
 ).astype(np.float32)
-
-
-class CrowdMatcher:
-    """Lays one video's crowd over others', at every speed and side."""
-
-    def __init__(self, signature: CrowdSignature) -> None:
-        self._sides = [(mirrored, speed) for mirrored in (False, True) for speed in SPEEDS]
-        parts = [*signature.at_speeds, *(windows.mirrored() for windows in signature.at_speeds)]
-        self._side_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        self.windows = MotionWindows.joined(parts)
-        """Of all sides and speeds: what is searched for."""
-
-    def num_hits(self, likeness: FloatArray, firsts: IntArray) -> IntArray:
-        """Return of each of several videos how many windows, of one side and speed, have their like in it.
-
-        `likeness`: (windows, others) cosines with all their windows, those of each video from a place in `firsts` on.
-        """
-        if not len(self.windows):
-            return np.zeros(len(firsts), np.int64)
-        is_hit = np.maximum.reduceat(likeness, firsts, axis=1) >= MIN_LIKENESS
-        _, sides = np.unique(self._side_of, return_index=True)
-        return np.asarray(np.add.reduceat(is_hit.astype(np.int64), sides, axis=0).max(axis=0))
-
-    def match(self, other: MotionWindows, likeness: FloatArray | None = None) -> SignatureMatch:
-        """Return how `other` lies over it where they fit best; -1 is the correlation where nothing fits.
-
-        `likeness`: (windows, other) cosines, where they are known.
-        """
-        best = SignatureMatch(-1.0, False, 1.0, 0.0)
-        if likeness is None:
-            likeness = self.windows.courses @ other.courses.T
-        tried = np.zeros(likeness.shape, np.bool_)
-        for row, column in _most_alike(likeness):
-            if tried[row, column]:
-                continue
-            side = int(self._side_of[row])
-            rows = slice(*np.searchsorted(self._side_of, [side, side + 1]))
-            laid = self.windows.take(rows)
-            alike = np.where(_pose_distances(laid, other) < MAX_POSE_DISTANCE, likeness[rows].clip(0, None), 0.0)
-            fit = _fit(laid, other, alike, row - rows.start, column)
-            tried[rows] |= fit.is_inlier
-            if fit.agreement > best.correlation:
-                mirrored, speed = self._sides[side]
-                best = SignatureMatch(fit.agreement, mirrored, speed / fit.stretch, fit.lag / SAMPLES_PER_SECOND)
-        return best
-
-
-def _most_alike(likeness: FloatArray) -> Iterator[tuple[int, int]]:
-    """Yield the places of the highest numbers, falling."""
-    num = min(4 * NUM_ALIGNMENTS, likeness.size)
-    if not num:
-        return
-    places = np.argpartition(likeness, likeness.size - num, axis=None)[-num:]
-    places = places[np.argsort(-likeness.ravel()[places], kind="stable")]
-    places = places[likeness.ravel()[places] >= MIN_LIKENESS][:NUM_ALIGNMENTS]
-    yield from ((int(place) // likeness.shape[1], int(place) % likeness.shape[1]) for place in places)
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """One alignment of two videos' windows: the other's sample is `stretch` times one's and `lag`."""
-
-    agreement: float
-    lag: float
-    stretch: float
-    is_inlier: BoolArray
-    """(K, W)."""
-
-
-def _fit(laid: MotionWindows, other: MotionWindows, likeness: FloatArray, row: int, column: int) -> _Fit:
-    """Return the alignment on which most windows agree with this one of each; `likeness` is 0 where poses differ."""
-    stretch, lag = 1.0, float(other.starts[column] - laid.starts[row])
-    scale = float(other.spreads[column] / laid.spreads[row])
-    shift = other.places[column] - scale * laid.places[row]
-    agreement, is_inlier = -1.0, np.zeros(likeness.shape, np.bool_)
-    for tolerance in TOLERANCES:
-        is_near = np.abs(other.starts - stretch * laid.starts[:, None] - lag) <= tolerance.lag
-        way = scale * laid.places[:, None] + shift - other.places
-        ratio = other.spreads / (scale * laid.spreads[:, None])
-        is_there = ((way**2).sum(axis=2) < (tolerance.distance * other.spreads) ** 2) & (
-            np.maximum(ratio, 1 / ratio) < tolerance.size_ratio
-        )
-        is_inlier = is_near & is_there
-        agreed = np.where(is_inlier, likeness, 0.0)
-        agreement = _agreement(laid, other, agreed, is_near)
-        rows, columns = np.nonzero(agreed > MIN_FIT_LIKENESS)
-        if agreement < MIN_FIRST_AGREEMENT or len(rows) < 2:
-            break
-        if tolerance is not TOLERANCES[-1]:
-            weights = agreed[rows, columns]
-            stretch, lag = _line(laid.starts[rows], other.starts[columns], weights)
-            scale, shift = _similarity(laid, other, rows, columns, weights)
-    return _Fit(agreement, lag, stretch, is_inlier)
-
-
-def _agreement(laid: MotionWindows, other: MotionWindows, agreed: FloatArray, is_near: BoolArray) -> float:
-    """Return the mean, over the blocks of time in which both have windows, of the best that agree; -1 for too few."""
-    blocks, places = np.unique(laid.starts // LAID_HOP, return_inverse=True)
-    best, has_both = np.zeros(len(blocks)), np.zeros(len(blocks), np.bool_)
-    np.maximum.at(best, places, agreed.max(axis=1))
-    np.logical_or.at(has_both, places, is_near.any(axis=1))
-    shorter = min(len(blocks), len(np.unique(other.starts // LAID_HOP)))
-    if has_both.sum() < max(MIN_BLOCKS, MIN_OVERLAP_SHARE * shorter):
-        return -1.0
-    return float(best[has_both].sum() / (has_both.sum() + NUM_BLOCKS_OF_DOUBT))
-
-
-def _pose_distances(laid: MotionWindows, other: MotionWindows) -> FloatArray:
-    """Return (K, W) torso lengths between mean poses, root mean square over the coordinates known in both."""
-    squares = (
-        (laid.poses**2) @ other.known.T + laid.known @ (other.poses**2).T - 2 * laid.poses @ other.poses.T
-    ) / np.maximum(laid.known @ other.known.T, 1)
-    return np.asarray(np.sqrt(squares.clip(0, None)))
-
-
-def _line(here: FloatArray, there: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Return slope and offset of there over here, the slope within half a step of SPEEDS."""
-    mean_here, mean_there = np.average(here, weights=weights), np.average(there, weights=weights)
-    spread = np.average((here - mean_here) ** 2, weights=weights)
-    slope = np.average((here - mean_here) * (there - mean_there), weights=weights) / max(spread, 1e-6)
-    slope = float(slope.clip(0.95, 1.05)) if spread > LAID_HOP**2 else 1.0
-    return slope, float(mean_there - slope * mean_here)
-
-
-def _similarity(
-    laid: MotionWindows, other: MotionWindows, rows: IntArray, columns: IntArray, weights: FloatArray
-) -> tuple[float, FloatArray]:
-    """Return scale and shift of the other's picture over one's, by all windows that agree."""
-    (here, around_here), (there, around_there) = (
-        _moments(windows, places, weights) for windows, places in ((laid, rows), (other, columns))
-    )
-    scale = float(np.sqrt(around_there / around_here))
-    return scale, np.asarray(there - scale * here, np.float32)
-
-
-def _moments(windows: MotionWindows, places: IntArray, weights: FloatArray) -> tuple[Float64Array, float]:
-    """Return the mean place of some windows, and the mean square of their joints around it."""
-    mean = np.average(windows.places[places], axis=0, weights=weights)
-    squares = ((windows.places[places] - mean) ** 2).sum(axis=1) + windows.spreads[places] ** 2
-    return mean, float(np.average(squares, weights=weights))

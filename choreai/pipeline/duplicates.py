@@ -5,6 +5,7 @@ and of everybody, which finds copies of crowds. Signatures are not stored: they 
 as reading the poses. In memory they are 0.1 MB for ten seconds of a crowd.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ import numpy as np
 
 from choreai.arrays import FloatArray
 from choreai.errors import ConfigError
-from choreai.motion.crowd_signature import CrowdMatcher, CrowdSignature, MotionWindows, crowd_signature
+from choreai.motion.crowd_match import CrowdMatcher, WholeMatcher
+from choreai.motion.crowd_signature import CrowdSignature, MotionWindows, crowd_signature
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.signature import (
     MotionSignature,
@@ -38,12 +40,20 @@ MIN_AGREEMENT = 0.42
 """Of crowds. On two estimators' poses of 183 clips, 33,000 pairs in all, other performances came to 0.41 at most."""
 NUM_PAIRS, AGREEMENT_BY_PAIRS = 183 * 182 // 2, 0.025
 """Of twice as many pairs as those, so much higher: as many pairs as before then reach it by chance."""
+MIN_WHOLE_AGREEMENT = 0.3
+"""Of crowds from beginning to end: other performances came to 0.29 at most."""
+MAX_COMPARED = 1000
+"""Videos of a training: 500,000 pairs, two minutes of CPU time."""
+MAX_LENGTH_RATIO = 1.24
 MIN_HITS = 3
 NUM_CROWDS = 10
 """Videos that each video's crowd is laid over: those in which most of its windows have their like."""
 MIN_SPEED_CHANGE = 0.03
 MIN_OFFSET_SECONDS = 0.5
 """Smaller changes are not told: neighbouring speeds and lags fit nearly as well."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +73,9 @@ class VideoSignature:
         dancer = match_signatures(self.dancer, other.dancer)
         if dancer.correlation >= MIN_CORRELATION:
             return dancer
-        return max(dancer, CrowdMatcher(self.crowd).match(other.crowd.own), key=lambda match: match.correlation)
+        whole = WholeMatcher(self.crowd).match(other.crowd)
+        found = (dancer, whole, CrowdMatcher(self.crowd).match(other.crowd.own))
+        return max(found, key=lambda match: match.correlation)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,13 @@ def find_duplicates(output: str, pose_fingerprint: str) -> tuple[list[DuplicateG
 
 
 def copies_among(output: str, pose_fingerprint: str, video_ids: Collection[str]) -> list[tuple[str, ...]]:
-    """Return which of these videos of a keypoints table show one performance, as far as everybody's movement tells."""
+    """Return which of these videos of a keypoints table show one performance from beginning to end.
+
+    By everybody's movement. Of more than MAX_COMPARED videos none: a training should not wait for it.
+    """
+    if len(video_ids) > MAX_COMPARED:
+        logger.info("copies were not looked for: more than %d videos; similar --duplicates lists them", MAX_COMPARED)
+        return []
     names = frozenset(video_ids)
     crowds = {}
     for uri in sorted(list_parts(output, "keypoints", pose_fingerprint)):
@@ -103,7 +121,7 @@ def copies_among(output: str, pose_fingerprint: str, video_ids: Collection[str])
                 crowds[video_id] = crowd_signature(rows)
     joined = _Groups(crowds)
     with progress("looking for copies", len(crowds)) as steps:
-        for _ in _join_crowds(crowds, joined):
+        for _ in _join_whole(crowds, joined):
             steps.advance()
     return [tuple(group) for group in joined.groups()]
 
@@ -151,10 +169,13 @@ def read_signatures(output: str, pose_fingerprint: str) -> dict[str, VideoSignat
 def group_duplicates(signatures: dict[str, VideoSignature]) -> list[DuplicateGroup]:
     """Return the groups among these signatures, by video_id, in natural order of their first."""
     joined = _Groups(signatures)
-    with progress("comparing", 2 * len(signatures)) as steps:
+    crowds = {name: each.crowd for name, each in signatures.items()}
+    with progress("comparing", 3 * len(signatures)) as steps:
+        for _ in _join_whole(crowds, joined):
+            steps.advance()
         for _ in _join_dancers({name: each.dancer for name, each in signatures.items()}, joined):
             steps.advance()
-        for _ in _join_crowds({name: each.crowd for name, each in signatures.items()}, joined):
+        for _ in _join_crowds(crowds, joined):
             steps.advance()
     return [_group(signatures, names) for names in joined.groups()]
 
@@ -201,10 +222,24 @@ def _join_dancers(signatures: dict[str, MotionSignature], joined: _Groups) -> It
         yield
 
 
+def _join_whole(signatures: dict[str, CrowdSignature], joined: _Groups) -> Iterator[None]:
+    """Join the videos in which somebody does the same from beginning to end; yield after each video."""
+    names = sorted((name for name in signatures if len(signatures[name].own)), key=lambda n: signatures[n].seconds)
+    least = MIN_WHOLE_AGREEMENT + _agreement_by_chance(len(names))
+    for place, name in enumerate(names):
+        matcher = WholeMatcher(signatures[name])
+        for other in names[place + 1 :]:
+            if signatures[other].seconds > MAX_LENGTH_RATIO * signatures[name].seconds:
+                break
+            if joined.are_apart(name, other) and matcher.match(signatures[other]).correlation >= least:
+                joined.join(name, other)
+        yield
+
+
 def _join_crowds(signatures: dict[str, CrowdSignature], joined: _Groups) -> Iterator[None]:
     """Join the videos in which somebody does the same at nearly every moment; yield after each video."""
     names = sorted((name for name in signatures if len(signatures[name].own)), key=lambda n: len(signatures[n].own))
-    least = _min_agreement(len(names))
+    least = MIN_AGREEMENT + _agreement_by_chance(len(names))
     courses = MotionWindows.joined([signatures[name].own for name in names]).courses
     ends = np.cumsum([len(signatures[name].own) for name in names])
     for one, name in enumerate(names[:-1]):
@@ -223,10 +258,10 @@ def _join_crowds(signatures: dict[str, CrowdSignature], joined: _Groups) -> Iter
         yield
 
 
-def _min_agreement(num_videos: int) -> float:
-    """Return the agreement of crowds from which two of so many videos are copies."""
+def _agreement_by_chance(num_videos: int) -> float:
+    """Return how much more crowds must agree among so many videos than among those that were measured."""
     num_pairs = num_videos * (num_videos - 1) / 2
-    return MIN_AGREEMENT + AGREEMENT_BY_PAIRS * float(np.log2(max(num_pairs / NUM_PAIRS, 1)))
+    return AGREEMENT_BY_PAIRS * float(np.log2(max(num_pairs / NUM_PAIRS, 1)))
 
 
 def _group(signatures: dict[str, VideoSignature], names: list[str]) -> DuplicateGroup:
