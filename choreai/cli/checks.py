@@ -110,8 +110,15 @@ def _check_gc(arguments: argparse.Namespace) -> None:
 
 def _check_similar(arguments: argparse.Namespace) -> None:
     _check_tables(arguments)
-    if arguments.duplicates == bool(arguments.video):
-        raise ConfigError("name a video whose like to find, or give --duplicates, and not both")
+    if bool(arguments.video) + arguments.duplicates + arguments.clusters != 1:
+        raise ConfigError("name a video whose like to find, or give --duplicates or --clusters, and not both")
+    for flag in ("num_clusters", "to", "csv"):
+        if getattr(arguments, flag) is not None and not arguments.clusters:
+            raise ConfigError(f"--{flag.replace('_', '-')} goes with --clusters; give that too, or leave it out")
+    if arguments.num_clusters is not None and arguments.num_clusters < 2:
+        raise ConfigError(f"--num-clusters must be 2 or more, got {arguments.num_clusters}")
+    if arguments.to and not arguments.to.endswith(".html"):
+        raise ConfigError(f"{arguments.to}: --to writes a page; give a name that ends in .html")
     if not 1 <= arguments.count <= MAX_COUNT:
         raise ConfigError(f"--count must be 1 to {MAX_COUNT}, got {arguments.count}")
 

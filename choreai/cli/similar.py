@@ -1,4 +1,4 @@
-"""similar: the videos whose movement is most like that of one, and where in them; or near-duplicates."""
+"""similar: the videos whose movement is most like that of one, and where in them; near-duplicates; or clusters."""
 
 import argparse
 import logging
@@ -17,6 +17,10 @@ HEADER = ("video", "style", "similarity", "there", "here")
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the similar videos or the duplicates, and return the exit code: 1 if some could not be embedded."""
+    if arguments.clusters:
+        from choreai.cli.clusters import run_clusters
+
+        return run_clusters(arguments)
     return _print_duplicates(arguments) if arguments.duplicates else _print_similar(arguments)
 
 

@@ -2,6 +2,9 @@
 
 import argparse
 import logging
+import os
+import shlex
+from collections.abc import Sequence
 
 from choreai.cli.job import load_job
 from choreai.config import TagConfig
@@ -14,6 +17,11 @@ NO_MODEL = (
     "(`choreai demo` makes one of synthetic dancers, which shows the flow and knows no real dance.)"
 )
 
+GROUPS = (
+    "to see which of them move alike, and to label them group by group: `choreai extract %s --output out`, then "
+    "`choreai similar --clusters --output out --to clusters.html --csv label.csv`"
+)
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the job, and return its exit code; without a model measure the videos, and return 2."""
@@ -24,7 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
         logger.error("%s", NO_MODEL)
         logger.info("this is what needs no model, as `choreai describe` measures it:")
         describe(job.words, pose=job.config.pose, allow_private=job.allow_private, as_json=job.as_json)
+        if _are_several(job.words):
+            logger.info(GROUPS, shlex.join(job.words))
         return 2
     from choreai.cli import tag
 
     return tag.run(arguments)
+
+
+def _are_several(words: Sequence[str]) -> bool:
+    """Return whether the words name more than a video, without looking further than at the first."""
+    return len(words) > 1 or os.path.isdir(words[0]) or words[0].endswith((".csv", ".jsonl", ".parquet"))
