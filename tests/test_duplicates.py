@@ -10,7 +10,7 @@ from keypoint_sequences import sequence_from
 from moving_skeletons import FINGERPRINT, dancer_xy, keypoint_rows, write_keypoints
 
 from choreai.cli.main import main
-from choreai.motion.crowd_match import CrowdMatcher
+from choreai.motion.crowd_match import CrowdMatcher, repetition
 from choreai.motion.crowd_signature import crowd_signature
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.signature import MAX_SAMPLES, SignatureMatch, SignatureMatcher, match_signatures, motion_signature
@@ -22,6 +22,7 @@ from choreai.pipeline.duplicates import (
     copies_among,
     describe_match,
     group_duplicates,
+    whole_copies,
 )
 
 WIDTH = 640
@@ -147,6 +148,13 @@ def test_other_crowds_do_not_fit() -> None:
     assert (
         max(matcher.match(crowd_signature(crowd(seed)).own).correlation for seed in range(2, 8)) < MIN_AGREEMENT - 0.1
     )
+
+
+def test_steps_that_repeat_tell_no_performance() -> None:
+    turning = {f"{seed}": dancer_xy("clockwise", seed=seed, num_frames=100) for seed in range(6)}
+    crowds = {name: crowd_signature(sequence_from(np.arange(100) / 10, xy)) for name, xy in turning.items()}
+    assert repetition(crowd_signature(sequence(performance(1)))) < 0.3
+    assert whole_copies(crowds) == []
 
 
 def test_what_was_done_is_said_in_words() -> None:

@@ -27,6 +27,8 @@ MAX_WHOLE_LAG_SAMPLES = 5.0
 MIN_WHOLE_LIKENESS = 0.5
 MIN_WHOLE_HITS = 3
 MIN_STRETCH = 0.94
+MIN_REPEAT_SAMPLES, MAX_REPEAT_SAMPLES = 8, 30
+"""Between steps and the same again: quicker ones are seen within one window."""
 
 
 class _Tolerance(NamedTuple):
@@ -124,6 +126,20 @@ def _best_whole(laid: MotionWindows, other: MotionWindows, stretch: float) -> "_
     likeness = np.where(is_near, laid.courses @ other.courses.T, 0.0)
     if (likeness >= MIN_WHOLE_LIKENESS).any(axis=1).sum() < MIN_WHOLE_HITS:
         return None
+    return _best_fit(laid, other, likeness, stretch)
+
+
+def repetition(signature: CrowdSignature) -> float:
+    """Return how far a video's crowd agrees with itself at another moment: steps that repeat tell no performance."""
+    laid, own = signature.at_speed(1.0), signature.own
+    apart = np.abs(own.starts - laid.starts[:, None])
+    is_other = (apart >= MIN_REPEAT_SAMPLES) & (apart <= MAX_REPEAT_SAMPLES)
+    fit = _best_fit(laid, own, np.where(is_other, laid.courses @ own.courses.T, 0.0), 1.0)
+    return -1.0 if fit is None else fit.agreement
+
+
+def _best_fit(laid: MotionWindows, other: MotionWindows, likeness: FloatArray, stretch: float) -> "_Fit | None":
+    """Return the alignment on which most windows agree, of those where `likeness` is not 0."""
     alike = _alike_poses(laid, other, likeness)
     best, tried = None, np.zeros(likeness.shape, np.bool_)
     for row, column in _most_alike(alike, least=MIN_WHOLE_LIKENESS):

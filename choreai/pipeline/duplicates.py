@@ -13,7 +13,7 @@ import numpy as np
 
 from choreai.arrays import FloatArray
 from choreai.errors import ConfigError
-from choreai.motion.crowd_match import CrowdMatcher, WholeMatcher
+from choreai.motion.crowd_match import CrowdMatcher, WholeMatcher, repetition
 from choreai.motion.crowd_signature import CrowdSignature, MotionWindows, crowd_signature
 from choreai.motion.sequence import KeypointSequence
 from choreai.motion.signature import (
@@ -42,6 +42,8 @@ NUM_PAIRS, AGREEMENT_BY_PAIRS = 183 * 182 // 2, 0.025
 """Of twice as many pairs as those, so much higher: as many pairs as before then reach it by chance."""
 MIN_WHOLE_AGREEMENT = 0.3
 """Of crowds from beginning to end: other performances came to 0.29 at most."""
+MAX_REPETITION, MIN_ADVANTAGE = 0.6, 0.05
+"""A video that agrees so far with itself at another moment must agree more with its copy: the steps repeat."""
 MAX_COMPARED = 1000
 """Videos of a training: 500,000 pairs, two minutes of CPU time."""
 MAX_LENGTH_RATIO = 1.24
@@ -119,6 +121,11 @@ def copies_among(output: str, pose_fingerprint: str, video_ids: Collection[str])
         for video_id, _, rows in read_contents(uri):
             if video_id in names:
                 crowds[video_id] = crowd_signature(rows)
+    return whole_copies(crowds)
+
+
+def whole_copies(crowds: dict[str, CrowdSignature]) -> list[tuple[str, ...]]:
+    """Return the groups among these crowds, by video_id, that agree from beginning to end."""
     joined = _Groups(crowds)
     with progress("looking for copies", len(crowds)) as steps:
         for _ in _join_whole(crowds, joined):
@@ -231,8 +238,10 @@ def _join_whole(signatures: dict[str, CrowdSignature], joined: _Groups) -> Itera
         for other in names[place + 1 :]:
             if signatures[other].seconds > MAX_LENGTH_RATIO * signatures[name].seconds:
                 break
-            if joined.are_apart(name, other) and matcher.match(signatures[other]).correlation >= least:
-                joined.join(name, other)
+            if joined.are_apart(name, other):
+                agreement = matcher.match(signatures[other]).correlation
+                if agreement >= least and _is_telling(agreement, signatures[name]):
+                    joined.join(name, other)
         yield
 
 
@@ -253,9 +262,15 @@ def _join_crowds(signatures: dict[str, CrowdSignature], joined: _Groups) -> Iter
             if joined.are_apart(name, other):
                 own = signatures[other].own
                 match = matcher.match(own, likeness[:, stops[place] - len(own) : stops[place]])
-                if match.correlation >= least:
+                if match.correlation >= least and _is_telling(match.correlation, signatures[name]):
                     joined.join(name, other)
         yield
+
+
+def _is_telling(agreement: float, signature: CrowdSignature) -> bool:
+    """Return whether a video that agrees so far with another does not agree as far with itself at another moment."""
+    repeated = repetition(signature)
+    return repeated < MAX_REPETITION or repeated < agreement - MIN_ADVANTAGE
 
 
 def _agreement_by_chance(num_videos: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from choreai.catalog.catalog import Catalog, Video
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig
-from choreai.errors import ChoreaiWarning, ConfigError
+from choreai.errors import ChoreaiWarning, ConfigError, TableError
 from choreai.motion.named_dancers import NamedDancers
 from choreai.pipeline.duplicates import copies_among
 from choreai.pipeline.pace import Pace
@@ -71,10 +71,19 @@ def _divide(
 
 
 def find_copies(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> list[tuple[str, ...]]:
-    """Return which of the labelled videos show one performance, where the settings want to know."""
+    """Return which of the labelled videos show one performance, where the settings want to know.
+
+    None, with a warning, where they could not be kept in one fold each.
+    """
     if not config.training.keep_copies_together:
         return []
-    return copies_among(config.output, pose_id, [video.video_id for video in labelled])
+    copies = copies_among(config.output, pose_id, [video.video_id for video in labelled])
+    try:
+        _divide(labelled, find_labels(labelled, config.labels), config.training, copies)
+    except TableError as exc:
+        logger.warning("copies of one performance are not kept in one fold (%d groups): %s", len(copies), exc)
+        return []
+    return copies
 
 
 def named_dancers(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> dict[str, NamedDancers]:
