@@ -13,8 +13,10 @@ from tag_rows import write_lines
 
 from choreai.cli.main import main
 from choreai.motion.clusters import NO_CLUSTER, find_clusters, standardise
-from choreai.pipeline.clusters import cluster_videos
+from choreai.pipeline.clusters import cluster_videos, group_movements
 from choreai.search.corrections import import_corrections
+from choreai.style.dancers import measure_dancers
+from choreai.tables.keypoints import sequence_of
 
 NAMES = [f"{style}-{seed}" for style in ("clockwise", "still") for seed in range(5)]
 
@@ -85,6 +87,14 @@ def test_dancers_of_a_style_are_together_with_a_model_or_without(output: Path, w
     for each in found.clusters:
         assert len({name.split("-")[0] for name in each.video_ids}) == 1
     assert sum(len(each.video_ids) for each in found.clusters) + len(found.outside) == len(NAMES)
+
+
+def test_videos_measured_just_now_are_grouped_and_few_are_not() -> None:
+    dancers = {name: measure_dancers(sequence_of(rows(name))) for name in NAMES}
+    movements = {name: next(each.kinematics for each in found if each.is_main) for name, found in dancers.items()}
+    groups = group_movements(movements)
+    assert all(len({name.split("-")[0] for name in each.video_ids}) == 1 for each in groups)
+    assert group_movements({name: movements[name] for name in NAMES[:7]}) == ()
 
 
 def test_what_has_a_label_is_left_out_and_too_few_are_refused(tmp_path: Path) -> None:

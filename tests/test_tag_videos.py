@@ -99,6 +99,8 @@ def test_without_a_model_what_needs_none_is_measured(tmp_path: Path, capsys: pyt
     out = capsys.readouterr().out
     assert out.startswith("dance.mp4: 2.0 s, 1 shot, 1 person, ")
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["speed", "size", "posture", "levels", "stillness"]
+    assert main(["tag", str(tmp_path)]) == 2
+    assert f"`choreai extract {tmp_path} --output out`" in capsys.readouterr().err
     assert main(["describe", str(clip), str(tmp_path), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["video_id"] == "dance.mp4"

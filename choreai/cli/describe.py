@@ -13,6 +13,7 @@ from choreai.cli.console import print_json, print_table
 from choreai.cli.sources import find_sources
 from choreai.config import load_pose_settings
 from choreai.errors import MediaError, ObjectMissingError, ObjectUnusableError
+from choreai.pipeline.clusters import group_movements
 from choreai.pipeline.progress import progress
 from choreai.pose.build import build_estimator
 from choreai.pose.settings import PoseSettings
@@ -55,7 +56,16 @@ def describe(words: Sequence[str], *, pose: PoseSettings, allow_private: bool, a
     elif found:
         print_table("videos", [_row(*each) for each in found], header=HEADER)
         print("tempo in beats per minute, of the main person; speed in torso lengths a second; shares of the time")
+        _print_groups(found)
     return 0 if len(found) == len(videos) else 1 if found else 2
+
+
+def _print_groups(found: Sequence[tuple[str, Description]]) -> None:
+    """Print which of the videos move alike, where there are enough to say so."""
+    movements = {video_id: each.main.kinematics for video_id, each in found if each.main is not None}
+    rows = [(each.medoid, str(len(each.video_ids)), each.words) for each in group_movements(movements)]
+    if rows:
+        print_table("groups that move alike", rows, header=("most typical", "videos", "how"))
 
 
 def _print_one(video_id: str, description: Description) -> None:

@@ -108,6 +108,15 @@ def cluster_videos(output: str, *, model_uri: str | None = None, num_clusters: i
     )
 
 
+def group_movements(movements: dict[str, Kinematics]) -> tuple[VideoCluster, ...]:
+    """Return the groups among videos measured just now, by video_id; of fewer than MIN_VIDEOS none."""
+    if len(movements) < MIN_VIDEOS:
+        return ()
+    points = _points(movements)
+    names = sorted(points)
+    return _named(find_clusters(np.stack([points[name] for name in names])), names, movements)
+
+
 def _movements(output: str, pose_id: str) -> dict[str, Kinematics]:
     """Return by video_id the movement of the main dancer; without videos that show nobody."""
     found = {}

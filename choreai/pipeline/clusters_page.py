@@ -17,7 +17,7 @@ article h2 { margin: 0 0 .4rem; } .missing { background: var(--card); border-rad
 _BODY = """
 <h1>{{ title }}</h1>
 <p class="soft">{{ num_videos }} videos by {{ compared }}. The pictures are of the most typical video of each group.
-{{ warning }}</p>
+{{ warning | capitalize }}</p>
 <main>
 {% for cluster in clusters %}
 <article>
