@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
+from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage import ranges
 from choreai.storage.objects import (
+    check_may_be_folder,
     delete_object,
     is_folder,
     list_objects,
@@ -95,6 +96,16 @@ def test_of_an_object_only_the_version_that_was_seen_is_replaced(any_store_uri: 
     delete_object(uri)
     assert not replace_object(seen, b"late")
     assert stat_object(uri) is None
+
+
+def test_an_output_is_a_folder_or_may_become_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for fine in (tmp_path, tmp_path / "new" / "deeper", "s3://bucket/dance"):
+        check_may_be_folder(str(fine))
+    with pytest.raises(ConfigError, match="is a file; give a folder"):
+        check_may_be_folder(str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match=r"lies in .*/file, which is a file"):
+        check_may_be_folder(str(tmp_path / "file" / "out"))
 
 
 def test_what_is_missing_is_none_an_error_or_nothing(any_store_uri: str) -> None:

@@ -12,7 +12,14 @@ from tiny_poses import TinyWorker, write_clips
 
 from choreai.catalog.catalog import UNAVAILABLE, Catalog, read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
-from choreai.errors import ConfigError, ObjectForbiddenError, ObjectUnusableError, StorageError, StoreUnavailableError
+from choreai.errors import (
+    CatalogError,
+    ConfigError,
+    ObjectForbiddenError,
+    ObjectUnusableError,
+    StorageError,
+    StoreUnavailableError,
+)
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects, patience, s3
 from choreai.tables import schemas
@@ -81,6 +88,28 @@ def test_an_endpoint_that_is_no_address_is_wrong_input(monkeypatch: pytest.Monke
             objects.stat_object("s3://bucket/a")
     finally:
         s3._client_of_process.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("AWS_PROFILE", "nobody", "nobody.*set AWS_PROFILE"),
+        ("AWS_DEFAULT_REGION", "no such", "one as us-east-1"),
+    ],
+)
+def test_a_profile_or_region_that_is_none_is_wrong_input(variable, value, words, s3_server, monkeypatch) -> None:
+    monkeypatch.setenv(variable, value)
+    s3._client_of_process.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=words):
+            objects.stat_object("s3://bucket/a")
+    finally:
+        s3._client_of_process.cache_clear()
+
+
+def test_a_catalog_in_a_bucket_that_cannot_be_is_wrong_input(s3_server: str) -> None:
+    with pytest.raises(CatalogError, match="not a valid bucket or key"):
+        read_catalog("s3://B_!!/c.csv")
 
 
 # --- whose fault it is ---

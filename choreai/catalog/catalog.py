@@ -100,6 +100,13 @@ def read_catalog(uri: str) -> Catalog:
         check_uri(uri)
     except ConfigError as exc:
         raise CatalogError(f"catalog {exc}") from exc
+    try:
+        return _read(uri)
+    except ObjectUnusableError as exc:
+        raise CatalogError(f"catalog {exc}") from exc
+
+
+def _read(uri: str) -> Catalog:
     if uri.lower().endswith(".csv"):
         try:
             return _build_catalog(uri, read_plain_csv(uri), Mistakes(uri))

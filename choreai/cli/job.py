@@ -13,6 +13,7 @@ from choreai.cli.convert import parse_size
 from choreai.cli.sources import expand_pattern, find_sources, is_pattern, suggest_path
 from choreai.config import ConfigT, ExtractConfig, TagConfig, TrainConfig, load_config
 from choreai.errors import CatalogError
+from choreai.storage.objects import check_may_be_folder
 from choreai.storage.uris import check_uri
 from choreai.storage.web_video import check_address, is_web_address
 
@@ -77,6 +78,7 @@ def load_job(cls: type[ConfigT], arguments: argparse.Namespace, *, needs_output:
         settings["keypoints.size_wh"] = list(parse_size(size)) if size else None
     folder = os.path.join(tempfile.gettempdir(), f"choreai-{secrets.token_hex(4)}")
     config = load_config(cls, given["config"], settings, defaults={} if needs_output else {"output": folder})
+    check_may_be_folder(config.output)
     return Job(
         config=config,
         words=tuple(word for word in words if word) or (config.catalog,),

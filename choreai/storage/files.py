@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
+from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage.uris import ObjectInfo
 
 _TEMPORARY_PREFIX = ".choreai-"
@@ -27,6 +27,16 @@ def is_folder(uri: str, path: str) -> bool:
     """Return whether `path` is a folder."""
     with _os_errors(uri):
         return os.path.isdir(path)
+
+
+def check_may_be_folder(path: str) -> None:
+    """Raise ConfigError if `path`, or what it lies in, is there and no folder."""
+    inside = os.path.abspath(path)
+    while not os.path.lexists(inside):
+        inside = os.path.dirname(inside)
+    if not os.path.isdir(inside):
+        what = "is a file" if inside == os.path.abspath(path) else f"lies in {inside}, which is a file"
+        raise ConfigError(f"{path}: {what}; give a folder, or the name of one that is not there yet")
 
 
 def stat_file(uri: str, path: str) -> ObjectInfo | None:

@@ -22,6 +22,7 @@ from choreai.storage.uris import (
 
 __all__ = [
     "ObjectInfo",
+    "check_may_be_folder",
     "check_uri",
     "delete_object",
     "has_been_given_nothing",
@@ -65,6 +66,13 @@ def is_folder(uri: str) -> bool:
     """Return whether `uri` is a folder, a bucket, or a prefix with something under it."""
     location = parse_uri(uri)
     return files.is_folder(uri, location) if isinstance(location, str) else _store(location).is_prefix(uri, location)
+
+
+def check_may_be_folder(uri: str) -> None:
+    """Raise ConfigError if `uri`, to be written below, is a file or lies in one."""
+    location = parse_uri(uri)
+    if isinstance(location, str):
+        files.check_may_be_folder(location)
 
 
 def stat_object(uri: str) -> ObjectInfo | None:

@@ -61,6 +61,10 @@ def translate_errors(uri: str) -> Iterator[None]:
         if "recursion depth" in str(exc):  # by chance deep in the HTTP client, which wraps what it meets
             raise _other_region(uri) from None
         raise StoreUnavailableError(uri, shorten(without_secrets(f"{type(exc).__name__}: {exc}"))) from exc
+    except exceptions.ProfileNotFound as exc:
+        raise ConfigError(f"{uri}: {exc}; set AWS_PROFILE to one of ~/.aws/config, or take it away") from exc
+    except exceptions.InvalidRegionError as exc:
+        raise ConfigError(f"{uri}: {exc}; AWS_DEFAULT_REGION must be one as us-east-1") from exc
     except RecursionError:  # botocore asks where the bucket is, is told the same, and asks
         raise _other_region(uri) from None  # its traceback has a thousand frames
     except ValueError as exc:
