@@ -54,7 +54,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai diff       what changed between two runs or models, and why
 
   choreai pose       AlphaPose's flags and result files, for its users
-  choreai convert    to and from AlphaPose JSON and text keypoints
+  choreai convert    keypoints of OpenPose, COCO, TRC and others, in and out
   choreai plan       workers, hours and cost of a catalog or a stream of uploads
   choreai compact    merge many small Parquet parts into few
   choreai forget     take everything about a video out, for good
@@ -66,7 +66,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai completion commands and flags completed by bash, zsh or fish
 
 A catalog is a CSV, JSONL or Parquet file with video_id and uri (label and
-group for training), a folder of videos, or an s3:// prefix. train and tag
+group for training), a folder of videos, or a prefix in a bucket. train and tag
 extract missing poses first.
 
 Results go to standard output, progress and messages to standard error; --json
