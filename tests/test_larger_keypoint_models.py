@@ -79,12 +79,22 @@ def test_a_window_has_all_keypoints_around_the_same_hips_in_the_same_unit() -> N
 
 
 @pytest.mark.parametrize("kind", ["style", "report"])
-def test_a_network_learns_what_only_the_toes_tell(kind) -> None:
+def test_every_network_reads_the_other_keypoints(kind) -> None:
+    inputs = inputs_of("toe", 1)
+    torch.manual_seed(0)
+    network = build_network(kind, num_labels=2, hidden_size=8, dropout=0.0, num_keypoints=26).standardise(inputs)
+    steps = torch.from_numpy(inputs.steps).requires_grad_()
+    network(steps, torch.from_numpy(inputs.xyz), torch.from_numpy(inputs.kinematic_features))[:, 0].sum().backward()
+    assert steps.grad is not None
+    assert (steps.grad.abs().sum(dim=(0, 1)).reshape(26, 3)[:, :2] > 0).all()  # scores only say what was seen
+
+
+def test_a_style_network_learns_what_only_the_toes_tell() -> None:
     heel, toe = (inputs_of(style, 8) for style in STYLES)
     inputs = Inputs.concat([heel, toe])
     labels = torch.tensor([0] * len(heel) + [1] * len(toe))
     torch.manual_seed(0)
-    network = build_network(kind, num_labels=2, hidden_size=8, dropout=0.0, num_keypoints=26).standardise(inputs)
+    network = build_network("style", num_labels=2, hidden_size=8, dropout=0.0, num_keypoints=26).standardise(inputs)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
     batch = [torch.from_numpy(array) for array in (inputs.steps, inputs.xyz, inputs.kinematic_features)]
     for _ in range(30):
