@@ -278,7 +278,7 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver) -> None:
 def test_the_page_can_be_used_by_keyboard_alone(site, driver) -> None:
     driver.get(site.url)
     seen = []
-    for _ in range(8):
+    for _ in range(12):
         ActionChains(driver).send_keys(Keys.TAB).perform()
         seen.append(driver.execute_script("return document.activeElement.id || document.activeElement.textContent"))
     assert seen[0] == "Skip to the content"
