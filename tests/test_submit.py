@@ -53,6 +53,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         ],
         env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
+    log.close()
     address = f"http://127.0.0.1:{dashboard}"
     deadline = time.monotonic() + 90
     while not answers(f"{address}/api/version"):
