@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from faulty_proxy import FaultyProxy
 from tiny_poses import TinyWorker, write_clips
@@ -24,6 +26,7 @@ from choreai.errors import (
 from choreai.pose.settings import PoseSettings
 from choreai.storage import clouds, objects, patience
 from choreai.storage.conditional_writes import check_conditional_writes
+from choreai.style.training.ray_storage import storage_settings
 from choreai.tables import schemas
 from choreai.tables.parts import read_table
 
@@ -210,3 +213,15 @@ def test_missing_credentials_say_what_to_set(store: str, words: str, monkeypatch
 def test_a_key_that_only_s3_can_hold_is_unusable(gs_uri: str, key: str) -> None:
     with pytest.raises(ObjectUnusableError, match="give the object a name without empty parts"):
         objects.put_object(f"{gs_uri}/{key}", b"x")
+
+
+@pytest.mark.parametrize("store", ["gs_uri", "az_uri"])
+def test_ray_trains_checkpoints_are_written_through_pyarrow(store: str, request: pytest.FixtureRequest) -> None:
+    """Ray Train and Tune write through a file system of pyarrow's, buffers that are no plain bytes among it."""
+    uri = f"{request.getfixturevalue(store)}/training"
+    settings = storage_settings(uri)
+    files, path = settings["storage_filesystem"], f"{settings['storage_path']}/state.pt"
+    with files.open_output_stream(path) as stream:
+        stream.write(pa.py_buffer(np.arange(3, dtype=np.int8)))
+        stream.write(b"end")
+    assert objects.read_object(f"{uri}/state.pt") == b"\x00\x01\x02end"

@@ -103,12 +103,14 @@ def has_given_nothing() -> bool:
 
 
 def file_system(location: StoreLocation) -> Any:  # a PyFileSystem of pyarrow's
-    """Return the bucket as a file system of pyarrow's, for Ray Train's checkpoints."""
+    """Return the store as a file system of pyarrow's, for Ray Train's checkpoints."""
     from obstore.fsspec import FsspecStore
-    from pyarrow.fs import FSSpecHandler, PyFileSystem
+    from pyarrow.fs import PyFileSystem
+
+    from choreai.storage.cloud_files import CloudHandler
 
     scheme: Any = location.scheme
-    return PyFileSystem(FSSpecHandler(FsspecStore(scheme, **_options(location.scheme))))
+    return PyFileSystem(CloudHandler(FsspecStore(scheme, **_options(location.scheme))))
 
 
 def _head(location: StoreLocation) -> "ObjectMeta":

@@ -63,8 +63,9 @@ class TrainSettings:
     unseen_sources: bool = True
     """Train a network more for each group that was cut in blocks, without any of it, to say what to expect on sources
     never seen; one that has the only videos of a style is left in."""
-    keep_copies_together: bool = True
-    """Look for videos of one performance, and keep their groups together in one fold."""
+    keep_copies_together: bool = False
+    """Look for videos of one performance, and keep their groups together in one fold. Takes repeated figures of two
+    people for copies now and then, as generated dancers have them."""
     checkpoint_every_epochs: int = 20
     """A killed worker costs at most this many epochs."""
     windows: WindowSettings = field(default_factory=WindowSettings)
