@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from local_server import LocalServer, body_of, reply
 
 STALL_SECONDS = 65.0
 """Longer than the client's read time-out."""
@@ -53,31 +55,17 @@ class FaultyProxy:
     """Forwards to `endpoint`; `trouble(...)` makes a share of the requests fail for a while."""
 
     def __init__(self, endpoint: str) -> None:
-        proxy = self
         self.num_faults = 0
         self._kind: str | None = None
         self._share, self._left = 0.0, 0
         self._random = random.Random(0)
         self._lock = threading.Lock()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                proxy._handle(self)
-
-            do_PUT = do_HEAD = do_DELETE = do_POST = do_GET
-
         self.only: str | None = None
         """Requests whose path has this in it meet the trouble; None: all."""
         self._target = urlsplit(endpoint)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = LocalServer(self._handle)
+        self.endpoint = self._server.address
 
     @contextmanager
     def trouble(self, kind: str, *, share: float, at_most: int, seed: int) -> Iterator[None]:
@@ -91,8 +79,7 @@ class FaultyProxy:
                 self._kind = None
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def _draw(self) -> str | None:
         with self._lock:
@@ -103,59 +90,49 @@ class FaultyProxy:
             return self._kind
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        body = body_of(request)
         kind = self._draw() if self.only is None or self.only in request.path else None
         answers = {**_ERRORS, **REFUSALS}
         if kind in answers:
             status, code, message = answers[kind]
-            reply = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+            content = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
             headers = [("Content-Type", "application/xml")]
             if kind == "region named":
                 headers.append(("x-amz-bucket-region", REGION))
-            return self._reply(request, status, headers, reply)
+            return reply(request, status, content, headers)
         if kind == "stall":
             request.close_connection = True
             time.sleep(STALL_SECONDS)
             return None
-        status, headers, reply = self._forward(request, body)
+        status, headers, content = self._forward(request, body)
         if kind == "slow":
             time.sleep(1.0)
         if kind == "no ETag":
             headers = [(name, value) for name, value in headers if name.lower() != "etag"]
         if kind == "year 33658":
             headers = [(n, "Sat, 27 Sep 33658 01:46:40 GMT" if n.lower() == "last-modified" else v) for n, v in headers]
-            reply = re.sub(rb"<LastModified>[^<]*", b"<LastModified>33658-09-27T01:46:40.000Z", reply)
+            content = re.sub(rb"<LastModified>[^<]*", b"<LastModified>33658-09-27T01:46:40.000Z", content)
             if request.command != "HEAD":
                 headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
         if kind == "cut connection":  # the store has done what was asked; who asked hears half of it, or nothing
             request.close_connection = True
-            if len(reply) < 2:
+            if len(content) < 2:
                 return None
             request.send_response(status)
             for name, value in headers:
                 request.send_header(name, value)
             request.end_headers()
-            request.wfile.write(reply[: len(reply) // 2])
+            request.wfile.write(content[: len(content) // 2])
             return None
-        return self._reply(request, status, headers, reply)
+        return reply(request, status, content, headers)
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(self._target.hostname or "", self._target.port, timeout=60)
         try:
             connection.request(request.command, request.path, body, dict(request.headers))
-            reply = connection.getresponse()
+            answer = connection.getresponse()
             hop = {"connection", "transfer-encoding", "keep-alive", "server", "date"}
-            headers = [(name, value) for name, value in reply.getheaders() if name.lower() not in hop]
-            return reply.status, headers, reply.read()
+            headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in hop]
+            return answer.status, headers, answer.read()
         finally:
             connection.close()
-
-    def _reply(self, request: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        request.send_response(status)
-        for name, value in headers:
-            request.send_header(name, value)
-        if not any(name.lower() == "content-length" for name, _ in headers) and status != 204:
-            request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        if request.command != "HEAD":
-            request.wfile.write(body)

@@ -5,14 +5,14 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from local_server import LocalServer, body_of, reply
 
 LICENCES = ("mit", "cc-by-nc-4.0", "unknown")
 
@@ -37,31 +37,14 @@ class HubServer:
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.requests: list[str] = []
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                hub._read(self)
-
-            def do_HEAD(self) -> None:
-                hub._read(self)
-
-            def do_POST(self) -> None:
-                hub._write(self)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = LocalServer(self._answer)
+        self.address = self._server.address
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
+
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        (self._write if request.command == "POST" else self._read)(request)
 
     def _read(self, request: BaseHTTPRequestHandler) -> None:
         path = unquote(urlsplit(request.path).path)
@@ -83,7 +66,7 @@ class HubServer:
     def _write(self, request: BaseHTTPRequestHandler) -> None:
         path = unquote(urlsplit(request.path).path)
         self.requests.append(f"{request.command} {path}")
-        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        body = body_of(request)
         if path == "/api/repos/create":
             return self._create(request, json.loads(body))
         if path == "/api/validate-yaml":  # of the README.md that is about to be committed
@@ -138,11 +121,5 @@ def _answer(
     request: BaseHTTPRequestHandler, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request.send_response(status)
-    request.send_header("Content-Type", "application/octet-stream" if isinstance(body, bytes) else "application/json")
-    request.send_header("Content-Length", str(len(data)))
-    for name, value in (headers or {}).items():
-        request.send_header(name, value)
-    request.end_headers()
-    if request.command != "HEAD":
-        request.wfile.write(data)
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    reply(request, status, data, {"Content-Type": kind, **(headers or {})})

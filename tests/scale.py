@@ -13,17 +13,17 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from local_server import LocalServer, reply
 
 GIB, MIB = 2**30, 2**20
 NUM_VIDEOS, NEW_EVERY, CHUNK = 10_000_000, 1000, 500_000
@@ -154,30 +154,19 @@ def diff(folder: Path) -> bool:
     )
 
 
-class _Bucket(BaseHTTPRequestHandler):
+def _list_page(request: BaseHTTPRequestHandler) -> None:
     """As much of S3 as a listing needs: pages of keys made up as they are asked for."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        _, _, token = self.path.partition("continuation-token=")
-        start = int(token.partition("&")[0] or 0)
-        stop = start + KEYS_PER_PAGE
-        more = f"<NextContinuationToken>{stop}</NextContinuationToken>" if stop < NUM_KEYS else ""
-        keys = "".join(
-            f"<Contents><Key>videos/{n:08d}.mp4</Key><Size>{n}</Size><ETag>&quot;{n:032x}&quot;</ETag></Contents>"
-            for n in range(start, stop)
-        )
-        truncated = "true" if more else "false"
-        body = f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{more}{keys}</ListBucketResult>".encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/xml")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    _, _, token = request.path.partition("continuation-token=")
+    start = int(token.partition("&")[0] or 0)
+    stop = start + KEYS_PER_PAGE
+    more = f"<NextContinuationToken>{stop}</NextContinuationToken>" if stop < NUM_KEYS else ""
+    keys = "".join(
+        f"<Contents><Key>videos/{n:08d}.mp4</Key><Size>{n}</Size><ETag>&quot;{n:032x}&quot;</ETag></Contents>"
+        for n in range(start, stop)
+    )
+    truncated = "true" if more else "false"
+    body = f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{more}{keys}</ListBucketResult>".encode()
+    reply(request, 200, body, {"Content-Type": "application/xml"})
 
 
 def list_bucket(_: Path) -> bool:
@@ -185,10 +174,9 @@ def list_bucket(_: Path) -> bool:
 
     from choreai.storage.objects import list_objects
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Bucket)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = LocalServer(_list_page)
     os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}", "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ENDPOINT_URL": server.address, "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
     started, process, early, num_bytes, count = time.monotonic(), psutil.Process(), 0, 0, 0

@@ -1,16 +1,16 @@
 """What only Google's and Azure's stores answer: refusals with their remedies, outages, and a job on their objects."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from faulty_proxy import FaultyProxy
+from local_server import LocalServer, body_of, reply
 from tiny_poses import TinyWorker, write_clips
 
 from choreai.catalog.catalog import read_catalog, with_content_ids
@@ -127,28 +127,12 @@ def store_that_answers(status: int, code: str, message: str) -> Iterator[str]:
     """Yield the endpoint of a server that gives every request the same answer, with a body to all but a HEAD."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body_of(request)
+        reply(request, status, body, {"Content-Type": "application/xml"})
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_HEAD = do_PUT = do_DELETE = do_GET
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with LocalServer(answer) as server:
+        yield server.address
 
 
 def _point_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,12 @@
 """OpenLineage: a run's beginning and end, sent to whoever follows it, and nothing where nobody does."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from local_server import LocalServer, body_of, reply
 
 from choreai.cluster.lineage import send_event
 from choreai.tables.runs import RunManifest
@@ -17,23 +17,15 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What a server of lineage is sent: path, token, event."""
     got: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        got.append((request.path, request.headers.get("Authorization"), json.loads(body_of(request))))
+        reply(request, 201)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, self.headers.get("Authorization"), json.loads(body)))
-            self.send_response(201)
-            self.end_headers()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{server.server_address[1]}/")
+    server = LocalServer(answer)
+    monkeypatch.setenv("OPENLINEAGE_URL", f"{server.address}/")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield got
-    server.shutdown()
-    server.server_close()
+    server.stop()
 
 
 def manifest(job: str = "tag_catalog") -> RunManifest:

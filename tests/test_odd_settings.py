@@ -1,11 +1,11 @@
 """Settings, expressions and files with values that nothing could mean: wrong input, named, never a traceback."""
 
-import http.server
-import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from local_server import LocalServer, body_of
 from tag_rows import tag_row, video_row, write_rows
 
 from choreai.cli.main import main
@@ -188,19 +188,13 @@ def answering() -> Iterator[tuple[str, list[bytes]]]:
     """A server's URL, and the bytes it answers with, whatever they are."""
     answers: list[bytes] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.wfile.write(answers[0])
-            self.close_connection = True
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body_of(request)
+        request.wfile.write(answers[0])
+        request.close_connection = True
 
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", answers
-        server.shutdown()
+    with LocalServer(answer) as server:
+        yield f"{server.address}/", answers
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """The run report: what changed and why, what failed, drifted and cost; and who is told."""
 
-import http.server
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_server import LocalServer, body_of, reply
 from tag_rows import tag_row, video_row, write_rows, write_tags
 
 from choreai.cli.main import main
@@ -304,21 +304,12 @@ def webhook() -> Iterator[tuple[str, list[dict], list[int]]]:
     received: list[dict] = []
     answers: list[int] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(answers.pop(0) if answers else 200)
-            self.end_headers()
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        received.append(json.loads(body_of(request)))
+        reply(request, answers.pop(0) if answers else 200)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hooks/SECRET", received, answers
-        server.shutdown()
-        thread.join()
+    with LocalServer(answer) as server:
+        yield f"{server.address}/hooks/SECRET", received, answers
 
 
 def test_a_webhook_is_told(two_nights, webhook) -> None:

@@ -1,14 +1,14 @@
 """What only an S3 store can do, and its refusals."""
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_server import LocalServer, body_of, reply
 
 from choreai.errors import ObjectMissingError, ObjectUnusableError, StorageError
 from choreai.storage import ranges, s3
@@ -87,48 +87,28 @@ def test_an_impossible_bucket_name_is_unusable(s3_server: str) -> None:
         stat_object("s3://not a bucket!/a")
 
 
-class _Answers(BaseHTTPRequestHandler):
-    """Answers each request with the next of `server.script`: (status, body, bytes of it that are sent)."""
-
-    protocol_version = "HTTP/1.1"  # under 1.0 a client that expects "100 Continue" waits a second for it
-
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        script = self.server.script  # type: ignore[attr-defined]
-        status, body, num_sent = script.pop(0) if len(script) > 1 else script[0]
-        self.send_response(status)
-        self.send_header("ETag", '"v1"')
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body[:num_sent])
-        self.close_connection = True
-
-    do_GET = do_HEAD = do_PUT = do_DELETE = _answer
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 Script = list[tuple[int, bytes, int]]
 
 
 @pytest.fixture
 def scripted_s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Script], Script]]:
-    """Makes the store a server that answers by a script; gives the script, which shrinks as it is used."""
+    """Makes the store a server that answers by a script, each request by its next (status, body, bytes of it that are
+    sent); gives the script, which shrinks as it is used."""
+    script: Script = []
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server, _new_client():
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body_of(request)
+        status, body, num_sent = script.pop(0) if len(script) > 1 else script[0]
+        reply(request, status, body[:num_sent], {"ETag": '"v1"', "Content-Length": str(len(body))})
+        request.close_connection = True
 
-        def follow(script: Script) -> Script:
-            server.script = script  # type: ignore[attr-defined]
-            return script
+    def follow(steps: Script) -> Script:
+        script[:] = steps
+        return script
 
+    with LocalServer(answer) as server, _new_client():
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
         yield follow
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager

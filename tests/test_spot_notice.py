@@ -2,55 +2,38 @@
 
 import os
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import ray
 from drivers import wait_until
+from local_server import LocalServer, reply
 
 from choreai.cluster import spot_notice
 from choreai.cluster.draining import draining_nodes
 
 
-class _Metadata(BaseHTTPRequestHandler):
-    """The instance metadata service; `answers` are its replies about the spot request, the last one for ever."""
-
-    answers: list[int]
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_PUT(self) -> None:
-        self._reply(200, b"secret")
-
-    def do_GET(self) -> None:
-        if self.headers["X-aws-ec2-metadata-token"] != "secret":
-            return self._reply(401, b"")
-        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return self._reply(status, b'{"action": "terminate", "time": "2026-11-22T08:22:00Z"}')
-
-    def _reply(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
 @pytest.fixture
 def metadata():
-    """The address of a metadata service that gives the answers it is told."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Metadata)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    """Gives the address of a metadata service with these answers about the spot request, the last for ever."""
+    answers: list[int] = []
 
-    def answer(*statuses: int) -> str:
-        _Metadata.answers = list(statuses)
-        return f"http://127.0.0.1:{server.server_address[1]}"
+    def reply_to(request: BaseHTTPRequestHandler) -> None:
+        if request.command == "PUT":
+            return reply(request, 200, b"secret")
+        if request.headers["X-aws-ec2-metadata-token"] != "secret":
+            return reply(request, 401)
+        status = answers.pop(0) if len(answers) > 1 else answers[0]
+        return reply(request, status, b'{"action": "terminate", "time": "2026-11-22T08:22:00Z"}')
 
-    yield answer
-    server.shutdown()
-    server.server_close()
+    with LocalServer(reply_to) as server:
+
+        def answer(*statuses: int) -> str:
+            answers[:] = statuses
+            return server.address
+
+        yield answer
 
 
 def test_a_notice_is_told_from_its_absence_and_from_a_service_that_fails(metadata) -> None:

@@ -1,12 +1,12 @@
 """Videos of a catalog at https:// addresses: read by ranges, never from a private network, and never written."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from local_server import LocalServer, reply
 from tiny_poses import TinyWorker, write_clips
 
 from choreai.catalog.allowed_roots import is_outside
@@ -22,46 +22,26 @@ class Site:
     """A web server whose answers a test chooses."""
 
     def __init__(self) -> None:
-        site = self
         self.files: dict[str, bytes] = {}
         self.etag: str | None = '"v1"'
         self.modified: str | None = "Fri, 27 Nov 2026 20:00:00 GMT"
         self.gives_ranges = True
         self.status: int | None = None
         self.num_requests = 0
+        self._server = LocalServer(self._answer)
+        self.address, self.stop = self._server.address, self._server.stop
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                site.num_requests += 1
-                body = site.files.get(self.path)
-                status = site.status or (200 if body is not None else 404)
-                span = self.headers.get("Range", "").removeprefix("bytes=")
-                headers = {"ETag": site.etag, "Last-Modified": site.modified, "Content-Type": "video/mp4"}
-                if status == 200 and body is not None and span and site.gives_ranges:
-                    start, stop = (int(place) for place in span.split("-"))
-                    headers["Content-Range"] = f"bytes {start}-{min(stop, len(body) - 1)}/{len(body)}"
-                    status, body = (206, body[start : stop + 1]) if start < len(body) else (416, b"")
-                self.send_response(status)
-                for name, value in headers.items():
-                    if value is not None:
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body or b"")))
-                self.end_headers()
-                self.wfile.write(body or b"")
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that hangs up
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.num_requests += 1
+        body = self.files.get(request.path)
+        status = self.status or (200 if body is not None else 404)
+        span = request.headers.get("Range", "").removeprefix("bytes=")
+        headers = {"ETag": self.etag, "Last-Modified": self.modified, "Content-Type": "video/mp4"}
+        if status == 200 and body is not None and span and self.gives_ranges:
+            start, stop = (int(place) for place in span.split("-"))
+            headers["Content-Range"] = f"bytes {start}-{min(stop, len(body) - 1)}/{len(body)}"
+            status, body = (206, body[start : stop + 1]) if start < len(body) else (416, b"")
+        reply(request, status, body or b"", {name: value for name, value in headers.items() if value is not None})
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ import hashlib
 import io
 import random
 import re
-import threading
 import time
 import zipfile
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from local_server import LocalServer
 
 
 @dataclass
@@ -40,31 +41,21 @@ class WeightsServer:
     """Path and Range header of each request."""
 
     def __post_init__(self) -> None:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                server._answer(self)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = LocalServer(self._answer)
+        self.address = self._server.address
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         span = request.headers.get("Range")
         self.requests.append((request.path, span))
+        request.close_connection = True  # a file cut short ends the connection
         fault = self.faults.popleft() if self.faults else Fault()
         if fault.redirect_to:
             request.send_response(302)
             request.send_header("Location", fault.redirect_to)
+            request.send_header("Content-Length", "0")
             return request.end_headers()
         body = fault.body if fault.body is not None else self.files.get(request.path)
         if body is None or fault.status != 200:
