@@ -35,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "choreai needs Python 3.11, 3.12 or 3.13 (found: $$(python3 --version 2>&1)); install one, or run: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@echo "setting up $(VENV) with $(PYTHON): a few minutes and 3 to 7 GB, once"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[mediapipe,onnx,litert,clouds,web,test]"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[mediapipe,onnx,litert,clouds,hub,web,test]"
 # The windowed OpenCV build needs the system's libGL; on a bare machine its headless twin (same version, same files) does as well.
 	@$(PY) -c "import cv2" 2>/dev/null || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall opencv-python-headless==$$($(PY) -c "from importlib.metadata import version; print(version('opencv-python'))")
 	@touch $@
