@@ -165,6 +165,19 @@ def _check_convert(arguments: argparse.Namespace) -> None:
     _check_there(arguments.source)
 
 
+def _check_export(arguments: argparse.Namespace) -> None:
+    _check_tables(arguments)
+    height = arguments.person_height
+    if height is not None and arguments.to != "trc":
+        raise ConfigError(f"--person-height goes with --to trc; {arguments.to} is in pixels, so leave it out")
+    if height is not None and not 0.3 <= height <= 3:
+        raise ConfigError(f"--person-height must be 0.3 to 3 metres, got {height:g}")
+    if arguments.person is not None:
+        from choreai.cli.export_flags import parse_people
+
+        parse_people(arguments.person)
+
+
 def _check_score_tracks(arguments: argparse.Namespace) -> None:
     _check_there(arguments.truth)
     _check_there(arguments.result)
@@ -214,6 +227,7 @@ _CHECKS: dict[str, Check] = {
     "gc": _check_gc,
     "pose": _check_pose,
     "convert": _check_convert,
+    "export": _check_export,
     "score-tracks": _check_score_tracks,
     "plan": _check_plan,
 }

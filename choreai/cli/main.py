@@ -17,6 +17,7 @@ from choreai.cli.config import config_parser
 from choreai.cli.convert import convert_parser
 from choreai.cli.describe_flags import describe_parser
 from choreai.cli.diff import diff_parser
+from choreai.cli.export_flags import export_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
 from choreai.cli.forget import forget_parser
 from choreai.cli.gc import gc_parser
@@ -55,6 +56,7 @@ Objective style tags for dance videos, one or a catalog of millions.
 
   choreai pose       AlphaPose's flags and result files, for its users
   choreai convert    keypoints of OpenPose, COCO, TRC and others, in and out
+  choreai export     who dances in a video, as CSV, TRC or NumPy arrays
   choreai plan       workers, hours and cost of a catalog or a stream of uploads
   choreai compact    merge many small Parquet parts into few
   choreai forget     take everything about a video out, for good
@@ -91,6 +93,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "diff": (diff_parser, "choreai.cli.diff:run"),
     "pose": (pose_parser, "choreai.cli.pose:run"),
     "convert": (convert_parser, "choreai.cli.convert:run"),
+    "export": (export_parser, "choreai.cli.export:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
     "forget": (forget_parser, "choreai.cli.forget:run"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from choreai.errors import TableError
-from choreai.formats.glimpse import delimiter_of
+from choreai.formats.glimpse import COMMENT, delimiter_of
 from choreai.formats.people import PeopleBuffer
 from choreai.storage import objects
 
@@ -16,19 +16,23 @@ MAX_CELL = 1 << 20
 def read_rows(uri: str, people: PeopleBuffer, *, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield number (from 1) and cells of each line that is not empty, and add all bytes to the digest of `people`.
 
-    The delimiter is that of the first line unless it is given. Raises TableError where the text is no such table.
+    Comments before the first line are left out. The delimiter is that of the first line unless it is given. Raises
+    TableError where the text is no such table.
     """
     with objects.open_object(uri) as file:
         lines = _lines(file, people, uri)
-        first = next(lines, "")
+        first, num_comments = next(lines, ""), 0
+        while first.startswith(COMMENT):
+            first, num_comments = next(lines, ""), num_comments + 1
         csv.field_size_limit(MAX_CELL)
         reader = csv.reader(_chain(first, lines), delimiter=delimiter or delimiter_of(first))
         try:
             for row in reader:
                 if any(cell.strip() for cell in row):
-                    yield reader.line_num, row
+                    yield num_comments + reader.line_num, row
         except csv.Error as exc:
-            raise TableError(f"{uri}: line {reader.line_num}: {exc}; copy the file again, or export it again") from exc
+            line = num_comments + reader.line_num
+            raise TableError(f"{uri}: line {line}: {exc}; copy the file again, or export it again") from exc
 
 
 def cells(row: list[str], count: int, where: str) -> list[str]:

@@ -15,6 +15,8 @@ from choreai.storage import objects
 HEAD_BYTES = 1 << 20
 """The first frame of a crowd in JSON may have a hundred kilobytes."""
 MAX_NAMES = 10_000
+COMMENT = "#"
+"""What lines before the head of a CSV begin with, where they say where it comes from."""
 DELIMITERS = (",", ";", "\t")
 _TOP_KEY = re.compile(r'"([^"\\]*)"\s*:')
 
@@ -46,8 +48,8 @@ class Glimpse:
 
     @cached_property
     def head_cells(self) -> list[str]:
-        """The cells of the first line of a CSV, stripped; empty if it is no text, or JSON."""
-        line = self.lines[0] if self.lines else ""
+        """The cells of the first line of a CSV that is no comment, stripped; empty if it is no text, or JSON."""
+        line = next((line for line in self.lines if not line.startswith(COMMENT)), "")
         if line.lstrip().startswith(("[", "{")):
             return []
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter_of(line)), [])]

@@ -2,10 +2,12 @@
 `frame_index,pts_seconds,track_id,...,nose_x,nose_y,nose_score,...`.
 
 What spreadsheets, R and pandas take. Read is any CSV whose columns name COCO's keypoints in this manner: the third
-column of a keypoint may also be called confidence, likelihood or visibility, or be missing.
+column of a keypoint may also be called confidence, likelihood or visibility, or be missing. Lines before the head that
+begin with `#` say where the numbers come from.
 """
 
 import csv
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -69,13 +71,17 @@ def read_keypoint_csv(uri: str, settings: ConvertSettings) -> pa.Table:
     return people.to_table(settings, frames_per_second=settings.rate_of(uri, told=_rate(times)))
 
 
-def write_keypoint_csv(table: pa.Table, uri: str, settings: ConvertSettings) -> None:
-    """Write a row for each frame and person, by frame; the cells of a missing keypoint are empty, its score 0."""
+def write_keypoint_csv(table: pa.Table, uri: str, settings: ConvertSettings, *, about: Sequence[str] = ()) -> None:
+    """Write a row for each frame and person, by frame; the cells of a missing keypoint are empty, its score 0.
+
+    `about`: lines that stand above, each behind a `#`.
+    """
     one_video(table, uri)
     table = table.sort_by([("frame_index", "ascending"), ("track_id", "ascending")])
     named = [table[name].to_pylist() for name in ("frame_index", "pts_seconds", "track_id", "box_score")]
     boxes, keypoints = from_list_column(table["box_xyxy"]), keypoints_of(table)
     with write_file(uri) as path, path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(f"# {line}\n" for line in about)
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for frame, time, track, score, box, points in zip(*named, boxes, keypoints, strict=True):

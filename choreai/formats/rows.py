@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from choreai.arrays import FloatArray, IntArray
 from choreai.errors import TableError
+from choreai.motion.sequence import KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.tables.schemas import (
     KEYPOINTS,
@@ -77,6 +78,26 @@ class ConvertedRows:
         rows = self.xyz[order].reshape(len(order), 3 * NUM_KEYPOINTS)
         has_none = np.isnan(rows).all(axis=1)
         return pa.array([None if none else row for none, row in zip(has_none, rows, strict=True)], kind)
+
+
+def table_of(sequence: KeypointSequence, *, video_id: str, content_id: str) -> pa.Table:
+    """Return one video's sequence as a keypoint table of COCO's 17, with its own times."""
+    num_rows = len(sequence)
+    boxes = np.full((num_rows, 4), np.nan, np.float32) if sequence.box_xyxy is None else sequence.box_xyxy
+    scores = np.full(num_rows, np.nan, np.float32) if sequence.box_scores is None else sequence.box_scores
+    columns = {
+        "video_id": pa.array([video_id] * num_rows, pa.string()),
+        "content_id": pa.array([content_id] * num_rows, pa.string()),
+        "frame_index": pa.array(sequence.frame_index),
+        "pts_seconds": pa.array(sequence.pts_seconds),
+        "track_id": pa.array(sequence.track_id),
+        "box_xyxy": list_column(boxes),
+        "box_score": pa.array(scores),
+        "keypoints_xy": list_column(sequence.keypoints_xy),
+        "keypoint_scores": list_column(sequence.keypoint_scores),
+        "keypoints_xyz": pa.nulls(num_rows, KEYPOINTS.field("keypoints_xyz").type),
+    }
+    return pa.table(columns, schema=KEYPOINTS)
 
 
 def without_missing(keypoints: FloatArray) -> FloatArray:

@@ -57,10 +57,11 @@ def read_trc(uri: str, settings: ConvertSettings) -> pa.Table:
     return people.to_table(settings, frames_per_second=rate)
 
 
-def write_trc(table: pa.Table, uri: str, settings: ConvertSettings) -> None:
+def write_trc(table: pa.Table, uri: str, settings: ConvertSettings, *, about: str = "") -> None:
     """Write one person's keypoints as markers in the plane Z = 0; a missing one is empty.
 
     In pixels from the upper left corner, with Y = -y; with `settings.person_height_metres` in metres, from the floor.
+    `about` stands behind the file's name in the first line, where readers expect nothing that they need.
     """
     person = one_person(table, uri, settings)
     points, unit = plane_points(person, settings)
@@ -68,7 +69,7 @@ def write_trc(table: pa.Table, uri: str, settings: ConvertSettings) -> None:
     rate = f"{row_rate(times):.6g}"
     name = uri.rstrip("/").rpartition("/")[2]
     head = [
-        f"{_FIRST}\t4\t(X/Y/Z)\t{name}",
+        f"{_FIRST}\t4\t(X/Y/Z)\t{name}" + (f" ({about})" if about else ""),
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         f"{rate}\t{rate}\t{len(times)}\t{len(MARKERS)}\t{unit}\t{rate}\t0\t{len(times)}",
         "Frame#\tTime\t" + "\t\t\t".join(MARKERS) + "\t\t",
