@@ -63,6 +63,11 @@ def test_results_of_videos_are_tagged_as_their_videos_would_be(
     assert tag(*flags) == 0  # nothing is read or tagged twice
     assert "nothing to do: 3 of 3 videos are tagged" in capsys.readouterr().out
     assert len(list((tmp_path / "out" / "keypoints").rglob("*.parquet"))) == 1
+    show = ["show", f"{STYLES[0]}_0", "--output", str(tmp_path / "out"), "--to", str(tmp_path / "pictures")]
+    (tmp_path / "pictures").mkdir()
+    assert main(show) == 0
+    assert "no annotated video: the tables were made of the keypoints in" in capsys.readouterr().out
+    assert {path.suffix for path in (tmp_path / "pictures").iterdir()} == {".png", ".svg"}  # its movement
 
 
 def fit_here(dataset: Dataset, settings: TrainSettings, num_members: int | None = None) -> Fitted:

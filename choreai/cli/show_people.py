@@ -3,10 +3,13 @@
 import argparse
 import getpass
 
+import numpy as np
+
 from choreai.cli.console import print_table
 from choreai.errors import ConfigError
 from choreai.motion.people import Person, describe_people, listed
 from choreai.motion.prominence import choose_dancers
+from choreai.motion.sequence import KeypointSequence
 from choreai.search.dancer_reviews import Found, find_named, read_dancer_reviews, store_dancers
 from choreai.search.dancer_text import AUTO
 from choreai.style.tagging import DANCER_UNCERTAIN, MIN_DANCER_CONFIDENCE
@@ -92,6 +95,16 @@ def print_people(video: PosedVideo, dancers: Found, size_wh: tuple[int, int]) ->
         print(f"and {len(people) - len(shown)} more, less prominent or seen for less than a second")
     if dancers.track_ids is None:
         print("the wrong one? name the dancer with --person ID, or several with --person ID,ID")
+
+
+def size_of_keypoints(rows: KeypointSequence) -> tuple[int, int]:
+    """Return width and height of what the keypoints reach, for a video whose picture nobody has."""
+    known = rows.keypoints_xy[rows.keypoint_scores > 0]
+    known = known[np.isfinite(known).all(axis=1)]
+    if not len(known):
+        return 1, 1
+    width, height = np.ceil(known.max(axis=0) - np.minimum(known.min(axis=0), 0)).astype(int).tolist()
+    return max(1, width), max(1, height)
 
 
 def _row(person: Person, frame_height: int) -> tuple[str, ...]:

@@ -9,18 +9,20 @@ import os
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from choreai.api.poses import estimate_with
 from choreai.catalog.catalog import read_catalog
 from choreai.cli.console import print_json
-from choreai.cli.show_people import chosen_dancers, print_people
+from choreai.cli.show_people import chosen_dancers, print_people, size_of_keypoints
 from choreai.cli.sources import find_sources
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError, MediaError
 from choreai.pose.build import build_estimator, follow_poses, pose_fingerprint
 from choreai.pose.choice import candidates, settle
+from choreai.pose.estimator import PoseEstimator
 from choreai.pose.settings import PoseSettings
 from choreai.storage import objects
 from choreai.storage.scratch import scratch_folder
@@ -29,6 +31,7 @@ from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.explain.reasons import reasons_png, why_text
 from choreai.style.model import StyleModel, load_model, newest_model
 from choreai.style.tagging import tag_row, tag_sequence, with_remark
+from choreai.tables.compact import list_versions
 from choreai.tables.posed_video import PosedVideo, find_in_tables
 
 logger = logging.getLogger(__name__)
@@ -83,22 +86,25 @@ def _draw(found: PosedVideo, model: StyleModel | None, arguments: argparse.Names
     tagged = with_remark(tag_sequence(found.rows, model, named=dancers.track_ids), dancers.remark)
     folder = Path(arguments.to)
     source = replace(found, name=unused_name(found, folder))
-    annotated = annotate(source, tagged, folder=folder, mute=arguments.mute)
+    annotated = annotate(source, tagged, folder=folder, mute=arguments.mute) if found.has_video else None
     print(f"{found.name}: {tagged.text}")
-    print_people(found, dancers, annotated.size_wh)
+    print_people(found, dancers, annotated.size_wh if annotated else size_of_keypoints(found.rows))
     for sentence in found.input_quality:
         print(f"input: {sentence}")
-    print(f"video: {annotated.video}")
-    if annotated.sound_problem:
-        print(f"without its sound: {annotated.sound_problem}")
-    print(f"contact sheet: {annotated.sheet}")
+    if annotated is None:
+        print(f"no annotated video: the tables were made of the keypoints in {found.uri}")
+    else:
+        print(f"video: {annotated.video}")
+        if annotated.sound_problem:
+            print(f"without its sound: {annotated.sound_problem}")
+        print(f"contact sheet: {annotated.sheet}")
     written = {
         "video_id": found.name,
         "uri": found.uri,
         "text": tagged.text,
         "tag": None if tagged.tag is None else tag_row(tagged.tag),
-        "video": annotated.video,
-        "sheet": annotated.sheet,
+        "video": annotated.video if annotated else None,
+        "sheet": annotated.sheet if annotated else None,
     }
     figure = draw_movement(source.rows, tagged)
     if figure is not None:
@@ -120,28 +126,50 @@ class _Finder:
     """The poses of videos: those in the tables under an output, the others estimated now."""
 
     def __init__(self, settings: PoseSettings, output: str | None) -> None:
-        """Loads networks. Raises ConfigError and WeightsError where they cannot be had."""
-        self._output = output
-        able = candidates(settings, read_file=objects.read_object) if output else []
-        self._pose_ids = [pose_id for each in able[1:] if (pose_id := _fingerprint(each))]
-        self._settings = settle(settings, read_file=objects.read_object)
-        self._estimator = build_estimator(self._settings, read_file=objects.read_object, num_threads=2)
-        self._pose_ids.insert(0, pose_fingerprint(self._settings, self._estimator))
+        self._wanted, self._output = settings, output
 
     def find(self, video: str) -> PosedVideo:
-        """Return the poses of a path, URI or id. Raises ConfigError for one that is nowhere."""
-        for pose_id in self._pose_ids if self._output else []:
-            known = find_in_tables(video, str(self._output), pose_id)
+        """Return the poses of a path, URI or id.
+
+        Raises ConfigError for one that is nowhere, MediaError for one that is quarantined, and where poses must be
+        estimated or told apart ConfigError and WeightsError for networks that cannot be had.
+        """
+        quarantined: MediaError | None = None
+        for pose_id in self._versions:
+            try:
+                known = find_in_tables(video, str(self._output), pose_id)
+            except MediaError as exc:
+                quarantined = quarantined or exc
+                continue
             if known:
                 return known
+        if quarantined is not None:
+            raise quarantined
         if objects.stat_object(video) is None:
             where = f" and no video of that id or URI in the tables under {self._output}" if self._output else ""
             raise ConfigError(
                 f"{video}: no such file or object{where}; give a path, an s3:// URI, or --output and an id"
             )
         logger.info("estimating the poses of %s now", video)
-        poses = estimate_with(self._estimator, video, settings=self._settings)
+        settings, estimator = self._estimator
+        poses = estimate_with(estimator, video, settings=settings)
         return PosedVideo(poses.name, video, poses.sequence, input_quality=poses.input_quality)
+
+    @cached_property
+    def _versions(self) -> list[str]:
+        """The poses in the tables: first those that these settings make, last those of other settings, and those that
+        no estimator made here but somebody gave."""
+        versions = list_versions(self._output, "videos") if self._output else []
+        if len(versions) < 2:
+            return versions
+        able = candidates(self._wanted, read_file=objects.read_object)
+        own = [pose_fingerprint(*self._estimator), *(_fingerprint(each) for each in able[1:])]
+        return sorted(versions, key=lambda each: own.index(each) if each in own else len(own))
+
+    @cached_property
+    def _estimator(self) -> tuple[PoseSettings, PoseEstimator]:
+        settings = settle(self._wanted, read_file=objects.read_object)
+        return settings, build_estimator(settings, read_file=objects.read_object, num_threads=2)
 
 
 def _fingerprint(settings: PoseSettings) -> str | None:

@@ -36,6 +36,8 @@ class PosedVideo:
     """Its entry in the tables; None where it has none."""
     input_quality: tuple[str, ...] = ()
     """What is odd about the video as input, a sentence each."""
+    has_video: bool = True
+    """False: the tables were made of keypoints, and `uri` is their file."""
 
 
 def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
@@ -58,4 +60,5 @@ def find_in_tables(video: str, output: str, pose_id: str) -> PosedVideo | None:
     entry = TableEntry(row["video_id"], row["content_id"], pose_id, size_wh)
     quality = InputQuality.from_row(row)
     sentences = quality.sentences if quality is not None else ()
-    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows, entry, sentences)
+    has_video = row["num_frames_decoded"] > 0 or size_wh is not None
+    return PosedVideo(Path(row["video_id"]).stem, row["uri"], rows, entry, sentences, has_video)
