@@ -16,7 +16,7 @@ from choreai.catalog.catalog import read_catalog, with_content_ids
 from choreai.catalog.shards import pending_videos, plan_shards
 from choreai.cli.console import run_command
 from choreai.cluster.session import connect
-from choreai.errors import ConfigError, StorageError
+from choreai.errors import ConfigError, StorageError, WorkerError
 from choreai.pose.settings import PoseSettings
 from choreai.storage.scratch import scratch_folder, sweep_scratch
 from choreai.tables import schemas
@@ -99,6 +99,13 @@ def test_a_scratch_folder_whose_name_is_too_long_for_ray_is_said_as_such(
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 30)))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(ConfigError, match="set RAY_TMPDIR to a short one"):
+        connect()
+
+
+def test_a_ray_that_cannot_start_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/proc")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(WorkerError, match=r"Ray cannot start on this machine .*RAY_TMPDIR.*open files"):
         connect()
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -9,7 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from choreai.cluster.pool import WorkerResources
-from choreai.errors import ConfigError
+from choreai.errors import ChoreaiError, ConfigError, WorkerError
 from choreai.storage.scratch import no_room_is_a_storage_error
 
 LOCAL_OBJECT_STORE_BYTES = 100_000_000
@@ -29,7 +30,7 @@ def connect(address: str | None = None, *, num_gpus: int | None = None) -> Sessi
 
     `address` None: the cluster of RAY_ADDRESS (set by `ray job submit`), else a new local Ray. `num_gpus` is what a
     local one has, by default what it finds.
-    Raises ConfigError if nothing answers there.
+    Raises ConfigError if nothing answers there, WorkerError if a local one cannot start.
     """
     # Ray reads this at import; a batch job must not report usage from a customer's cluster.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -46,28 +47,44 @@ def connect(address: str | None = None, *, num_gpus: int | None = None) -> Sessi
     try:
         with no_room_is_a_storage_error():
             ray.init(address=address, **options)
-    except ConnectionError as exc:
-        raise ConfigError(
-            f"no Ray cluster answers at {address!r} ({exc}); check the address, start one with `ray start --head`, "
-            "or leave the address out to run locally"
-        ) from exc
-    except ValueError as exc:
-        if address == "local":
-            raise
-        raise ConfigError(
-            f"{address!r} is not the address of a Ray cluster ({exc}); give HOST:PORT, or leave it out to run locally"
-        ) from exc
-    except OSError as exc:
-        if "AF_UNIX path length" not in str(exc):
-            raise
-        raise ConfigError(
-            f"the folder for temporary files, {tempfile.gettempdir()}, has too long a name for Ray's sockets; set "
-            "RAY_TMPDIR to a short one, such as /tmp"
-        ) from exc
+    except ChoreaiError:
+        raise
+    except Exception as exc:
+        raise (_not_started(exc) if address == "local" else _not_joined(address, exc)) from exc
     finally:
         if threading.current_thread() is threading.main_thread():  # Ray's own prints a stack of C++ and exits
             signal.signal(signal.SIGTERM, on_sigterm)
     return session
+
+
+def _not_started(exc: Exception) -> ChoreaiError:
+    """Return the error of a local Ray that does not come up; for most causes Ray raises a bare Exception."""
+    if "AF_UNIX path length" in str(exc):
+        return ConfigError(
+            f"the folder for temporary files, {tempfile.gettempdir()}, has too long a name for Ray's sockets; set "
+            "RAY_TMPDIR to a short one, such as /tmp"
+        )
+    reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return WorkerError(
+        f"Ray cannot start on this machine ({reason}); it needs a writable folder for temporary files (RAY_TMPDIR), "
+        f"free memory, and a few hundred open files (`ulimit -n`, now {open_files}); its logs are in "
+        f"{os.environ.get('RAY_TMPDIR') or tempfile.gettempdir()}/ray/session_latest/logs"
+    )
+
+
+def _not_joined(address: str, exc: Exception) -> Exception:
+    if isinstance(exc, ConnectionError):
+        return ConfigError(
+            f"no Ray cluster answers at {address!r} ({exc}); check the address, start one with `ray start --head`, "
+            "or leave the address out to run locally"
+        )
+    if isinstance(exc, ValueError):
+        return ConfigError(
+            f"{address!r} is not the address of a Ray cluster ({exc}); give HOST:PORT, or leave it out to run locally"
+        )
+    reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+    return WorkerError(f"this machine cannot join the Ray cluster at {address!r} ({reason}); see its node's logs")
 
 
 def is_connected() -> bool:
