@@ -88,7 +88,7 @@ class SignatureMatch:
 
 def motion_signature(sequence: KeypointSequence, named: Collection[int] | None = None) -> MotionSignature:
     """Return the signature of the dancer, at each moment the most prominent one; T is 0 where nobody is seen."""
-    times, poses, seen = _dancer_poses(sequence, named)
+    times, poses, seen = dancer_poses(sequence, named)
     if len(times) < 2:
         return MotionSignature(np.zeros((0, NUM_POINTS, 2), np.float32), np.zeros((0, NUM_POINTS), np.bool_), 0.0)
     grid = np.arange(times[0], times[-1], 1 / SAMPLES_PER_SECOND)
@@ -97,7 +97,7 @@ def motion_signature(sequence: KeypointSequence, named: Collection[int] | None =
     return MotionSignature(poses.astype(np.float32), seen, float(grid[0])).liveliest(MAX_SAMPLES)
 
 
-def _dancer_poses(
+def dancer_poses(
     sequence: KeypointSequence, named: Collection[int] | None
 ) -> tuple[Float64Array, Float64Array, BoolArray]:
     """Return times (F,), poses (F, NUM_POINTS, 2) and seen (F, NUM_POINTS) of the most prominent dancer of each

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from choreai import __version__
 from choreai.web.auth import COOKIE, AuthMiddleware, client_of, is_secure, is_token, respond, session_of
 from choreai.web.catalog_routes import CatalogBackend, catalog_routes
+from choreai.web.compare_routes import compare_routes
 from choreai.web.errors import WebProblem, add_problem_handlers, problems
 from choreai.web.limits import RequestRate, Slots
 from choreai.web.live import LiveBackend, LiveViewer, hang_up
@@ -66,6 +67,7 @@ def make_app(settings: WebSettings, backend: WebBackend, *, token: str | None) -
     add_problem_handlers(app, respond)
     _add_live(app, settings, backend)
     _add_service(app, backend, token=token)
+    app.include_router(compare_routes(uploads.folder, backend))  # before the uploads' files, which take any name
     app.include_router(upload_routes(uploads))
     app.include_router(catalog_routes(backend))
     app.include_router(nights_routes(backend))
