@@ -98,6 +98,8 @@ def test_limits_count_for_each_video_and_not_for_the_shard(tmp_path: Path, monke
     catalog = write_clips(tmp_path, range(8))
     report = tiny_worker(tmp_path / "out", max_seconds=3.0).process(one_shard(catalog))
     assert (report.statuses, report.process_seconds > 3.0) == ({"ok": 8}, True)
+    assert 3.0 < report.stages.pose < report.process_seconds
+    assert min(report.stages.decode, report.stages.track, report.stages.write) > 0
 
 
 def test_the_error_survives_the_trip_from_the_worker() -> None:

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -32,6 +33,7 @@ from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.pose.settings import PoseSettings
+from choreai.pose.stages import StageClock, stage
 from choreai.storage import objects
 from choreai.storage.scratch import is_no_room, no_room_error, no_room_is_a_storage_error, sweep_scratch
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
@@ -96,7 +98,7 @@ class PoseWorker:
         A video that cannot be used becomes a quarantine row. Raises StorageError if the store fails (the shard can be
         tried again), and VideoLimitError at a video over its limits (this worker must be ended then).
         """
-        started = time.monotonic()
+        started, clock = time.monotonic(), StageClock()
         records: list[dict[str, object]] = []
         num_frames = 0
         trace = {"run_id": self._run_id}
@@ -110,19 +112,21 @@ class PoseWorker:
                 began, seen = Step(index, num_frames_before=num_frames), _VideoFacts()
                 yield began
                 watched = watch_limits(
-                    partial(self._process_video, video, attempt, writer, seen),
+                    partial(self._process_video, video, attempt, writer, seen, clock),
                     thread=self._thread,
                     limits=self._limits,
                     index=index,
                     what=f"video {video.video_id}",
                 )
                 record, rows = yield from _steps_of(watched, began, seen)
-                writer.add_video(record, rows)
+                with clock.running(), stage("write"):
+                    writer.add_video(record, rows)
                 records.append(record)
                 num_frames += seen.num_frames_sampled
             yield Step(len(shard.videos), num_frames_before=num_frames)
             _check_refusals(records)
-            written = writer.commit()
+            with clock.running(), stage("write"):
+                written = writer.commit()
         statuses = [str(record["status"]) for record in records]
         num_bytes, self._num_bytes = self._num_bytes, 0
         return ShardReport(
@@ -142,15 +146,19 @@ class PoseWorker:
             gpu_ids=gpu_ids(),
             num_bytes=num_bytes,
             input_quality=count_remarks(str(record.get("input_quality", "")) for record in records),
+            stages=clock.seconds,
         )
 
-    def _process_video(self, video: Video, attempt: int, writer: PosePartWriter, seen: "_VideoFacts") -> "_Processed":
+    def _process_video(
+        self, video: Video, attempt: int, writer: PosePartWriter, seen: "_VideoFacts", clock: StageClock
+    ) -> "_Processed":
         """Process one video, noting in `seen` what is known of it; return its row of the videos table, and its keypoint
         rows unless it is quarantined."""
         started = time.monotonic()
         rows = VideoRows(writer.scratch, video_id=video.video_id, content_id=video.content_id)
         try:
-            self._estimate_video(video, rows, seen)
+            with clock.running():
+                self._estimate_video(video, rows, seen)
             outcome = {"status": "ok" if rows.num_rows else "nobody"}
         except (MediaError, ObjectMissingError, ObjectUnusableError) as exc:
             if exc.uri != video.uri:  # an estimator knows no URI and names the frame instead
@@ -185,22 +193,25 @@ class PoseWorker:
             raise ConfigError("PoseWorker.process was called before setup; call setup() once per worker first")
         if video.content_id.startswith(UNAVAILABLE):
             raise MediaError(video.uri, video.content_id.removeprefix(UNAVAILABLE))
-        with (
-            open_source(video.uri) as file,
-            open_tracked(
-                file,
-                self._estimator,
-                uri=video.uri,
-                frames_per_second=self._settings.frames_per_second,
-                num_threads=self._num_threads,
-                split_shots=self._settings.split_shots,
-            ) as (reader, tracked),
-        ):
+        with ExitStack() as stack:
+            with stage("decode"):
+                file = stack.enter_context(open_source(video.uri))
+            reader, tracked = stack.enter_context(
+                open_tracked(
+                    file,
+                    self._estimator,
+                    uri=video.uri,
+                    frames_per_second=self._settings.frames_per_second,
+                    num_threads=self._num_threads,
+                    split_shots=self._settings.split_shots,
+                )
+            )
             seen.describe(reader.info, frames_per_second=self._settings.frames_per_second)
             people_seen = PeopleSeen()
             try:
                 for people in tracked:
-                    rows.add_people(people.frame_people)
+                    with stage("write"):
+                        rows.add_people(people.frame_people)
                     people_seen.add(people.poses.box_xyxy, picture_height=reader.info.height)
                     if self._settings.split_shots:
                         _add_shot(rows, people, sample_seconds=1 / self._settings.frames_per_second)

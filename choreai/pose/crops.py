@@ -13,6 +13,7 @@ import torch
 
 from choreai.arrays import Float64Array, FloatArray, IntArray
 from choreai.pose.sampling import sample_bilinear
+from choreai.pose.stages import counted_as
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def pad_boxes(boxes_xyxy: FloatArray, settings: CropSettings) -> FloatArray:
     return np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1)
 
 
+@counted_as("crop")
 @torch.inference_mode()
 def crop_people(
     frames: Sequence[torch.Tensor] | torch.Tensor,

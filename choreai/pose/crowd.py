@@ -18,6 +18,7 @@ from choreai.pose.estimator import Poses
 from choreai.pose.following import BoxFollower
 from choreai.pose.onnx_reid import OnnxReid
 from choreai.pose.saliency import CENTRE_SPREAD, MEMORY_SECONDS, STILL_MOTION, Salience, SaliencyFilter
+from choreai.pose.stages import stage
 from choreai.video.frame import Frame
 from choreai.video.pixel_motion import PixelMotion
 
@@ -80,7 +81,8 @@ class CrowdEstimator:
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
         images = [np.ascontiguousarray(frame.image) for frame in frames]
         due = [at for at in range(len(frames)) if (self._num_frames + at) % self._detect_every == 0]
-        found = self._detector.detect([torch.from_numpy(images[at]) for at in due]) if due else []
+        with stage("detect"):
+            found = self._detector.detect([torch.from_numpy(images[at]) for at in due]) if due else []
         detected: dict[int, Boxes] = dict(zip(due, found, strict=True))
         self._num_frames += len(frames)
         return [

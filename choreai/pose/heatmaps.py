@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from choreai.arrays import FloatArray
+from choreai.pose.stages import counted_as
 
 MSE_KEYPOINTS = (17, 21, 26, 68, 133, 136)
 NUM_HAND_AND_FACE, NUM_HANDS = 110, 42
@@ -57,6 +58,7 @@ def decoding_for(num_keypoints: int, loss: Literal["MSELoss", "L1JointRegression
     return Decoding(num_keypoints if num_keypoints in MSE_KEYPOINTS else min(num_keypoints, 17), 0)
 
 
+@counted_as("heatmaps")
 @torch.inference_mode()
 def decode_heatmaps(
     heatmaps_PKHW: torch.Tensor, padded_boxes_xyxy: FloatArray, *, decoding: Decoding

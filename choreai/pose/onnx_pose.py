@@ -15,6 +15,7 @@ from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import ALPHAPOSE_CROPS, CropSettings
 from choreai.pose.heatmaps import Decoding, decode_heatmaps
 from choreai.pose.onnx_session import OnnxNetwork
+from choreai.pose.stages import counted_as
 
 Preprocessing = Literal["imagenet", "imagenet-bgr", "unit", "alphapose"]
 
@@ -87,6 +88,7 @@ def _count_keypoints(network: OnnxNetwork) -> int:
     )
 
 
+@counted_as("heatmaps")
 def _decode_simcc(x_PKX: torch.Tensor, y_PKY: torch.Tensor, *, split_ratio: float) -> CropKeypoints:
     """Decode SimCC (Li et al. 2022) as MMPose does: `split_ratio` bins per pixel, the first bin at pixel 0."""
     x_scores, x_bins = x_PKX.max(dim=2)

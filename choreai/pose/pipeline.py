@@ -12,6 +12,7 @@ from choreai.arrays import Int32Array
 from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.pose.estimator import PoseEstimator, Poses
+from choreai.pose.stages import each_counted_as, running_clock, stage
 from choreai.pose.trackers import PersonTracker, choose_tracker
 from choreai.video.container import MAX_PIXELS
 from choreai.video.decode import VideoReader
@@ -73,7 +74,9 @@ def open_tracked(
     With `split_shots` no track crosses a cut. No frame is decoded before the first one is asked for.
     Raises MediaError, with `uri`, if the file cannot be used.
     """
-    with open_reader(file, uri=uri, num_threads=num_threads, max_pixels=max_pixels) as reader:
+    with stage("decode"):
+        reader = open_reader(file, uri=uri, num_threads=num_threads, max_pixels=max_pixels)
+    with reader:
         frames = reader.sample(frames_per_second=frames_per_second)
         with closing(estimate_and_track(mark_shots(frames) if split_shots else frames, estimator)) as tracked:
             yield reader, tracked
@@ -113,7 +116,8 @@ def _track_shot(posed: Iterable[tuple[Frame, Poses]], *, first_id: int) -> Itera
     for frame, poses in posed:
         if tracker is None:
             tracker = choose_tracker(poses)
-        track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds) + np.int32(first_id)
+        with stage("track"):
+            track_ids = tracker.update(poses, pts_seconds=frame.pts_seconds) + np.int32(first_id)
         yield frame, TrackedPoses(frame.frame_index, frame.pts_seconds, poses, track_ids, frame.shot_index)
 
 
@@ -125,13 +129,16 @@ def estimate(
     With `in_blocks` a batch begins at every multiple of the estimator's batch size among the frame indices: whoever
     estimates only some of these blocks has the same batches.
     """
-    shot_index = None
-    with closing(prefetch(frames)) as prefetched:
-        for batch in _batches(prefetched, max_frames=estimator.batch_size, in_blocks=in_blocks):
+    shot_index, clock = None, running_clock()
+    with closing(prefetch(each_counted_as("decode", iter(frames), clock))) as prefetched:
+        waited_for = each_counted_as("wait", prefetched, clock)
+        for batch in _batches(waited_for, max_frames=estimator.batch_size, in_blocks=in_blocks):
             if batch[0].shot_index != shot_index:
                 estimator.start_video()
                 shot_index = batch[0].shot_index
-            yield from zip(batch, estimator.estimate(batch), strict=True)
+            with stage("pose"):
+                found = estimator.estimate(batch)
+            yield from zip(batch, found, strict=True)
 
 
 def _batches(frames: Iterator[Frame], *, max_frames: int, in_blocks: bool) -> Iterator[list[Frame]]:

@@ -20,6 +20,7 @@ from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.estimator import Poses
 from choreai.pose.nms import NmsConstants, keep_large_poses, pose_nms
 from choreai.pose.osnet import FEATURE_SIZE, ReidNetwork, compute_features
+from choreai.pose.stages import stage
 from choreai.video.frame import Frame
 
 
@@ -117,7 +118,8 @@ class TopDownEstimator:
 
     def estimate(self, frames: Sequence[Frame]) -> list[Poses]:
         images = [self._upload(frame.image) for frame in frames]
-        detected = self._detect_batcher.run(len(images), lambda batch: self._detector.detect(images[batch]))
+        with stage("detect"):
+            detected = self._detect_batcher.run(len(images), lambda batch: self._detector.detect(images[batch]))
         crowd = _Crowd.from_boxes([boxes for batch in detected for boxes in batch])
         if not len(crowd):
             features = None if self._reid is None else np.zeros((0, FEATURE_SIZE), np.float32)

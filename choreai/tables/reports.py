@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from choreai.pose.stages import StageSeconds
+
 
 @dataclass(frozen=True)
 class ShardReport:
@@ -27,3 +29,5 @@ class ShardReport:
     """Size of the videos that were opened."""
     input_quality: Mapping[str, int] = field(default_factory=dict)
     """Number of videos by remark on their input quality (`choreai.video.quality`)."""
+    stages: StageSeconds = field(default_factory=StageSeconds)
+    """Where the time of an extraction went; `process_seconds` is the wall time they are shares of."""
