@@ -18,12 +18,13 @@ from choreai.tables import schemas
 from choreai.tables.compact import COMPACTED_TABLES, list_versions
 from choreai.tables.parts import current_parts, list_parts, part_uri, read_consistently, read_part, write_part
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
+from choreai.video.frame import Frame
 
 VICTIM = "clips/anna & bob.mp4"
 NUM_VIDEOS, PER_SHARD, NUM_FRAMES = 12, 4, 6
 OTHERS = [f"clips/other {n}.mp4" for n in range(1, NUM_VIDEOS)]
 MODEL, POSES = "lstm-a", "fp1"
-EVERYTHING = ("keypoints", *COMPACTED_TABLES)
+EVERYTHING = ("keypoints", "pictures", *COMPACTED_TABLES)
 
 
 def make_output(root: str, scratch: Path) -> None:
@@ -58,6 +59,7 @@ def _write_shard(root: str, shard_id: str, ids: list[str], scratch: Path) -> Non
                     keypoint_scores=np.ones((1, 17), np.float32),
                     keypoints_xyz=None,
                 )
+                rows.pictures.add(Frame(np.full((18, 32, 3), frame, np.uint8), frame, frame / 8))
                 rows.shots.add(frame_index=frame, pts_seconds=frame / 8, shot_index=0, sample_seconds=0.125)
             record = video_row(video_id, uri=uri_of(root, video_id), content_id=f"c {video_id}")
             writer.add_video({name: value for name, value in record.items() if name != "shard_id"}, rows)
@@ -136,7 +138,7 @@ def _write_files(root: str, ids: list[str]) -> None:
 
 def rows_of(root: str, table: str) -> Counter[str]:
     """How many rows each video has in all versions of a table, as a reader of ours reads."""
-    schema = schemas.KEYPOINTS if table == "keypoints" else COMPACTED_TABLES[table]
+    schema = {"keypoints": schemas.KEYPOINTS, "pictures": schemas.PICTURES, **COMPACTED_TABLES}[table]
 
     def read() -> Counter[str]:
         found = Counter[str]()

@@ -65,6 +65,7 @@ TABLES = {
     "keypoints": schemas.keypoints_schema(26),
     "videos": schemas.VIDEOS,
     "shots": schemas.SHOTS,
+    "pictures": schemas.PICTURES,
     "tags": schemas.TAGS,
     "kinematics": schemas.KINEMATICS,
     "embeddings": schemas.EMBEDDINGS,

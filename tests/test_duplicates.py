@@ -181,7 +181,7 @@ def test_of_the_videos_of_a_training_the_copies_are_named(tmp_path: Path) -> Non
     clips |= {"again": clips["clip_1"] + 2, "unlabelled": clips["clip_2"] + 2}
     write_keypoints(tmp_path, {"k": [keypoint_rows(name, "c", xy.astype(np.float32)) for name, xy in clips.items()]})
     labelled = [name for name in clips if name != "unlabelled"]
-    assert copies_among(str(tmp_path), FINGERPRINT, labelled) == [("again", "clip_1")]
+    assert copies_among(str(tmp_path), FINGERPRINT, labelled, by_movement=True) == [("again", "clip_1")]
 
 
 def test_without_keypoints_there_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

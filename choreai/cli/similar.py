@@ -7,7 +7,7 @@ from dataclasses import asdict
 from choreai.api.similar import Similarity, similar
 from choreai.cli.console import print_json, print_table
 from choreai.config import load_pose_settings
-from choreai.pipeline.duplicates import DuplicateGroup, describe_match, find_duplicates, keypoints_version
+from choreai.pipeline.duplicates import UNTOLD, DuplicateGroup, describe_match, find_duplicates, keypoints_version
 from choreai.storage.uris import resolve_uri
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,12 @@ def _print_duplicates(arguments: argparse.Namespace) -> int:
 
 def _group_rows(number: int, group: DuplicateGroup) -> list[tuple[str, ...]]:
     others = [
-        (each.video_id, str(number), f"{each.match.correlation:.2f}", describe_match(each.match))
+        (
+            each.video_id,
+            str(number),
+            "" if each.match == UNTOLD else f"{each.match.correlation:.2f}",
+            describe_match(each.match),
+        )
         for each in group.others
     ]
     return [(group.first, str(number), "", ""), *others]

@@ -204,6 +204,7 @@ class PoseWorker:
                     frames_per_second=self._settings.frames_per_second,
                     num_threads=self._num_threads,
                     split_shots=self._settings.split_shots,
+                    on_frame=rows.pictures.add,
                 )
             )
             seen.describe(reader.info, frames_per_second=self._settings.frames_per_second)

@@ -48,8 +48,10 @@ def _plain(value: Any) -> Any:  # JSON of any shape
     if not isinstance(value, dict):
         return value
     if "anyOf" in value:
-        (kind,) = [each for each in value["anyOf"] if each != {"type": "null"}]
-        value = {**{name: each for name, each in value.items() if name not in ("anyOf", "default")}, **kind}
+        kinds = [each for each in value["anyOf"] if each != {"type": "null"}]
+        if len(kinds) < len(value["anyOf"]):
+            value = {name: each for name, each in value.items() if name not in ("anyOf", "default")}
+            value |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     return {name: _plain(each) for name, each in value.items() if not (name == "title" and isinstance(each, str))}
 
 

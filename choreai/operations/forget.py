@@ -17,7 +17,7 @@ from choreai.operations.forgotten_files import Change, Files
 from choreai.storage import objects
 from choreai.tables.compact import COMPACTED_TABLES, list_versions
 from choreai.tables.forgotten import TrainedModel, read_forgotten, read_tombstone, write_tombstone
-from choreai.tables.parts import current_parts, is_part, read_consistently
+from choreai.tables.parts import current_parts, is_part, list_parts, read_consistently
 from choreai.tables.removal import (
     Places,
     count_rows,
@@ -32,7 +32,7 @@ from choreai.tables.runs import read_runs
 logger = logging.getLogger(__name__)
 _WITH_PLACES = ("videos", "tags", "video_embeddings")
 """Tables that have URI and content id of a video."""
-_ORDER = ("keypoints", "shots", "tags", "kinematics", "embeddings", "video_embeddings", "videos")
+_ORDER = ("keypoints", "pictures", "shots", "tags", "kinematics", "embeddings", "video_embeddings", "videos")
 MAX_RUNS = 20
 """The newest runs, among which one that has not ended may still be at work."""
 
@@ -148,7 +148,7 @@ def forget_again(root: str, catalog: pa.Table) -> int:
 
 def _table_versions(root: str) -> Iterator[tuple[str, str]]:
     """Yield table and version of everything under `root` that consists of parts; no version for the corrections."""
-    for table in ("keypoints", *COMPACTED_TABLES):
+    for table in ("keypoints", "pictures", *COMPACTED_TABLES):
         yield from ((table, version) for version in list_versions(root, table))
     yield "corrections", ""
 
@@ -185,6 +185,8 @@ def _parts_with(root: str, table: str, version: str, ids: Collection[str]) -> li
         return keypoints_parts(root, version, ids)
     if table == "corrections":
         return [info.uri for info in objects.list_objects(f"{objects.join_uri(root, table)}/") if is_part(info.uri)]
+    if table == "pictures":
+        return list(list_parts(root, table, version))
     return list(current_parts(root, table, version).uris)
 
 

@@ -19,7 +19,7 @@ from choreai.tables.compact import COMPACTED_TABLES
 from choreai.tables.forgotten import FOLDER, TrainedModel
 from choreai.tables.parts import WRITING
 
-TABLES = frozenset({"keypoints", "corrections", *COMPACTED_TABLES})
+TABLES = frozenset({"keypoints", "pictures", "corrections", *COMPACTED_TABLES})
 _NEVER = frozenset({*TABLES, FOLDER, "weights"})
 """Folders that are not looked into here: tables have rows, not texts, and the others hold no ids."""
 _TEXTS = (".json", ".jsonl", ".csv", ".html", ".md", ".txt", ".log", ".svg")

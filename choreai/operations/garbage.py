@@ -14,7 +14,7 @@ from choreai.storage import objects
 from choreai.style.model import read_description
 from choreai.tables.runs import RunManifest, read_runs
 
-POSE_TABLES = ("videos", "shots", "kinematics", "keypoints")
+POSE_TABLES = ("videos", "shots", "kinematics", "pictures", "keypoints")
 """Tables that are versioned by pose fingerprint; the videos first, so that what is left is never taken for done."""
 MODEL_TABLES = ("models", "tags", "embeddings", "video_embeddings")
 """What is versioned by model; the models first, so that no job begins with one whose tags are going."""

@@ -1,7 +1,9 @@
 """Near-duplicates: videos of one performance, mirrored, cropped, at another speed or compressed again.
 
-Read from the keypoint tables, by two signatures: of the most prominent dancer, which tells best what one dancer does,
-and of everybody, which finds copies of crowds. Signatures are not stored: they take 35 ms of CPU time a video, as long
+Told by their pictures where there is a pictures table (`choreai.pipeline.picture_copies`), and from the keypoint tables
+by two signatures: of the most prominent dancer, which tells best what one dancer does, and of everybody, which finds
+copies of crowds. Dancers of different videos may repeat the same steps: where pictures contradict, movement does not
+count. Signatures are not stored: they take 35 ms of CPU time a video, as long
 as reading the poses. In memory they are 0.1 MB for ten seconds of a crowd.
 """
 
@@ -25,11 +27,13 @@ from choreai.motion.signature import (
     outline,
 )
 from choreai.natural_order import natural_key
+from choreai.pipeline.picture_copies import PictureCopies
 from choreai.pipeline.progress import progress
 from choreai.style.model import load_model, newest_model
 from choreai.tables.compact import list_versions
 from choreai.tables.keypoints import read_contents
 from choreai.tables.parts import list_parts
+from choreai.tables.pictures import read_pictures
 
 MIN_CORRELATION = 0.74
 """On two estimators' poses of 183 clips, 10,600 pairs in all, other performances came to 0.73 at most."""
@@ -54,6 +58,8 @@ MIN_SPEED_CHANGE = 0.03
 MIN_OFFSET_SECONDS = 0.5
 """Smaller changes are not told: neighbouring speeds and lags fit nearly as well."""
 
+
+UNTOLD = SignatureMatch(-1.0, False, 1.0, 0.0)
 
 logger = logging.getLogger(__name__)
 
@@ -104,30 +110,38 @@ class DuplicateGroup:
 def find_duplicates(output: str, pose_fingerprint: str) -> tuple[list[DuplicateGroup], int]:
     """Return the groups of near-duplicates among the videos of a keypoints table, and how many were compared."""
     signatures = read_signatures(output, pose_fingerprint)
-    return group_duplicates(signatures), len(signatures)
+    pictures = read_pictures(output, pose_fingerprint)
+    return group_duplicates(signatures, PictureCopies(pictures)), len(signatures.keys() | pictures.keys())
 
 
-def copies_among(output: str, pose_fingerprint: str, video_ids: Collection[str]) -> list[tuple[str, ...]]:
-    """Return which of these videos of a keypoints table show one performance from beginning to end.
+def copies_among(
+    output: str, pose_fingerprint: str, video_ids: Collection[str], *, by_movement: bool
+) -> list[tuple[str, ...]]:
+    """Return which of these videos show one performance, by their pictures where there is a pictures table.
 
-    By everybody's movement. Of more than MAX_COMPARED videos none: a training should not wait for it.
+    `by_movement`: and by everybody's movement from beginning to end, which takes people who repeat the same steps for
+    copies where no pictures contradict. Of more than MAX_COMPARED videos none: a training should not wait for it.
     """
     if len(video_ids) > MAX_COMPARED:
         logger.info("copies were not looked for: more than %d videos; similar --duplicates lists them", MAX_COMPARED)
         return []
     names = frozenset(video_ids)
+    pictures = PictureCopies(read_pictures(output, pose_fingerprint, names))
     crowds = {}
-    for uri in sorted(list_parts(output, "keypoints", pose_fingerprint)):
+    for uri in sorted(list_parts(output, "keypoints", pose_fingerprint)) if by_movement else ():
         for video_id, _, rows in read_contents(uri):
             if video_id in names:
                 crowds[video_id] = crowd_signature(rows)
-    return whole_copies(crowds)
+    return whole_copies(crowds, pictures)
 
 
-def whole_copies(crowds: dict[str, CrowdSignature]) -> list[tuple[str, ...]]:
-    """Return the groups among these crowds, by video_id, that agree from beginning to end."""
-    joined = _Groups(crowds)
-    with progress("looking for copies", len(crowds)) as steps:
+def whole_copies(crowds: dict[str, CrowdSignature], pictures: PictureCopies | None = None) -> list[tuple[str, ...]]:
+    """Return the groups among these crowds, by video_id, that agree from beginning to end, or whose pictures do."""
+    pictures = pictures or PictureCopies({})
+    joined = _Groups({*crowds, *pictures.names}, pictures)
+    with progress("looking for copies", len(pictures) + len(crowds)) as steps:
+        for _ in _join_pictures(pictures, joined):
+            steps.advance()
         for _ in _join_whole(crowds, joined):
             steps.advance()
     return [tuple(group) for group in joined.groups()]
@@ -154,6 +168,8 @@ def keypoints_version(output: str, model_uri: str | None) -> str:
 
 def describe_match(match: SignatureMatch) -> str:
     """Return how one video of a group lies over the first, in a few words."""
+    if match == UNTOLD:
+        return "like another of the group"
     words = ["mirrored"] if match.mirrored else []
     words += [f"{match.speed:.2f} x"] if abs(match.speed - 1) > MIN_SPEED_CHANGE else []
     if abs(match.offset_seconds) >= MIN_OFFSET_SECONDS:
@@ -173,25 +189,31 @@ def read_signatures(output: str, pose_fingerprint: str) -> dict[str, VideoSignat
     return {video_id: signature for video_id, signature in found.items() if len(signature.dancer.poses)}
 
 
-def group_duplicates(signatures: dict[str, VideoSignature]) -> list[DuplicateGroup]:
+def group_duplicates(
+    signatures: dict[str, VideoSignature], pictures: PictureCopies | None = None
+) -> list[DuplicateGroup]:
     """Return the groups among these signatures, by video_id, in natural order of their first."""
-    joined = _Groups(signatures)
+    pictures = pictures or PictureCopies({})
+    joined = _Groups({*signatures, *pictures.names}, pictures)
     crowds = {name: each.crowd for name, each in signatures.items()}
-    with progress("comparing", 3 * len(signatures)) as steps:
+    with progress("comparing", len(pictures) + 3 * len(signatures)) as steps:
+        for _ in _join_pictures(pictures, joined):
+            steps.advance()
         for _ in _join_whole(crowds, joined):
             steps.advance()
         for _ in _join_dancers({name: each.dancer for name, each in signatures.items()}, joined):
             steps.advance()
         for _ in _join_crowds(crowds, joined):
             steps.advance()
-    return [_group(signatures, names) for names in joined.groups()]
+    return [_group(signatures, pictures, names) for names in joined.groups()]
 
 
 class _Groups:
     """Names that are put together two by two."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], pictures: PictureCopies) -> None:
         self._parent = {name: name for name in names}
+        self._pictures = pictures
 
     def first(self, name: str) -> str:
         """Return the name that stands for the group of this one."""
@@ -208,12 +230,25 @@ class _Groups:
         """Put the groups of two names together."""
         self._parent[self.first(other)] = self.first(one)
 
+    def join_alike(self, one: str, other: str) -> None:
+        """Put the groups of two names together whose dancers move alike, unless their pictures contradict."""
+        if not self._pictures.deny(one, other):
+            self.join(one, other)
+
     def groups(self) -> list[list[str]]:
         """Return the groups of two and more, each and all in natural order."""
         members: dict[str, list[str]] = {}
         for name in sorted(self._parent, key=natural_key):
             members.setdefault(self.first(name), []).append(name)
         return [names for names in members.values() if len(names) > 1]
+
+
+def _join_pictures(pictures: PictureCopies, joined: _Groups) -> Iterator[None]:
+    """Join the videos whose pictures are copies; yield after each video."""
+    for pairs in pictures.pairs():
+        for one, other in pairs:
+            joined.join(one, other)
+        yield
 
 
 def _join_dancers(signatures: dict[str, MotionSignature], joined: _Groups) -> Iterator[None]:
@@ -225,7 +260,7 @@ def _join_dancers(signatures: dict[str, MotionSignature], joined: _Groups) -> It
             if joined.are_apart(names[one], names[other]):
                 match = matcher.match(signatures[names[other]])
                 if match.correlation >= MIN_CORRELATION:
-                    joined.join(names[one], names[other])
+                    joined.join_alike(names[one], names[other])
         yield
 
 
@@ -241,7 +276,7 @@ def _join_whole(signatures: dict[str, CrowdSignature], joined: _Groups) -> Itera
             if joined.are_apart(name, other):
                 agreement = matcher.match(signatures[other]).correlation
                 if agreement >= least and _is_telling(agreement, signatures[name]):
-                    joined.join(name, other)
+                    joined.join_alike(name, other)
         yield
 
 
@@ -263,7 +298,7 @@ def _join_crowds(signatures: dict[str, CrowdSignature], joined: _Groups) -> Iter
                 own = signatures[other].own
                 match = matcher.match(own, likeness[:, stops[place] - len(own) : stops[place]])
                 if match.correlation >= least and _is_telling(match.correlation, signatures[name]):
-                    joined.join(name, other)
+                    joined.join_alike(name, other)
         yield
 
 
@@ -279,10 +314,16 @@ def _agreement_by_chance(num_videos: int) -> float:
     return AGREEMENT_BY_PAIRS * float(np.log2(max(num_pairs / NUM_PAIRS, 1)))
 
 
-def _group(signatures: dict[str, VideoSignature], names: list[str]) -> DuplicateGroup:
+def _group(signatures: dict[str, VideoSignature], pictures: PictureCopies, names: list[str]) -> DuplicateGroup:
     first, *others = names
-    own = signatures[first]
-    return DuplicateGroup(first, tuple(Duplicate(each, own.match(signatures[each])) for each in others))
+
+    def match(other: str) -> SignatureMatch:
+        found = pictures.describe(first, other)
+        if found is None and first in signatures and other in signatures:
+            return signatures[first].match(signatures[other])
+        return found or UNTOLD  # a copy of a copy
+
+    return DuplicateGroup(first, tuple(Duplicate(each, match(each)) for each in others))
 
 
 def _candidates(signatures: list[MotionSignature]) -> Iterator[tuple[int, list[int]]]:

@@ -77,7 +77,12 @@ def find_copies(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> 
     """
     if not config.training.keep_copies_together:
         return []
-    copies = copies_among(config.output, pose_id, [video.video_id for video in labelled])
+    copies = copies_among(
+        config.output,
+        pose_id,
+        [video.video_id for video in labelled],
+        by_movement=config.training.keep_copies_together is True,
+    )
     try:
         _divide(labelled, find_labels(labelled, config.labels), config.training, copies)
     except TableError as exc:

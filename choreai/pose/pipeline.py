@@ -1,6 +1,6 @@
 """From frames to tracked people: estimator and tracker in one stream, shared by the batch job, CLI and web."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -68,18 +68,27 @@ def open_tracked(
     num_threads: int,
     split_shots: bool = False,
     max_pixels: int = MAX_PIXELS,
+    on_frame: Callable[[Frame], None] | None = None,
 ) -> Iterator[tuple[VideoReader | PictureReader, Generator[TrackedPoses, None, None]]]:
     """Open a video, or pictures, and yield its reader, together with the tracked people of its sampled frames.
 
-    With `split_shots` no track crosses a cut. No frame is decoded before the first one is asked for.
+    With `split_shots` no track crosses a cut. `on_frame` is told of every sampled frame, in order, on the thread that
+    decodes. No frame is decoded before the first one is asked for.
     Raises MediaError, with `uri`, if the file cannot be used.
     """
     with stage("decode"):
         reader = open_reader(file, uri=uri, num_threads=num_threads, max_pixels=max_pixels)
     with reader:
-        frames = reader.sample(frames_per_second=frames_per_second)
+        frames = _shown(reader.sample(frames_per_second=frames_per_second), on_frame)
         with closing(estimate_and_track(mark_shots(frames) if split_shots else frames, estimator)) as tracked:
             yield reader, tracked
+
+
+def _shown(frames: Iterable[Frame], on_frame: Callable[[Frame], None] | None) -> Iterator[Frame]:
+    for frame in frames:
+        if on_frame is not None:
+            on_frame(frame)
+        yield frame
 
 
 def estimate_and_track(frames: Iterable[Frame], estimator: PoseEstimator) -> Generator[TrackedPoses, None, None]:

@@ -272,6 +272,7 @@ HOW_TO_MEND = {
     "keypoints": "delete it and run again: the poses of its videos are estimated again",
     "videos": "delete it and run again: it is written anew from the keypoints parts",
     "shots": "delete it and the videos part of this name and run again: both are written anew from the keypoints parts",
+    "pictures": "delete it: copies of its videos are then told by their movement alone",
     "tags": "delete it and run again: its videos are tagged again",
     "kinematics": "delete it: it is written anew when its videos are tagged by another model",
     "embeddings": "delete it and the video_embeddings part of this name: `choreai similar` writes both anew",

@@ -4,6 +4,9 @@ The keypoints part is the commit. It carries its videos rows in its own footer, 
 right after it, can be recovered by whoever finds it missing (`recover_videos_parts`). Where videos are split into
 shots it carries those rows too, and the shots part is put between the two: where there is a videos part, there is the
 shots part.
+
+The pictures part goes before the commit: it is too large for a footer, and whoever does the shard again writes the
+same.
 """
 
 import json
@@ -25,6 +28,7 @@ from choreai.storage import objects
 from choreai.storage.scratch import ScratchFolder, scratch_folder
 from choreai.tables import schemas
 from choreai.tables.parts import WRITING, current_parts, list_parts, open_part, part_id_of, part_uri, write_part
+from choreai.tables.pictures import PictureRows
 from choreai.tables.shots import ShotRows
 
 VIDEOS_FOOTER = b"choreai.videos"
@@ -41,6 +45,7 @@ class VideoRows:
         self._scratch = scratch
         self._video_id, self._content_id = video_id, content_id
         self.shots = ShotRows(video_id=video_id, content_id=content_id)
+        self.pictures = PictureRows(video_id=video_id, content_id=content_id)
         self._frames: list[dict[str, Any]] = []  # one entry per frame: scalars and (P, ...) arrays
         self._num_held = 0
         self._spool: pa.ipc.RecordBatchStreamWriter | None = None
@@ -188,6 +193,7 @@ class PosePartWriter:
         )
         self._videos: list[dict[str, object]] = []
         self._shots: list[Mapping[str, object]] = []
+        self._pictures: list[Mapping[str, object]] = []
 
     def __enter__(self) -> "PosePartWriter":
         return self
@@ -203,7 +209,9 @@ class PosePartWriter:
         for chunk in rows.chunks() if rows is not None else ():
             self._writer.write(chunk)
         self._videos.append({**record, "shard_id": self._shard_id})
-        self._shots += rows.shots.rows if rows is not None else ()
+        if rows is not None:
+            self._shots += rows.shots.rows
+            self._pictures += rows.pictures.rows
 
     def commit(self) -> bool:
         """Commit the shard; return False if it was committed already, in which case nothing changes."""
@@ -211,6 +219,10 @@ class PosePartWriter:
         if self._shots:
             self._writer.add_metadata({SHOTS_FOOTER.decode(): json.dumps(self._shots)})
         self._writer.close()
+        if self._pictures:
+            pictures = pa.Table.from_pylist(self._pictures, schema=schemas.PICTURES)
+            uri = part_uri(self._root, "pictures", self._fingerprint, self._shard_id)
+            write_part(uri, pictures, self.scratch / "pictures.parquet")
         uri = part_uri(self._root, "keypoints", self._fingerprint, self._shard_id)
         written = objects.put_if_absent(uri, self._path)
         if written:

@@ -22,6 +22,7 @@ SCHEMA_VERSION = KEYPOINTS_VERSION
 TAGS_VERSION = 2
 KINEMATICS_VERSION = 1
 SHOTS_VERSION = 1
+PICTURES_VERSION = 1
 EMBEDDINGS_VERSION = 1
 EMBEDDING_SIZE = 128
 """Numbers of a motion embedding: half of them would be half the reading and lose a tenth of the precision."""
@@ -238,6 +239,19 @@ SHOTS = _schema(
     ],
 )
 """One row per shot of each video that was split into shots (`split_shots`)."""
+
+PICTURES = _schema(
+    "pictures",
+    PICTURES_VERSION,
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("pts_seconds", pa.list_(pa.float32()), nullable=False),
+        pa.field("luma", pa.binary(), nullable=False),
+    ],
+)
+"""One row per video that could be decoded: its picture signature. `luma` is a byte per pixel of 9 rows of 16, row by
+row, for each of `pts_seconds`."""
 
 _EMBEDDED = [
     pa.field("embedding", _vector(EMBEDDING_SIZE), nullable=False),
