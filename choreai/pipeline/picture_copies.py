@@ -8,8 +8,9 @@ from choreai.motion.signature import SignatureMatch
 from choreai.video.picture_match import MIN_LIKENESS, NO_MATCH, MovingPictures, PictureMatch, PictureMatcher
 from choreai.video.picture_signature import PictureSignature
 
-MIN_MOVING = 0.45
-"""Of 183 clips and 80 copies, other performances came to 0.27 at most, copies of them to 0.60 at least."""
+MIN_MOVING, MIN_STILL = 0.58, 0.8
+"""Copies of real clips came to 0.75 and 0.94 at least, the same routine danced twice in one place to 0.50 and 0.98
+(docs/experiments.md)."""
 MIN_MOVING_TOO = 0.3
 """Where their dancers move alike, too."""
 NUM_CANDIDATES = 16
@@ -42,7 +43,7 @@ class PictureCopies:
             likenesses = matcher.likenesses(courses[ends[place] :], ends[place:-1] - ends[place])
             nearest = np.argsort(-likenesses, kind="stable")[:NUM_CANDIDATES]
             others = [names[place + 1 + near] for near in nearest[likenesses[nearest] >= MIN_LIKENESS]]
-            yield [(name, other) for other in others if matcher.match(self._pictures[other]).moving >= MIN_MOVING]
+            yield [(name, other) for other in others if _is_copy(matcher.match(self._pictures[other]))]
 
     def match(self, one: str, other: str) -> PictureMatch | None:
         """Return how the other lies over the first; None where one of them has no pictures in which something moves."""
@@ -65,3 +66,7 @@ class PictureCopies:
         if found is None or found.moving < MIN_MOVING_TOO:
             return None
         return SignatureMatch(found.moving, found.mirrored, found.speed, found.offset_seconds)
+
+
+def _is_copy(match: PictureMatch) -> bool:
+    return match.moving >= MIN_MOVING and match.still >= MIN_STILL

@@ -6,8 +6,8 @@ all that they share then decides.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from heapq import nlargest
 from operator import itemgetter
 
 import cv2
@@ -29,20 +29,21 @@ MIN_MOVEMENT = 0.5
 MAX_OWN_WINDOWS = 600
 """Of a long video: two minutes, evenly spread."""
 SPEEDS = (0.83, 0.91, 1.0, 1.1, 1.21)
-MIN_LIKENESS = 0.5
+MIN_LIKENESS = 0.55
 """Cosine of two windows from which an alignment is tried."""
 NUM_ALIGNMENTS = 3
 STRETCHES = (0.96, 0.98, 1.0, 1.02, 1.04)
+FINE_STRETCHES = (0.96, 0.98, 0.99, 1.0, 1.01, 1.02, 1.04)
 LAGS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Samples."""
-NUM_NEARBY = 4
+NUM_NEARBY = 2
 """Alignments that are looked at closely: of a cropped copy coarse pictures are a poor judge."""
 SCALES = (1.0, 0.9, 0.8, 0.7)
 """Of a cropped picture's sides."""
 MIN_OVERLAP_SAMPLES = 20
 MIN_OVERLAP_SHARE = 0.6
 """Of the shorter video."""
-MIN_FIRST_CORRELATION = 0.2
+MIN_FIRST_CORRELATION = 0.25
 """Of coarse pictures: less is not worth a second look."""
 
 
@@ -84,6 +85,13 @@ class MovingPictures:
     def __len__(self) -> int:
         return len(self.still)
 
+    def mirrored(self) -> "MovingPictures":
+        """Return the pictures of the mirror image; its `own` windows are not mirrored."""
+        flipped = copy(self)
+        for name in ("still", "moving", "coarse"):
+            setattr(flipped, name, np.ascontiguousarray(getattr(self, name)[:, :, ::-1]))
+        return flipped
+
     def laid(self) -> "Windows":
         """Return the windows, each LAID_HOP, at every speed and side: what is searched for."""
         parts = [_windows(self.coarse, speed, LAID_HOP) for speed in SPEEDS]
@@ -118,11 +126,31 @@ class Windows:
         return cls(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
+@dataclass(frozen=True)
+class _Alignment:
+    """Which samples of two videos show the same: the other's sample t is shown at `speed * (t - lag)` of one."""
+
+    speed: float
+    lag: float
+
+    def place_here(self, there: float) -> float:
+        return (there - self.lag) * self.speed
+
+    def shared(self, num_here: int, num_there: int) -> tuple[Float64Array, slice]:
+        """Return the places in one video of the samples of the other that it shows, and which of the other's they are;
+        none where they are too few."""
+        places = (np.arange(num_there) - self.lag) * self.speed
+        shown = np.flatnonzero((places >= 0) & (places <= num_here - 1))
+        if len(shown) < max(MIN_OVERLAP_SAMPLES, MIN_OVERLAP_SHARE * min(num_here / self.speed, num_there)):
+            return np.zeros(0), slice(0, 0)
+        return places[shown], slice(int(shown[0]), int(shown[-1]) + 1)
+
+
 class PictureMatcher:
     """Lays one video's pictures over others'."""
 
     def __init__(self, pictures: MovingPictures) -> None:
-        self._pictures = pictures
+        self._sides = (pictures, pictures.mirrored())
         self.windows = pictures.laid()
 
     def likenesses(self, courses: FloatArray, firsts: IntArray) -> FloatArray:
@@ -140,14 +168,14 @@ class PictureMatcher:
     def match(self, other: MovingPictures) -> PictureMatch:
         """Return how the other lies over it where they fit best."""
         best = NO_MATCH
-        for mirrored, speed, lag in self._alignments(other):
-            found = _fit(self._pictures, other, mirrored=mirrored, speed=speed, lag=lag)
+        for mirrored, alignment in self._alignments(other):
+            found = _fit(self._sides[mirrored], other, alignment, mirrored=mirrored)
             if found.moving > best.moving:
                 best = found
         return best
 
-    def _alignments(self, other: MovingPictures) -> Iterator[tuple[bool, float, float]]:
-        """Yield side, speed and lag of the windows most alike, the most alike first."""
+    def _alignments(self, other: MovingPictures) -> Iterator[tuple[bool, _Alignment]]:
+        """Yield side and alignment of the windows most alike, the most alike first."""
         likeness = self.windows.courses @ other.own.courses.T
         for _ in range(NUM_ALIGNMENTS if likeness.size else 0):
             row, column = np.unravel_index(int(likeness.argmax()), likeness.shape)
@@ -155,76 +183,101 @@ class PictureMatcher:
                 return
             windows = self.windows
             lag = float(other.own.starts[column] - windows.starts[row])
-            yield bool(windows.is_mirrored[row]), float(windows.speeds[row]), lag
+            yield bool(windows.is_mirrored[row]), _Alignment(float(windows.speeds[row]), lag)
             is_side = (windows.is_mirrored == windows.is_mirrored[row]) & (windows.speeds == windows.speeds[row])
             lags = other.own.starts - windows.starts[:, None]
             likeness[is_side[:, None] & (np.abs(lags - lag) <= LAID_HOP)] = -1
 
 
-def _fit(one: MovingPictures, other: MovingPictures, *, mirrored: bool, speed: float, lag: float) -> PictureMatch:
-    """Return the match near one alignment: `one`'s sample p is shown at the other's p / speed + lag."""
-    best = NO_MATCH
-    for pace, moved, places, shown in _nearby(one, other, mirrored=mirrored, speed=speed, lag=lag):
-        still, moving = (_flip(_interpolate(values, places), mirrored) for values in (one.still, one.moving))
-        moves, stands = _best_cut(still, moving, other.still[shown], other.moving[shown])
-        if moves > best.moving:
-            best = PictureMatch(moves, stands, mirrored, pace, moved * SECONDS_BETWEEN)
-    return best
+def _fit(one: MovingPictures, other: MovingPictures, first: _Alignment, *, mirrored: bool) -> PictureMatch:
+    """Return the match near one alignment, of which coarse pictures have some idea."""
+    near = _nearby(one.coarse, other.coarse, first, STRETCHES)[:NUM_NEARBY]
+    tried = [(_best_cut(one, other, each), each) for correlation, each in near if correlation >= MIN_FIRST_CORRELATION]
+    if not tried:
+        return NO_MATCH
+    cut, alignment = max(tried, key=lambda each: each[0].moving)
+    if cut.moving < MIN_FIRST_CORRELATION:
+        return PictureMatch(cut.moving, cut.still, mirrored, alignment.speed, alignment.lag * SECONDS_BETWEEN)
+    moving, alignment = _nearby(*cut.crop(one.moving, other.moving), alignment, FINE_STRETCHES)[0]
+    return PictureMatch(moving, cut.still, mirrored, alignment.speed, alignment.lag * SECONDS_BETWEEN)
 
 
 def _nearby(
-    one: MovingPictures, other: MovingPictures, *, mirrored: bool, speed: float, lag: float
-) -> list[tuple[float, float, Float64Array, slice]]:
-    """Return the alignments near one at which coarse pictures agree best: speed, lag, and what `_shared` says."""
-    there = other.coarse
+    here: FloatArray, there: FloatArray, around: _Alignment, stretches: Sequence[float]
+) -> list[tuple[float, _Alignment]]:
+    """Return the correlations of (T, H, W) pictures in alignments around one, the highest first."""
+    middle = around.place_here(len(there) / 2)
     found = []
-    for pace in [speed * stretch for stretch in STRETCHES]:
-        # What matches one window stays where it is: the lag at the beginning changes with the pace.
-        middle = (len(there) / 2 - lag) * speed
+    for stretch in stretches:
         for shift in LAGS:
-            moved = len(there) / 2 - middle / pace + shift
-            places, shown = _shared(len(one), len(there), pace, moved)
+            # What is shown in the middle stays where it is: the lag at the beginning changes with the speed.
+            speed = around.speed * stretch
+            alignment = _Alignment(speed, len(there) / 2 - middle / speed + shift)
+            places, shown = alignment.shared(len(here), len(there))
             if len(places):
-                here = _flip(_interpolate(one.coarse, places), mirrored)
-                found.append((_cosine(here, there[shown]), (pace, moved, places, shown)))
-    found = [each for each in found if each[0] >= MIN_FIRST_CORRELATION]
-    return [alignment for _, alignment in nlargest(NUM_NEARBY, found, key=itemgetter(0))]
+                found.append((_cosine(_interpolate(here, places), there[shown]), alignment))
+    return sorted(found, key=itemgetter(0), reverse=True)
 
 
-def _shared(num_here: int, num_there: int, speed: float, lag: float) -> tuple[Float64Array, slice]:
-    """Return the places in one video of the samples of the other that it shows, and which of the other's they are; none
-    where they are too few."""
-    places = (np.arange(num_there) - lag) * speed
-    shown = np.flatnonzero((places >= 0) & (places <= num_here - 1))
-    if len(shown) < max(MIN_OVERLAP_SAMPLES, MIN_OVERLAP_SHARE * min(num_here / speed, num_there)):
-        return np.zeros(0), slice(0, 0)
-    return places[shown], slice(int(shown[0]), int(shown[-1]) + 1)
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """How one of two videos is a cut-out of the other, or all of it."""
+
+    moving: float
+    still: float
+    """Correlations, as in `PictureMatch`."""
+    is_other: bool
+    """Whether it is the second that is the cut-out."""
+    area: tuple[slice, slice]
+    """Rows and columns of the uncut picture."""
+
+    def crop(self, moving: FloatArray, other_moving: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the pictures of both where they show the same, in the same size."""
+        if self.is_other:
+            return moving[:, *self.area], _shrink_to(self.area, other_moving)
+        return _shrink_to(self.area, moving), other_moving[:, *self.area]
 
 
-def _best_cut(
-    still: FloatArray, moving: FloatArray, other_still: FloatArray, other_moving: FloatArray
-) -> tuple[float, float]:
-    """Return the correlations of what moves and of the mean pictures where one of two is a cut-out of the other, or all
-    of it; all four (T, 9, 16)."""
-    sides = ((still, moving, other_still, other_moving), (other_still, other_moving, still, moving))
-    found = [_in_cut(*side, scale) for scale in SCALES for side in sides]
-    return max(found, key=sum)
+def _best_cut(one: MovingPictures, other: MovingPictures, alignment: _Alignment) -> _Cut:
+    places, shown = alignment.shared(len(one), len(other))
+    here = [_interpolate(values, places) for values in (one.still, one.moving)]
+    there = [other.still[shown], other.moving[shown]]
+    cuts = [_cut(*here, *there, scale=scale, is_other=True) for scale in SCALES]
+    cuts += [_cut(*there, *here, scale=scale, is_other=False) for scale in SCALES]
+    return max(cuts, key=lambda cut: cut.moving + cut.still)
 
 
-def _in_cut(
-    still: FloatArray, moving: FloatArray, cut_still: FloatArray, cut_moving: FloatArray, scale: float
-) -> tuple[float, float]:
-    """Return the correlations where the second pictures are a cut-out of the first, `scale` times as large."""
+def _cut(
+    still: FloatArray,
+    moving: FloatArray,
+    cut_still: FloatArray,
+    cut_moving: FloatArray,
+    *,
+    scale: float,
+    is_other: bool,
+) -> _Cut:
+    """Return the correlations where the second pictures are a cut-out of the first, `scale` times as large; all four
+    (T, 9, 16)."""
     width, height = round(SIZE_WH[0] * scale), round(SIZE_WH[1] * scale)
     mean, spread = still.mean(axis=0), moving.std(axis=0)
     cut_mean, cut_spread = (_resize(each, width, height) for each in (cut_still.mean(axis=0), cut_moving.std(axis=0)))
     fits = cv2.matchTemplate(mean, cut_mean, cv2.TM_CCOEFF_NORMED)
     fits = fits + cv2.matchTemplate(spread, cut_spread, cv2.TM_CCOEFF_NORMED)
-    y, x = np.unravel_index(int(fits.argmax()), fits.shape)
-    area = np.s_[y : y + height, x : x + width]
+    y, x = (int(place) for place in np.unravel_index(int(fits.argmax()), fits.shape))
+    area = slice(y, y + height), slice(x, x + width)
     around = mean[area] - mean[area].mean()
-    shrunk = np.stack([_resize(each, width, height) for each in cut_moving])
-    return _cosine(moving[:, *area], shrunk), _cosine(around, cut_mean - cut_mean.mean())
+    return _Cut(
+        moving=_cosine(moving[:, *area], _shrink_to(area, cut_moving)),
+        still=_cosine(around, cut_mean - cut_mean.mean()),
+        is_other=is_other,
+        area=area,
+    )
+
+
+def _shrink_to(area: tuple[slice, slice], pictures: FloatArray) -> FloatArray:
+    """Return (T, 9, 16) pictures in the size of a part of such a picture."""
+    height, width = (side.stop - side.start for side in area)
+    return np.stack([_resize(each, width, height) for each in pictures])
 
 
 def _resize(picture: FloatArray, width: int, height: int) -> FloatArray:
@@ -275,10 +328,6 @@ def _interpolate(pictures: FloatArray, places: Float64Array) -> FloatArray:
 
 def _places(times: Float64Array) -> Float64Array:
     return np.arange(len(times), dtype=np.float64)
-
-
-def _flip(pictures: FloatArray, mirrored: bool) -> FloatArray:
-    return np.ascontiguousarray(pictures[:, :, ::-1]) if mirrored else pictures
 
 
 def _cosine(one: FloatArray, other: FloatArray) -> float:
