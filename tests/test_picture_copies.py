@@ -32,7 +32,7 @@ def scene(*, place: int, steps: int, num_frames: int = 150, first: int = 0) -> I
         swing = np.sin(2 * np.pi * rates * frame / FRAMES_PER_SECOND + phases).sum(axis=2)
         for person, (x, y) in enumerate(swing):
             middle = (int(45 + 70 * person + 9 * x), int(50 + 6 * y))
-            cv2.ellipse(picture, middle, (8, 25), 6 * x, 0, 360, int(clothes[person]), cv2.FILLED)
+            cv2.ellipse(picture, middle, (8, 25), float(6 * x), 0, 360, (int(clothes[person]),), cv2.FILLED)
         yield np.repeat(picture[:, :, None], 3, axis=2)
 
 
@@ -127,7 +127,9 @@ def test_a_shard_has_a_pictures_part(tmp_path: Path, original: PictureSignature)
         rows = VideoRows(writer.scratch, video_id="a", content_id="c")
         for index, image in enumerate(scene(place=1, steps=1)):
             rows.pictures.add(Frame(image, index, index / FRAMES_PER_SECOND))
-        record = {name: 0 for name in schemas.VIDEOS.names if name.startswith("num_") or name == "process_seconds"}
+        record: dict[str, object] = {
+            name: 0 for name in schemas.VIDEOS.names if name.startswith("num_") or name == "process_seconds"
+        }
         record |= {"uri": "/v", "content_id": "c", "status": "ok", "attempts": 1, "run_id": "r"}
         writer.add_video(record | {"video_id": "a"}, rows)
         writer.add_video(record | {"video_id": "quarantined"}, None)
