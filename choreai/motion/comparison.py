@@ -23,6 +23,8 @@ MIN_OVERLAP_SHARE = 0.6
 """Of the shorter video: less would be alike by chance."""
 SPEEDS = tuple(round(1.08**n, 4) for n in range(-9, 10))
 """0.50 to 2.00: a dancer may learn at half speed."""
+SPEED_DOUBT = 0.2
+"""By how much, for each natural logarithm of the speed, another one must fit better than the same."""
 SEARCH_STEP = 2
 """Every second sample is enough to find speed and lag."""
 MAX_SHIFT_SAMPLES = 12
@@ -76,7 +78,7 @@ class Comparison:
     mirrored: bool
     """Whether the second was laid over the first as in a mirror."""
     speed: float
-    """Of the second over the first: 2 where the first dances half as fast."""
+    """Of the first dance over the second: 0.5 where the first is danced half as fast."""
     chance_distance: float
     """What is to be expected of moments that do not belong together; NaN where there are too few to tell."""
 
@@ -146,7 +148,7 @@ def compare_dances(
         for is_mirrored in sides
         for speed in SPEEDS
     )
-    fit, is_mirrored, speed = min(tried, key=lambda one: one[0].distance)
+    fit, is_mirrored, speed = min(tried, key=lambda one: one[0].distance * (1 + SPEED_DOUBT * abs(np.log(one[2]))))
     if not np.isfinite(fit.distance):
         return None
     laid = second.as_seen(is_mirrored, speed)

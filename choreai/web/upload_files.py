@@ -1,7 +1,7 @@
 """The files of one upload, in a folder of its own.
 
-`status.json` holds its progress: once that is "done", all result files are complete. The uploaded video itself is
-`upload`, which is deleted as soon as processing ends, successfully or not.
+`status.json` holds its progress: once that is "done", all result files are complete; `tag.json` is there before. The
+uploaded video itself is `upload`, which is deleted as soon as processing ends, successfully or not.
 """
 
 import json

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from choreai.errors import MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
+from choreai.storage.files import write_atomically
 from choreai.style.explain.annotated_video import Annotated, annotate
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
@@ -78,15 +80,6 @@ class UploadWorker:
             {**(table.schema.metadata or {}), "choreai.pose_fingerprint": self._fingerprint}
         )
         pq.write_table(keypoints, folder / "keypoints.parquet", **WRITING)
-        write_status(folder, state="working", name=name, progress=POSE_SHARE)
-        video = PosedVideo("clip", str(folder / UPLOAD_NAME), rows)
-        drawn = annotate(video, tagged, folder=folder)
-        os.replace(drawn.video, folder / "annotated.mp4")
-        os.replace(drawn.sheet, folder / "sheet.png")
-        figure = draw_movement(rows, tagged)
-        if figure is not None:
-            save_figure(figure, folder / "movement.png")
-            save_figure(figure, folder / "movement.svg")
         result = {
             "video_id": folder.name,
             "name": name,
@@ -97,9 +90,20 @@ class UploadWorker:
             "model_version": None if self._model is None else self._model.model_version,
             "tag": tag,
             "why_no_tag": None if tag is not None else "nobody was in view for long enough",
-            "input_quality": [*quality.sentences, *_about_sound(drawn)],
+            "input_quality": list(quality.sentences),
         }
-        (folder / "tag.json").write_text(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        _write_json(folder / "tag.json", result)  # the answer, while the pictures are still to be drawn
+        write_status(folder, state="working", name=name, progress=POSE_SHARE)
+        video = PosedVideo("clip", str(folder / UPLOAD_NAME), rows)
+        drawn = annotate(video, tagged, folder=folder)
+        os.replace(drawn.video, folder / "annotated.mp4")
+        os.replace(drawn.sheet, folder / "sheet.png")
+        figure = draw_movement(rows, tagged)
+        if figure is not None:
+            save_figure(figure, folder / "movement.png")
+            save_figure(figure, folder / "movement.svg")
+        result["input_quality"] = [*quality.sentences, *_about_sound(drawn)]
+        _write_json(folder / "tag.json", result)
 
     def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo, InputQuality]:
         """Return the keypoint table, sampled as the batch job does, and the properties and quality of the video."""
@@ -134,6 +138,11 @@ class UploadWorker:
             raise MediaError(name, f"it is longer than {self._limits.max_seconds:g} s, which is the limit")
         if time.monotonic() > deadline:
             raise MediaError(name, f"it took longer than {self._limits.work_seconds:g} s to process")
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def _about_sound(drawn: Annotated) -> list[str]:

@@ -48,7 +48,7 @@ class UploadStatus:
     expires_at: float
     """Seconds since 1970."""
     result: dict[str, Any] | None
-    """The contents of `tag.json`, once done."""
+    """The contents of `tag.json`: while the video is still drawn too, once the tag is known."""
 
 
 class UploadFolder:
@@ -70,7 +70,7 @@ class UploadFolder:
         folder = self.folder(video_id)
         try:
             status = json.loads((folder / STATUS_NAME).read_text())
-            result = json.loads((folder / "tag.json").read_text()) if status["state"] == "done" else None
+            result = _tag(folder) if status["state"] in ("working", "done") else None
             expires_at = (folder / STATUS_NAME).stat().st_mtime + self._settings.keep_hours * 3600
         except FileNotFoundError as exc:  # swept away meanwhile
             raise WebProblem(404, "this result has expired") from exc
@@ -150,6 +150,13 @@ def clean_name(name: str) -> str:
     last = re.split(r"[/\\]", name)[-1]
     printable = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip()
     return printable[:MAX_NAME] or "video"
+
+
+def _tag(folder: Path) -> dict[str, Any] | None:
+    """Return the contents of `tag.json`; None where there is none yet."""
+    path = folder / "tag.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
 
 
 async def _with_timeout(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

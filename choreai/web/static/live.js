@@ -1,6 +1,7 @@
 // The live page: a camera or a video file, the skeletons over it, and the predicted style.
 import { byId, showProblem, signIn } from "./page.js";
 import { drawPeople } from "./skeleton.js";
+import { Stage } from "./stage.js";
 import { LiveStream } from "./stream.js";
 import { gaugeList, legend, reasonList, scoreList, verdictOf } from "./tag.js";
 import { Timeline } from "./timeline.js";
@@ -9,12 +10,14 @@ import { wireUpload } from "./upload.js";
 const video = byId("video");
 const overlay = byId("overlay");
 const timeline = new Timeline(byId("timeline"));
+const stage = new Stage(video, overlay);
 let stream = null;
 let announced = "";
 
 gaugeList(byId("gauges"), null);
 wireUpload();
 byId("camera").addEventListener("click", startCamera);
+byId("which").addEventListener("change", () => { if (video.srcObject) startCamera(); });
 byId("file").addEventListener("change", startFile);
 byId("stop").addEventListener("click", () => stop());
 byId("mute").addEventListener("click", () => { video.muted = !video.muted; });
@@ -26,7 +29,7 @@ async function startCamera() {
   let camera;
   try {
     camera = await navigator.mediaDevices.getUserMedia({
-      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: "user" },
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, ...chosenCamera() },
     });
   } catch (error) {
     showProblem(byId("problem"), new Error(error.name === "NotAllowedError"
@@ -35,7 +38,22 @@ async function startCamera() {
     return;
   }
   video.srcObject = camera;
-  start(true);
+  const [track] = camera.getVideoTracks();
+  start({ isCamera: true, isMirrored: (track.getSettings().facingMode ?? byId("which").value) !== "environment" });
+  offerCameras();
+}
+
+/** Front or rear, or one by its id. */
+function chosenCamera() {
+  const { value } = byId("which");
+  return ["user", "environment"].includes(value) ? { facingMode: value } : { deviceId: { exact: value } };
+}
+
+/** Offer all cameras by name; a browser tells them only once it may use one. */
+async function offerCameras() {
+  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind, deviceId }) => kind === "videoinput" && deviceId);
+  const offered = [...byId("which").options].map((option) => option.value);
+  if (cameras.length > 1) byId("which").append(...cameras.filter(({ deviceId }) => !offered.includes(deviceId)).map(({ deviceId, label }) => new Option(label, deviceId)));
 }
 
 function startFile(event) {
@@ -45,15 +63,15 @@ function startFile(event) {
   stop();
   video.muted = false;
   video.src = URL.createObjectURL(file);
-  start(false);
+  start({ isCamera: false, isMirrored: false });
 }
 
-async function start(isMirrored) {
+async function start(shown) {
   byId("problem").hidden = true;
   byId("empty").hidden = true;
   byId("stop").hidden = false;
-  byId("mute").hidden = isMirrored; // of the camera there are pictures only
-  byId("stage").classList.toggle("mirrored", isMirrored);
+  byId("mute").hidden = shown.isCamera; // of the camera there are pictures only
+  stage.begin(shown);
   try {
     await play();
   } catch {
@@ -85,6 +103,7 @@ function showMuted() {
 function stop() {
   stream?.close();
   stream = null;
+  stage.end();
   timeline.stop();
   video.pause();
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
@@ -141,6 +160,7 @@ function style(tag) {
   byId("verdict").textContent = verdict.text;
   byId("verdict").classList.toggle("unsure", verdict.isUnsure);
   byId("doubt").textContent = verdict.detail;
+  stage.say(verdict, tag.score);
   scoreList(byId("scores"), tag.distribution);
   reasonList(byId("why"), tag);
   gaugeList(byId("gauges"), tag.kinematics);

@@ -76,9 +76,11 @@ export function showTag(element, tag, whyNot, inputQuality = []) {
   reasonList(why, tag);
   gaugeList(gauges, tag?.kinematics ?? null);
   const section = (title, ...content) => make("section", { class: "card" }, make("h2", { text: title }), ...content);
+  const style = section("Style", make("div", { class: verdict.isUnsure ? "verdict unsure" : "verdict", text: verdict.text }),
+    make("p", { class: "quiet small", text: verdict.detail }), scores);
+  style.classList.add("first");
   element.replaceChildren(
-    section("Style", make("div", { class: verdict.isUnsure ? "verdict unsure" : "verdict", text: verdict.text }),
-      make("p", { class: "quiet small", text: verdict.detail }), scores),
+    style,
     ...(inputQuality.length ? [section("Input", ...inputQuality.map((text) => make("p", { class: "small", text: sentence(text) })))] : []),
     section("Why", why),
     section("Movement", gauges),

@@ -1,5 +1,6 @@
 // Uploads one video, chosen by button or dropped, shows the progress, then opens the page of its result.
 import { Problem, byId, percent, showProblem, signIn } from "./page.js";
+import { remember } from "./recent.js";
 
 export function wireUpload() {
   const form = byId("upload");
@@ -22,29 +23,39 @@ export function wireUpload() {
   }
 }
 
-function upload(file) {
+async function upload(file) {
   byId("upload-problem").hidden = true;
   byId("upload-progress").hidden = false;
   byId("upload-name").textContent = file.name;
+  try {
+    const { page } = await send(file, (share) => {
+      byId("upload-bar").value = share;
+      byId("upload-state").textContent = `Uploading, ${percent(share)}`;
+    });
+    location.assign(page);
+  } catch (problem) {
+    byId("upload-progress").hidden = true;
+    showProblem(byId("upload-problem"), problem);
+  }
+}
+
+/** Send a video file; return {video_id, url, page} of its result. `onShare` is told how much is sent. Throws a Problem. */
+export function send(file, onShare) {
   const request = new XMLHttpRequest(); // fetch does not report upload progress
   request.open("POST", `/v1/classify?name=${encodeURIComponent(file.name)}`);
   request.setRequestHeader("Content-Type", file.type.startsWith("video/") ? file.type : "application/octet-stream");
-  request.upload.onprogress = ({ loaded, total }) => {
-    byId("upload-bar").value = loaded / total;
-    byId("upload-state").textContent = `Uploading, ${percent(loaded / total)}`;
-  };
-  request.onload = () => {
-    if (request.status === 202) location.assign(JSON.parse(request.responseText).page);
-    else if (request.status === 401) signIn();
-    else failed(problemOf(request));
-  };
-  request.onerror = () => failed(new Problem({ detail: "the connection was interrupted; the file may be too large" }));
-  request.send(file);
-}
-
-function failed(problem) {
-  byId("upload-progress").hidden = true;
-  showProblem(byId("upload-problem"), problem);
+  request.upload.onprogress = ({ loaded, total }) => onShare(loaded / total);
+  return new Promise((resolve, reject) => {
+    request.onload = () => {
+      if (request.status === 401) signIn();
+      if (request.status !== 202) return reject(problemOf(request));
+      const accepted = JSON.parse(request.responseText);
+      remember(accepted.video_id, file.name);
+      return resolve(accepted);
+    };
+    request.onerror = () => reject(new Problem({ detail: "the connection was interrupted; the file may be too large" }));
+    request.send(file);
+  });
 }
 
 function problemOf(request) {

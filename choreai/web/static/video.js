@@ -3,6 +3,7 @@
 import { correct } from "./corrections.js";
 import { ask, byId, clock, make, showProblem } from "./page.js";
 import { WhoDances } from "./people.js";
+import { Player } from "./player.js";
 import { segmentBars } from "./segments.js";
 import { drawPeople } from "./skeleton.js";
 import { showTag } from "./tag.js";
@@ -15,6 +16,7 @@ let frames = [];
 let taken = ""; // what takes the last correction back
 const who = new WhoDances(url, video, { onNamed: () => load(), onProblem: (problem) => showProblem(byId("problem"), problem) });
 
+new Player(video, byId("player"), byId("stage"));
 video.addEventListener("loadedmetadata", () => {
   byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
   seekAsAsked();
