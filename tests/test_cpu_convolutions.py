@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from choreai.pose.alphapose.backbones import Bottleneck
+from choreai.pose.alphapose.cpu_bottleneck import FusedBottleneck
 from choreai.pose.alphapose.cpu_convolutions import MIN_CHANNELS, PointwiseConv2d, WinogradConv2d, speed_up
 from choreai.pose.alphapose.inference import prepare
+
+needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 
 
 def errors(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -88,3 +92,41 @@ def test_low_precision_keeps_pytorchs_convolutions() -> None:
     network = nn.Sequential(nn.Conv2d(WIDE, WIDE, 3, padding=1), nn.Conv2d(WIDE, 8, 1))
     assert [type(layer) for layer in prepare(network, device="cpu").children()] == [WinogradConv2d, PointwiseConv2d]
     assert {type(layer) for layer in prepare(network, device="cpu", dtype=torch.bfloat16).children()} == {nn.Conv2d}
+
+
+def blocks_of(**options: bool) -> nn.Sequential:
+    """A residual block with `downsample` and one without, their batch norms in need of folding."""
+    torch.manual_seed(0)
+    blocks = nn.Sequential(Bottleneck(32, 64, stride=2, **options), Bottleneck(256, 64))
+    for norm in blocks.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            nn.init.uniform_(norm.running_mean, -0.5, 0.5)
+            nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    return blocks.eval()
+
+
+@needs_onednn
+@pytest.mark.parametrize("options", [{}, {"squeeze_excite": True}, {"unshuffle": True}, {"deformable": True}])
+@pytest.mark.parametrize("num_images", [1, 3])
+def test_a_fused_block_answers_as_the_block_does(options: dict[str, bool], num_images: int) -> None:
+    blocks, crops = blocks_of(**options), images(num_images, 32, 12, 10)
+    fused, before = prepare(blocks, device="cpu"), crops.clone()
+    assert [type(block) for block in fused.children()] == [FusedBottleneck, FusedBottleneck]
+    with torch.no_grad():
+        assert errors(fused(crops), blocks(crops)) < 1e-5
+        assert errors(fused(crops[:1]), blocks(crops[:1])) < 1e-5  # the weights were packed for another batch
+    assert torch.equal(crops, before)
+
+
+@needs_onednn
+def test_a_network_to_be_compiled_keeps_its_blocks() -> None:
+    prepared = prepare(blocks_of(), device="cpu", to_compile=True)
+    assert [type(block) for block in prepared.children()] == [Bottleneck, Bottleneck]
+    assert isinstance(next(prepared.children()).conv1, PointwiseConv2d)
+
+
+def test_no_crops_give_no_heatmaps() -> None:
+    network = prepare(nn.Sequential(nn.Conv2d(3, WIDE, 1), nn.Conv2d(WIDE, WIDE, 3, padding=1)), device="cpu")
+    assert network(torch.zeros(0, 3, 16, 12)).shape == (0, WIDE, 16, 12)

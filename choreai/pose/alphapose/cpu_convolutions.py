@@ -30,14 +30,23 @@ def speed_up(network: nn.Module) -> None:
 
 
 def _replacement(conv: nn.Conv2d) -> nn.Module | None:
-    if conv.groups != 1 or conv.stride != (1, 1) or conv.dilation != (1, 1) or conv.padding_mode != "zeros":
-        return None
-    if conv.kernel_size == (1, 1) and conv.padding == (0, 0):
-        return PointwiseConv2d(conv)
-    is_3x3 = conv.kernel_size == (3, 3) and conv.padding == (1, 1)
-    if is_3x3 and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS:
+    if fits_winograd(conv):
         return WinogradConv2d(conv)
-    return None
+    return PointwiseConv2d(conv) if _is_plain(conv, kernel_size=1) else None
+
+
+def fits_winograd(conv: nn.Conv2d) -> bool:
+    """Return whether a convolution is of the kind that `WinogradConv2d` computes, and faster."""
+    return _is_plain(conv, kernel_size=3) and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS
+
+
+def _is_plain(conv: nn.Conv2d, *, kernel_size: int) -> bool:
+    """Return whether a convolution maps every pixel of the image to one of the output, by all channels."""
+    return (
+        conv.kernel_size == (kernel_size, kernel_size)
+        and conv.padding == (kernel_size // 2, kernel_size // 2)
+        and (conv.groups, conv.stride, conv.dilation, conv.padding_mode) == (1, (1, 1), (1, 1), "zeros")
+    )
 
 
 class PointwiseConv2d(nn.Module):
@@ -86,10 +95,13 @@ class WinogradConv2d(nn.Module):
         outputs = (self._to_outputs @ products.view(side**2, -1)).view(
             OUTPUTS, OUTPUTS, num_images, rows, columns, products.shape[2]
         )
-        joined = outputs.permute(2, 3, 0, 4, 1, 5).reshape(num_images, OUTPUTS * rows, OUTPUTS * columns, -1)
+        joined = outputs.permute(2, 3, 0, 4, 1, 5).reshape(
+            num_images, OUTPUTS * rows, OUTPUTS * columns, products.shape[2]
+        )
         if self.bias is not None:
             joined += self.bias
-        return joined[:, :height, :width].permute(0, 3, 1, 2)
+        # Cut to size it would not be dense, and the next matrix product several times slower.
+        return joined[:, :height, :width].contiguous().permute(0, 3, 1, 2)
 
 
 def _transforms() -> tuple[Float64Array, ...]:

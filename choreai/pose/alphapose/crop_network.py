@@ -68,10 +68,10 @@ class AlphaPoseNetwork:
             "flip": flip,
             "precision": precision,
         }
-        self._network = prepare(network.module, device=device, dtype=DTYPES[precision])
+        self._network = prepare(network.module, device=device, dtype=DTYPES[precision], to_compile=compiled)
         self._comparison: _Comparison | None = None
         if precision != "fp32" or compiled:
-            exact = self._network if precision == "fp32" else prepare(network.module, device=device)
+            exact = prepare(network.module, device=device)
             self._comparison = _Comparison(exact, sure_score=self.constants.score_threshold)
         if compiled:
             self._network = _Compiled(self._network)
