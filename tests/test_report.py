@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from clips import write_clip
 from made_predictions import LABELS, calibrated_predictions
@@ -17,6 +18,7 @@ from matplotlib.image import imread
 from moving_skeletons import FINGERPRINT, dancer_xy, keypoint_rows, write_keypoints
 from PIL import Image
 
+from choreai import __version__
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError
 from choreai.motion.windows import WindowSettings
@@ -24,10 +26,12 @@ from choreai.style.evaluation.claims import limits
 from choreai.style.evaluation.evaluate import Metrics, evaluate
 from choreai.style.evaluation.plots import as_png, as_svg, draw_figures
 from choreai.style.evaluation.report import VideoSources, write_report
+from choreai.style.evaluation.report_data import DATA_FILES
 from choreai.style.history import EpochResult
 from choreai.style.model import StyleModel, StyleModelConfig
 from choreai.style.networks import build_network
 from choreai.style.predictions import Predictions, read_predictions
+from choreai.style.versions import versions
 from choreai.tables.keypoints import sequence_of
 from choreai.visualize.stills import annotated_stills
 
@@ -69,7 +73,11 @@ def model() -> StyleModel:
         num_members=1,
     )
     data = {"split": "5 folds by video", "num_videos": 40, "num_windows": 40, "num_without_keypoints": 2}
-    training = {"settings": {"seed": 0, "note": HOSTILE}, "data": {**data, "num_without_windows": 1}}
+    training = {
+        "settings": {"seed": 0, "note": HOSTILE},
+        "data": {**data, "num_without_windows": 1},
+        "versions": versions(),
+    }
     return StyleModel((network,), config, training=training)
 
 
@@ -124,7 +132,8 @@ class _Elements(HTMLParser):
 def test_the_folder_holds_page_card_numbers_predictions_and_figures(folder: Path, predictions: Predictions) -> None:
     figures = ["clip_lengths", "confusion_matrix", "learning_curves", "reliability", "risk_coverage", "rivals"]
     texts = ["MODEL_CARD.md", "metrics.json", "predictions.parquet", "report.html"]
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*texts, *(f"{name}.png" for name in figures)])
+    pictures = [f"{name}.png" for name in figures]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*texts, *pictures, *DATA_FILES])
     np.testing.assert_array_equal(
         read_predictions(str(folder / "predictions.parquet")).window_log_scores, predictions.window_log_scores
     )
@@ -136,6 +145,36 @@ def test_the_numbers_are_those_of_the_metrics(folder: Path, metrics: Metrics, mo
     assert numbers["videos"]["macro_f1"]["value"] == metrics.videos.macro_f1.value
     assert numbers["data"]["split"] == "5 folds by video"
     assert [h["epoch"] for h in numbers["history"]] == [1, 2, 3, 4, 1, 2, 3, 4]
+
+
+def test_the_numbers_of_the_figures_are_beside_them_as_tables(
+    folder: Path, metrics: Metrics, model: StyleModel
+) -> None:
+    confusion, reliability, coverage, curves = (pd.read_csv(folder / name, comment="#") for name in DATA_FILES)
+    np.testing.assert_array_equal(confusion.set_index("label").to_numpy(), metrics.videos.confusion)
+    assert list(confusion["label"]) == [HOSTILE, *LABELS[1:]]
+    np.testing.assert_allclose(reliability["accuracy"], [each.accuracy for each in metrics.reliability], rtol=1e-5)
+    assert (reliability["low"] <= reliability["accuracy"]).all()
+    np.testing.assert_allclose(coverage["risk"], metrics.risk_coverage.risk, rtol=1e-5)
+    assert list(curves["epoch"]) == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert curves["validation_loss"].isna().sum() == 4
+
+
+def test_whatever_is_written_says_what_wrote_it_and_with_which_seed(folder: Path, page: str, model: StyleModel) -> None:
+    for name in DATA_FILES:
+        head = [line for line in (folder / name).read_text().splitlines() if line.startswith("# ")]
+        assert f"# model: {model.model_version}" in head
+        assert "# seed: 0" in head
+        assert f"# written by: choreai {__version__}" in head
+    with Image.open(folder / "reliability.png") as picture:
+        about = picture.info
+    assert model.model_version in about["Description"]
+    assert "seed: 0" in about["Description"]
+    assert __version__ in about["Software"]
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert (numbers["seed"], numbers["versions"]["choreai"]) == (0, __version__)
+    assert f"Seed 0; choreai {__version__}" in (folder / "MODEL_CARD.md").read_text()
+    assert "version of choreai" in page
 
 
 def test_names_from_a_catalog_are_shown_and_never_run(page: str) -> None:

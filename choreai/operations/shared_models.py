@@ -15,6 +15,7 @@ from choreai.errors import ConfigError, ObjectMissingError, StorageError, Weight
 from choreai.storage import hub, objects
 from choreai.storage.scratch import scratch_folder
 from choreai.style.evaluation.card import CARD_NAME, with_terms, write_head
+from choreai.style.evaluation.report_data import DATA_FILES
 from choreai.style.model import (
     DESCRIPTION_NAME,
     MAX_DESCRIPTION_BYTES,
@@ -29,6 +30,7 @@ FILES = {
     WEIGHTS_NAME: MAX_WEIGHTS_BYTES,
     CARD_NAME: 16 << 20,
     **{f"{name}.png": 64 << 20 for name in FIGURES},
+    **dict.fromkeys(DATA_FILES, 64 << 20),
     DESCRIPTION_NAME: MAX_DESCRIPTION_BYTES,  # last: its presence marks a complete model
 }
 """What travels, and the most bytes of each."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import torch
 
+from choreai import __version__
 from choreai.arrays import FloatArray
 from choreai.config import TrainConfig
 from choreai.errors import ConfigError, TableError
@@ -31,6 +32,7 @@ from choreai.style.training.report_experiment import (
     run_experiment,
 )
 from choreai.style.training.sweep import LEARNING_RATES, SweepResult, sweep_png
+from choreai.style.versions import versions
 from choreai.visualize.figures import STYLE
 
 FOLDER = "report-experiment"
@@ -76,12 +78,16 @@ def report_experiment(
     numbers = {
         **_without_infinity(asdict(found)),
         "settings": asdict(replace(settings, learning_rate=found.learning_rate)),
+        "versions": versions(),
     }
+    about = {"written by": f"choreai {__version__}", "seed": str(settings.seed)}
     objects.put_object(objects.join_uri(folder, "experiment.json"), json.dumps(numbers, indent=2).encode())
-    objects.put_object(objects.join_uri(folder, "confusion.png"), _confusion_png(found))
+    objects.put_object(objects.join_uri(folder, "confusion.png"), _confusion_png(found, about))
     if found.trials:
         study = SweepResult("learning-rate", found.trials, folder)
-        objects.put_object(objects.join_uri(folder, "learning_rate.png"), sweep_png(study, what_of="sequences"))
+        objects.put_object(
+            objects.join_uri(folder, "learning_rate.png"), sweep_png(study, what_of="sequences", about=about)
+        )
     return FinishedExperiment(found, folder, time.monotonic() - started)
 
 
@@ -134,6 +140,6 @@ def _without_infinity(value: Any) -> Any:  # Any: JSON
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _confusion_png(found: Experiment) -> bytes:
+def _confusion_png(found: Experiment, about: Mapping[str, str]) -> bytes:
     with matplotlib.rc_context(STYLE):
-        return as_png(draw_counts(found.confusion, found.labels))
+        return as_png(draw_counts(found.confusion, found.labels), about=about)

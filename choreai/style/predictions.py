@@ -6,6 +6,7 @@ movement (`novelty`) come from these; they lie beside the model as a Parquet tab
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,8 +122,9 @@ def mean_by_video(values: AnyFloatArray, window_video: IntArray, *, num_videos: 
         return (sums / counts).astype(np.float32)
 
 
-def write_predictions(uri: str, predictions: Predictions) -> None:
-    """Write a Parquet table to `uri`, one row per window, its video's columns repeated."""
+def write_predictions(uri: str, predictions: Predictions, *, about: Mapping[str, str] | None = None) -> None:
+    """Write a Parquet table to `uri`, one row per window, its video's columns repeated; `about` goes into its metadata
+    as `choreai.about`, JSON."""
     of_window = predictions.window_video
     table = pa.table(
         {
@@ -136,7 +138,11 @@ def write_predictions(uri: str, predictions: Predictions) -> None:
             "video_context": list_column(predictions.kinematic_features[of_window]),
         }
     ).replace_schema_metadata(
-        {"choreai.predictions_version": SCHEMA_VERSION, "choreai.labels": json.dumps(predictions.labels)}
+        {
+            "choreai.predictions_version": SCHEMA_VERSION,
+            "choreai.labels": json.dumps(predictions.labels),
+            "choreai.about": json.dumps(dict(about or {})),
+        }
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, **WRITING)

@@ -1,6 +1,11 @@
 """What all figures share: resolution, colours and matplotlib settings."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from matplotlib import __version__ as matplotlib_version
+
+from choreai import __version__
 
 DOTS_PER_INCH = 120
 BLUE, ORANGE, GREY = "#3f83c8", "#d9822b", "#8a8f98"
@@ -18,6 +23,12 @@ STYLE: dict[Any, Any] = {  # keys are a literal of every name in matplotlib's ty
     "legend.frameon": False,
     **{name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
 }
+
+
+def png_metadata(about: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata of a PNG: what drew it, and what it is `about`."""
+    told = {"Description": "; ".join(f"{name}: {text}" for name, text in about.items())} if about else {}
+    return {"Software": f"choreai {__version__}, Matplotlib {matplotlib_version}", **told}
 
 
 def in_page_ink(svg: str) -> str:

@@ -5,7 +5,7 @@ Each is drawn once, narrow enough for a phone, and saved as PNG or as SVG whose 
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -20,7 +20,7 @@ from choreai.style.evaluation.calibrate import share_interval
 from choreai.style.evaluation.evaluate import Metrics
 from choreai.style.evaluation.scorecard import Scorecard
 from choreai.style.history import EpochResult
-from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, INK, STYLE
+from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, INK, STYLE, png_metadata
 
 WIDTH, HEIGHT = 4.6, 3.4
 
@@ -40,9 +40,9 @@ def draw_figures(metrics: Metrics, history: Sequence[EpochResult]) -> dict[str, 
         return figures
 
 
-def as_png(figure: Figure) -> bytes:
-    """Return the figure as PNG, on white."""
-    return _save(figure, "png", dpi=DOTS_PER_INCH, facecolor="white")
+def as_png(figure: Figure, *, about: Mapping[str, str] | None = None) -> bytes:
+    """Return the figure as PNG, on white; `about` is what its metadata say of it."""
+    return _save(figure, "png", dpi=DOTS_PER_INCH, facecolor="white", metadata=png_metadata(about or {}))
 
 
 def as_svg(figure: Figure, *, name: str) -> str:

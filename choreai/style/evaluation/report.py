@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from choreai import __version__
 from choreai.catalog.catalog import Video
 from choreai.errors import MediaError, StorageError
 from choreai.motion.sequence import KeypointSequence
@@ -20,6 +21,7 @@ from choreai.style.evaluation.card import CARD_NAME, card_head, write_head
 from choreai.style.evaluation.claims import limits
 from choreai.style.evaluation.evaluate import Metrics, WorstVideo
 from choreai.style.evaluation.plots import as_png, as_svg, display_name, draw_figures
+from choreai.style.evaluation.report_data import data_files
 from choreai.style.history import EpochResult
 from choreai.style.model import StyleModel
 from choreai.style.predictions import Predictions, write_predictions
@@ -84,7 +86,8 @@ def write_report(
     history: Sequence[EpochResult],
     sources: VideoSources,
 ) -> None:
-    """Write report.html, MODEL_CARD.md, metrics.json, predictions.parquet and a PNG of each figure to `folder_uri`.
+    """Write report.html, MODEL_CARD.md, metrics.json, predictions.parquet, and of each figure a PNG and its numbers as
+    CSV to `folder_uri`.
 
     `model.training` must have `settings` and `data`, as training writes them. A video that cannot be opened gets a line
     that says why. Raises StorageError where nothing can be written.
@@ -105,8 +108,11 @@ def write_report(
         worst=_worst_entries(metrics.worst_videos, sources),
         figures={name: as_svg(figure, name=name) for name, figure in figures.items()},
     )
+    made_by = {"seed": settings.get("seed"), "versions": dict(model.training.get("versions", {}))}
     numbers = {
         "model_version": model.model_version,
+        "created_at": model.created_at,
+        **made_by,
         **metrics.to_dict(),
         "data": dict(page.data),
         "history": [asdict(result) for result in history],
@@ -119,9 +125,18 @@ def write_report(
     for name, text in texts.items():
         # A video's name may hold half a surrogate pair, which no UTF-8 file can.
         objects.put_object(objects.join_uri(folder_uri, name), text.encode("utf-8", "replace"))
+    about = {"model": model.model_version, "written by": f"choreai {__version__}", **_listed(made_by)}
     for name, figure in figures.items():
-        objects.put_object(objects.join_uri(folder_uri, f"{name}.png"), as_png(figure))
-    write_predictions(objects.join_uri(folder_uri, PREDICTIONS_NAME), predictions)
+        objects.put_object(objects.join_uri(folder_uri, f"{name}.png"), as_png(figure, about=about))
+    for name, content in data_files(metrics, history, about=about).items():
+        objects.put_object(objects.join_uri(folder_uri, name), content)
+    write_predictions(objects.join_uri(folder_uri, PREDICTIONS_NAME), predictions, about=about)
+
+
+def _listed(made_by: Mapping[str, Any]) -> dict[str, str]:
+    """Return seed and versions as text."""
+    versions = ", ".join(f"{name} {version}" for name, version in made_by["versions"].items())
+    return {name: str(value) for name, value in {**made_by, "versions": versions}.items() if value not in (None, "")}
 
 
 def _worst_entries(worst: Sequence[WorstVideo], sources: VideoSources) -> list[_WorstEntry]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from choreai.motion.course import Course, measure_course
 from choreai.motion.sequence import KeypointSequence
 from choreai.style.tagging import TaggedVideo, VideoTag
-from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE, in_page_ink
+from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, ORANGE, STYLE, in_page_ink, png_metadata
 from choreai.visualize.style_colors import style_color
 
 WIDTH, PANEL_HEIGHT = 5.2, 1.3
@@ -50,7 +50,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     The same figure gives the same bytes.
     """
     if path.suffix != ".svg":
-        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata=None)
+        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata=png_metadata({}))
         return
     text = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "movement"}):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from choreai import __version__
 from choreai.catalog.catalog import Video
 from choreai.storage import objects
 from choreai.style.examples import Examples, read_examples, write_examples
@@ -25,7 +26,8 @@ from choreai.style.history import EpochResult
 from choreai.style.settings import TrainSettings
 from choreai.style.training.dataset import TableSource, read_dataset
 from choreai.style.training.fit_state import FitState
-from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY
+from choreai.style.versions import versions
+from choreai.visualize.figures import BLUE, DOTS_PER_INCH, GREY, png_metadata
 
 if TYPE_CHECKING:
     import torch
@@ -121,8 +123,9 @@ def run_sweep(
         raise RuntimeError(f"all {len(results)} trials failed: {results.errors[:1]}")
     guessing = float(np.bincount(dataset.examples.label_index).max() / len(dataset.examples.label_index))
     found = SweepResult(kind, tuple(sorted(trials, key=lambda t: t.validation_loss)), folder_uri, guessing)
-    objects.put_object(objects.join_uri(folder_uri, "sweep.json"), _as_json(found))
-    objects.put_object(objects.join_uri(folder_uri, "sweep.png"), sweep_png(found))
+    about = {"written by": f"choreai {__version__}", "sweep": name, "seed": str(settings.seed)}
+    objects.put_object(objects.join_uri(folder_uri, "sweep.json"), _as_json(found, seed=settings.seed))
+    objects.put_object(objects.join_uri(folder_uri, "sweep.png"), sweep_png(found, about=about))
     return found
 
 
@@ -236,19 +239,18 @@ def _round(value: float) -> float:
     return value if isinstance(value, int) else float(f"{value:.3g}")
 
 
-def _as_json(result: SweepResult) -> bytes:
+def _as_json(result: SweepResult, *, seed: int) -> bytes:
     trials = [
         {name: None if value == math.inf else value for name, value in dataclasses.asdict(trial).items()}
         for trial in result.trials
     ]
-    return json.dumps(
-        {"kind": result.kind, "guessing": result.guessing, "trials": trials}, indent=2, allow_nan=False
-    ).encode()
+    numbers = {"kind": result.kind, "seed": seed, "versions": versions(), "guessing": result.guessing, "trials": trials}
+    return json.dumps(numbers, indent=2, allow_nan=False).encode()
 
 
-def sweep_png(result: SweepResult, *, what_of: str = "windows") -> bytes:
+def sweep_png(result: SweepResult, *, what_of: str = "windows", about: Mapping[str, str] | None = None) -> bytes:
     """Return a PNG of loss and accuracy: over the learning rate in its study, in a search over the trials from the best
-    on. `what_of`: what was classified."""
+    on. `what_of`: what was classified; `about`: what its metadata say of it."""
     from matplotlib.figure import Figure
 
     over_rates = result.kind == "learning-rate"
@@ -265,5 +267,5 @@ def sweep_png(result: SweepResult, *, what_of: str = "windows") -> bytes:
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata=png_metadata(about or {}))
     return buffer.getvalue()

@@ -33,6 +33,7 @@ from choreai.style.training.dataset import Dataset, DataSummary, TableSource, re
 from choreai.style.training.distributed import Fitted, Progress, TrainResources, fit_on_ray
 from choreai.style.training.fit_state import Weights
 from choreai.style.training.left_out import groups_to_leave_out, with_groups_as_folds
+from choreai.style.versions import versions
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,11 @@ def train_style(
         novelty=None if novelty is None else novelty.to_dict(),
         references=_references(predictions),
     )
-    training = {"settings": dataclasses.asdict(settings), "data": dataclasses.asdict(summary)}
+    training = {
+        "settings": dataclasses.asdict(settings),
+        "data": dataclasses.asdict(summary),
+        "versions": versions(),
+    }
     if keypoints:
         training["keypoints"] = dict(keypoints)
     model = StyleModel(networks, config, training=training)
