@@ -6,15 +6,29 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import previous_output
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from drivers import ROOT
+from made_predictions import LABELS, calibrated_predictions
 from nbclient import NotebookClient
+from PIL import Image
 
+from choreai import __version__
 from choreai.config import KeypointSettings
 from choreai.demo.dancers import write_clip
+from choreai.motion.kinematics import FEATURES
+from choreai.motion.windows import WindowSettings
 from choreai.pipeline.keypoints import look_at_keypoints
+from choreai.style.evaluation.evaluate import evaluate
+from choreai.style.evaluation.report import VideoSources, write_report
+from choreai.style.model import StyleModel, StyleModelConfig, save_model
+from choreai.style.networks import build_network
+from choreai.style.versions import versions
+from choreai.tables import schemas
 
 EXAMPLES = ROOT / "examples"
 ENVIRONMENT = {
@@ -90,6 +104,53 @@ def test_the_notebook_runs(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "data:image/jpeg;base64" in shown  # four frames with skeletons
     assert any("image/png" in output.get("data", {}) for output in outputs)  # the plot
     assert "dance: hiphop" in shown
+
+
+def write_trained(output: Path) -> None:
+    """What a training leaves that a paper needs: of sixty dancers, three styles of which one has faster hands."""
+    predictions = calibrated_predictions(60, seed=3)
+    metrics = evaluate(predictions, baselines={}, leaky=None, target_precision=0.8, seed=0)
+    data = {"split": "5 folds", "num_videos": 60, "num_windows": 60, "num_without_keypoints": 0}
+    config = StyleModelConfig(
+        labels=LABELS, pose_fingerprint="fp1", windows=WindowSettings(), network="style", hidden_size=4, num_members=1
+    )
+    training = {"settings": {"seed": 0}, "data": {**data, "num_without_windows": 0}, "versions": versions()}
+    network = build_network("style", num_labels=3, hidden_size=4, dropout=0.1)
+    model = StyleModel((network,), config, training=training)
+    folder = str(output / "models" / model.model_version)
+    sources = VideoSources([], str(output), "fp1", has_videos=False)
+    write_report(folder, model=model, metrics=metrics, predictions=predictions, history=(), sources=sources)
+    save_model(folder, model)
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            **{name: float(rng.gamma(8, 0.1)) for name in FEATURES},
+            **{"video_id": video_id, "content_id": "c", "track_id": 0, "is_main": True, "run_id": "r", "seconds": 10.0},
+            **{"start_seconds": 0.0, "stop_seconds": 10.0, "seen_share": 1.0},
+            "hands_speed_mean": float(rng.gamma(8, 0.1)) + (label == 2),
+        }
+        for video_id, label in zip(predictions.video_ids, predictions.label_index, strict=True)
+    ]
+    part = output / "kinematics" / "fp1" / "part-a.parquet"
+    part.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schemas.KINEMATICS), part)
+
+
+@pytest.mark.slow
+def test_a_paper_s_figure_is_drawn_from_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_trained(tmp_path)
+    for name, value in {**ENVIRONMENT, "OUTPUT": str(tmp_path), "FIGURE": str(tmp_path / "styles.pdf")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MPLBACKEND")  # the kernel's own shows pictures in the page
+    notebook = nbformat.read(EXAMPLES / "paper_figure.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "clear the outputs before you commit"
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(tmp_path))
+    differences = pd.read_csv(tmp_path / "styles.csv").set_index(["feature", "styles"])
+    hands = differences.loc["hands_speed_mean", "breaking - popping"]
+    assert hands["p (Holm)"] < 0.001
+    assert hands["high"] < 0
+    with Image.open(tmp_path / "styles.png") as picture:
+        assert f"written by: choreai {__version__}" in picture.info["Description"]
 
 
 @pytest.mark.ray
