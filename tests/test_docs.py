@@ -22,7 +22,7 @@ from choreai.config import ExtractConfig, KeypointSettings, ReportSettings, TagC
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings
-from choreai.search.corrections import CORRECTIONS
+from choreai.search.corrections import WITHDRAWALS
 from choreai.search.search import COLUMNS as SEARCH_NAMES
 from choreai.style.settings import TrainSettings
 from choreai.tables import schemas
@@ -70,7 +70,7 @@ TABLES = {
     "kinematics": schemas.KINEMATICS,
     "embeddings": schemas.EMBEDDINGS,
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
-    "corrections": CORRECTIONS,
+    "corrections": WITHDRAWALS,
     "frames": FRAMES,
 }
 

@@ -13,6 +13,7 @@ from PIL import Image
 from tag_rows import tag_row, write_tags
 from web_server import RunningServer, running_server
 
+from choreai.search.corrections import read_corrections
 from choreai.search.search import Search, find_tags
 from choreai.search.tag_database import open_tag_database
 from choreai.tables.compact import compact
@@ -263,17 +264,22 @@ def test_many_are_corrected_at_once_exported_and_taken_back(tmp_path: Path) -> N
         chosen = requests.post(f"{api}/selection.csv", json={"keys": keys[1:3]}, timeout=10)
         assert chosen.headers["Content-Type"].startswith("text/csv")
         assert [line.split(",")[0] for line in chosen.text.splitlines()[1:]] == ["video <1>", "video <2>"]
-        undo = {"undo": stored.json()["undo"]}
-        assert requests.post(f"{api}/corrections/undo", json=undo, timeout=10).json() == {"count": 2}
-        assert requests.post(f"{api}/corrections/undo", json=undo, timeout=10).status_code == 404
+        (name,) = [path.stem.removeprefix("part-") for path in (tmp_path / "corrections").glob("*.parquet")]
+        assert name == stored.json()["undo"]
+    with running_server(tmp_path / "web", output=str(tmp_path)) as server:  # started again
+        api = f"{server.url}/v1"
+        undone = requests.post(f"{api}/corrections/undo", json={"undo": name, "reviewer": "Bo"}, timeout=10)
+        assert undone.json()["count"] == 2
+        assert requests.post(f"{api}/corrections/undo", json={"undo": name}, timeout=10).status_code == 404
         styles = [video["style"] for video in get(server, "/search").json()["videos"]]
         assert styles == ["hiphop", "ballet", "unknown", "hiphop"]
-    assert not list((tmp_path / "corrections").glob("*"))
+        assert len(read_corrections(str(tmp_path))) == 0
+        again = requests.post(f"{api}/corrections/undo", json={"undo": undone.json()["undo"]}, timeout=10)
+        assert again.json()["count"] == 2  # the undoing is undone
+        assert [video["corrected_by"] for video in get(server, "/search").json()["videos"]].count("Ana") == 2
+    assert [row["reviewer"] for row in read_corrections(str(tmp_path)).to_pylist()] == ["Ana", "Ana"]
 
 
-def test_only_what_this_server_stored_can_be_taken_back(server, output) -> None:
-    stored = [path.stem.removeprefix("part-") for path in (output / "corrections").glob("*.parquet")]
-    with running_server(output.parent / "another", output=str(output)) as another:
-        for name in [*stored, "../tags", "0" * 16]:
-            answer = requests.post(f"{another.url}/v1/corrections/undo", json={"undo": name}, timeout=10)
-            assert answer.status_code == 404
+@pytest.mark.parametrize("name", ["../tags", "0" * 16, "part", ""])
+def test_what_is_no_correction_cannot_be_taken_back(server: RunningServer, name: str) -> None:
+    assert requests.post(f"{server.url}/v1/corrections/undo", json={"undo": name}, timeout=10).status_code == 404

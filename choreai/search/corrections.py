@@ -2,7 +2,8 @@
 them, whom tags and training are then about.
 
 They are kept for ever, as parts under `corrections/` named by a hash of their content: importing a file twice
-changes nothing. Of several reviews of a video the last one with a style counts, and the last one with dancers.
+changes nothing. Of several reviews of a video the last one with a style counts, and the last one with dancers. A part
+is taken back by another one that withdraws it, which can be taken back too.
 """
 
 import csv
@@ -10,6 +11,7 @@ import hashlib
 import io
 import json
 import posixpath
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from choreai.catalog.catalog import Video
-from choreai.errors import ChoreaiWarning, TableError
+from choreai.errors import ChoreaiWarning, ObjectMissingError, TableError
 from choreai.search.dancer_text import DANCER_FIELDS, parse_dancers
 from choreai.search.known_names import settle_names
 from choreai.search.spreadsheet import unescape_formula
@@ -55,6 +57,16 @@ CORRECTIONS = pa.schema(
 """One row per review. `content_id` null: it holds for any version of the video. `style` null: it says nothing about the
 style; `dancers` null: nor about who dances; no `dancers`: choreai chooses them again."""
 
+WITHDRAWALS = pa.schema(
+    [*CORRECTIONS, pa.field("withdraws", pa.string())],
+    metadata={"choreai.table": "corrections", "choreai.schema_version": "3"},
+)
+"""Of parts that take another one back. `withdraws`: the name of that part, whose reviews of the video no longer count;
+such a row says nothing else."""
+NOT_DANCE = "not dance"
+"""The note of a review by which a video shows no dance; its style is "unknown", as none of the styles is."""
+_NAME = re.compile(r"[0-9a-f]{16}")
+
 _NEEDED = ("video_id", "reviewer", "reviewed_at")
 
 
@@ -67,6 +79,11 @@ class Import:
     num_reviews: int
     is_new: bool
     """False: exactly these reviews had been imported before."""
+
+    @property
+    def name(self) -> str:
+        """What `withdraw` takes."""
+        return _name_of(self.uri)
 
 
 def import_corrections(root: str, file_uri: str, *, accept_unknown: bool = True) -> Import:
@@ -99,36 +116,100 @@ def _without_forgotten(root: str, rows: list[tuple[str, dict[str, object]]]) -> 
 def store_reviews(root: str, rows: list[dict[str, object]]) -> Import:
     """Store reviews, with the columns of `CORRECTIONS`, under `root`."""
     schema = CORRECTIONS if any(row["dancers"] is not None for row in rows) else _STYLES_ONLY
+    if any(row.get("withdraws") is not None for row in rows):
+        schema = WITHDRAWALS
     order = ("reviewed_at", "video_id", "reviewer", "style", "content_id", "note")
     chosen = [
         {name: row[name] for name in schema.names}
         for row in sorted(rows, key=lambda row: tuple(str(row[name]) for name in order))
     ]
     name = hashlib.sha256(json.dumps(chosen, default=str).encode()).hexdigest()[:16]
-    uri = objects.join_uri(root, "corrections", f"part-{name}.parquet")
+    uri = _uri(root, name)
     with scratch_folder() as folder:
         is_new = write_part(uri, pa.Table.from_pylist(chosen, schema=schema), folder / "corrections.parquet")
     return Import(uri, len(rows), is_new)
 
 
+def withdraw(root: str, name: str, *, reviewer: str | None = None) -> tuple[Import, list[str]] | None:
+    """Take back the reviews of a part by its `Import.name`; return what was stored, which can be withdrawn too, and
+    the ids of the videos. None where there is no such part, or nothing of it counts any more.
+
+    `reviewer` None: whoever wrote the part.
+    """
+    if not _NAME.fullmatch(name):
+        return None
+    counting = _counting(root)
+    known = set(counting.filter(pc.equal(counting["part"], name))["video_id"].to_pylist())
+    try:
+        stored = _read_stored(_uri(root, name)).select(["video_id", "content_id", "reviewer"]).to_pylist()
+    except ObjectMissingError:
+        return None
+    now = datetime.now(UTC)
+    moment = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    rows: dict[str, dict[str, object]] = {
+        row["video_id"]: {
+            **dict.fromkeys(WITHDRAWALS.names),
+            **row,
+            "reviewer": reviewer or row["reviewer"],
+            "reviewed_at": moment,
+            "withdraws": name,
+        }
+        for row in stored
+        if row["video_id"] in known
+    }
+    if not rows:
+        return None
+    return store_reviews(root, list(rows.values())), list(rows)
+
+
 def read_corrections(root: str) -> pa.Table:
-    """Read all reviews under `root`, oldest first (`CORRECTIONS` schema)."""
-    parts = [CORRECTIONS.empty_table()]
+    """Read all reviews under `root` that count, oldest first (`CORRECTIONS` schema)."""
+    counting = _counting(root)
+    reviews = counting.filter(pc.is_null(counting["withdraws"])).select(CORRECTIONS.names)
+    return pa.table(reviews.columns, schema=CORRECTIONS)
+
+
+def _counting(root: str) -> pa.Table:
+    """Return the rows that nothing withdraws, oldest first, with `part`, the name of each one's part."""
+    parts = [WITHDRAWALS.append(pa.field("part", pa.string())).empty_table()]
     for uri in sorted(info.uri for info in objects.list_objects(objects.join_uri(root, "corrections") + "/")):
         if uri.endswith(".parquet"):
             try:
-                parts.append(_read_stored(uri))
+                stored = _read_stored(uri)
             except TableError as exc:  # reviews by hand: the others still count
-                warnings.warn(f"left out: {exc}", ChoreaiWarning, stacklevel=2)
-    found = pa.concat_tables(parts)
-    return found.sort_by([(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")])
+                warnings.warn(f"left out: {exc}", ChoreaiWarning, stacklevel=3)
+                continue
+            parts.append(stored.append_column("part", pa.repeat(pa.scalar(_name_of(uri)), len(stored))))
+    order = [(name, "ascending") for name in ("reviewed_at", "video_id", "reviewer", "style")]
+    return _without_withdrawn(pa.concat_tables(parts).sort_by(order))
+
+
+def _without_withdrawn(rows: pa.Table) -> pa.Table:
+    """Return the rows without those that a later one withdraws which itself counts."""
+    withdrawals = rows.filter(pc.is_valid(rows["withdraws"])).select(["part", "video_id", "withdraws"]).to_pylist()
+    if not withdrawals:
+        return rows
+    gone: set[tuple[str, str]] = set()
+    for row in reversed(withdrawals):
+        if (row["part"], row["video_id"]) not in gone:
+            gone.add((row["withdraws"], row["video_id"]))
+    names = zip(rows["part"].to_pylist(), rows["video_id"].to_pylist(), strict=True)
+    return rows.filter(pa.array([name not in gone for name in names], pa.bool_()))
 
 
 def _read_stored(uri: str) -> pa.Table:
-    """Read one part of either version, as the newer one."""
-    stored = read_part_of(uri, CORRECTIONS, _STYLES_ONLY)
-    missing = [pa.nulls(len(stored), field.type) for field in CORRECTIONS if field.name not in stored.column_names]
-    return pa.table([*stored.columns, *missing], schema=CORRECTIONS)
+    """Read one part of any version, as the newest one."""
+    stored = read_part_of(uri, WITHDRAWALS, CORRECTIONS, _STYLES_ONLY)
+    missing = [pa.nulls(len(stored), field.type) for field in WITHDRAWALS if field.name not in stored.column_names]
+    return pa.table([*stored.columns, *missing], schema=WITHDRAWALS)
+
+
+def _uri(root: str, name: str) -> str:
+    return objects.join_uri(root, "corrections", f"part-{name}.parquet")
+
+
+def _name_of(uri: str) -> str:
+    return uri.rpartition("part-")[2].removesuffix(".parquet")
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,17 @@ An ordinary class around one temporary database of tags; Ray Serve runs it in a 
 video's key is a hash of its id, so that URLs contain no ids and ids can contain any character.
 """
 
-import hashlib
-import io
-import math
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from choreai.arrays import BoolArray
-from choreai.catalog.pictures import open_source
-from choreai.errors import ConfigError, MediaError, ObjectMissingError, StorageError, TableError
+from choreai.errors import ConfigError, ObjectMissingError, TableError
 from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
@@ -29,16 +22,13 @@ from choreai.search.corrections import CORRECTIONS
 from choreai.search.dancer_reviews import Found, dancer_reviews, find_named, store_dancers
 from choreai.search.exports import export_lines
 from choreai.search.known_names import known_spelling, labels_of_models, style_doubt
-from choreai.search.search import MEASURES, Search, open_found
-from choreai.search.tag_database import TagDatabase, open_tag_database
+from choreai.search.tag_database import TagDatabase
 from choreai.search.words import styles_seen
-from choreai.storage.files import write_atomically
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
-from choreai.video.pictures import open_reader
-from choreai.visualize.stills import draw_people_at
-from choreai.web.catalog_reviews import Corrections, Reviewed, Undoing
+from choreai.web.catalog_pictures import CatalogPictures
+from choreai.web.catalog_reviews import Corrections, Reviewed, store_styles, take_back
 from choreai.web.catalog_search import (
     ENTRY_COLUMNS,
     Facets,
@@ -46,22 +36,15 @@ from choreai.web.catalog_search import (
     Query,
     count_facets,
     found_rows,
-    make_shown,
     search_page,
-    update_shown,
 )
 from choreai.web.json_values import json_value
 from choreai.web.nights import NightsReader
 from choreai.web.people import people_json
+from choreai.web.shown_tags import AnswerT, ShownTags, start_thread
 
-REFRESH_SECONDS = 60.0
-"""How often the tags are read again; twenty times the time that reading takes, if that is longer."""
-STILL_WIDTH = 480
-MAX_STILL_SECONDS = 15.0
-"""A still comes from the first seconds of a video, so that long videos cost no more."""
 MAX_KEYPOINT_SECONDS = 600.0
 
-AnswerT = TypeVar("AnswerT")
 _DETAILS = ["distribution", "segments", "tracks", "kinematics", "reasons"]
 
 
@@ -86,10 +69,6 @@ class NamedRows:
     """Of the model that tagged the video."""
 
 
-def _start_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="catalog", daemon=True).start()
-
-
 class CatalogBrowser(NightsReader):
     """Answers the catalog pages' queries from the tables under `output`. Thread-safe."""
 
@@ -99,18 +78,12 @@ class CatalogBrowser(NightsReader):
         stills_folder: Path,
         *,
         clock: Callable[[], float] = time.monotonic,
-        in_background: Callable[[Callable[[], None]], None] = _start_thread,
+        in_background: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
         super().__init__(output, clock=clock)
-        self._output, self._stills, self._clock, self._in_background = output, stills_folder, clock, in_background
-        self._stills.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._undoing = Undoing(output)
-        self._lock = threading.RLock()
-        self._open = ExitStack()
-        self._is_reading = False
-        self._corrected: list[str] = []
-        self._database: TagDatabase | None = None
-        self._read_at, self._read_seconds = -math.inf, 0.0
+        self._output = output
+        self._pictures = CatalogPictures(stills_folder)
+        self._tags = ShownTags(output, clock=clock, in_background=in_background)
 
     def search(self, query: Query, *, offset: int, limit: int) -> Page | str:
         """Return the videos that match, from the `offset`-th on; why not, if the search is not understood."""
@@ -122,20 +95,17 @@ class CatalogBrowser(NightsReader):
 
     def _ask(self, nothing: AnswerT, answer: Callable[[TagDatabase], AnswerT]) -> AnswerT | str:
         """Return the answer of the database, `nothing` where there are no tags, or the mistake in the search."""
-        with self._lock:
-            database = self._refresh()
-            try:
-                return nothing if database is None else answer(database)
-            except ConfigError as exc:
-                return str(exc)
+        try:
+            return self._tags.ask(nothing, answer)
+        except ConfigError as exc:
+            return str(exc)
 
     def video(self, key: str) -> dict[str, Any] | None:
         """Return all that is known about a video; None if no video has this key."""
         try:
             return self._video(key)
         except ObjectMissingError:  # its part has been compacted into another since the tags were read
-            with self._lock:
-                self._read()
+            self._tags.read_again()
             return self._video(key)
 
     def _video(self, key: str) -> dict[str, Any] | None:
@@ -208,7 +178,7 @@ class CatalogBrowser(NightsReader):
             reviewer=reviewer,
             note=note,
         )
-        self._reload_corrections([place.video_id])
+        self._tags.reload_corrections([place.video_id])
         return []
 
     def still(self, key: str) -> bytes | None:
@@ -217,25 +187,33 @@ class CatalogBrowser(NightsReader):
         if place is None:
             return None
         review = self._review(place)
+
+        def rows() -> tuple[KeypointSequence, BoolArray]:
+            found = self._keypoint_rows(place)
+            named = find_named(review, found, pose_fingerprint=place.pose_fingerprint)
+            return found, dancing_rows(found, named.track_ids)
+
         drawn = place.content_id if review is None else f"{place.content_id} {review.reviewed_at}"
-        name = f"{key}-{place.pose_fingerprint}-{hashlib.sha256(drawn.encode()).hexdigest()[:16]}.jpg"
-        path = self._stills / name
-        if not path.exists():
-            try:
-                rows = self._keypoint_rows(place)
-                found = find_named(review, rows, pose_fingerprint=place.pose_fingerprint)
-                picture = _draw_still(place.uri, rows, dancing_rows(rows, found.track_ids))
-            except (MediaError, StorageError, ConfigError):
-                return None  # the video may have been deleted since
-            with write_atomically(path) as temporary:
-                temporary.write_bytes(picture)
-        return path.read_bytes()
+        return self._pictures.still(key, version=place.pose_fingerprint, drawn=drawn, uri=place.uri, rows=rows)
+
+    def portrait(self, key: str, track_id: int) -> bytes | None:
+        """Return a JPEG of one of a video's people; None if there is no such video, or no portrait of them."""
+        place = self._place(key)
+        if place is None:
+            return None
+        return self._pictures.portrait(
+            key,
+            track_id,
+            version=place.pose_fingerprint,
+            drawn=place.content_id,
+            uri=place.uri,
+            rows=lambda: self._keypoint_rows(place),
+        )
 
     def meant_style(self, style: str) -> dict[str, str]:
         """Return the `style` in its known spelling, and a `doubt`, empty where it is known or nothing is known yet."""
-        with self._lock:
-            database = self._refresh()
-            known = set() if database is None else {*styles_seen(database), *labels_of_models(self._output)}
+        seen: set[str] | None = self._tags.ask(None, lambda database: set(styles_seen(database)))
+        known = set() if seen is None else {*seen, *labels_of_models(self._output)}
         spelling = known_spelling(style, known) if known else style
         return {"style": spelling or style, "doubt": "" if spelling else style_doubt(style, known)}
 
@@ -244,74 +222,30 @@ class CatalogBrowser(NightsReader):
 
         Keys that no video has are not counted.
         """
-        with self._lock:
-            database = self._refresh()
-            rows = [] if database is None else database.rows(
-                f"SELECT video_id, content_id FROM shown WHERE key IN ({', '.join('?' * len(keys))})", list(keys)
-            )  # fmt: skip
+        rows = self._tags.rows(
+            f"SELECT video_id, content_id FROM shown WHERE key IN ({', '.join('?' * len(keys))})", list(keys)
+        )
         if not rows:
             return Corrections(0, "")
-        stored = self._undoing.store([Reviewed(**row) for row in rows], style=style, reviewer=reviewer, note=note)
-        self._reload_corrections([row["video_id"] for row in rows])
+        videos = [Reviewed(**row) for row in rows]
+        stored = store_styles(self._output, videos, style=style, reviewer=reviewer, note=note)
+        self._tags.reload_corrections(stored.video_ids)
         return stored
 
-    def undo(self, name: str) -> int | None:
-        """Take back a correction made here (`Corrections.undo`); return of how many videos, None if there is none."""
-        video_ids = self._undoing.undo(name)
-        if video_ids is None:
-            return None
-        self._reload_corrections(video_ids)
-        return len(video_ids)
+    def undo(self, name: str, *, reviewer: str | None = None) -> Corrections | None:
+        """Take back a correction or an undoing (`Corrections.undo`), whichever process stored it; None if nothing of it
+        counts."""
+        taken = take_back(self._output, name, reviewer=reviewer)
+        if taken is not None:
+            self._tags.reload_corrections(taken.video_ids)
+        return taken
 
     def export(self, query: Query, *, keys: Sequence[str] = ()) -> bytes | str:
         """Return the videos that match, or those of `keys` among them, as CSV; why not, if nothing is understood."""
         return self._ask(b"", lambda database: b"".join(export_lines(found_rows(database, query, keys=keys), to="csv")))
 
-    def _reload_corrections(self, video_ids: Sequence[str]) -> None:
-        """Read the corrections again, which have changed for these videos."""
-        with self._lock:
-            if self._database is not None and video_ids:
-                self._database.load_corrections()
-                update_shown(self._database, video_ids)
-            self._corrected += video_ids if self._is_reading else []
-
-    def _refresh(self) -> TagDatabase | None:
-        """Return the database, None while there are no tags; one that is old is read again in the background.
-
-        Call with the lock held.
-        """
-        age = self._clock() - self._read_at
-        if self._database is None:
-            if age > max(1.0, 20 * self._read_seconds):
-                self._read()
-        elif not self._is_reading and age > max(REFRESH_SECONDS, 20 * self._read_seconds):
-            self._is_reading = True
-            self._in_background(self._read)
-        return self._database
-
-    def _read(self) -> None:
-        """Read the tables into a new database, and answer from it from then on."""
-        started = self._clock()
-        try:
-            with ExitStack() as opening:
-                database = opening.enter_context(open_tag_database(self._output))
-                has_tags = _load(database)
-                with self._lock:
-                    self._open.close()
-                    self._open = opening.pop_all()
-                    self._database = database if has_tags else None
-                    self._reload_corrections(self._corrected)  # that were stored while this one was read
-                    self._corrected = []
-        finally:
-            self._read_at, self._is_reading = self._clock(), False
-            self._read_seconds = self._read_at - started
-
     def _row(self, key: str, columns: list[str]) -> dict[str, Any] | None:
-        with self._lock:
-            database = self._refresh()
-            if database is None:
-                return None
-            rows = database.rows(f"SELECT {', '.join(columns)} FROM shown WHERE key = ?", [key])
+        rows = self._tags.rows(f"SELECT {', '.join(columns)} FROM shown WHERE key = ?", [key])
         return rows[0] if rows else None
 
     def _place(self, key: str) -> _Place | None:
@@ -320,13 +254,10 @@ class CatalogBrowser(NightsReader):
 
     def _review(self, place: _Place) -> NamedDancers | None:
         """Return the last review that says who dances in the video; None where none does."""
-        with self._lock:
-            database = self._refresh()
-            reviews = [] if database is None else database.rows(
-                f"SELECT {', '.join(CORRECTIONS.names)} FROM corrections WHERE video_id = ? "
-                "ORDER BY reviewed_at, reviewer",
-                [place.video_id],
-            )  # fmt: skip
+        reviews = self._tags.rows(
+            f"SELECT {', '.join(CORRECTIONS.names)} FROM corrections WHERE video_id = ? ORDER BY reviewed_at, reviewer",
+            [place.video_id],
+        )
         table = pa.Table.from_pylist(reviews, schema=CORRECTIONS)
         named = dancer_reviews(table, root=self._output).get(place.video_id, place.content_id)
         return None if named is None else replace(named, size_wh=self._size_wh(place))
@@ -337,38 +268,23 @@ class CatalogBrowser(NightsReader):
 
     def _size_wh(self, place: _Place) -> tuple[int, int] | None:
         """Return width and height of the video's picture; None where the tables have none."""
-        with self._lock:
-            database = self._refresh()
-            rows = [] if database is None else database.rows(
-                "SELECT width, height FROM videos WHERE video_id = ? AND content_id = ? AND version = ? "
-                "AND width > 0 AND height > 0",
-                [place.video_id, place.content_id, place.pose_fingerprint],
-            )  # fmt: skip
+        rows = self._tags.rows(
+            "SELECT width, height FROM videos WHERE video_id = ? AND content_id = ? AND version = ? "
+            "AND width > 0 AND height > 0",
+            [place.video_id, place.content_id, place.pose_fingerprint],
+        )
         return (int(rows[-1]["width"]), int(rows[-1]["height"])) if rows else None
 
     def _keypoint_rows(self, place: _Place) -> KeypointSequence:
-        with self._lock:
-            database = self._refresh()
-            shards = [] if database is None else database.rows(
-                "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
-                [place.video_id, place.content_id, place.pose_fingerprint],
-            )  # fmt: skip
+        shards = self._tags.rows(
+            "SELECT shard_id FROM videos WHERE video_id = ? AND content_id = ? AND version = ?",
+            [place.video_id, place.content_id, place.pose_fingerprint],
+        )
         for row in shards:
             part = part_uri(self._output, "keypoints", place.pose_fingerprint, row["shard_id"])
             for _, rows in read_videos(part, {place.video_id: place.content_id}, with_others=True):
                 return rows
         return sequence_of(schemas.KEYPOINTS.empty_table())
-
-
-def _load(database: TagDatabase) -> bool:
-    """Load all tables that the pages need; return whether there are tags."""
-    try:
-        open_found(database, Search(""), labels=None, features=MEASURES)
-    except ConfigError:
-        return False
-    database.load_videos(["video_id", "content_id", "duration_seconds", "shard_id", "width", "height"])
-    make_shown(database)
-    return True
 
 
 def _details(part: str, row_in_part: int) -> dict[str, Any]:
@@ -379,17 +295,3 @@ def _details(part: str, row_in_part: int) -> dict[str, Any]:
                 return batch.slice(row_in_part, 1).to_pylist()[0]
             row_in_part -= len(batch)
     raise TableError(f"{part}: it has fewer rows than when it was first read; restart the server")
-
-
-def _draw_still(uri: str, rows: KeypointSequence, dances: BoolArray) -> bytes:
-    """Return a JPEG of the middle one of the first seconds' frames that have people in them."""
-    times = np.unique(rows.pts_seconds[rows.pts_seconds < MAX_STILL_SECONDS])
-    wanted = float(times[len(times) // 2]) if len(times) else 0.0
-    with open_source(uri) as file, open_reader(file, uri=uri) as reader:
-        chosen = next(frame for frame in reader.frames() if frame.pts_seconds >= wanted - 1e-3)
-    image = draw_people_at(chosen.image, rows, dances, seconds=chosen.pts_seconds)
-    picture = Image.fromarray(image)
-    picture.thumbnail((STILL_WIDTH, 2 * STILL_WIDTH))
-    target = io.BytesIO()
-    picture.save(target, "JPEG", quality=82)
-    return target.getvalue()

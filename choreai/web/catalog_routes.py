@@ -21,6 +21,7 @@ CatalogMethod = Literal[
     "facets",
     "video",
     "still",
+    "portrait",
     "keypoints",
     "media_uri",
     "meant_style",
@@ -84,6 +85,16 @@ class Undo(BaseModel):
     """A correction to take back."""
 
     undo: str = Field(max_length=100, description="As returned when it was stored.")
+    reviewer: str | None = Field(None, max_length=100, description="Who takes it back; none: who stored it.")
+
+
+class Undone(BaseModel):
+    """What was taken back."""
+
+    count: int
+    """Of how many videos."""
+    undo: str
+    """What takes this undoing back."""
 
 
 class Selection(BaseModel):
@@ -142,6 +153,13 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
         """Return who is in the video, who of them dances, and whether that is uncertain."""
         return _or_404(await backend.catalog("people", key))
 
+    @routes.get("/catalog/{key}/people/{track_id}.jpg", response_class=Response, responses=file_responses("image/jpeg"))
+    async def portrait(key: Key, track_id: Annotated[int, Path(ge=0, le=2**31 - 1)]) -> Response:
+        """Return a picture of one of the most prominent people, cut out of the video."""
+        picture = await backend.catalog("portrait", key, track_id)
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return Response(_or_404(picture), media_type="image/jpeg", headers=headers)
+
     @routes.post("/catalog/{key}/dancers", status_code=201)
     async def name_dancers(key: Key, named: NamedPeople) -> dict[str, str]:
         """Name who dances. The next `choreai tag` tags the video again, of these people only; so does training."""
@@ -182,12 +200,13 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
         return await _correct(backend, sorted(set(corrections.keys)), corrections)
 
     @routes.post("/corrections/undo")
-    async def undo(taken_back: Undo) -> dict[str, int]:
-        """Take back a correction that this server has stored since it was started, of one video or of many."""
-        count = await backend.catalog("undo", taken_back.undo)
-        if count is None:
-            raise WebProblem(404, "this server knows no such correction any more; correct the videos anew")
-        return {"count": count}
+    async def undo(taken_back: Undo) -> Undone:
+        """Take back a correction of one video or of many, or an undoing: the reviews stay, and no longer count."""
+        reviewer = (taken_back.reviewer or "").strip() or None
+        done = await backend.catalog("undo", taken_back.undo, reviewer=reviewer)
+        if done is None:
+            raise WebProblem(404, "there is no such correction, or it has been taken back; correct the videos anew")
+        return Undone(count=done.count, undo=done.undo)
 
     @routes.get("/search.csv", response_class=Response, responses=file_responses("text/csv"))
     async def export(query: Annotated[Query, Depends(_query)]) -> Response:
