@@ -5,17 +5,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import requests
 from catalog_tables import SIZE_WH, write_catalog_tables
-from moving_skeletons import dancer_xy
+from motion_tables import rows_of, write_output
+from moving_skeletons import STYLES, dancer_xy
 from PIL import Image
 from tag_rows import tag_row, write_tags
 from web_server import RunningServer, running_server
 
+from choreai.catalog.catalog import read_catalog
+from choreai.pipeline.embed import embed_missing
 from choreai.search.corrections import read_corrections
 from choreai.search.search import Search, find_tags
 from choreai.search.tag_database import open_tag_database
+from choreai.style.model import load_model
 from choreai.tables.compact import compact
 from choreai.web.catalog import CatalogBrowser
 from choreai.web.catalog_search import Page, Query
@@ -283,3 +288,55 @@ def test_many_are_corrected_at_once_exported_and_taken_back(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["../tags", "0" * 16, "part", ""])
 def test_what_is_no_correction_cannot_be_taken_back(server: RunningServer, name: str) -> None:
     assert requests.post(f"{server.url}/v1/corrections/undo", json={"undo": name}, timeout=10).status_code == 404
+
+
+def test_what_is_found_is_exported_as_parquet_and_as_a_catalog_with_reviewers_labels_only(
+    server: RunningServer, output: Path, tmp_path: Path
+) -> None:
+    found = get(server, "/search.parquet", q="score > 0.65", sort="video_id").content
+    table = pq.read_table(io.BytesIO(found))
+    assert table["video_id"].to_pylist() == [f"video <{number}>" for number in range(3)]
+    assert b"choreai" in table.schema.metadata[b"choreai.about"]
+    key = key_of(server, "video <2>")
+    correction = {"style": "ballet", "reviewer": "Ana", "note": "not dance at first sight"}
+    assert requests.post(f"{server.url}/v1/catalog/{key}/corrections", json=correction, timeout=10).status_code == 201
+    (tmp_path / "catalog.csv").write_bytes(get(server, "/search.catalog.csv", sort="video_id").content)
+    rows = read_catalog(str(tmp_path / "catalog.csv")).table.to_pylist()
+    assert [row["label"] for row in rows] == [None, None, "ballet", "ballet"]  # what a model says is no label
+    assert rows[0]["uri"] == str(output / "dance & <b>.mp4")
+    assert get(server, "/search.xml").status_code == 422
+
+
+def test_there_is_a_portrait_of_each_of_the_people(server: RunningServer) -> None:
+    key = key_of(server, "video <0>")
+    (person,) = get(server, f"/catalog/{key}/people").json()["people"]
+    portrait = get(server, f"/catalog/{key}/people/{person['track_id']}.jpg")
+    assert Image.open(io.BytesIO(portrait.content)).size[1] == 240
+    assert get(server, f"/catalog/{key}/people/7.jpg").status_code == 404
+    assert get(server, f"/catalog/{key_of(server, 'video <1>')}/people/0.jpg").status_code == 404
+    assert get(server, f"/catalog/{key_of(server, 'video <1>')}/keypoints").json() == []
+
+
+def test_without_embeddings_it_is_said_what_makes_them(server: RunningServer) -> None:
+    found = get(server, f"/catalog/{key_of(server, 'video <0>')}/similar").json()
+    assert found["videos"] == []
+    assert "run `choreai similar`" in found["why_none"]
+
+
+def test_videos_that_move_alike_come_with_their_moments(tmp_path: Path) -> None:
+    names = [f"{style}-{seed}" for style in STYLES for seed in range(2)]
+    version = write_output(tmp_path, {name: rows_of(name) for name in names})
+    folder = str(tmp_path / "models" / version)
+    embed_missing(str(tmp_path), model_uri=folder, model=load_model(folder))
+    write_tags(str(tmp_path), [tag_row(name, name.split("-")[0], model=version) for name in names[:-1]])
+    browser = CatalogBrowser(str(tmp_path), tmp_path / "stills")
+    page = found_in(browser)
+    found = browser.similar(page.videos[0]["key"], count=10)
+    assert found is not None
+    assert (found["video_id"], found["num_videos"], found["model_version"]) == (page.videos[0]["video_id"], 5, version)
+    assert len(found["videos"]) == 4  # one is not tagged yet
+    first = found["videos"][0]
+    assert first["style"] == page.videos[0]["style"]
+    assert first["similarity"] == max(each["similarity"] for each in found["videos"])
+    assert first["stop_seconds"] > first["start_seconds"] >= 0
+    assert browser.similar("0" * 24, count=10) is None

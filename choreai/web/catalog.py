@@ -4,9 +4,10 @@ An ordinary class around one temporary database of tags; Ray Serve runs it in a 
 video's key is a hash of its id, so that URLs contain no ids and ids can contain any character.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from choreai.motion.prominence import dancing_rows
 from choreai.motion.sequence import KeypointSequence
 from choreai.search.corrections import CORRECTIONS
 from choreai.search.dancer_reviews import Found, dancer_reviews, find_named, store_dancers
-from choreai.search.exports import export_lines
 from choreai.search.known_names import known_spelling, labels_of_models, style_doubt
 from choreai.search.tag_database import TagDatabase
 from choreai.search.words import styles_seen
 from choreai.tables import schemas
 from choreai.tables.keypoints import read_videos, sequence_of
 from choreai.tables.parts import open_part, part_uri
+from choreai.web.catalog_export import ExportKind, export
 from choreai.web.catalog_pictures import CatalogPictures
 from choreai.web.catalog_reviews import Corrections, Reviewed, store_styles, take_back
 from choreai.web.catalog_search import (
@@ -42,6 +43,7 @@ from choreai.web.json_values import json_value
 from choreai.web.nights import NightsReader
 from choreai.web.people import people_json
 from choreai.web.shown_tags import AnswerT, ShownTags, start_thread
+from choreai.web.similar_videos import SimilarVideos
 
 MAX_KEYPOINT_SECONDS = 600.0
 
@@ -84,6 +86,7 @@ class CatalogBrowser(NightsReader):
         self._output = output
         self._pictures = CatalogPictures(stills_folder)
         self._tags = ShownTags(output, clock=clock, in_background=in_background)
+        self._similar = SimilarVideos(output, clock=clock)
 
     def search(self, query: Query, *, offset: int, limit: int) -> Page | str:
         """Return the videos that match, from the `offset`-th on; why not, if the search is not understood."""
@@ -127,7 +130,7 @@ class CatalogBrowser(NightsReader):
             return None
         rows = self._keypoint_rows(place)
         dances = dancing_rows(rows, self._named(place, rows).track_ids)
-        flat = np.concatenate([rows.keypoints_xy, rows.keypoint_scores[..., None]], axis=2).reshape(len(rows), -1)
+        flat = np.concatenate([rows.keypoints_xy, rows.keypoint_scores[..., None]], axis=2).reshape(len(rows), 51)
         flat = np.where(np.isfinite(flat), flat, 0).astype(float).round(2)
         order = np.argsort(rows.pts_seconds, kind="stable")
         frames: dict[float, list[dict[str, Any]]] = {}
@@ -240,9 +243,31 @@ class CatalogBrowser(NightsReader):
             self._tags.reload_corrections(taken.video_ids)
         return taken
 
-    def export(self, query: Query, *, keys: Sequence[str] = ()) -> bytes | str:
-        """Return the videos that match, or those of `keys` among them, as CSV; why not, if nothing is understood."""
-        return self._ask(b"", lambda database: b"".join(export_lines(found_rows(database, query, keys=keys), to="csv")))
+    def similar(self, key: str, *, count: int) -> dict[str, Any] | None:
+        """Return the videos that move like this one; None if no video has this key."""
+        row = self._row(key, ["video_id", "model_version"])
+        if row is None:
+            return None
+        alike = self._similar.like(row["video_id"], model_version=row["model_version"], count=count)
+        ids = [each.video_id for each in alike.found]
+        columns = ", ".join(ENTRY_COLUMNS)
+        shown = self._tags.rows(f"SELECT {columns} FROM shown WHERE video_id IN (SELECT unnest(?))", [ids])
+        entries = {entry["video_id"]: entry for entry in shown}
+        videos = [{**entries[each.video_id], **asdict(each)} for each in alike.found if each.video_id in entries]
+        return json_value(
+            {
+                "video_id": row["video_id"],
+                "videos": videos,
+                "model_version": alike.model_version,
+                "num_videos": alike.num_videos,
+                "why_none": alike.why_none,
+            }
+        )
+
+    def export(self, query: Query, *, keys: Sequence[str] = (), to: ExportKind = "csv") -> bytes | str:
+        """Return the videos that match, or those of `keys` among them, as a file; why not, if nothing is understood."""
+        about = json.dumps({"q": query.q, **query.chosen, "sort": query.sort})
+        return self._ask(b"", lambda database: export(found_rows(database, query, keys=keys), to=to, about=about))
 
     def _row(self, key: str, columns: list[str]) -> dict[str, Any] | None:
         rows = self._tags.rows(f"SELECT {', '.join(columns)} FROM shown WHERE key = ?", [key])

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from choreai.errors import ConfigError
 from choreai.motion.sequence import KeypointSequence
 from choreai.search.words import is_words
+from choreai.web.catalog_export import ExportKind
 from choreai.web.catalog_search import BEST_FIRST, Facets, Page, Query
 from choreai.web.errors import WebProblem, problems
 from choreai.web.media import file_responses, send_video
@@ -20,6 +21,7 @@ CatalogMethod = Literal[
     "search",
     "facets",
     "video",
+    "similar",
     "still",
     "portrait",
     "keypoints",
@@ -103,6 +105,15 @@ class Selection(BaseModel):
     keys: Keys
 
 
+_EXPORTS: dict[ExportKind, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "catalog.csv": "text/csv; charset=utf-8",
+}
+"""The media type of each kind of file."""
+_FILES = file_responses("text/csv", "application/vnd.apache.parquet")
+
+
 class NamedPeople(BaseModel):
     """Who dances in a video, as a reviewer says."""
 
@@ -135,6 +146,12 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
     async def video(key: Key) -> dict[str, Any]:
         """Return all that is known about one video: tag, segments, dancers, reasons, kinematics."""
         return _or_404(await backend.catalog("video", key))
+
+    @routes.get("/catalog/{key}/similar")
+    async def similar(key: Key, count: Annotated[int, Parameter(ge=1, le=100)] = 24) -> dict[str, Any]:
+        """Return the videos that move most alike, each with the two moments most alike, here (`own_start_seconds`) and
+        there (`start_seconds`), and `similarity`, -1 to 1. Where there are none, `why_none` says what to do."""
+        return _or_404(await backend.catalog("similar", key, count=count))
 
     @routes.get("/catalog/{key}/still.jpg", response_class=Response, responses=file_responses("image/jpeg"))
     async def still(key: Key) -> Response:
@@ -208,15 +225,18 @@ def catalog_routes(backend: CatalogBackend) -> APIRouter:
             raise WebProblem(404, "there is no such correction, or it has been taken back; correct the videos anew")
         return Undone(count=done.count, undo=done.undo)
 
-    @routes.get("/search.csv", response_class=Response, responses=file_responses("text/csv"))
-    async def export(query: Annotated[Query, Depends(_query)]) -> Response:
-        """Return all videos that match as CSV, in the order asked for."""
-        return _csv(_understood(await backend.catalog("export", query)))
+    @routes.get("/search.{kind}", response_class=Response, responses=_FILES)
+    async def export(kind: ExportKind, query: Annotated[Query, Depends(_query)]) -> Response:
+        """Return all videos that match as CSV, as Parquet, or as a catalog for the next job, in the order asked for.
 
-    @routes.post("/selection.csv", response_class=Response, responses=file_responses("text/csv"))
-    async def selection(selected: Selection, query: Annotated[Query, Depends(_query)]) -> Response:
-        """Return those of the selected videos that match as CSV, in the order asked for."""
-        return _csv(_understood(await backend.catalog("export", query, keys=selected.keys)))
+        The catalog has reviewers' styles as labels, and no others.
+        """
+        return _file(_understood(await backend.catalog("export", query, to=kind)), kind)
+
+    @routes.post("/selection.{kind}", response_class=Response, responses=_FILES)
+    async def selection(kind: ExportKind, selected: Selection, query: Annotated[Query, Depends(_query)]) -> Response:
+        """Return those of the selected videos that match as such a file, in the order asked for."""
+        return _file(_understood(await backend.catalog("export", query, keys=selected.keys, to=kind)), kind)
 
     return routes
 
@@ -256,9 +276,10 @@ def _understood(found: Any) -> Any:  # whatever was asked for
     return found
 
 
-def _csv(content: bytes) -> Response:
-    headers = {"Content-Disposition": 'attachment; filename="videos.csv"'}
-    return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+def _file(content: bytes, kind: ExportKind) -> Response:
+    name = "catalog.csv" if kind == "catalog.csv" else f"videos.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=_EXPORTS[kind], headers=headers)
 
 
 async def _correct(backend: CatalogBackend, keys: list[str], correction: Correction) -> Corrected:

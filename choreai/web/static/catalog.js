@@ -1,7 +1,7 @@
 // The catalog as cards. What is searched, filtered and sorted by is kept in the page's URL, which the API takes as it is.
 import { styleColor } from "./colors.js";
 import { FILTERS, showFacets } from "./facets.js";
-import { ask, byId, make, percent, showProblem } from "./page.js";
+import { ask, byId, clock, make, percent, showProblem } from "./page.js";
 import { Selection } from "./selection.js";
 
 const PAGE = 48;
@@ -18,8 +18,8 @@ let asked = 0; // the number of the last request: an older one's answer comes to
 
 byId("facets").open = window.matchMedia("(min-width: 58rem)").matches;
 for (const [value, text] of ORDERS) form.elements.sort.append(make("option", { value, text }));
-form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
-form.elements.sort.addEventListener("change", () => go());
+form.addEventListener("submit", (event) => { event.preventDefault(); go((view) => view.delete("like")); });
+form.elements.sort.addEventListener("change", () => go((view) => view.delete("like")));
 byId("more").addEventListener("click", () => load(shown));
 byId("clear").addEventListener("click", () => go((view) => FILTERS.forEach((name) => view.delete(name))));
 byId("link").addEventListener("click", async (event) => {
@@ -49,8 +49,36 @@ function show() {
   [form.elements.q.value, form.elements.sort.value] = [view.get("q") ?? "", sort];
   byId("link").textContent = "Copy the link to this view";
   byId("clear").hidden = !FILTERS.some((name) => view.has(name));
+  const like = view.get("like");
+  for (const id of ["facets", "exports"]) byId(id).hidden = Boolean(like);
+  byId("browse").classList.toggle("alone", Boolean(like));
+  if (like) {
+    loadLike(like);
+    return;
+  }
   load(0);
   loadFacets();
+}
+
+/** Show the videos that move like one. */
+async function loadLike(key) {
+  const number = ++asked;
+  byId("problem").hidden = true;
+  try {
+    const like = await ask(`/v1/catalog/${encodeURIComponent(key)}/similar?count=48`);
+    if (number !== asked) return;
+    byId("meaning").hidden = false;
+    byId("meaning").replaceChildren("Videos that move like ", make("a", { href: `/catalog/${key}`, text: like.video_id }),
+      like.why_none ? `. ${like.why_none} ` : ", the most alike first. ", make("a", { href: "/catalog", text: "Back to all videos" }));
+    byId("grid").replaceChildren(...like.videos.map((video) => tile(video)));
+    selection.update();
+    performance.mark("cards drawn");
+    shown = like.videos.length;
+    byId("count").textContent = `${shown} of ${like.num_videos.toLocaleString()} videos`;
+    byId("more").hidden = true;
+  } catch (problem) {
+    if (number === asked) showProblem(byId("problem"), problem);
+  }
 }
 
 /** Ask for videos from a place on; the videos shown stay if the search is not understood. */
@@ -66,10 +94,11 @@ async function load(from, limit = PAGE) {
     if (from === 0) byId("grid").replaceChildren(...tiles);
     else byId("grid").append(...tiles);
     selection.update();
+    performance.mark("cards drawn");
     shown = from + tiles.length;
     byId("count").textContent = page.total === 1 ? "1 video" : `${page.total.toLocaleString()} videos`;
     byId("more").hidden = shown >= page.total;
-    byId("csv").href = `/v1/search.csv?${parameters()}`;
+    for (const link of byId("exports").querySelectorAll("a[data-kind]")) link.href = `/v1/search.${link.dataset.kind}?${parameters()}`;
   } catch (problem) {
     if (number !== asked) return;
     showProblem(byId("problem"), problem);
@@ -99,6 +128,7 @@ async function loadFacets(view = parameters()) {
       view.delete(name);
       for (const value of values) view.append(name, value);
     }));
+    performance.mark("facets drawn");
     for (const name of facets.names) for (const sort of [name, `-${name}`]) offerOrder(sort);
   } catch {
     // The search has told what is wrong.
@@ -107,6 +137,11 @@ async function loadFacets(view = parameters()) {
 
 /** Load everything shown anew, after a correction. */
 function refresh() {
+  const like = new URLSearchParams(location.search).get("like");
+  if (like) {
+    loadLike(like);
+    return;
+  }
   load(0, Math.min(200, Math.max(shown, PAGE)));
   loadFacets();
 }
@@ -135,17 +170,21 @@ function tell({ expression, not_understood: left }) {
 function tile(video) {
   const dot = make("i", { class: "dot" });
   dot.style.background = styleColor(video.style);
-  const facts = [video.score === null ? null : percent(video.score), video.tempo === null ? null : `${video.tempo.toFixed(0)} bpm`,
+  const isLike = video.similarity !== undefined;
+  const facts = [isLike ? `${percent(Math.max(0, video.similarity))} alike, most at ${clock(video.start_seconds)}` : null, isLike || video.score === null ? null : percent(video.score), isLike || video.tempo === null ? null : `${video.tempo.toFixed(0)} bpm`,
     video.duration === null ? null : `${video.duration.toFixed(0)} s`,
     video.corrected_by ? `corrected by ${video.corrected_by}, ${day(video.corrected_at)}` : null].filter(Boolean);
   const picture = make("img", { src: `/v1/catalog/${video.key}/still.jpg`, alt: "", loading: "lazy", width: 480, height: 360,
     onerror: (event) => { event.target.style.visibility = "hidden"; } });
-  return make("li", { class: "tile", "data-key": video.key, "data-name": video.video_id },
-    make("a", { href: `/catalog/${video.key}` }, make("span", { class: "picture" }, picture), make("span", { class: "text" },
+  const moment = isLike ? `#t=${video.start_seconds.toFixed(1)}` : "";
+  return make("li", { class: "tile", "data-key": video.key, "data-name": video.video_id, "data-moment": moment },
+    make("a", { href: `/catalog/${video.key}${moment}` }, make("span", { class: "picture" }, picture), make("span", { class: "text" },
       make("span", {}, dot, make("strong", { text: video.style ?? "no tag" })),
       make("b", { class: "small", text: video.video_id }),
       make("span", { class: "quiet small", text: facts.join(", ") || video.reason || "" }))),
     make("label", { class: "pick" }, make("input", { type: "checkbox", "aria-label": `Select ${video.video_id}` })),
+    make("button", { type: "button", class: "like", text: "≈", title: "More like this", "aria-label": `More like ${video.video_id}`,
+      onclick: () => go((view) => { for (const name of [...view.keys()]) view.delete(name); view.set("like", video.key); }) }),
     make("button", { type: "button", class: "play", text: "▶", "aria-label": `Play ${video.video_id}`, onclick: (event) => play(event.target.closest("li")) }));
 }
 
@@ -157,7 +196,7 @@ function play(card) {
   const isSame = playing && card.contains(playing);
   playing?.remove();
   if (isSame) return;
-  const video = make("video", { src: `/v1/catalog/${card.dataset.key}/media`, controls: true, playsinline: true, "aria-label": card.dataset.name,
+  const video = make("video", { src: `/v1/catalog/${card.dataset.key}/media${card.dataset.moment}`, controls: true, playsinline: true, "aria-label": card.dataset.name,
     onerror: () => { video.replaceWith(make("span", { class: "gone small", text: "This browser cannot play it, or the file is gone." })); } });
   card.querySelector(".gone")?.remove();
   card.append(video);

@@ -1,7 +1,7 @@
 // One video of the catalog: playback with skeletons and segments, the reasons for its tag, who dances, and forms to
 // correct both.
 import { correct } from "./corrections.js";
-import { ask, byId, clock, make, showProblem } from "./page.js";
+import { ask, byId, clock, make, percent, showProblem } from "./page.js";
 import { WhoDances } from "./people.js";
 import { Player } from "./player.js";
 import { segmentBars } from "./segments.js";
@@ -14,6 +14,7 @@ const url = `/v1/catalog/${encodeURIComponent(key)}`;
 const video = byId("video");
 let frames = [];
 let taken = ""; // what takes the last correction back
+showLike();
 const who = new WhoDances(url, video, { onNamed: () => load(), onProblem: (problem) => showProblem(byId("problem"), problem) });
 
 new Player(video, byId("player"), byId("stage"));
@@ -60,6 +61,23 @@ function show(found) {
   const last = Math.max(0.1, found.duration ?? 0, ...found.segments.map((segment) => segment.stop_seconds));
   segmentBars(byId("segments"), found, last, video);
   byId("shown").hidden = false;
+}
+
+/** Show a few videos that move like this one, or how to get them. */
+async function showLike() {
+  const like = await ask(`${url}/similar?count=8`).catch(() => null);
+  byId("alike").hidden = !like;
+  if (!like) return;
+  byId("alike-state").textContent = like.why_none || `Searched among ${like.num_videos.toLocaleString()} videos.`;
+  byId("alike-more").hidden = !like.videos.length;
+  byId("alike-more").href = `/catalog?like=${encodeURIComponent(key)}`;
+  byId("alike-list").replaceChildren(...like.videos.map((video) => {
+    const picture = make("img", { src: `/v1/catalog/${video.key}/still.jpg`, alt: "", loading: "lazy", width: 480, height: 360,
+      onerror: (event) => { event.target.style.visibility = "hidden"; } });
+    const text = make("span", { class: "text" }, make("strong", { text: video.style ?? "no tag" }), make("b", { class: "small", text: video.video_id }),
+      make("span", { class: "quiet small", text: `${percent(Math.max(0, video.similarity))} alike, ${clock(video.own_start_seconds)} here, ${clock(video.start_seconds)} there` }));
+    return make("li", { class: "tile" }, make("a", { href: `/catalog/${video.key}#t=${video.start_seconds.toFixed(1)}` }, make("span", { class: "picture" }, picture), text));
+  }));
 }
 
 function draw() {
