@@ -3,7 +3,7 @@
     python tests/curator_session.py --pictures /tmp/pictures --rows 100000
 
 First page, filters, scrolling, a correction of many videos and its undoing, exports, dancers named, videos alike; then
-the pages in light, dark and phone width. Exit code 1 where a figure is missed: the first page in 300 ms, filters in 500.
+the pages in light, dark and phone width. Exit code 1 where a figure is missed: the first page in 300 ms, filters 500.
 """
 
 import argparse
