@@ -9,7 +9,8 @@ from tag_rows import video_row, write_lines, write_rows
 
 from choreai.cli.main import main
 from choreai.errors import ConfigError
-from choreai.operations.capacity import Node, Rates, measured_rates, need_for_catalog, need_for_stream
+from choreai.operations.capacity import Node, need_for_catalog, need_for_stream
+from choreai.operations.rates import Rates, measured_rates
 from choreai.storage import objects
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest

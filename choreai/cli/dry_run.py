@@ -12,7 +12,9 @@ from choreai.catalog.shards import KEY, Pending, pending_videos
 from choreai.cli.console import print_table
 from choreai.config import ExtractConfig
 from choreai.errors import ConfigError, TableError
-from choreai.operations.capacity import hours_of_one_worker, measured_rates, relative_cost
+from choreai.operations.capacity import hours_of_one_worker
+from choreai.operations.rates import measured_rates
+from choreai.operations.speeds import relative_cost
 from choreai.pipeline.pose_change import PoseChange
 from choreai.pipeline.selection import Selection
 from choreai.tables import schemas

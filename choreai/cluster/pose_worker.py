@@ -246,6 +246,7 @@ class _VideoFacts:
     num_frames_decoded: int = 0
     num_frames_sampled: int = 0
     num_decode_errors: int = 0
+    codec: str | None = None
     quality: InputQuality | None = None
 
     def columns(self) -> dict[str, object]:
@@ -254,7 +255,7 @@ class _VideoFacts:
         return known | (self.quality.columns() if self.quality is not None else {})
 
     def describe(self, info: VideoInfo, *, frames_per_second: float) -> None:
-        self.width, self.height = info.width, info.height
+        self.width, self.height, self.codec = info.width, info.height, info.codec
         self.frames_per_second, self.duration_seconds = info.frames_per_second, info.duration_seconds
         rate = min(frames_per_second, info.frames_per_second or frames_per_second)
         self.num_expected = round((info.duration_seconds or 0.0) * rate)

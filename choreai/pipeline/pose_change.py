@@ -8,7 +8,8 @@ from choreai.catalog.shards import pending_videos
 from choreai.cluster.pose_worker import PoseWorker
 from choreai.config import ExtractConfig, TagConfig
 from choreai.errors import ConfigError
-from choreai.operations.capacity import hours_of_one_worker, measured_rates
+from choreai.operations.capacity import hours_of_one_worker
+from choreai.operations.rates import measured_rates
 from choreai.pipeline.extract import find_pending, known_videos
 from choreai.pose.choice import CROWD_FILES, candidates
 from choreai.pose.settings import PoseSettings

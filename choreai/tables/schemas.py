@@ -138,6 +138,7 @@ VIDEOS = _schema(
         pa.field("shard_id", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
         *_INPUT_QUALITY,
+        pa.field("codec", pa.string()),
     ],
 )
 """One row per video and attempt. `status`: "ok", "nobody" (decoded, but no person in view) or "quarantined"
@@ -291,7 +292,7 @@ its `shard_id`. `embedding` is the mean of its windows', made a unit vector agai
 
 
 ADDED = {
-    "videos": frozenset(field.name for field in _INPUT_QUALITY),
+    "videos": frozenset({*(field.name for field in _INPUT_QUALITY), "codec"}),
     "tags": frozenset({"input_quality", "doubts", "novelty"}),
 }
 """By table the columns that were added without a new version: where a part lacks them they are null."""
