@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 MAX_SHOWN = 50
 MAX_IN_PROCESS = 1000
 """Videos with keypoints that are tagged here and not on Ray, which takes longer to start than they do."""
+MAX_AFTER_POSES = 200
+"""Videos that are tagged here after an extraction on Ray: new workers take three seconds and more to load torch and the
+model, which this process has loaded already, and a video a twentieth of a second."""
 MAX_JSON = 10_000
 """Videos listed in JSON: `choreai search --format jsonl` streams any number."""
 
@@ -146,8 +149,9 @@ def run(
     extracted = extract.extract_poses(
         config, selection.catalog, pose_id=pose_id, worker=pose_worker, until=poses_until, in_process=here
     )
+    most_here = MAX_IN_PROCESS if here else 0 if job.names_cluster else MAX_AFTER_POSES
     tagged = tag_catalog(
-        config, selection.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until, in_process=here
+        config, selection.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until, most_in_process=most_here
     )
     return _finish(replace(job, config=config), selection, extracted, tagged)
 
@@ -163,9 +167,12 @@ def _run_on_keypoints(job: Job[TagConfig], *, tag_worker: type[TagWorker], dry_r
     job.make_temporary()
     given = replace(given, catalog=extract.leave_out_forgotten(given.catalog, read_forgotten(config.output)))
     taken = take_keypoints(given, config)
-    here = len(given.catalog) <= MAX_IN_PROCESS and not job.names_cluster
     tagged = tag_catalog(
-        config, given.catalog, pose_id=given.origin.pose_fingerprint, worker=tag_worker, in_process=here
+        config,
+        given.catalog,
+        pose_id=given.origin.pose_fingerprint,
+        worker=tag_worker,
+        most_in_process=0 if job.names_cluster else MAX_IN_PROCESS,
     )
     logger.info("keypoints only: there are no pictures, in the run's report either")
     return _finish(job, Selection(given.catalog, given.catalog), taken, tagged)

@@ -96,7 +96,8 @@ class WorkerPool(Generic[ShardT, ReportT]):
     try when `shard` keeps killing workers, or the shard alone when it cannot be narrowed. From `stop_at` on
     (`time.monotonic`) no shard is handed out: workers finish those they have, and the rest is left for another run. A
     worker that has said nothing for `max_silent_seconds`, neither that it begins with another video nor its report,
-    is ended, whatever its own clock says: a stopped process has none.
+    is ended, whatever its own clock says: a stopped process has none. With `has_environment` every process of this Ray has
+    WORKER_ENVIRONMENT already.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
         narrow: Callable[[ShardT], list[ShardT]],
         stop_at: float = math.inf,
         max_silent_seconds: float = math.inf,
+        has_environment: bool = False,
     ) -> None:
         # max_restarts=0: with Ray's own restarts a shard stays queued behind a node that is gone for good.
         remote_class = ray.remote(
@@ -117,7 +119,7 @@ class WorkerPool(Generic[ShardT, ReportT]):
             num_gpus=resources.num_gpus,
             max_restarts=0,
             max_task_retries=0,
-            runtime_env={"env_vars": WORKER_ENVIRONMENT},
+            runtime_env=None if has_environment else {"env_vars": WORKER_ENVIRONMENT},
         )(ActorBody.named_after(worker_class))
         tell_every_seconds = max(TELL_EVERY_SECONDS, num_workers / MAX_TOLD_PER_SECOND)
         self._actors: PoolActors[ShardT] = PoolActors(

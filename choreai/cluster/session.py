@@ -7,12 +7,17 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from choreai.cluster.limits import WORKER_ENVIRONMENT
 from choreai.cluster.pool import WorkerResources
 from choreai.errors import ChoreaiError, ConfigError, WorkerError
 from choreai.storage.scratch import no_room_is_a_storage_error
 
+_our_own: set[str] = set()
+"""The id of the local Ray that `connect` has started, while it runs: its processes have WORKER_ENVIRONMENT."""
 LOCAL_OBJECT_STORE_BYTES = 100_000_000
 """Ray carries only shard descriptions and reports here, so the smallest practical store will do."""
 
@@ -23,6 +28,8 @@ class Session:
 
     can_grow: bool
     """Whether nodes may be added later: false for a local Ray of our own."""
+    has_environment: bool = False
+    """Whether its processes were started with WORKER_ENVIRONMENT, so that no worker need ask for it."""
 
 
 def connect(address: str | None = None, *, num_gpus: int | None = None) -> Session:
@@ -37,15 +44,16 @@ def connect(address: str | None = None, *, num_gpus: int | None = None) -> Sessi
     import ray
 
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    session = Session(can_grow=address != "local")
     if ray.is_initialized():
-        return session
+        return _session(address)
     options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": LOCAL_OBJECT_STORE_BYTES, "num_gpus": num_gpus}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        with no_room_is_a_storage_error():
+        # A worker that asks for an environment of its own waits for an agent, and cannot be one that Ray has started
+        # ahead: two seconds a pool.
+        with no_room_is_a_storage_error(), _environment(WORKER_ENVIRONMENT if address == "local" else {}):
             ray.init(address=address, **options)
     except ChoreaiError:
         raise
@@ -54,7 +62,35 @@ def connect(address: str | None = None, *, num_gpus: int | None = None) -> Sessi
     finally:
         if threading.current_thread() is threading.main_thread():  # Ray's own prints a stack of C++ and exits
             signal.signal(signal.SIGTERM, on_sigterm)
-    return session
+    if address == "local":
+        _our_own.add(_cluster_id())
+    return _session(address)
+
+
+def _session(address: str) -> Session:
+    return Session(can_grow=address != "local", has_environment=_cluster_id() in _our_own)
+
+
+def _cluster_id() -> str:
+    """Return what tells one Ray from another in this process: the folder of its session."""
+    import ray
+
+    return str(ray.get_runtime_context().get_session_name())
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have these environment variables for a while, for processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _not_started(exc: Exception) -> ChoreaiError:

@@ -80,6 +80,7 @@ def run_shards(
         narrow=narrow,
         stop_at=until,
         max_silent_seconds=60 * config.workers.max_video_minutes + SILENCE_SECONDS,
+        has_environment=session.has_environment,
     )
     with show_progress(title, num_videos) as show:
 

@@ -166,11 +166,12 @@ def tag_catalog(
     pose_id: str,
     worker: type[TagWorker] = TagWorker,
     until: float = math.inf,
-    in_process: bool = False,
+    most_in_process: int = 0,
 ) -> RunManifest:
     """Tag the catalog's videos that have poses but no tag from this model, and return what became of them.
 
-    From `until` on (`time.monotonic`) no video is begun. `in_process`: on one worker in this process, not on Ray.
+    From `until` on (`time.monotonic`) no video is begun. `most_in_process`: so many videos at most are tagged on one
+    worker in this process, more of them on Ray.
     """
     model_uri, model = open_model(config, pose_id=pose_id, worker=worker)
     untagged = untagged_videos(catalog, output=config.output, pose_id=pose_id, model_version=model.model_version)
@@ -183,6 +184,7 @@ def tag_catalog(
         num_done_before=len(catalog) - untagged.num_rows,
         num_forgotten=catalog.num_forgotten,
     )
+    in_process = untagged.num_rows <= most_in_process
     if untagged.num_rows:
         logger.info("%d videos to tag with %s", untagged.num_rows, model.model_version)
         check_conditional_writes(config.output)
