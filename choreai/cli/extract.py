@@ -29,6 +29,7 @@ from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
 from choreai.tables.pose_parts import recover_videos_parts
 from choreai.tables.runs import RunManifest
+from choreai.tables.speed import Speed
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,15 @@ def record(config: ExtractConfig, manifest: RunManifest, code: int) -> int:
     return code
 
 
+def _speed_rows(speed: Speed | None) -> list[tuple[str, ...]]:
+    if speed is None:
+        return []
+    return [
+        ("seconds of video a second and worker", f"{speed.video_seconds_per_second:.2f}"),
+        ("of what its engine alone would reach", f"{100 * speed.of_light:.0f} %"),
+    ]
+
+
 def print_summary(manifest: RunManifest, *, output: str) -> None:
     """Print what the run did, and the first videos that were not processed."""
     if not manifest.num_videos:
@@ -78,6 +88,7 @@ def print_summary(manifest: RunManifest, *, output: str) -> None:
         ("keypoint rows", f"{manifest.num_rows:,}"),
         ("wall time", f"{manifest.wall_seconds:.1f} s"),
         ("videos per minute", f"{(manifest.num_videos - manifest.num_failed) / minutes:.1f}"),
+        *_speed_rows(manifest.speed),
         ("workers", str(len(manifest.peak_memory_bytes))),
         ("workers that died", str(manifest.num_worker_deaths)),
         ("peak memory of a worker", f"{peak:.0f} MiB"),

@@ -6,6 +6,7 @@ alerts on them. What a finished run did is in its manifest and run report.
 
 import re
 import time
+from dataclasses import asdict
 
 from choreai.tables.reports import ShardReport
 
@@ -17,6 +18,9 @@ COUNTERS: dict[str, tuple[str, ...]] = {
     "choreai_failures": ("step", "reason"),
     "choreai_busy_seconds": ("step", "device"),
     "choreai_worker_deaths": ("step",),
+    "choreai_seconds_of_video": ("step",),
+    "choreai_stage_seconds": ("step", "stage"),
+    "choreai_gpu_seconds": ("step",),
 }
 """Name -> labels. Not `job`: that label is Prometheus's own."""
 GAUGES: dict[str, tuple[str, ...]] = {
@@ -24,6 +28,7 @@ GAUGES: dict[str, tuple[str, ...]] = {
     "choreai_workers": ("step",),
     "choreai_run_failed": ("step",),
     "choreai_run_cost": ("step", "currency"),
+    "choreai_speed_of_light": ("step",),
     "choreai_run_started_timestamp_seconds": ("step",),
     "choreai_run_finished_timestamp_seconds": ("step",),
 }
@@ -37,10 +42,14 @@ _HELP = {
     "choreai_failures": "Videos that failed, by reason.",
     "choreai_busy_seconds": "Seconds that workers spent on shards, by device.",
     "choreai_worker_deaths": "Worker processes that died.",
+    "choreai_seconds_of_video": "Length of the videos that were extracted.",
+    "choreai_stage_seconds": "Seconds that workers' threads spent in each stage of an extraction.",
+    "choreai_gpu_seconds": "Seconds in which workers' GPUs had something to do, by NVML.",
     "choreai_videos_left": "Videos of this run not processed yet.",
     "choreai_workers": "Workers that have finished a shard in this run.",
     "choreai_run_failed": "Whether the step failed (1) or not (0).",
     "choreai_run_cost": "Cost of the worker nodes so far, where price_per_hour is set.",
+    "choreai_speed_of_light": "Speed of the run so far, as a share of what its engine alone would reach.",
     "choreai_run_started_timestamp_seconds": "When the step began.",
     "choreai_run_finished_timestamp_seconds": "When the step ended.",
     "choreai_video_seconds": "Seconds that a worker took for a video, the mean of its shard.",
@@ -84,12 +93,20 @@ class RunMetrics:
         self._add("choreai_person_frames", report.num_rows)
         self._add("choreai_bytes", report.num_bytes)
         self._add("choreai_busy_seconds", report.process_seconds, device="gpu" if report.gpu_ids else "cpu")
+        self._add("choreai_seconds_of_video", report.video_seconds)
+        for stage, seconds in asdict(report.stages).items():
+            self._add("choreai_stage_seconds", seconds, stage=stage)
+        self._add("choreai_gpu_seconds", report.gpu_seconds or 0.0)
         for _ in range(num_videos := sum(report.statuses.values())):
             self._observe("choreai_video_seconds", report.process_seconds / num_videos)
         self._workers.add(report.worker)
         self._note_cost()
         self._set("choreai_workers", len(self._workers))
         self._leave(num_videos)
+
+    def speed_is(self, of_light: float) -> None:
+        """Record how fast the run is so far, as a share of what its engine alone would reach."""
+        self._set("choreai_speed_of_light", of_light)
 
     def shard_failed(self, num_videos: int, *, reason: str) -> None:
         """Count the videos of a shard that could not be finished."""

@@ -96,8 +96,8 @@ class WorkerPool(Generic[ShardT, ReportT]):
     try when `shard` keeps killing workers, or the shard alone when it cannot be narrowed. From `stop_at` on
     (`time.monotonic`) no shard is handed out: workers finish those they have, and the rest is left for another run. A
     worker that has said nothing for `max_silent_seconds`, neither that it begins with another video nor its report,
-    is ended, whatever its own clock says: a stopped process has none. With `has_environment` every process of this Ray has
-    WORKER_ENVIRONMENT already.
+    is ended, whatever its own clock says: a stopped process has none. With `has_environment` every process of this Ray
+    has WORKER_ENVIRONMENT already.
     """
 
     def __init__(

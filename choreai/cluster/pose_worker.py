@@ -13,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Any
 
 from choreai.catalog.catalog import UNAVAILABLE, Video
 from choreai.catalog.pictures import num_bytes, open_source
 from choreai.catalog.shards import PoseShard
+from choreai.cluster.gpu_busy import GpuBusy, find_nvml
 from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, watch_limits
 from choreai.cluster.session import gpu_ids
 from choreai.cluster.steps import Step, Steps, run_to_end
@@ -64,6 +66,7 @@ class PoseWorker:
         # An estimator may be usable only on the thread that built it, so one thread does all the work.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="video")
         self._estimator: PoseEstimator | None = None
+        self._gpu: GpuBusy | None = None
         self._num_bytes = 0
 
     @classmethod
@@ -87,6 +90,8 @@ class PoseWorker:
         sweep_scratch()
         built = self._thread.submit(self.build_estimator, self._settings, num_threads=self._num_threads)
         self._estimator = built.result()
+        read_share = find_nvml() if gpu_ids() else None
+        self._gpu = GpuBusy(read_share) if read_share is not None else None
 
     def process(self, shard: PoseShard) -> ShardReport:
         """Process one shard, commit its part, and return its report. Raises as `steps` does."""
@@ -147,6 +152,8 @@ class PoseWorker:
             num_bytes=num_bytes,
             input_quality=count_remarks(str(record.get("input_quality", "")) for record in records),
             stages=clock.seconds,
+            video_seconds=sum(map(_video_seconds, records)),
+            gpu_seconds=None if self._gpu is None else self._gpu.take(),
         )
 
     def _process_video(
@@ -222,6 +229,13 @@ class PoseWorker:
                 seen.num_frames_decoded = reader.num_frames_decoded
                 seen.num_decode_errors = reader.num_decode_errors
                 seen.quality = people_seen.complete(reader.quality)
+
+
+def _video_seconds(record: Mapping[str, Any]) -> float:
+    """Return the length of a video as far as it was read; 0 of one that is quarantined, or of unknown length."""
+    if record["status"] == "quarantined":
+        return 0.0
+    return float(record.get("read_seconds") or record.get("duration_seconds") or 0.0)
 
 
 def _add_shot(rows: VideoRows, people: TrackedPoses, *, sample_seconds: float) -> None:

@@ -17,6 +17,7 @@ from choreai.operations.report_rows import (
     StyleCount,
     TaggedVideo,
 )
+from choreai.operations.speed_view import speed_line
 from choreai.search.tag_database import TagDatabase, open_tag_database
 from choreai.storage.uris import without_secrets
 from choreai.tables.runs import RunGroup, RunManifest, find_run_group
@@ -101,6 +102,7 @@ class RunReport:
             parts += [f"{run.num_failed} could not be finished"] if run.num_failed else []
             busy = f", workers {100 * run.utilisation:.0f} % busy" if run.utilisation is not None else ""
             lines.append(f"{run.job}: {', '.join(parts) or _nothing_new(run)} in {_duration(run)}{busy}")
+            lines += [line] if (line := speed_line(run)) else []
         if self.input_quality:
             lines.append("input quality: " + ", ".join(f"{each.num} {each.remark}" for each in self.input_quality))
         causes: Counter[str] = Counter()

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from choreai.operations.drift import SHIFTED_ABOVE, STABLE_BELOW
 from choreai.operations.report_rows import TaggedVideo
 from choreai.operations.run_report import RunReport
+from choreai.operations.speed_view import SPEED, speed_views
 from choreai.storage import objects
 from choreai.visualize.html import browser_link, render_page
 from choreai.visualize.style_colors import style_color
 from choreai.visualize.trends import STYLE as TREND_STYLE
-from choreai.visualize.trends import color_dot, share_bar
+from choreai.visualize.trends import color_dot, parts_bar, share_bar
 
 STYLE = f"{TREND_STYLE} a {{ color: var(--accent); }}"
-BODY = """
+BODY = (
+    """
 <h1>Run {{ r.run_id }}</h1>
 <p class="{{ 'bad' if r.failed else 'good' }}">
 {{- 'Failed: see the videos that were not processed' if r.failed else 'Done' }}</p>
@@ -48,7 +50,9 @@ BODY = """
 <td class="number">{{ run.num_worker_deaths }}</td></tr>
 {% endfor %}
 </table></div>
-
+"""
+    + SPEED
+    + """
 {% if r.styles %}
 <h2>Styles</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Styles"><table>
@@ -173,6 +177,7 @@ of {{ r.num_quarantined }} by name; the videos table has all.</p>{% endif %}
 </table></div>
 {% endif %}
 """
+)
 
 _BAND_CLASSES = {"stable": "good", "chance": "soft", "shifting": "warn", "shifted": "bad"}
 
@@ -211,6 +216,8 @@ def report_data(report: RunReport, *, video_link: VideoLink = file_link, shows_p
         "clock": lambda seconds: f"{int(seconds) // 60}:{seconds % 60:04.1f}",
         "dot": color_dot,
         "bar": share_bar,
+        "parts_bar": parts_bar,
+        "speeds": speed_views(report.runs),
         "color": style_color,
         "retry": _retry_command(report),
     }
@@ -231,6 +238,9 @@ def _tiles(report: RunReport) -> list[tuple[str, str]]:
         tiles.append(("changed style", f"{sum(each.num_changed for each in report.causes):,}"))
     tiles.append(("quarantined", f"{report.num_quarantined:,}"))
     tiles.append(("wall time", f"{sum(run.elapsed_seconds for run in report.runs) / 60:.1f} min"))
+    speeds = [run.speed for run in report.runs if run.speed is not None]
+    if speeds:
+        tiles.append(("of the speed of light", f"{100 * speeds[-1].of_light:.0f} %"))
     if report.cost is not None:
         tiles.append(("worker nodes", f"{report.cost:.2f} {report.settings.currency}"))
     return tiles

@@ -174,6 +174,8 @@ def _count_failure(failure: Failure[ShardT], summary: RunManifest, metrics: RunM
 def _count_report(report: ShardReport, summary: RunManifest, metrics: RunMetrics) -> None:
     metrics.shard_done(report)
     summary.add(report)
+    if (speed := summary.speed_so_far) is not None:
+        metrics.speed_is(speed.of_light)
     rate = f", {report.num_frames} frames, {report.num_frames / max(report.process_seconds, 1e-9):.1f} frames/s"
     logger.info(
         "shard %s: %s%s%s",

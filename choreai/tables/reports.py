@@ -31,3 +31,7 @@ class ShardReport:
     """Number of videos by remark on their input quality (`choreai.video.quality`)."""
     stages: StageSeconds = field(default_factory=StageSeconds)
     """Where the time of an extraction went; `process_seconds` is the wall time they are shares of."""
+    video_seconds: float = 0.0
+    """Of an extraction: the length of the videos that were not quarantined, as far as they could be read."""
+    gpu_seconds: float | None = None
+    """How long the worker's GPU had something to do meanwhile; None without one, or where nothing tells."""

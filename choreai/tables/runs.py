@@ -15,9 +15,11 @@ from typing import Any
 
 import choreai
 from choreai.errors import ChoreaiWarning, ConfigError, TableError
+from choreai.pose.stages import StageSeconds
 from choreai.storage import objects
 from choreai.storage.uris import shorten
 from choreai.tables.reports import ShardReport
+from choreai.tables.speed import Speed, speed_of
 
 MAX_LISTED = 1000
 """Quarantined videos named one by one in a manifest; the videos table has all of them."""
@@ -72,6 +74,12 @@ class RunManifest:
     """Of an extraction: the most videos in one of its shards; 0 where a release before this one ran."""
     num_forgotten: int = 0
     """Videos of the catalog that were left out, as `choreai forget` has forgotten them."""
+    video_seconds: float = 0.0
+    """Of an extraction: the length of the videos it processed."""
+    stages: StageSeconds = field(default_factory=StageSeconds)
+    """Of an extraction: where its workers' time went."""
+    gpu_seconds: float | None = None
+    """How long the workers' GPUs had something to do, as their driver samples it; None without one, or without NVML."""
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()  # unlike the clock of `started_at`, never set back
@@ -86,6 +94,10 @@ class RunManifest:
         self.num_frames += report.num_frames
         self.num_rows += report.num_rows
         self.busy_seconds += report.process_seconds
+        self.video_seconds += report.video_seconds
+        self.stages += report.stages
+        if report.gpu_seconds is not None:
+            self.gpu_seconds = (self.gpu_seconds or 0.0) + report.gpu_seconds
         self.peak_memory_bytes[report.worker] = max(
             self.peak_memory_bytes.get(report.worker, 0), report.peak_memory_bytes
         )
@@ -142,6 +154,26 @@ class RunManifest:
         available = len(self.workers) * self.elapsed_seconds
         return self.busy_seconds / available if available else None
 
+    @property
+    def speed(self) -> Speed | None:
+        """How fast it was, beside its engine alone; None where nothing was extracted, or by a release before this."""
+        return self._speed_in(self.elapsed_seconds)
+
+    @property
+    def speed_so_far(self) -> Speed | None:
+        """The same of a run that goes on in this process."""
+        return self._speed_in(time.monotonic() - self._began)
+
+    def _speed_in(self, seconds: float) -> Speed | None:
+        workers = self.config.get("workers", {})
+        return speed_of(
+            video_seconds=self.video_seconds,
+            worker_seconds=len(self.workers) * seconds,
+            busy_seconds=self.busy_seconds,
+            stages=self.stages,
+            takes_turns=workers.get("num_cpus", 1.0) <= 1 and not workers.get("num_gpus"),
+        )
+
     def to_json(self) -> dict[str, object]:
         """Return the manifest as JSON types, with code version and platform; at most `MAX_LISTED` problems."""
         record = asdict(self)
@@ -150,6 +182,7 @@ class RunManifest:
         record["started_at"] = self.started_at.isoformat()
         record["problems"] = self.problems[:MAX_LISTED]
         record["failed_fraction"] = self.failed_fraction
+        record["speed"] = None if self.speed is None else self.speed.to_json()
         record["finished"] = self.finished
         record["choreai_version"] = choreai.__version__
         record["python_version"] = sys.version.split()[0]
@@ -167,6 +200,7 @@ class RunManifest:
         values["statuses"] = Counter(record["statuses"])
         values["input_quality"] = Counter(record.get("input_quality", {}))
         values["problems"] = [(video_id, reason) for video_id, reason in record.get("problems", ())]
+        values["stages"] = StageSeconds(**record.get("stages", {}))
         values["gpu_ids"] = {worker: tuple(ids) for worker, ids in record.get("gpu_ids", {}).items()}
         _check_numbers(values)
         return cls(**values)
@@ -193,13 +227,14 @@ _NEEDED = {
 _NUMBERS = (
     "num_done_before", "num_quarantined_before", "wall_seconds", "num_failed", "num_shards", "num_shards_redone",
     "num_frames", "num_rows", "busy_seconds", "num_worker_deaths", "videos_per_shard", "seconds_so_far",
-    "num_forgotten",
+    "num_forgotten", "video_seconds",
 )  # fmt: skip
 
 
 def _check_numbers(values: Mapping[str, Any]) -> None:
     """Raise TypeError unless what is added up are finite numbers, and what is looked up are tables and texts."""
     numbers = {name: values[name] for name in _NUMBERS if name in values}
+    numbers |= asdict(values["stages"]) | {"gpu_seconds": values.get("gpu_seconds") or 0.0}
     numbers |= dict(values["statuses"]) | dict(values["peak_memory_bytes"])
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

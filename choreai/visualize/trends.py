@@ -27,6 +27,8 @@ STYLE = """
 .fact b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 td.style { white-space: nowrap; }
 svg.share { display: block; width: 9rem; height: .7rem; border-radius: .2rem; } svg.share .rest { fill: var(--line); }
+svg.parts { display: block; width: 100%; max-width: 40rem; height: 1.4rem; border-radius: .3rem; margin: .6rem 0; }
+svg.parts .rest { fill: var(--line); }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; margin: .4rem 0 0; padding: 0; list-style: none;
   font-size: .85em; } .legend svg, svg.dot { width: .75em; height: .75em; vertical-align: -.05em; margin-right: .3em; }
 """
@@ -113,6 +115,17 @@ def share_bar(share: float, color: str) -> Markup:
     part = _element("rect", width=f"{100 * min(1.0, max(0.0, share)):.1f}", height=8, fill=color)
     return _element(
         "svg", rest, part, class_="share", viewBox="0 0 100 8", preserveAspectRatio="none", aria_hidden="true"
+    )
+
+
+def parts_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
+    """Return a bar of `parts`, each a colour and its share of the whole, 0 to 1, side by side."""
+    pieces, left = [_element("rect", class_="rest", width=100, height=8)], 0.0
+    for color, share in parts:
+        pieces.append(_element("rect", x=f"{100 * left:.2f}", width=f"{100 * share:.2f}", height=8, fill=color))
+        left += share
+    return _element(
+        "svg", *pieces, class_="parts", viewBox="0 0 100 8", preserveAspectRatio="none", role="img", aria_label=title
     )
 
 
