@@ -12,12 +12,14 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import people_pictures
 
+from choreai.arrays import ImageArray
 from choreai.demo.dancers import write_clip
 from choreai.pose.settings import PoseSettings
 from choreai.video.decode import VideoReader
@@ -34,20 +36,20 @@ NUM_FRAMES = 60
 REPEATS = 3
 
 
-def read_pictures(clip: Path) -> list[np.ndarray]:
+def read_pictures(clip: Path) -> list[ImageArray]:
     with clip.open("rb") as file, VideoReader(file, uri=clip.name) as reader:
         return [frame.image for frame in islice(reader.frames(), NUM_FRAMES)]
 
 
-def encode(path: Path, pictures: list[np.ndarray], codec: str, lines: int) -> None:
+def encode(path: Path, pictures: list[ImageArray], codec: str, lines: int) -> None:
     encoder, options = ENCODERS[codec]
     height, width = pictures[0].shape[:2]
     size = (round(width * lines / min(width, height) / 2) * 2, round(height * lines / min(width, height) / 2) * 2)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(encoder, rate=30, options=options)
+        stream: Any = container.add_stream(encoder, rate=30, options=options)
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         for picture in pictures:
-            fitted = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            fitted = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(fitted, format="rgb24")))
         container.mux(stream.encode(None))
 
