@@ -1,19 +1,23 @@
-"""`make bench`: throughput as ratios against a peer measured in the same run. Quiet machine, please.
+"""`make bench`: throughput as ratios against a peer measured in the same run. Twelve minutes, two quiet cores.
 
 Each ratio is the median of pairs; one that is below its goal by more than the pairs differ ends the command with 1.
+`python tests/bench.py extraction decoding` measures some of its parts.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import bench_pose
 import bench_style
+from ceilings import Engine, decode_only, estimate_only, read_frames
 from ratios import Ratios, seconds_of
 
 from choreai.catalog.catalog import Catalog, read_catalog, with_content_ids
@@ -29,8 +33,10 @@ from choreai.storage import objects
 from choreai.tables import schemas
 from choreai.video.decode import VideoReader
 
-NUM_PER_STYLE = 3
-NUM_EMPTY_SHARDS = 5000
+NUM_PER_STYLE, CLIP_SECONDS = 3, 3.0
+NUM_EMPTY_SHARDS = 2000
+DECODED_SECONDS = 60.0
+"""Long, so that ffmpeg's start does not count."""
 SETTINGS = PoseSettings(estimator="mediapipe")
 
 
@@ -85,9 +91,11 @@ def extraction(catalog: Catalog, folder: Path, *, num_workers: int) -> float:
 
 
 def bench_extraction(folder: Path, ratios: Ratios) -> None:
-    uri = write_catalog(folder / "dancers", num_per_style=NUM_PER_STYLE, first_seed=0, num_processes=2)
+    uri = write_catalog(
+        folder / "dancers", num_per_style=NUM_PER_STYLE, first_seed=0, num_processes=2, duration_seconds=CLIP_SECONDS
+    )
     catalog = with_content_ids(read_catalog(str(uri)))
-    print(f"Ray's start                      {seconds_of(connect):8.1f} s")
+    print(f"Ray's start                      {seconds_of(connect):8.1f} s", flush=True)
     found: list[float] = []
 
     def one() -> float:
@@ -96,8 +104,10 @@ def bench_extraction(folder: Path, ratios: Ratios) -> None:
 
     ratios.measure("extraction job, 1 worker", one, lambda: plain_loop(catalog), wanted=0.98, of="plain loop")
     print(
-        f"                                 {1 / min(found):8.2f} videos/s at {SETTINGS.frames_per_second:g} samples/s"
+        f"                                 {CLIP_SECONDS / min(found):8.2f} s of video a second at "
+        f"{SETTINGS.frames_per_second:g} samples/s"
     )
+    bench_light(catalog, one, ratios)
     ratios.measure(
         "extraction job, 2 workers",
         lambda: extraction(catalog, folder, num_workers=2),
@@ -107,7 +117,27 @@ def bench_extraction(folder: Path, ratios: Ratios) -> None:
     )
 
 
+def bench_light(catalog: Catalog, job: Callable[[], float], ratios: Ratios) -> None:
+    """The job beside the bare engine: decoder and estimator, each alone, on the same files."""
+    rate = SETTINGS.frames_per_second
+    estimator = build_estimator(SETTINGS, read_file=objects.read_object)
+    paths = [video.uri for video in catalog.videos()]
+    videos = [read_frames(path, frames_per_second=rate) for path in paths]
+    engines: list[Engine] = []
+
+    def engine() -> float:
+        decode, pose = decode_only(paths, frames_per_second=rate), estimate_only(estimator, videos)
+        engines.append(Engine({"decode": decode / len(paths), "pose": pose / len(paths)}))
+        return engines[-1].total
+
+    ratios.measure("speed of light, 1 worker", job, engine, wanted=0.95, of="bare engine")
+    best = min(engines, key=lambda each: each.total)
+    print(f"                                 s of video a second: engine {CLIP_SECONDS / best.total:.2f}; alone "
+          f"{best.ceilings(CLIP_SECONDS)}")  # fmt: skip
+
+
 def bench_pool() -> None:
+    connect()
     pool: WorkerPool[EmptyShard, str] = WorkerPool(
         NothingWorker, "", {}, num_workers=2, resources=WorkerResources(), narrow=lambda shard: [shard]
     )
@@ -125,7 +155,7 @@ def bench_pool() -> None:
 
 def bench_decode(folder: Path, ratios: Ratios) -> None:
     clip, rate = folder / "long.mp4", SETTINGS.frames_per_second
-    write_clip(clip, style="hiphop", seed=0, duration_seconds=120.0)  # long, so that ffmpeg's start does not count
+    write_clip(clip, style="hiphop", seed=0, duration_seconds=DECODED_SECONDS)
 
     def ours() -> None:
         with clip.open("rb") as file, VideoReader(file, uri=str(clip)) as reader:
@@ -137,6 +167,18 @@ def bench_decode(folder: Path, ratios: Ratios) -> None:
         command += ["-vf", f"fps={rate:g},format=rgb24", "-f", "null", "-"]
         subprocess.run(command, check=True)
 
+    def pyav() -> None:
+        with av.open(str(clip)) as container:
+            container.streams.video[0].thread_count = 1
+            due = 0.0
+            for frame in container.decode(video=0):
+                if frame.time >= due:
+                    frame.to_ndarray(format="rgb24")
+                    due += 1 / rate
+
+    ratios.measure(
+        "decoding, 1 thread", lambda: seconds_of(ours), lambda: seconds_of(pyav), wanted=0.9, of="plain PyAV loop"
+    )
     if shutil.which("ffmpeg") is None:
         print("decoding against ffmpeg          not measured: no ffmpeg on the PATH")
         return
@@ -149,15 +191,31 @@ def bench_decode(folder: Path, ratios: Ratios) -> None:
     )
 
 
+PARTS = ("extraction", "pool", "decoding", "poses", "style")
+
+
 def main() -> int:
-    ratios = Ratios()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
+    parts = parser.parse_args().parts or PARTS
+    if unknown := sorted(set(parts) - set(PARTS)):
+        parser.error(f"unknown part {unknown[0]}; there are {', '.join(PARTS)}")
+    ratios, started = Ratios(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as name:
-        bench_extraction(Path(name), ratios)
-        bench_pool()
-        bench_decode(Path(name), ratios)
-    disconnect()
-    bench_pose.bench_all(ratios)
-    bench_style.bench_all(ratios)
+        folder = Path(name)
+        work: dict[str, Callable[[], None]] = {
+            "extraction": lambda: bench_extraction(folder, ratios),
+            "pool": bench_pool,
+            "decoding": lambda: bench_decode(folder, ratios),
+            "poses": lambda: bench_pose.bench_all(ratios),
+            "style": lambda: bench_style.bench_all(ratios),
+        }
+        for part in parts:
+            print(f"\n{part}, after {time.monotonic() - started:.0f} s", flush=True)
+            work[part]()
+            if part == "pool" or "pool" not in parts:
+                disconnect()
+    print(f"\ndone in {time.monotonic() - started:.0f} s")
     return ratios.exit_code()
 
 

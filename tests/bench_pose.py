@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import people_pictures
 import torch
+from ceilings import Engine, detect_and_pose_only, ready_crops
 from opencv_crops import crop_people_with_opencv
 from ratios import Ratios
 from torch import nn
@@ -51,10 +52,10 @@ CPU_FLAGS = Path("/proc/cpuinfo")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FASTPOSE_GFLOP = 11.77
 CPU_BATCH, GPU_BATCHES = 8, (1, 2, 4, 8, 16, 32, 64, 128, 256)
-PLAIN_BATCHES = (1, 2, CPU_BATCH, 64)
+PLAIN_BATCHES = (1, 2, CPU_BATCH, 16)
 NUM_FRAMES = 24 if DEVICE.type == "cpu" else 1024
 SAMPLES_PER_SECOND = PoseSettings().frames_per_second
-MEMORY, MEMORY_FRAMES = "memory", 1200
+MEMORY, MEMORY_FRAMES = "memory", 400
 VARIANTS: tuple[tuple[str, Precision, bool, float], ...] = (
     ("fp32", "fp32", False, 1.5),
     ("bf16", "bf16", False, 2.5),
@@ -246,9 +247,27 @@ def bench_path(network: PoseNetwork, folder: Path, ratios: Ratios) -> None:
             wanted=wanted if precision == "fp32" or HAS_AMX else SLOW_BF16,
             of="loop over frames",
         )
+        bench_light(frames, detector, fast, precision, ratios)
         with _Stages() as stages:
             seconds = seconds_of(partial(our_path, frames, detector, fast))
         print(f"                                 {NUM_FRAMES / seconds:8.2f} frames/s: {stages.shares(seconds)}")
+
+
+def bench_light(
+    frames: Sequence[Frame], detector: PersonDetector, fast: AlphaPoseNetwork, precision: Precision, ratios: Ratios
+) -> None:
+    """The path beside its detector alone and its pose network alone, which take turns on one core."""
+    crops, engines = ready_crops(frames, detector), list[Engine]()
+
+    def engine() -> float:
+        engines.append(detect_and_pose_only(frames, crops, detector, fast, crop_batch=CPU_BATCH, seconds_of=seconds_of))
+        return engines[-1].total
+
+    path = partial(seconds_of, partial(our_path, frames, detector, fast))
+    ratios.measure(f"speed of light, {precision}", path, engine, wanted=0.9, of="bare engine")
+    best = min(engines, key=lambda each: each.total)
+    alone = best.ceilings(len(frames) / SAMPLES_PER_SECOND)
+    print(f"                                 s of video a second: alone {alone}")
 
 
 class _Stages:

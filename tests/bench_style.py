@@ -33,9 +33,9 @@ BATCH_SIZE = 512
 NUM_STEPS = 331
 STEPS_PER_EPOCH = 2
 """849 sequences in batches of 512."""
-NUM_EPOCHS = 50
+NUM_EPOCHS = 16
 REPORT_SECONDS_HERE = REPORT_SECONDS * NUM_EPOCHS * STEPS_PER_EPOCH / NUM_STEPS
-NUM_TAGGED = 4096
+NUM_TAGGED = 1024
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SETTINGS = replace(
     seed_settings(TrainSettings()), num_epochs=NUM_EPOCHS, batch_size=BATCH_SIZE, checkpoint_every_epochs=NUM_EPOCHS
