@@ -26,13 +26,13 @@ from choreai.video.decode import VideoReader
 
 REAL_CLIP = people_pictures.SHARED / "data" / "videos" / "serbian_cucanj1.mp4"
 ENCODERS = {
-    "h264": ("libx264", {"preset": "medium", "crf": "23"}),
-    "hevc": ("libx265", {"preset": "fast", "crf": "28", "x265-params": "log-level=none"}),
-    "vp9": ("libvpx-vp9", {"crf": "33", "b": "0", "cpu-used": "5", "deadline": "realtime"}),
-    "av1": ("libsvtav1", {"crf": "35", "preset": "10"}),
+    "h264": ("libx264", {"preset": "veryfast", "crf": "23"}),
+    "hevc": ("libx265", {"preset": "ultrafast", "crf": "28", "x265-params": "log-level=none"}),
+    "vp9": ("libvpx-vp9", {"crf": "33", "b": "0", "cpu-used": "8", "deadline": "realtime"}),
+    "av1": ("libsvtav1", {"crf": "35", "preset": "12"}),
 }
 LINES = (360, 480, 720, 1080, 2160)
-NUM_FRAMES = 60
+NUM_FRAMES = 40
 REPEATS = 3
 
 

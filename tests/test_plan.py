@@ -1,16 +1,21 @@
 """The plan: hand-made sums, and rates measured from earlier runs."""
 
 import json
+import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from drivers import ROOT
 from tag_rows import video_row, write_lines, write_rows
 
 from choreai.cli.main import main
 from choreai.errors import ConfigError
 from choreai.operations.capacity import Node, need_for_catalog, need_for_stream
-from choreai.operations.rates import Rates, measured_rates
+from choreai.operations.rates import Rates, assumed_rates, for_estimator, measured_rates
+from choreai.operations.speeds import DECODING_MILLISECONDS, LINES, PEOPLE, POSE_MILLISECONDS, VideoKind, rate_of_crops
 from choreai.storage import objects
 from choreai.tables.reports import ShardReport
 from choreai.tables.runs import RunManifest
@@ -108,6 +113,83 @@ def test_the_command_plans_the_reports_stream_from_flags(capsys: pytest.CaptureF
     assert "assumed: num cpus 1" in out
 
 
+def test_rates_are_told_by_kind_of_video_and_can_be_those_of_one(tmp_path: Path, capsys) -> None:
+    root = str(tmp_path / "out")
+    phone = {"codec": "hevc", "width": 1080, "height": 1920, "num_frames_sampled": 100, "num_rows": 100}
+    stage = {"codec": "h264", "width": 1900, "height": 1070, "num_frames_sampled": 100, "num_rows": 390}
+    rows = [video_row("a", duration=60.0, run_id="1", process_seconds=20.0, **phone)]
+    rows += [video_row("b", duration=30.0, run_id="1", process_seconds=30.0, **stage)]
+    rows += [video_row("c", duration=60.0, run_id="1", process_seconds=50.0, **stage)]
+    write_rows(root, "videos", "fp1", "0", rows)
+    write_extraction(root, "1", busy_seconds=125.0)  # a quarter more than the videos took
+    rates = measured_rates(root)
+    assert [(str(each.kind), each.num_videos) for each in rates.kinds] == [
+        ("h264, 1080 lines, 4 people", 2), ("hevc, 1080 lines, 1 person", 1)
+    ]  # fmt: skip
+    assert rates.video_seconds_per_second == pytest.approx(150 / 125)
+    phones = measured_rates(root, kind=VideoKind("hevc"))
+    assert phones.video_seconds_per_second == pytest.approx(60 / 25)
+    assert phones.mean_seconds == pytest.approx(60.0)
+    assert "1 videos (hevc, any size, any people)" in phones.source
+    with pytest.raises(ConfigError, match=r"no videos of av1.*; it has h264, 1080 lines, 4 people; hevc"):
+        measured_rates(root, kind=VideoKind("av1"))
+    assert main(["plan", "--num-videos", "10", "--output", root]) == 0
+    assert re.search(r"hevc +1080 +1 +1 +60 +3.00", capsys.readouterr().out)
+
+
+def test_rates_of_another_estimator_are_scaled_and_said_to_be_assumed(tmp_path: Path) -> None:
+    measured = replace(GPU_WORKER, estimator="mediapipe")
+    scaled = for_estimator(measured, "crowd")
+    assert scaled.video_seconds_per_second == pytest.approx(40.0 * 23 / 69)
+    assert "assumed: crowd takes 3 times as long" in scaled.source
+    assert for_estimator(measured, "mediapipe") == measured
+
+
+def test_without_any_run_the_benchmarks_are_assumed_and_that_is_said() -> None:
+    alone = assumed_rates("mediapipe", VideoKind())
+    crowd = assumed_rates("crowd", VideoKind("h264", 1080, 4))
+    assert alone.video_seconds_per_second > crowd.video_seconds_per_second
+    seconds = DECODING_MILLISECONDS["h264"][1080] * 30 / 1000 + POSE_MILLISECONDS["crowd"][4] * 15 / 1000
+    assert crowd.video_seconds_per_second == pytest.approx(1 / seconds)
+    assert "assumed: crowd, h264, 1080 lines, 4 people" in crowd.source
+    with pytest.raises(ConfigError, match="codec 'theora', but of h264, hevc, vp9, av1"):
+        assumed_rates("crowd", VideoKind("theora"))
+
+
+def test_crops_a_second_are_seconds_of_video_by_how_many_people_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert rate_of_crops(15_000.0, people=4) == 250.0
+    command = ["plan", "--stream-hours-per-minute", "500", "--crops-per-second", "15000", "--people", "4"]
+    assert main([*command, "--utilisation", "0.9", "--num-gpus", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "134" in out
+    assert "cores that decode h264 of 1080 lines" in out
+    assert main([*command, "--video-seconds-per-second", "40"]) == 2
+    assert main(command[:-2]) == 2  # how many people?
+
+
+def test_the_plans_on_the_page_are_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "performance.md").read_text()
+    blocks = re.findall(r"```console\n\$ choreai (plan .*?)```", text, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        command, _, shown = block.replace("\\\n", " ").partition("\n")
+        assert main(shlex.split(command)) == 0
+        assert trimmed(capsys.readouterr().out) == trimmed(shown), command
+
+
+def test_the_tables_on_the_page_are_those_that_are_assumed() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text()
+    for codec, by_lines in DECODING_MILLISECONDS.items():
+        assert f"| {codec} | " + " | ".join(f"{by_lines[lines]:.1f}" for lines in LINES) + " |" in text
+    for estimator, by_people in POSE_MILLISECONDS.items():
+        cells = [f"{by_people[people]:.0f}" if people in by_people else "" for people in PEOPLE]
+        assert re.sub(r" +", " ", f"| {estimator} | " + " | ".join(cells) + " |") in re.sub(r" +", " ", text)
+
+
+def trimmed(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -120,6 +202,9 @@ def test_the_command_plans_the_reports_stream_from_flags(capsys: pytest.CaptureF
         ["--num-videos", "10", "--mean-seconds", "5", "--video-seconds-per-second", "5", "--hours", "0"],
         ["--num-videos", "10", "--mean-seconds", "5", "--video-seconds-per-second", "5", "--workers-per-node", "0"],
         ["--stream-hours-per-minute", "-1", "--video-seconds-per-second", "5"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--estimator", "crowd", "--people", "0"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--estimator", "crowd", "--codec", "theora"],
+        ["--num-videos", "10", "--mean-seconds", "5", "--crops-per-second", "0", "--people", "1"],
     ],
 )
 def test_what_cannot_be_planned_with_is_refused(flags) -> None:

@@ -46,9 +46,9 @@ logger = logging.getLogger(__name__)
 MAX_SHOWN = 50
 MAX_IN_PROCESS = 1000
 """Videos with keypoints that are tagged here and not on Ray, which takes longer to start than they do."""
-MAX_AFTER_POSES = 200
+MAX_AFTER_POSES = 100
 """Videos that are tagged here after an extraction on Ray: new workers take three seconds and more to load torch and the
-model, which this process has loaded already, and a video a twentieth of a second."""
+model, which this process has loaded already, and a video a fourteenth of a second."""
 MAX_JSON = 10_000
 """Videos listed in JSON: `choreai search --format jsonl` streams any number."""
 

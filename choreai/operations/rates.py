@@ -9,8 +9,6 @@ from typing import Any
 from choreai.errors import ConfigError
 from choreai.operations.speeds import (
     ANY_KIND,
-    ASSUMED_FRAMES_PER_SECOND,
-    ASSUMED_SAMPLES_PER_SECOND,
     ASSUMED_UTILISATION,
     DEFAULT_CODEC,
     DEFAULT_LINES,
@@ -85,8 +83,7 @@ def assumed_rates(estimator: str, kind: VideoKind) -> Rates:
         num_cpus=1.0,
         num_gpus=0.0,
         mean_seconds=None,
-        source=f"assumed: {estimator} on one core as in choreai's benchmarks, {kind}, "
-        f"{ASSUMED_FRAMES_PER_SECOND:g} frames a second, {ASSUMED_SAMPLES_PER_SECOND:g} of them sampled",
+        source=f"choreai's benchmarks on one core, assumed: {estimator}, {kind}",
         estimator=estimator,
     )
 
