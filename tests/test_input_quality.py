@@ -79,6 +79,8 @@ def test_the_videos_table_says_what_was_odd(extracted: tuple[str, ShardReport, P
     assert rows["anamorphic.mkv"]["person_height"] == pytest.approx(38 / 72, abs=1e-3)
     assert rows["anamorphic.mkv"]["nobody_share"] == 0
     assert rows["torn.mp4"]["read_seconds"] is None
+    assert {row["codec"] for row in rows.values()} == {"h264", "mpeg2video", None}
+    assert report.video_seconds == pytest.approx(sum(row["read_seconds"] or 0.0 for row in rows.values()), rel=1e-3)
     assert report.input_quality == {"cut short": 1, "non-square pixels": 1, "interlaced": 1}
 
 

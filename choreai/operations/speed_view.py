@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from choreai.tables.runs import RunManifest
-from choreai.tables.speed import CEILINGS, Speed
+from choreai.tables.speed import Speed
 from choreai.visualize.style_colors import PALETTE, UNKNOWN_COLOR
 
 NAMES = {
@@ -14,6 +14,8 @@ NAMES = {
 COLORS = {
     **dict(zip(NAMES, (PALETTE[i] for i in (0, 1, 7, 2, 10, 3, 8)), strict=False)), "wait": UNKNOWN_COLOR,
 }  # fmt: skip
+CEILING_SHOWN_AT = {"decode": "decode", "detector": "detect", "pose": "pose", "tracker": "track"}
+"""Ceiling -> the stage in whose row it stands; the pose network's counts crops and heatmaps too."""
 LEAST_SHARE = 0.0005
 """What takes less of the time has no row."""
 
@@ -72,7 +74,7 @@ def speed_line(run: RunManifest) -> str:
 def _view(run: RunManifest, speed: Speed) -> SpeedView:
     shares = {name: share for name, share in speed.stages.shares(speed.worker_seconds).items() if share > LEAST_SHARE}
     full = max(1.0, sum(shares.values()))
-    ceiling_of = {stages[0]: speed.ceilings.get(name) for name, stages in CEILINGS.items()}
+    ceiling_of = {CEILING_SHOWN_AT[name]: value for name, value in speed.ceilings.items()}
     rows = tuple(
         StageRow(NAMES[name], COLORS[name], f"{100 * share:.1f} %", _rate(ceiling_of.get(name)))
         for name, share in shares.items()

@@ -21,7 +21,12 @@ POSE_MILLISECONDS: Mapping[str, Mapping[int, float]] = {
 }
 """Process time of a frame on one core by estimator and people to whom it gives a pose (`make bench-people`): their
 ratios turn rates that were measured with one estimator into those of another."""
-DECODING_MILLISECONDS: Mapping[str, Mapping[int, float]] = {}
+DECODING_MILLISECONDS: Mapping[str, Mapping[int, float]] = {
+    "h264": {360: 0.9, 480: 1.6, 720: 2.4, 1080: 6.0, 2160: 24.8},
+    "hevc": {360: 0.9, 480: 1.3, 720: 2.5, 1080: 5.7, 2160: 21.8},
+    "vp9": {360: 1.0, 480: 1.5, 720: 2.9, 1080: 6.3, 2160: 22.9},
+    "av1": {360: 0.6, 480: 0.9, 720: 1.6, 1080: 3.3, 2160: 14.0},
+}
 """Process time of decoding a frame on one core by codec and lines (`python tests/bench_decoding.py`)."""
 DEFAULT_CODEC, DEFAULT_LINES = "h264", 1080
 
