@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, get_args
 
@@ -136,7 +137,7 @@ class StyleModel:
         if len(self.networks) != self.config.num_members:
             raise ValueError(f"there must be {self.config.num_members} networks, got {len(self.networks)}")
 
-    @property
+    @cached_property
     def model_version(self) -> str:
         """`lstm-` and 12 hex digits of SHA-256 over weights and config: same training, same name."""
         digest = hashlib.sha256(json.dumps(self.config.to_json(), sort_keys=True).encode())
