@@ -115,8 +115,8 @@ def test_the_command_plans_the_reports_stream_from_flags(capsys: pytest.CaptureF
 
 def test_rates_are_told_by_kind_of_video_and_can_be_those_of_one(tmp_path: Path, capsys) -> None:
     root = str(tmp_path / "out")
-    phone = {"codec": "hevc", "width": 1080, "height": 1920, "num_frames_sampled": 100, "num_rows": 100}
-    stage = {"codec": "h264", "width": 1900, "height": 1070, "num_frames_sampled": 100, "num_rows": 390}
+    phone: dict[str, Any] = {"codec": "hevc", "width": 1080, "height": 1920, "num_frames_sampled": 100, "num_rows": 100}
+    stage: dict[str, Any] = {"codec": "h264", "width": 1900, "height": 1070, "num_frames_sampled": 100, "num_rows": 390}
     rows = [video_row("a", duration=60.0, run_id="1", process_seconds=20.0, **phone)]
     rows += [video_row("b", duration=30.0, run_id="1", process_seconds=30.0, **stage)]
     rows += [video_row("c", duration=60.0, run_id="1", process_seconds=50.0, **stage)]
