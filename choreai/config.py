@@ -164,6 +164,8 @@ class TrainConfig(ExtractConfig):
     """`catalog`: its label column; `folders`: the name of the folder each video lies in."""
     labels_file: str | None = None
     """A CSV with video_id, label and perhaps group that replaces the labels of the catalog."""
+    not_dance: str | None = None
+    """A catalog of videos of no dance, or of dances outside of the labels: what moves like them is not tagged."""
     parents: dict[str, str] = field(default_factory=dict)
     """A hierarchy of styles: the parent of each style that has one."""
     taxonomy_version: str = ""
@@ -183,6 +185,8 @@ class TrainConfig(ExtractConfig):
             raise ValueError(f"train_workers must be at least 1, got {self.train_workers}")
         if not 0 <= self.min_train_workers <= self.train_workers:
             raise ValueError(f"min_train_workers must be 0 to {self.train_workers}, got {self.min_train_workers}")
+        if self.not_dance is not None and self.keypoints.source:
+            raise ValueError("not_dance is a catalog of videos; leave it out where there are keypoints")
         if self.labels_file is not None and self.labels_from == "folders":
             raise ValueError('labels_file and labels_from = "folders" exclude each other; leave one out')
         if self.labels:

@@ -114,6 +114,9 @@ def train_parser(prog: str | None, description: str = TRAIN) -> CommandParser:
                         help="the same, for keypoints; of text keypoints also their second file")  # fmt: skip
     parser.add_argument("--class-names", dest="labels", metavar="A,B,C", type=lambda text: text.split(","),
                         help="the labels, in the order of the class numbers of text keypoints")  # fmt: skip
+    parser.add_argument("--not-dance", metavar="URI",
+                        help="a catalog of videos of no dance, or of dances outside of the labels: what moves like "
+                        "them is not tagged")  # fmt: skip
     parser.add_argument("--labels-from", choices=["catalog", "folders"],
                         help="folders: the name of the folder a video lies in is its label")  # fmt: skip
     parser.add_argument("--compare-report-lstm", dest="training.compare_report_lstm", action="store_true", default=None,

@@ -18,9 +18,10 @@ from choreai.pipeline.keypoint_labels import label_keypoints
 from choreai.pipeline.keypoints import look_at_keypoints, take_keypoints
 from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
-from choreai.pipeline.train import find_labelled, sweep, train
+from choreai.pipeline.train import find_labelled, find_outliers, sweep, train
 from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.unseen import UnseenSources
+from choreai.style.novelty import OutlierTest
 from choreai.style.training.sweep import SweepKind, SweepResult
 from choreai.style.training.training import Fit, TrainedStyle
 from choreai.tables.forgotten import read_forgotten
@@ -60,6 +61,7 @@ def print_summary(trained: TrainedStyle) -> None:
             ("expected calibration error", f"{metrics.videos.ece:.3f} (by chance {metrics.videos.ece_by_chance:.3f})"),
             ('"unknown" below a score of', f"{calibration.unknown_below:.2f}"),
             ("share of videos tagged, their precision", _format_shares(trained)),
+            *_outlier_rows(metrics.outliers),
             ("videos, windows", f"{data.num_videos}, {data.num_windows}"),
             ("videos without usable poses", str(data.num_without_keypoints + data.num_without_windows)),
         ],
@@ -70,6 +72,14 @@ def print_summary(trained: TrainedStyle) -> None:
         print(f"videos of one performance, kept in one fold: {_names_of(data.copies)}")
     print(f"model:  {trained.model_uri}")
     print(f"report: {trained.model_uri}/report.html")
+
+
+def _outlier_rows(outliers: OutlierTest | None) -> list[tuple[str, str]]:
+    """Return what became of the videos given as none of the styles, by limits that had not seen them."""
+    if outliers is None:
+        return []
+    told = f"{outliers.refused_share:.2f} of {outliers.num_videos}; {outliers.refused_before:.2f} without any"
+    return [("none of the styles, refused unseen", told)]
 
 
 def _names_of(copies: Sequence[Sequence[str]]) -> str:
@@ -145,12 +155,18 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker,
     config = settle_poses(job.config)
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
+    strange = None if config.not_dance is None else replace(config, catalog=config.not_dance)
+    not_dance = None if strange is None else extract.open_catalog(strange)
+    outliers = find_outliers(config, catalog, not_dance)
     pose_id = worker.fingerprint(config.pose)
     if change := find_pose_change(config, job.config.pose, catalog, pose_id=pose_id, worker=worker):
         logger.warning("%s", change.text)
     extracted = extract.extract_poses(config, catalog, pose_id=pose_id, worker=worker)
+    if strange is not None and not_dance is not None:
+        extract.extract_poses(strange, not_dance, pose_id=pose_id, worker=worker)
     told = {"made_by": config.pose.estimator, "skeleton": COCO.name, "scores": "yes"}
-    _fit(replace(job, config=config), labelled, pose_id=pose_id, keypoints=told, kind=arguments.sweep, fit=fit)
+    own = replace(job, config=config)
+    _fit(own, labelled, pose_id=pose_id, outliers=outliers, keypoints=told, kind=arguments.sweep, fit=fit)
     return exit_code(extracted, config)
 
 
@@ -176,6 +192,7 @@ def _fit(
     labelled: list[Video],
     *,
     pose_id: str,
+    outliers: Sequence[Video] = (),
     keypoints: Mapping[str, str],
     kind: SweepKind | None,
     has_videos: bool = True,
@@ -186,5 +203,13 @@ def _fit(
         found = sweep(job.config, labelled, pose_id=pose_id, kind=kind)
         print_json(found) if job.as_json else print_sweep(found)
         return
-    trained = train(job.config, labelled, pose_id=pose_id, keypoints=keypoints, has_videos=has_videos, fit=fit)
+    trained = train(
+        job.config,
+        labelled,
+        pose_id=pose_id,
+        outliers=outliers,
+        keypoints=keypoints,
+        has_videos=has_videos,
+        fit=fit,
+    )
     print_json({"model": trained.model_uri, "metrics": trained.metrics}) if job.as_json else print_summary(trained)

@@ -14,12 +14,12 @@ import numpy as np
 from choreai.catalog.catalog import Catalog, Video
 from choreai.cluster.session import connect
 from choreai.config import TrainConfig
-from choreai.errors import ChoreaiWarning, ConfigError, TableError
+from choreai.errors import CatalogError, ChoreaiWarning, ConfigError, TableError
 from choreai.motion.named_dancers import NamedDancers
 from choreai.pipeline.duplicates import copies_among
 from choreai.pipeline.pace import Pace
 from choreai.pipeline.progress import State, show_progress
-from choreai.search.corrections import read_corrections
+from choreai.search.corrections import read_corrections, reviewed_as_none_of
 from choreai.search.dancer_reviews import read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.style.settings import TrainSettings, seed_settings
@@ -89,6 +89,23 @@ def find_copies(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> 
         logger.warning("copies of one performance are not kept in one fold (%d groups): %s", len(copies), exc)
         return []
     return copies
+
+
+def find_outliers(config: TrainConfig, catalog: Catalog, not_dance: Catalog | None) -> list[Video]:
+    """Return what is given as none of the styles: the videos of `not_dance`, and those of `catalog` that reviewers
+    called none of the styles, or by a name that is not among the labels of the settings.
+
+    Raises CatalogError for a video that is given both as one of the styles and as none of them.
+    """
+    reviewed = reviewed_as_none_of(config.labels, catalog.videos(), read_corrections(config.output))
+    given = list(not_dance.videos()) if not_dance is not None else []
+    labelled = {video.video_id for video in catalog.videos() if video.label}
+    if both := sorted(video.video_id for video in given if video.video_id in labelled):
+        raise CatalogError(
+            f"{config.not_dance}: {both[0]!r} has a label in {catalog.uri}, and is given as none of the styles here; "
+            "remove it from one of them"
+        )
+    return list({video.video_id: video for video in [*reviewed, *given]}.values())
 
 
 def named_dancers(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> dict[str, NamedDancers]:
@@ -178,12 +195,14 @@ def train(
     labelled: list[Video],
     *,
     pose_id: str,
+    outliers: Sequence[Video] = (),
     keypoints: Mapping[str, str] | None = None,
     has_videos: bool = True,
     fit: Fit | None = None,
 ) -> TrainedStyle:
     """Train a style model on the labelled videos' poses under `config.output`.
 
+    `outliers` are of none of the styles: what moves like them is not tagged.
     `keypoints` is what the model will say of their origin (`choreai.formats.origin`). Without `has_videos` there are
     no pictures, for the report. `fit` None: the networks are trained on Ray.
     """
@@ -204,6 +223,7 @@ def train(
             taxonomy_version=config.taxonomy_version,
             named=named_dancers(config, labelled, pose_id=pose_id),
             copies=copies,
+            outliers=outliers,
             keypoints=keypoints,
             has_videos=has_videos,
             resources=TrainResources(

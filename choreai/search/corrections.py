@@ -13,7 +13,7 @@ import json
 import posixpath
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -225,21 +225,37 @@ class CorrectedLabels:
 
 def correct_labels(videos: Iterable[Video], corrections: pa.Table) -> CorrectedLabels:
     """Return `videos` with the last reviewed style of each as its label; a review of other bytes does not count."""
-    reviews: dict[str, list[tuple[str | None, str]]] = {}
-    with_style = corrections.filter(pc.is_valid(corrections["style"]))
-    for row in with_style.select(["video_id", "content_id", "style"]).to_pylist():  # oldest first
-        reviews.setdefault(row["video_id"], []).append((row["content_id"], row["style"]))
     corrected: list[Video] = []
     num_changed = num_removed = 0
-    for video in videos:
-        styles = [s for content, s in reviews.get(video.video_id, []) if content in (None, video.content_id)]
+    for video, style in _with_last_style(videos, corrections):
         label = video.label
-        if styles:
-            label = None if styles[-1] == schemas.UNKNOWN else styles[-1]
+        if style is not None:
+            label = None if style == schemas.UNKNOWN else style
         num_changed += label is not None and label != video.label
         num_removed += label is None and video.label is not None
         corrected.append(replace(video, label=label))
     return CorrectedLabels(tuple(corrected), num_changed, num_removed)
+
+
+def reviewed_as_none_of(labels: Collection[str], videos: Iterable[Video], corrections: pa.Table) -> list[Video]:
+    """Return the videos whose last review says that they are of none of the styles, or names one that is not among
+    `labels`, if there are any."""
+    return [
+        video
+        for video, style in _with_last_style(videos, corrections)
+        if style == schemas.UNKNOWN or (style is not None and labels and style not in labels)
+    ]
+
+
+def _with_last_style(videos: Iterable[Video], corrections: pa.Table) -> Iterator[tuple[Video, str | None]]:
+    """Yield each video with the style of its last review, None where it has none for these bytes."""
+    reviews: dict[str, list[tuple[str | None, str]]] = {}
+    with_style = corrections.filter(pc.is_valid(corrections["style"]))
+    for row in with_style.select(["video_id", "content_id", "style"]).to_pylist():  # oldest first
+        reviews.setdefault(row["video_id"], []).append((row["content_id"], row["style"]))
+    for video in videos:
+        styles = [s for content, s in reviews.get(video.video_id, []) if content in (None, video.content_id)]
+        yield video, styles[-1] if styles else None
 
 
 def _csv_rows(uri: str, text: str) -> Iterator[tuple[str, dict[str, object]]]:

@@ -5,6 +5,10 @@ those of the training videos by a Mahalanobis distance, robust in each feature a
 (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004). Speeds and ranges
 are compared as ratios, so that standing still is as far away as it should be, and a feature that is known of every
 dancer but not of this video counts as strange.
+
+Where outliers are given in training, videos of no dance or of dances outside of the taxonomy, a logistic regression on
+the same features tells them from the known ones, and what is like them is novel too. The two limits together refuse as
+many known videos as the distance would alone.
 """
 
 from collections.abc import Mapping
@@ -27,6 +31,14 @@ SMALLEST_RATIO = 0.01
 MIN_KNOWN_SHARE = 0.5
 """Features known of fewer training videos are left out."""
 DIGITS = 6
+MIN_OUTLIERS = 10
+"""With fewer they are not learnt from: a direction drawn by three videos is an accident."""
+OUTLIER_STRENGTH = 0.01
+"""scikit-learn's C, with features of a third of their deviations: chosen so that outliers of other kinds than those
+given are refused more often too (docs/experiments.md)."""
+NUM_OUTLIER_PARTS = 5
+MAX_LOG_RATIO = 5.0
+"""Odds further above the limit count as this."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,10 @@ class Novelty:
     """(K, K) inverse of their shrunk covariance."""
     limit: float
     """Videos further away than this are novel."""
+    outlier_weights: tuple[float, ...] = ()
+    """(K,) of the log odds that a video is like the outliers given in training; empty where none were."""
+    outlier_limit: float = 0.0
+    """Videos of higher log odds are novel, too."""
 
     def distances(self, features: AnyFloatArray) -> Float64Array:
         """Return (V,) root mean squared deviations per feature of mean kinematics (V, K); about 1 is ordinary.
@@ -60,25 +76,50 @@ class Novelty:
         squared += np.isnan(features).astype(np.float64) @ np.array(self.missing_costs)
         return np.sqrt(np.maximum(squared, 0) / len(self.centers))
 
+    def outlier_odds(self, features: AnyFloatArray) -> Float64Array:
+        """Return (V,) log odds that videos are like the outliers given in training; -inf where none were."""
+        if not self.outlier_weights:
+            return np.full(len(features), -np.inf)
+        return _standardise(features, self) @ np.array(self.outlier_weights)
+
+    def ratios(self, features: AnyFloatArray) -> Float64Array:
+        """Return (V,) distances, or odds of being like an outlier, over their limits, whichever is more."""
+        return _ratios(self.distances(features), self.outlier_odds(features), (self.limit, self.outlier_limit))
+
     def is_novel(self, features: AnyFloatArray) -> BoolArray:
-        """Return (V,) whether the videos are too far from all training videos to be given a tag."""
-        return self.distances(features) > self.limit
+        """Return (V,) whether the videos are too far from all training videos, or too near to outliers, to be given a
+        tag."""
+        return (self.distances(features) > self.limit) | (self.outlier_odds(features) > self.outlier_limit)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return lists and finite numbers, for JSON."""
-        return asdict(self)
+        """Return lists and finite numbers, for JSON; as it was before there were outliers where none were given."""
+        values = asdict(self)
+        if not self.outlier_weights:
+            del values["outlier_weights"], values["outlier_limit"]
+        return values
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Return what `to_dict` was called on. Raises ValueError, TypeError or KeyError for anything else."""
         vectors = {name: tuple(raw[name]) for name in ("centers", "weights", "is_log", "missing_costs", "mean")}
         precision = tuple(tuple(row) for row in raw["precision"])
-        sizes = {len(v) for v in vectors.values()} | {len(precision)} | {len(row) for row in precision}
+        weights = tuple(raw.get("outlier_weights", ()))
+        sizes = (
+            {len(v) for v in (*vectors.values(), *([weights] if weights else []))}
+            | {len(precision)}
+            | {len(row) for row in precision}
+        )
         if len(sizes) != 1 or not np.isfinite(np.array(precision, np.float64)).all():
             raise ValueError(
                 f"the arrays of a novelty measure must be finite and of one size, got sizes {sorted(sizes)}"
             )
-        return cls(precision=precision, limit=float(raw["limit"]), **vectors)
+        return cls(
+            precision=precision,
+            limit=float(raw["limit"]),
+            outlier_weights=weights,
+            outlier_limit=float(raw.get("outlier_limit", 0.0)),
+            **vectors,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,10 +133,22 @@ class LeftOutStyle:
     """Of its videos; of the others about REFUSED_SHARE are."""
 
 
+@dataclass(frozen=True)
+class OutlierTest:
+    """What the outliers that were given do: each fifth of them against limits that had not seen it."""
+
+    num_videos: int
+    refused_share: float
+    refused_before: float
+    """By the distance alone, without any of them."""
+
+
 def fit_novelty(predictions: Predictions) -> Novelty | None:
     """Return the limits of these videos, such that at most about REFUSED_SHARE of them are novel; None for too few
     videos."""
-    return _fit(predictions.kinematic_features, predictions.fold) if len(predictions) >= MIN_VIDEOS else None
+    if len(predictions) < MIN_VIDEOS:
+        return None
+    return _fit(predictions.kinematic_features, predictions.fold, predictions.outliers)
 
 
 def cross_fitted_novel(predictions: Predictions) -> BoolArray:
@@ -118,11 +171,26 @@ def leave_styles_out(predictions: Predictions) -> tuple[LeftOutStyle, ...]:
         if not own.any() or (~own).sum() < MIN_VIDEOS:
             continue
         features, fold = predictions.kinematic_features[~own], predictions.fold[~own]
-        novelty = _fit(features, fold)
-        distances = novelty.distances(predictions.kinematic_features[own])
-        auroc = rank_area(distances, _out_of_fold_distances(features, fold))
-        found.append(LeftOutStyle(label, auroc, float((distances > novelty.limit).mean())))
+        unknown = predictions.kinematic_features[own]
+        held_out = _hold_out(features, fold, predictions.outliers)
+        novelty = _fit(features, fold, predictions.outliers)
+        auroc = rank_area(novelty.ratios(unknown), _ratios(*held_out, _limits(*held_out)))
+        found.append(LeftOutStyle(label, auroc, float(novelty.is_novel(unknown).mean())))
     return tuple(found)
+
+
+def try_outliers(predictions: Predictions) -> OutlierTest | None:
+    """Return the test of the outliers given; None where there are none, or too few to learn from the others."""
+    outliers = predictions.outliers
+    if not _are_enough(outliers, share=1 - 1 / NUM_OUTLIER_PARTS) or len(predictions) < MIN_VIDEOS:
+        return None
+    features, fold = predictions.kinematic_features, predictions.fold
+    refused: list[bool] = []
+    for part in np.array_split(np.arange(len(outliers)), NUM_OUTLIER_PARTS):
+        novelty = _fit(features, fold, np.delete(outliers, part, axis=0))
+        refused += novelty.is_novel(outliers[part]).tolist()
+    before = _fit(features, fold, outliers[:0]).is_novel(outliers)
+    return OutlierTest(len(outliers), float(np.mean(refused)), float(before.mean()))
 
 
 def rank_area(positives: AnyFloatArray, negatives: AnyFloatArray) -> float:
@@ -132,19 +200,59 @@ def rank_area(positives: AnyFloatArray, negatives: AnyFloatArray) -> float:
     return float((below + not_above).mean() / 2 / len(ordered))
 
 
-def _fit(features: AnyFloatArray, fold: IntArray) -> Novelty:
-    distances = _out_of_fold_distances(features, fold)
-    # The next higher distance, not a value between two: with few videos, none of them is refused.
-    limit = float(np.quantile(distances, 1 - REFUSED_SHARE, method="higher"))
-    return _measure(features, limit=round(limit, DIGITS))
+def _fit(features: AnyFloatArray, fold: IntArray, outliers: AnyFloatArray) -> Novelty:
+    limit, outlier_limit = _limits(*_hold_out(features, fold, outliers))
+    novelty = _measure(features, limit=round(limit, DIGITS))
+    if not _are_enough(outliers):
+        return novelty
+    weights, offset = _tell_apart(novelty, features, outliers)
+    return replace(novelty, outlier_weights=_round_values(weights), outlier_limit=round(outlier_limit - offset, DIGITS))
 
 
-def _out_of_fold_distances(features: AnyFloatArray, fold: IntArray) -> Float64Array:
-    distances = np.zeros(len(features))
+def _hold_out(features: AnyFloatArray, fold: IntArray, outliers: AnyFloatArray) -> tuple[Float64Array, Float64Array]:
+    """Return the (V,) distances and log odds of known videos, each by the others and the outliers; the odds are -inf
+    where there are too few outliers."""
+    distances, odds = np.zeros(len(features)), np.full(len(features), -np.inf)
     for which in np.unique(fold):
         own = fold == which
-        distances[own] = _measure(features if own.all() else features[~own], limit=0.0).distances(features[own])
-    return distances
+        others = features if own.all() else features[~own]
+        novelty = _measure(others, limit=0.0)
+        distances[own] = novelty.distances(features[own])
+        if _are_enough(outliers):
+            weights, offset = _tell_apart(novelty, others, outliers)
+            odds[own] = _standardise(features[own], novelty) @ weights + offset
+    return distances, odds
+
+
+def _limits(distances: Float64Array, odds: Float64Array) -> tuple[float, float]:
+    """Return limits of both, as many videos beyond one as beyond the other, such that at most REFUSED_SHARE of them are
+    beyond any."""
+    if not np.isfinite(odds).any():
+        # The next higher distance, not a value between two: with few videos, none of them is refused.
+        return float(np.quantile(distances, 1 - REFUSED_SHARE, method="higher")), 0.0
+    most = int(REFUSED_SHARE * len(distances))
+    both = (np.sort(distances), np.sort(odds))
+    limits = [(float(both[0][-1 - num]), float(both[1][-1 - num])) for num in range(most, -1, -1)]
+    return next(each for each in limits if ((distances > each[0]) | (odds > each[1])).sum() <= most)
+
+
+def _ratios(distances: Float64Array, odds: Float64Array, limits: tuple[float, float]) -> Float64Array:
+    """Return (V,) distances or odds over their limits, whichever is more."""
+    return np.maximum(distances / max(limits[0], 10**-DIGITS), np.exp(np.minimum(odds - limits[1], MAX_LOG_RATIO)))
+
+
+def _are_enough(outliers: AnyFloatArray, *, share: float = 1.0) -> bool:
+    return int(share * len(outliers)) >= MIN_OUTLIERS
+
+
+def _tell_apart(novelty: Novelty, features: AnyFloatArray, outliers: AnyFloatArray) -> tuple[Float64Array, float]:
+    """Return the weights, on standardised features, and the offset of the log odds that a video is an outlier."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and tagging does without
+
+    standard = np.concatenate([_standardise(features, novelty), _standardise(outliers, novelty)]) / 3
+    is_outlier = np.repeat([0, 1], [len(features), len(outliers)])
+    model = LogisticRegression(C=OUTLIER_STRENGTH, max_iter=1000, class_weight="balanced").fit(standard, is_outlier)
+    return model.coef_[0] / 3, float(model.intercept_[0])
 
 
 def _measure(features: AnyFloatArray, *, limit: float) -> Novelty:

@@ -7,7 +7,7 @@ movement (`novelty`) come from these; they lie beside the model as a Parquet tab
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,10 @@ from choreai.tables.parts import WRITING
 from choreai.tables.schemas import from_list_column, list_column
 
 SCHEMA_VERSION = "1"
+
+
+def _no_outliers() -> FloatArray:
+    return np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,9 @@ class Predictions:
     """(W,)."""
     kinematic_features: FloatArray
     """(V, K) the video's mean kinematics, NaN where missing."""
+    outliers: FloatArray = field(default_factory=_no_outliers)
+    """(O, K) mean kinematics of videos of no dance, or of dances outside of the labels, given for `novelty`; no part of
+    the table."""
 
     def __post_init__(self) -> None:
         num_videos, num_windows = len(self.video_ids), len(self.window_log_scores)
@@ -104,6 +111,7 @@ class Predictions:
             window_start_seconds=self.window_start_seconds[chosen],
             window_stop_seconds=self.window_stop_seconds[chosen],
             kinematic_features=self.kinematic_features[kept],
+            outliers=self.outliers,
         )
 
     def videos_where(self, chosen: BoolArray) -> "Predictions":

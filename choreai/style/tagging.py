@@ -272,11 +272,10 @@ def predict(model: StyleModel, log_scores: FloatArray, kinematic_features: Float
 
 
 def _novelty(model: StyleModel, kinematic_features: FloatArray) -> float | None:
-    """Return the distance from the training videos' movement, over the limit."""
+    """Return how unlike the training videos' movement it is, or how like that of outliers, over the limit."""
     if model.config.novelty is None:
         return None
-    novelty = Novelty.from_dict(model.config.novelty)
-    return float(novelty.distances(_mean_features(kinematic_features))[0] / novelty.limit)
+    return float(Novelty.from_dict(model.config.novelty).ratios(_mean_features(kinematic_features))[0])
 
 
 def with_remark(tagged: TaggedVideo, remark: str | None) -> TaggedVideo:

@@ -24,7 +24,7 @@ from choreai.style.evaluation.calibrate import (
 )
 from choreai.style.evaluation.scorecard import Scorecard, accuracies, f1_scores, score_windows
 from choreai.style.evaluation.unseen import UnseenSources, evaluate_unseen
-from choreai.style.novelty import LeftOutStyle, cross_fitted_novel, leave_styles_out
+from choreai.style.novelty import LeftOutStyle, OutlierTest, cross_fitted_novel, leave_styles_out, try_outliers
 from choreai.style.predictions import Predictions
 
 CLIP_SECONDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
@@ -120,6 +120,8 @@ class Metrics:
     worst_videos: tuple[WorstVideo, ...]
     unseen: UnseenSources | None
     """None where that was not asked for."""
+    outliers: OutlierTest | None = None
+    """None where no outliers were given."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, dicts, strings and finite numbers, for JSON."""
@@ -170,6 +172,7 @@ def evaluate(
         unseen=None
         if unseen is None
         else evaluate_unseen(predictions, unseen, target_precision=target_precision, seed=seed),
+        outliers=try_outliers(predictions),
     )
 
 

@@ -4,11 +4,16 @@ import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from choreai.arrays import FloatArray
 from choreai.catalog.catalog import Video
 from choreai.errors import TableError
+from choreai.motion.kinematics import FEATURES
 from choreai.motion.named_dancers import NamedDancers
 from choreai.motion.windows import Windows, WindowSettings
 from choreai.style.examples import Examples, VideoExamples, make_examples, read_windows
+from choreai.style.predictions import mean_by_video
 from choreai.style.settings import TrainSettings
 from choreai.style.training.split import Folds, divide_folds, find_labels, join_groups
 
@@ -112,6 +117,20 @@ def read_dataset(
         copies=copies,
     )
     return dataset, summary
+
+
+def read_outliers(videos: Sequence[Video], source: TableSource, settings: TrainSettings) -> FloatArray:
+    """Return the (O, K) mean kinematics of videos that nobody dances in, or another dance, in the order of their ids;
+    of those that have windows."""
+    windows = source.read_windows(videos, settings.windows).windows if videos else {}
+    if len(windows) < len(videos):
+        logger.warning("%d of %d outliers are left out: nobody in view for long enough, or no poses",
+                       len(videos) - len(windows), len(videos))  # fmt: skip
+    means = [
+        mean_by_video(each.kinematic_features, np.zeros(len(each), np.int64), num_videos=1)[0]
+        for each in windows.values()
+    ]
+    return np.array(means, np.float32).reshape(len(means), len(FEATURES))
 
 
 def read_recut(dataset: Dataset, source: TableSource, settings: WindowSettings) -> Dataset:

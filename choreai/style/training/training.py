@@ -9,7 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -29,7 +29,7 @@ from choreai.style.novelty import fit_novelty
 from choreai.style.predictions import Predictions, mean_by_video
 from choreai.style.settings import TrainSettings, seed_settings
 from choreai.style.tagging import mean_kinematics
-from choreai.style.training.dataset import Dataset, DataSummary, TableSource, read_dataset, read_recut
+from choreai.style.training.dataset import Dataset, DataSummary, TableSource, read_dataset, read_outliers, read_recut
 from choreai.style.training.distributed import Fitted, Progress, TrainResources, fit_on_ray
 from choreai.style.training.fit_state import Weights
 from choreai.style.training.left_out import groups_to_leave_out, with_groups_as_folds
@@ -69,6 +69,7 @@ def train_style(
     taxonomy_version: str = "",
     named: Mapping[str, NamedDancers] | None = None,
     copies: Sequence[Sequence[str]] = (),
+    outliers: Sequence[Video] = (),
     keypoints: Mapping[str, str] | None = None,
     has_videos: bool = True,
     resources: TrainResources,
@@ -79,10 +80,10 @@ def train_style(
 
     Ray must be connected, unless `fit` trains the networks elsewhere. `labels` empty: those of the catalog. `parents`:
     see `StyleModelConfig`. `named`: by video_id who dances, where a review says so. `copies`: sets of video_ids of one
-    performance. `keypoints`: what the model says of the origin of its keypoints. Without `has_videos` the report has no
-    pictures. Checkpoints go to `output_uri`/training. Raises TableError where the videos cannot be trained on,
-    ConfigError where the loss does not stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES
-    lost workers.
+    performance. `outliers`: videos of no dance, or of dances outside of the labels. `keypoints`: what the model says of
+    the origin of its keypoints. Without `has_videos` the report has no pictures. Checkpoints go to
+    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does not
+    stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
     """
     source = TableSource(tables_uri, pose_fingerprint, dict(named or {}), copies)
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
@@ -101,7 +102,7 @@ def train_style(
     fit = fit or on_ray
     fitted = fit(dataset, settings)
     networks = networks_of(fitted.members, settings, dataset.labels)
-    predictions = predict_out_of_fold(networks, dataset)
+    predictions = replace(predict_out_of_fold(networks, dataset), outliers=read_outliers(outliers, source, settings))
     simple = _baselines(predictions, dataset)
     if settings.compare_report_lstm:
         simple |= _seed_lstm(predictions, read_recut(dataset, source, seed_settings(settings).windows), settings, fit)
@@ -131,11 +132,13 @@ def train_style(
         novelty=None if novelty is None else novelty.to_dict(),
         references=_references(predictions),
     )
-    training = {
+    training: dict[str, Any] = {
         "settings": dataclasses.asdict(settings),
         "data": dataclasses.asdict(summary),
         "versions": versions(),
     }
+    if len(predictions.outliers):
+        training["num_outliers"] = len(predictions.outliers)
     if keypoints:
         training["keypoints"] = dict(keypoints)
     model = StyleModel(networks, config, training=training)
