@@ -22,7 +22,7 @@ from choreai.tables.keypoints import sequence_of
 from choreai.video.decode import VideoReader
 from choreai.web import upload_routes
 from choreai.web.settings import WebSettings
-from choreai.web.upload_files import RESULT_NAMES
+from choreai.web.upload_files import RESULT_NAMES, write_status
 from choreai.web.uploads import UploadFolder, clean_name
 
 VIDEO = {"Content-Type": "video/mp4"}
@@ -77,6 +77,22 @@ def test_an_upload_becomes_a_result_with_its_files_and_the_upload_is_gone(server
             assert answer.status_code == 200, name
     assert requests.get(f"{server.url}/v1/videos/{folder}/upload", timeout=10).status_code == 404
     assert requests.get(f"{server.url}/v1/videos/{folder}/status.json", timeout=10).status_code == 404
+
+
+def test_the_tag_is_there_while_the_video_is_still_drawn(tmp_path: Path) -> None:
+    uploads = UploadFolder(WebSettings(data_folder=str(tmp_path)))
+    folder = tmp_path / "clips" / ("x" * 22)
+    folder.mkdir()
+    write_status(folder, state="working", name="dance.mp4", progress=0.5)
+    assert uploads.status(folder.name).result is None
+    (folder / "tag.json").write_text('{"tag": {"style": "salsa"}}')
+    assert uploads.status(folder.name).result == {"tag": {"style": "salsa"}}
+
+
+def test_warming_up_leaves_nothing_behind(server) -> None:
+    before = server.upload_files()
+    server.backend._worker.warm_up()
+    assert server.upload_files() == before
 
 
 def test_what_is_odd_about_an_upload_is_said(server, tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ class UploadDeployment:
             ),
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._thread.submit(self._worker.warm_up)  # not waited for: most likely nobody uploads just yet
         self._started_at: float | None = None
 
     async def process(self, video_id: str, name: str) -> None:

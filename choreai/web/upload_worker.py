@@ -1,17 +1,21 @@
 """Process one upload, from file to result: poses, tag, annotated video and tables, by the batch job's code."""
 
 import json
+import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from matplotlib.figure import Figure
 
-from choreai.errors import MediaError
+from choreai.errors import ChoreaiError, MediaError
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.storage.files import write_atomically
@@ -25,10 +29,14 @@ from choreai.tables.parts import WRITING
 from choreai.tables.pose_parts import VideoRows
 from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo
+from choreai.video.encode import VideoWriter
 from choreai.video.quality import InputQuality, PeopleSeen
 from choreai.web.tag_json import tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
+logger = logging.getLogger(__name__)
+NUM_THREADS = 2
+"""Of decoding and encoding: somebody waits."""
 POSE_SHARE = 0.6
 """Pose estimation's approximate share of the work; the rest is drawing and encoding."""
 
@@ -66,6 +74,19 @@ class UploadWorker:
         self._frames_per_second, self._fingerprint = frames_per_second, pose_fingerprint
         self._split_shots = split_shots
 
+    def warm_up(self) -> None:
+        """Process a second of black, so that the first upload need not wait for everything to load. Never raises."""
+        with tempfile.TemporaryDirectory(prefix="choreai-") as scratch:
+            folder = Path(scratch)
+            try:
+                with VideoWriter(folder / UPLOAD_NAME) as writer:
+                    for number in range(8):
+                        writer.write(np.zeros((240, 320, 3), np.uint8), pts_seconds=number / 8)
+                self.process(folder, "black.mp4")
+                save_figure(Figure(), folder / "movement.png")
+            except ChoreaiError:
+                logger.warning("warming up failed; uploads may too", exc_info=True)
+
     def process(self, folder: Path, name: str) -> None:
         """Write the result of the upload to `folder`, whose name is the upload's id.
 
@@ -95,7 +116,7 @@ class UploadWorker:
         _write_json(folder / "tag.json", result)  # the answer, while the pictures are still to be drawn
         write_status(folder, state="working", name=name, progress=POSE_SHARE)
         video = PosedVideo("clip", str(folder / UPLOAD_NAME), rows)
-        drawn = annotate(video, tagged, folder=folder)
+        drawn = annotate(video, tagged, folder=folder, num_threads=NUM_THREADS)
         os.replace(drawn.video, folder / "annotated.mp4")
         os.replace(drawn.sheet, folder / "sheet.png")
         figure = draw_movement(rows, tagged)
@@ -115,7 +136,7 @@ class UploadWorker:
                 self._estimator,
                 uri=name,
                 frames_per_second=self._frames_per_second,
-                num_threads=2,
+                num_threads=NUM_THREADS,
                 split_shots=self._split_shots,
                 max_pixels=self._limits.max_pixels,
             ) as (reader, tracked),

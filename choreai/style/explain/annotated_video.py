@@ -129,11 +129,13 @@ def _origin(video: PosedVideo) -> str:
     return f"choreai {fingerprint({'uri': objects.resolve_uri(video.uri, against='.')})}"
 
 
-def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path, mute: bool = False) -> Annotated:
+def annotate(
+    video: PosedVideo, tagged: TaggedVideo, *, folder: Path, mute: bool = False, num_threads: int = 1
+) -> Annotated:
     """Write the annotated video and contact sheet of one video to `folder`.
 
     The tag is written on both; where there is one, the video also shows each dancer's and a bar of who shows which
-    style when. The video keeps its sound unless `mute` is set.
+    style when. The video keeps its sound unless `mute` is set. `num_threads` of encoding work beside the drawing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target_video, sheet = folder / f"{video.name}.annotated.mp4", folder / f"{video.name}.sheet.png"
@@ -148,7 +150,7 @@ def annotate(video: PosedVideo, tagged: TaggedVideo, *, folder: Path, mute: bool
         size_wh = reader.info.width, reader.info.height
         still_times = iter(_still_times(video.rows, reader.info.duration_seconds))
         next_still = next(still_times, None)
-        with VideoWriter(target_video, comment=_origin(video)) as writer:
+        with VideoWriter(target_video, num_threads=num_threads, comment=_origin(video)) as writer:
             for frame in reader.frames():
                 image = drawing.draw(frame)
                 writer.write(drawing.with_timeline(image, frame), pts_seconds=frame.pts_seconds)
