@@ -81,7 +81,8 @@ def test_a_dancer_records_a_take_and_compares_it(browser, server, tmp_path: Path
     browser.run(
         "[...document.querySelectorAll('#takes button')].find((b) => b.textContent === 'Tag this take').click()"
     )
-    browser.until("return location.pathname.startsWith('/videos/')", "the page of the result")
+    browser.until("return document.querySelector('#takes a')", "the answer")
+    browser.get(browser.run("return document.querySelector('#takes a').href"))
     browser.until("return document.querySelector('#player button')?.checkVisibility()", "the result")
     browser.choose_file("#beside-file", clip)
     browser.until("return document.getElementById('curve').checkVisibility()", "the comparison")

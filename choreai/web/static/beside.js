@@ -21,7 +21,8 @@ export class Beside {
     byId("beside-file").addEventListener("change", (event) => { if (event.target.files[0]) this.upload(event.target.files[0]); });
     byId("curve").addEventListener("click", (event) => this.seekTo(event));
     for (const video of [this.mine, this.reference]) video.addEventListener("loadedmetadata", () => this.shape());
-    this.follow = this.follow.bind(this);
+    const follow = () => { if (this.found) this.follow(); requestAnimationFrame(follow); };
+    follow();
   }
 
   /** Offer what this browser has uploaded, and compare with what the address names. */
@@ -78,7 +79,6 @@ export class Beside {
     this.draw();
     byId("worst").replaceChildren(...found.worst.map((moment) => make("li", {}, make("button", { type: "button", class: "slim",
       onclick: () => this.repeat(moment.seconds) }, make("b", { text: clock(moment.seconds) }), wordsFor(moment)))));
-    requestAnimationFrame(this.follow);
   }
 
   say(text) {
@@ -130,7 +130,6 @@ export class Beside {
     }
     const x = Math.min(UNITS[0], (UNITS[0] * mine.currentTime) / this.length);
     for (const name of ["x1", "x2"]) this.needle.setAttribute(name, x);
-    requestAnimationFrame(this.follow);
   }
 
   draw() {

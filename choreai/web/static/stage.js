@@ -118,8 +118,11 @@ export class Stage {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea")) return;
     const isOn = !byId("over").hidden;
     if (event.key === "Escape") this.leave();
+    else if (event.key === " " && !this.replay.hidden && !event.target.closest("button, a, summary")) this.player.toggle();
     else if (isOn && event.key === "r" && !byId("record").hidden) this.record();
     else if (isOn && event.key === "f") this.toggleFull();
     else if (isOn && event.key === "m") this.setMirrored(!this.isMirrored);
+    else return;
+    event.preventDefault();
   }
 }
