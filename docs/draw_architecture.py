@@ -21,7 +21,11 @@ FLOORS: tuple[tuple[tuple[str, str, tuple[int, ...]], ...], ...] = (
     ),
     (("config", "settings of a job, one TOML file", ()), ("cluster", "elastic pool, workers: Ray core", (4, 8))),
     (("style", "networks, tagging, training, evaluation", (9,)),),
-    (("search", "expressions, exports, corrections", ()), ("formats", "keypoint files of others", ())),
+    (
+        ("search", "expressions, exports, corrections", ()),
+        ("formats", "keypoint files of others", ()),
+        ("lift", "keypoints into 3D", ()),
+    ),
     (
         ("catalog", "catalogs, shards", (3,)),
         ("pose", "boxes, crops, keypoints, tracks", (6,)),

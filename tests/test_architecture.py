@@ -13,7 +13,7 @@ FLOORS = (
     ("motion", "arrays", "errors", "natural_order", "fingerprint"),
     ("video", "demo", "storage"),
     ("pose", "visualize", "tables", "catalog", "weights"),
-    ("search", "formats"),
+    ("search", "formats", "lift"),
     ("style",),
     ("config", "cluster"),
     ("web", "operations", "pipeline", "api"),

@@ -70,6 +70,8 @@ TABLES = {
     "kinematics": schemas.KINEMATICS,
     "embeddings": schemas.EMBEDDINGS,
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
+    "poses3d": schemas.POSES3D,
+    "movement3d": schemas.MOVEMENT3D,
     "corrections": WITHDRAWALS,
     "frames": FRAMES,
 }

@@ -6,6 +6,7 @@ from choreai.cli.parser import CommandParser
 from choreai.errors import ConfigError
 
 READ = (
+    "poses3d",
     "parquet",
     "alphapose-json",
     "report-text",
@@ -22,6 +23,7 @@ READ = (
     "trc",
     "c3d",
     "bvh",
+    "joints-npz",
 )
 WRITTEN = (
     "parquet",
@@ -32,6 +34,7 @@ WRITTEN = (
     "coco-results",
     "csv",
     "trc",
+    "bvh",
     "opensim-mot",
     "cvat-images",
     "cvat-video",

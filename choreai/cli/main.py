@@ -21,6 +21,7 @@ from choreai.cli.export_flags import export_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
 from choreai.cli.forget import forget_parser
 from choreai.cli.gc import gc_parser
+from choreai.cli.lift_flags import lift_parser
 from choreai.cli.model_flags import model_parser
 from choreai.cli.parser import CommandParser, help_width, wrap
 from choreai.cli.plan import plan_parser
@@ -33,6 +34,7 @@ from choreai.cli.serve import serve_parser
 from choreai.cli.show import show_parser
 from choreai.cli.similar_flags import similar_parser
 from choreai.cli.teach_flags import teach_parser
+from choreai.cli.train_lifter_flags import train_lifter_parser
 from choreai.cli.weights import weights_parser
 
 DESCRIPTION = """\
@@ -45,6 +47,9 @@ Objective style tags for dance videos, one or a catalog of millions.
 
   choreai extract    catalog -> keypoint tables
   choreai train      catalog with labels -> style model
+  choreai lift       keypoint tables -> people in 3D
+  choreai train-lifter
+                     the network that lifts keypoints into 3D
   choreai serve      live classification, uploads and the catalog on a web page
   choreai search     find videos by style, score, tempo and movement
   choreai similar    find videos that move like one
@@ -83,6 +88,8 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "demo": (demo_parser, "choreai.cli.demo:run"),
     "extract": (extract_parser, "choreai.cli.extract:run"),
     "train": (train_parser, "choreai.cli.train:run"),
+    "lift": (lift_parser, "choreai.cli.lift:run"),
+    "train-lifter": (train_lifter_parser, "choreai.cli.train_lifter:run"),
     "serve": (serve_parser, "choreai.web.serve:run"),
     "search": (search_parser, "choreai.cli.search:run"),
     "similar": (similar_parser, "choreai.cli.similar:run"),
@@ -104,7 +111,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "model")
+RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "model", "lift")
 """Commands that, run again, go on where they were stopped."""
 
 

@@ -19,6 +19,7 @@ _FORMAT_OF_SUFFIX = {
     ".json": "alphapose-json",
     ".txt": "report-text",
     ".csv": "report-text",
+    ".bvh": "bvh",
 }
 
 

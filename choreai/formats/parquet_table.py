@@ -39,19 +39,23 @@ def select_video(table: pa.Table, video_id: str | None, uri: str) -> pa.Table:
     return rows
 
 
-def _read_parts(uri: str) -> pa.Table:
-    """Read without the 3D keypoints, which no other format has."""
-    if not objects.is_folder(uri):
-        return _read_one(uri)
-    inside = objects.join_uri(uri)
+def parts_of(folder: str) -> list[str]:
+    """Return the Parquet parts directly in a folder, sorted. Raises TableError if there are none."""
+    inside = objects.join_uri(folder)
     parts = sorted(
         info.uri
-        for info in objects.list_objects(uri.rstrip("/") + "/")
+        for info in objects.list_objects(folder.rstrip("/") + "/")
         if info.uri.endswith(".parquet") and objects.parent_uri(info.uri) == inside
     )
     if not parts:
-        raise TableError(f"{uri}: no Parquet parts directly in this folder; point at keypoints/<fingerprint>")
-    read = list(map(_read_one, parts))
+        raise TableError(f"{folder}: no Parquet parts directly in this folder; point at keypoints/<fingerprint>")
+    return parts
+
+
+def _read_parts(uri: str) -> pa.Table:
+    if not objects.is_folder(uri):
+        return _read_one(uri)
+    read = list(map(_read_one, parts_of(uri)))
     metadata = [table.schema.metadata or {} for table in read]
     common = dict(set.intersection(*(set(found.items()) for found in metadata)))
     return pa.concat_tables(
@@ -62,5 +66,4 @@ def _read_parts(uri: str) -> pa.Table:
 
 def _read_one(part: str) -> pa.Table:
     others = [field.name for field in schemas.OTHER_KEYPOINTS if field.name in read_schema(part).names]
-    columns = [name for name in schemas.KEYPOINTS.names if name != "keypoints_xyz"] + others
-    return read_part(part, schemas.KEYPOINTS, columns=columns)
+    return read_part(part, schemas.KEYPOINTS, columns=[*schemas.KEYPOINTS.names, *others])

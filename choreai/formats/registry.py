@@ -8,11 +8,13 @@ import pyarrow as pa
 from choreai.formats import (
     alphapose_json,
     bvh,
+    bvh_writer,
     c3d,
     coco_json,
     cvat_xml,
     deeplabcut,
     fiftyone_json,
+    joints_npz,
     keypoint_csv,
     keypoint_text,
     kinovea_csv,
@@ -22,6 +24,7 @@ from choreai.formats import (
     openpose,
     opensim_mot,
     parquet_table,
+    poses3d_table,
     trc,
     ultralytics_labels,
     ultralytics_results,
@@ -92,6 +95,13 @@ def _write_text(table: pa.Table, uri: str, settings: ConvertSettings) -> Written
 FORMATS: dict[str, FileFormat] = {
     found.name: found
     for found in (
+        _format(
+            "poses3d",
+            "a table of lifted poses",
+            poses3d_table.is_poses3d_table,
+            read=poses3d_table.read_poses3d_table,
+            reading="video_id",
+        ),
         _format(
             "parquet",
             "a keypoint table of choreai",
@@ -213,6 +223,15 @@ FORMATS: dict[str, FileFormat] = {
             "a BVH file of motion capture",
             bvh.is_bvh,
             read=bvh.read_bvh,
+            write=bvh_writer.write_bvh,
+            reading="frames_per_second video_id",
+            writing="track_id",
+        ),
+        _format(
+            "joints-npz",
+            "a NumPy archive of joints in space",
+            joints_npz.is_joints_npz,
+            read=joints_npz.read_joints_npz,
             reading="frames_per_second video_id",
         ),
         _format(

@@ -43,7 +43,7 @@ def embed_missing(output: str, *, model_uri: str, model: StyleModel) -> RunManif
 
 def missing_shards(output: str, *, pose_id: str, model_version: str) -> list[TagShard]:
     """Return shards of the videos that have poses but no embedding of this model, or dancers named since."""
-    posed = _posed_videos(output, pose_id)
+    posed = posed_videos(output, pose_id)
     reviews = read_dancer_reviews(output, pose_fingerprint=pose_id)
     ids = {"model_version": model_version, "pose_fingerprint": pose_id}
     others, named = plan_named_shards(posed, reviews, **ids)
@@ -54,7 +54,7 @@ def missing_shards(output: str, *, pose_id: str, model_version: str) -> list[Tag
     return list(chain(plan_tag_shards(missing, **ids), due))
 
 
-def _posed_videos(output: str, pose_id: str) -> pa.Table:
+def posed_videos(output: str, pose_id: str) -> pa.Table:
     """Return video_id, content_id, uri and shard_id of the videos whose keypoints part is there."""
     columns = [*KEY, "uri", "status", "attempts", "shard_id"]
     videos = latest_attempts(read_table(output, "videos", pose_id, schemas.VIDEOS, columns=columns))

@@ -1,7 +1,8 @@
 """Compaction: merge many small parts of a table into few, while readers see each row exactly once at any moment.
 
-For the videos, shots, tags, kinematics and embeddings tables, whose parts hold a few rows each. Keypoint parts stay as
-they are: they are large already, tagging reads them one by one, and each is the record that its shard was committed.
+For the videos, shots, tags, kinematics, embeddings and 3D tables, whose parts hold a few rows each. Keypoint parts
+stay as they are: they are large already, tagging reads them one by one, and each is the record that its shard was
+committed.
 
 A merged part is numbered, and committed by a conditional write under the next free number. So of two compactions
 that saw the same parts one wins, and the other finds the number taken and changes nothing; no two merged parts
@@ -45,6 +46,8 @@ COMPACTED_TABLES = {
     "kinematics": schemas.KINEMATICS,
     "embeddings": schemas.EMBEDDINGS,
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
+    "poses3d": schemas.POSES3D,
+    "movement3d": schemas.MOVEMENT3D,
 }
 TARGET_BYTES = 256 << 20
 """A merged part stops growing at this size: one GET of a few seconds."""

@@ -277,6 +277,8 @@ HOW_TO_MEND = {
     "kinematics": "delete it: it is written anew when its videos are tagged by another model",
     "embeddings": "delete it and the video_embeddings part of this name: `choreai similar` writes both anew",
     "video_embeddings": "delete it: `choreai similar` writes it anew",
+    "poses3d": "delete it and the movement3d part of this name: `choreai lift` writes both anew",
+    "movement3d": "delete it: `choreai lift` writes it anew",
     "corrections": "restore it from a copy, or import its reviews again; nothing else has them",
 }
 """By table, what to do about a damaged part, merged or not."""
