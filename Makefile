@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-gpu bench-tracking bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-gpu bench-tracking bench-lift bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-gpu     one GPU: crops and frames a second, where time goes, NVDEC, precision, memory; 8 minutes"
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
 	@echo "make bench-shots   cuts found and made up, on made-up scenes and real clips (needs ../shared)"
+	@echo "make bench-lift    3D beside MediaPipe's own, motion capture, styles from other sides (more of it with ../shared)"
 	@echo "make bench-tracking  HOTA, IDF1 and switches of the trackers on generated crossings"
 	@echo "make parity   networks, crops, decoding and pose NMS against AlphaPose itself, where it can be imported"
 	@echo "make chaos  110 seeded runs in which workers, nodes, drivers and the storage fail (an hour)"
@@ -90,6 +91,9 @@ bench-people: setup
 
 bench-shots: setup
 	@$(PY) tests/bench_shots.py
+
+bench-lift: setup
+	@$(PY) tests/bench_lift.py
 
 bench-tracking: setup
 	@$(PY) tests/bench_tracking.py

@@ -74,6 +74,10 @@ def _check_describe(arguments: argparse.Namespace) -> None:
 def _check_show(arguments: argparse.Namespace) -> None:
     from choreai.cli.job import check_sources
 
+    if arguments.view is not None:
+        from choreai.visualize.space import angle_of
+
+        angle_of(arguments.view)
     if not arguments.output:
         check_sources(arguments.video)
 

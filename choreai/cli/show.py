@@ -33,6 +33,8 @@ def show_parser(prog: str | None) -> CommandParser:
     parser.add_argument(
         "--why", action="store_true", help="print the reasons for the style, and draw them in a picture"
     )
+    parser.add_argument("--view", metavar="SIDE", help="draw the dancer in 3D from another side too: side, back, "
+                        "other-side or degrees")  # fmt: skip
     parser.add_argument("--mute", action="store_true", help="leave the sound out of the annotated video")
     parser.add_argument("--allow-private-addresses", action="store_true",
                         help="download from hosts of a private network too")  # fmt: skip

@@ -17,6 +17,7 @@ from choreai.api.poses import estimate_with
 from choreai.catalog.catalog import read_catalog
 from choreai.cli.console import print_json
 from choreai.cli.show_people import chosen_dancers, print_people, size_of_keypoints
+from choreai.cli.show_space import draw_from_side
 from choreai.cli.sources import find_sources
 from choreai.config import load_pose_settings
 from choreai.errors import ConfigError, MediaError
@@ -112,6 +113,10 @@ def _draw(found: PosedVideo, model: StyleModel | None, arguments: argparse.Names
             save_figure(figure, folder / f"{source.name}.movement.{suffix}")
         print(f"movement over time: {folder / source.name}.movement.png, .svg")
         written["movement"] = folder / f"{source.name}.movement.png"
+    if arguments.view is not None:
+        written["view"] = draw_from_side(
+            source.rows, arguments.view, name=source.name, folder=folder, named=dancers.track_ids
+        )
     if arguments.why and tagged.tag is not None:
         print(why_text(tagged.tag))
         if tagged.tag.reasons:

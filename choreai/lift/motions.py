@@ -3,7 +3,8 @@
 Everything becomes `Motion`: poses of one person in upright camera axes at 15 frames a second, of standard size.
 """
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,17 +46,27 @@ def generated_dancers(num_dancers: int, *, first_seed: int, seconds: float) -> I
 
 def read_mocap(folder: Path) -> list[Motion]:
     """Return the motion capture in `folder`: every .npz below it with `xyz` (F, 17, 3) in COCO order, metres, y up, and
-    `fps`; `group` (the subject) and `label` where known.
+    `fps`. Subject (`group`) and `label` are in the file, or in an `index.csv` of the folder, by `file`.
 
     Raises ConfigError where there is none, or one that is something else.
     """
     paths = sorted(folder.rglob("*.npz"))
     if not paths:
         raise ConfigError(f"{folder}: no .npz of motion capture below this folder; docs/lift.md says what they hold")
-    return [motion for path in paths if (motion := _read_one(path)) is not None]
+    index = _read_index(folder / "index.csv")
+    found = [_read_one(path, index.get(path.stem, {})) for path in paths]
+    return [motion for motion in found if motion is not None]
 
 
-def _read_one(path: Path) -> Motion | None:
+def _read_index(path: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of the index by the file's name without its ending; none where there is no index."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {Path(row.get("file") or "").stem: row for row in csv.DictReader(file)}
+
+
+def _read_one(path: Path, told: Mapping[str, str]) -> Motion | None:
     """Return None for less than half a second."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -67,8 +78,8 @@ def _read_one(path: Path) -> Motion | None:
         raise ConfigError(f"{path}: xyz must be (F, 17, 3) finite numbers and fps 1 to 1000, got {xyz.shape}, {rate:g}")
     if len(xyz) < rate / 2:
         return None
-    label, group = (str(held[name]) if name in held else path.stem for name in ("label", "group"))
-    return Motion(path.stem, group, label, _of_standard_size(from_y_up(_resample(xyz, rate))))
+    names = {name: str(held[name]) if name in held else told.get(name) or path.stem for name in ("group", "label")}
+    return Motion(path.stem, xyz=_of_standard_size(from_y_up(_resample(xyz, rate))), **names)
 
 
 def _resample(xyz: Float64Array, rate: float) -> Float64Array:

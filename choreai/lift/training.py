@@ -35,9 +35,11 @@ class LifterSettings:
     """Generated, each in every style."""
     num_random: int = 3000
     """Sequences of random articulated movement."""
+    num_judged: int = 20
+    """Generated dancers to judge it by."""
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "num_dancers", "num_random"):
+        for name in ("num_steps", "batch_size", "num_dancers", "num_random", "num_judged"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:

@@ -17,8 +17,7 @@ from choreai.pipeline.progress import progress
 logger = logging.getLogger(__name__)
 
 FIRST_HELD_OUT_SEED = 2_000_000
-NUM_HELD_OUT = 20
-"""Generated dancers that a lifter is judged by, never trained on."""
+"""Generated dancers from here on judge a lifter, and are never trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ def train_lifter(
         network = fit_lifter(bank, settings, on_step=lambda step, error: steps.advance())
     save_lifter(network, target, _about(settings, trained))
     lifter = load_lifter(target)
-    dancers = list(generated_dancers(NUM_HELD_OUT, first_seed=FIRST_HELD_OUT_SEED, seconds=4.0))
+    dancers = list(generated_dancers(settings.num_judged, first_seed=FIRST_HELD_OUT_SEED, seconds=4.0))
     return TrainedLifter(lifter, len(bank), judge(lifter.network, [*dancers, *judged]))
 
 
