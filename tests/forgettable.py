@@ -14,7 +14,7 @@ from tag_rows import tag_row, video_row
 
 from choreai.search.corrections import store_reviews
 from choreai.storage import objects
-from choreai.tables import schemas
+from choreai.tables import schemas, space_schemas
 from choreai.tables.compact import COMPACTED_TABLES, list_versions
 from choreai.tables.parts import current_parts, list_parts, part_uri, read_consistently, read_part, write_part
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
@@ -77,6 +77,14 @@ def _write_shard(root: str, shard_id: str, ids: list[str], scratch: Path) -> Non
     videos = [{"video_id": each, "uri": uri_of(root, each), "content_id": f"c {each}", "num_windows": 1, **made,
                "embedded_at": 0} for each in ids]  # fmt: skip
     _write(root, "video_embeddings", MODEL, shard_id, videos, schemas.VIDEO_EMBEDDINGS, scratch)
+    lifted = {"pose_fingerprint": POSES, "lifter_version": "lifter-a", "shard_id": shard_id, "scale_source": "assumed"}
+    poses = [{"video_id": each, "content_id": f"c {each}", "frame_index": 0, "pts_seconds": 0.0, "track_id": 0,
+              "piece": 0, "keypoints_xyz": [0.0] * 51, "heading": 0.0, "root_height": 1.0, **lifted}
+             for each in ids]  # fmt: skip
+    _write(root, "poses3d", "3d", shard_id, poses, space_schemas.POSES3D, scratch)
+    movement = [{"video_id": each, "uri": uri_of(root, each), "content_id": f"c {each}", "is_main": False,
+                 "status": "ok", "num_poses": 1, "lifted_at": 0, **lifted} for each in ids]  # fmt: skip
+    _write(root, "movement3d", "3d", shard_id, movement, space_schemas.MOVEMENT3D, scratch)
 
 
 def _write(

@@ -25,7 +25,7 @@ from choreai.pose.settings import PoseSettings
 from choreai.search.corrections import WITHDRAWALS
 from choreai.search.search import COLUMNS as SEARCH_NAMES
 from choreai.style.settings import TrainSettings
-from choreai.tables import schemas
+from choreai.tables import schemas, space_schemas
 
 DOCS = ROOT / "docs"
 sys.path.append(str(DOCS))
@@ -70,8 +70,8 @@ TABLES = {
     "kinematics": schemas.KINEMATICS,
     "embeddings": schemas.EMBEDDINGS,
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
-    "poses3d": schemas.POSES3D,
-    "movement3d": schemas.MOVEMENT3D,
+    "poses3d": space_schemas.POSES3D,
+    "movement3d": space_schemas.MOVEMENT3D,
     "corrections": WITHDRAWALS,
     "frames": FRAMES,
 }
@@ -253,13 +253,17 @@ def test_commands_in_pages_are_understood(path: Path) -> None:
         assert {word.partition("=")[0] for word in arguments.split() if word.startswith("--")} <= known, arguments
 
 
+LONGEST_FIRST = "|".join(sorted(COMMANDS, key=len, reverse=True))
+"""So that `train-lifter` is not taken for `train`."""
+
+
 def commands_in(text: str) -> Iterator[tuple[str, str]]:
     """Every `choreai COMMAND ...` of a page's consoles and code."""
     blocks = re.findall(r"```\w*\n(.*?)```", text, flags=re.DOTALL)
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     indented = [line for line in prose.splitlines() if line.startswith("    choreai ")]
     for line in [*(line for block in blocks for line in block.splitlines()), *indented, *code(prose)]:
-        found = re.search(rf"\bchoreai ({'|'.join(COMMANDS)})\b(.*)", re.sub(r'"[^"]*"', '""', line))
+        found = re.search(rf"\bchoreai ({LONGEST_FIRST})\b(.*)", re.sub(r'"[^"]*"', '""', line))
         if found:
             yield found[1], found[2].partition(" #")[0]
 

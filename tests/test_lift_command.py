@@ -16,7 +16,7 @@ from choreai.errors import StorageError, WeightsError
 from choreai.lift.network import LifterNetwork
 from choreai.lift.weights import SHIPPED, load_lifter, save_lifter
 from choreai.operations.forget import forget
-from choreai.tables import schemas
+from choreai.tables import space_schemas
 from choreai.tables.compact import compact
 from choreai.tables.parts import part_uri, read_table
 from choreai.tables.schemas import from_list_column
@@ -43,7 +43,7 @@ def lift(output: Path, capsys: pytest.CaptureFixture[str], *flags: str, code: in
 
 
 def rows_of(output: Path, table: str, version: object) -> list[dict[str, object]]:
-    schema = {"poses3d": schemas.POSES3D, "movement3d": schemas.MOVEMENT3D}[table]
+    schema = {"poses3d": space_schemas.POSES3D, "movement3d": space_schemas.MOVEMENT3D}[table]
     return read_table(str(output), table, str(version), schema, columns=schema.names).to_pylist()
 
 

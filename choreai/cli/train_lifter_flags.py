@@ -23,5 +23,5 @@ def train_lifter_parser(prog: str | None) -> CommandParser:
     parser.add_argument("--held-out", metavar="A,B", type=lambda text: text.split(","), default=[],
                         help="subjects or labels of it to judge by (default: every fourth subject)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    parser.add_argument("--num-steps", type=int, default=1500, metavar="N", help="training steps (default: 1500)")
+    parser.add_argument("--num-steps", type=int, default=3000, metavar="N", help="training steps (default: 3000)")
     return parser.add_result_flags()

@@ -24,11 +24,12 @@ from choreai.lift.weights import Lifter, load_lifter
 from choreai.motion.prominence import choose_dancers, prominence_by_track
 from choreai.motion.sequence import KeypointSequence
 from choreai.storage.scratch import scratch_folder
-from choreai.tables import schemas
+from choreai.tables import space_schemas
 from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import part_uri, write_part
 from choreai.tables.reports import ShardReport
-from choreai.tables.schemas import SPACE_FIGURES, list_column
+from choreai.tables.schemas import list_column
+from choreai.tables.space_schemas import SPACE_FIGURES
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class LiftWorker:
             return write_part(uri, pa.table(every, schema=_SCHEMAS[table]), folder / "part.parquet")
 
 
-_SCHEMAS = {"poses3d": schemas.POSES3D, "movement3d": schemas.MOVEMENT3D}
+_SCHEMAS = {"poses3d": space_schemas.POSES3D, "movement3d": space_schemas.MOVEMENT3D}
 
 
 def lift_video(video: Video, rows: KeypointSequence, lifter: Lifter, *, height: float | None = None) -> LiftedVideo:
@@ -174,7 +175,9 @@ def _movement_columns(videos: Sequence[LiftedVideo]) -> dict[str, Any]:
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     rows = [row for video in videos for row in _movement_rows(video)]
     names = [
-        name for name in schemas.MOVEMENT3D.names if name not in ("pose_fingerprint", "lifter_version", "shard_id")
+        name
+        for name in space_schemas.MOVEMENT3D.names
+        if name not in ("pose_fingerprint", "lifter_version", "shard_id")
     ]
     return {name: [{"lifted_at": now, **row}.get(name) for row in rows] for name in names}
 

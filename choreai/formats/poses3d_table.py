@@ -13,7 +13,8 @@ from choreai.formats.settings import ConvertSettings
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
 from choreai.tables.parts import read_part, read_schema
-from choreai.tables.schemas import KEYPOINTS, POSES3D, any_list_column, from_list_column, list_column
+from choreai.tables.schemas import KEYPOINTS, any_list_column, from_list_column, list_column
+from choreai.tables.space_schemas import POSES3D
 
 _TABLE = b"choreai.table"
 _CEILING = 2.5

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from choreai.arrays import FloatArray
-from choreai.lift.network import LifterNetwork
+from choreai.lift.network import NUM_CHANNELS, LifterNetwork
 from choreai.lift.views import draw_view
 from choreai.motion.skeleton3d import LIMBS
 
@@ -27,19 +27,20 @@ class LifterSettings:
     """How a lifter is trained."""
 
     seed: int = 0
-    num_steps: int = 1500
-    batch_size: int = 64
+    num_steps: int = 3000
+    batch_size: int = 32
     num_frames: int = 48
     """Of a sequence, 15 a second."""
-    num_dancers: int = 400
+    num_dancers: int = 250
     """Generated, each in every style."""
     num_random: int = 3000
     """Sequences of random articulated movement."""
+    num_channels: int = NUM_CHANNELS
     num_judged: int = 20
     """Generated dancers to judge it by."""
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "num_dancers", "num_random", "num_judged"):
+        for name in ("num_steps", "batch_size", "num_dancers", "num_random", "num_channels", "num_judged"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
@@ -56,7 +57,7 @@ def fit_lifter(
     torch.manual_seed(settings.seed)
     random = torch.Generator().manual_seed(settings.seed)
     sequences = torch.from_numpy(np.ascontiguousarray(bank, np.float32))
-    network = LifterNetwork().train()
+    network = LifterNetwork(settings.num_channels).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.num_steps))
     for step in range(settings.num_steps):

@@ -17,7 +17,10 @@ from choreai.motion.skeleton import LEFT_HIP, MIRROR, NUM_KEYPOINTS, RIGHT_HIP
 ANY_SIDE_SHARE = 0.65
 """Of the sequences, seen from any side; the others roughly from the front."""
 NEAREST_METRES, FURTHEST_METRES = 2.2, 9.0
-BIAS, WANDERING, JITTER = 0.030, 0.030, 0.012
+BIAS, WANDERING, JITTER = 0.020, 0.018, 0.008
+"""MediaPipe on generated dancers: 0.01 to 0.03, 0.01 to 0.04 and as much as that between neighbouring frames."""
+ARMS_WORSE = 1.7
+"""So much larger are they at elbows and wrists."""
 MISTAKEN_SHARE, MISTAKE = 0.03, 0.25
 SWAPPED_SHARE = 0.03
 LOST_SHARE = 0.05
@@ -61,7 +64,8 @@ def disturb(xy_BTK2: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=random)
 
-    level = torch.exp(0.5 * normal(num, 1, 1, 1))
+    level = torch.exp(0.6 * normal(num, 1, 1, 1)) * torch.ones(NUM_KEYPOINTS, 1)
+    level[..., 7:11, :] *= ARMS_WORSE
     noise = level * (
         BIAS * normal(num, 1, NUM_KEYPOINTS, 2)
         + WANDERING * _wandering(num, frames, random)

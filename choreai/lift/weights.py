@@ -55,10 +55,10 @@ def _load(path: Path) -> Lifter:
         raise WeightsError(f"{path}: no .safetensors file ({exc}); give one that `choreai train-lifter` wrote") from exc
     if about.get("kind") != KIND:
         raise WeightsError(f"{path}: no lifter of this release; give a file that `choreai train-lifter` wrote")
-    network = LifterNetwork()
     try:
+        network = LifterNetwork(len(tensors["inlet.bias"]))
         network.load_state_dict({name: _widened(tensor) for name, tensor in tensors.items()})
-    except RuntimeError as exc:
+    except (KeyError, RuntimeError) as exc:
         raise WeightsError(f"{path}: the weights do not fit the network; train it again") from exc
     return Lifter(network.eval(), version, about)
 

@@ -14,7 +14,7 @@ from choreai.lift.weights import Lifter
 from choreai.pipeline.embed import posed_videos
 from choreai.pipeline.in_process import run_in_process
 from choreai.storage.conditional_writes import check_conditional_writes
-from choreai.tables import schemas
+from choreai.tables import space_schemas
 from choreai.tables.compact import list_versions
 from choreai.tables.parts import read_table
 from choreai.tables.runs import RunManifest, new_run_id
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def lift_fingerprint(pose_id: str, lifter_version: str, height: float | None = None) -> str:
     """Return the version of the 3D tables: it changes with the poses, the lifter and the height that is given."""
-    settings = {"poses": pose_id, "lifter": lifter_version, "height": height, "schema": schemas.POSES3D_VERSION}
+    settings = {"poses": pose_id, "lifter": lifter_version, "height": height, "schema": space_schemas.POSES3D_VERSION}
     return fingerprint(settings)
 
 
@@ -51,7 +51,7 @@ def lift_missing(
 def missing_shards(output: str, *, pose_id: str, version: str) -> list[TagShard]:
     """Return shards of the videos that have poses but no 3D of this version."""
     posed = posed_videos(output, pose_id)
-    lifted = read_table(output, "movement3d", version, schemas.MOVEMENT3D, columns=KEY)
+    lifted = read_table(output, "movement3d", version, space_schemas.MOVEMENT3D, columns=KEY)
     missing = posed.join(lifted, keys=KEY, join_type="left anti").select(posed.column_names)
     return list(plan_tag_shards(missing, model_version=version, pose_fingerprint=pose_id))
 

@@ -23,7 +23,7 @@ from choreai.errors import StorageError
 from choreai.storage import objects
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.storage.scratch import scratch_folder
-from choreai.tables import schemas
+from choreai.tables import schemas, space_schemas
 from choreai.tables.parts import (
     MEMBERS_FOOTER,
     WRITING,
@@ -46,8 +46,8 @@ COMPACTED_TABLES = {
     "kinematics": schemas.KINEMATICS,
     "embeddings": schemas.EMBEDDINGS,
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
-    "poses3d": schemas.POSES3D,
-    "movement3d": schemas.MOVEMENT3D,
+    "poses3d": space_schemas.POSES3D,
+    "movement3d": space_schemas.MOVEMENT3D,
 }
 TARGET_BYTES = 256 << 20
 """A merged part stops growing at this size: one GET of a few seconds."""

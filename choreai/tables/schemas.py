@@ -24,7 +24,6 @@ KINEMATICS_VERSION = 1
 SHOTS_VERSION = 1
 PICTURES_VERSION = 1
 EMBEDDINGS_VERSION = 1
-POSES3D_VERSION = 1
 EMBEDDING_SIZE = 128
 """Numbers of a motion embedding: half of them would be half the reading and lose a tenth of the precision."""
 
@@ -290,65 +289,6 @@ VIDEO_EMBEDDINGS = _schema(
 )
 """One row per video; one whose dancers were named since has another, and the newest counts. Its windows are those with
 its `shard_id`. `embedding` is the mean of its windows', made a unit vector again; zeros where it has none."""
-
-SPACE_FIGURES = (
-    "seconds",
-    "num_turns_left",
-    "num_turns_right",
-    "turned_degrees",
-    "back_share",
-    "jump_height",
-    "floor_share",
-    "hips_height_mean",
-    "reach_volume",
-    "limb_variation",
-)
-"""The figures of `choreai.lift.figures`, which is above this floor."""
-_LIFTED = [
-    pa.field("pose_fingerprint", pa.string(), nullable=False),
-    pa.field("lifter_version", pa.string(), nullable=False),
-    pa.field("shard_id", pa.string(), nullable=False),
-]
-
-POSES3D = _schema(
-    "poses3d",
-    POSES3D_VERSION,
-    [
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("content_id", pa.string(), nullable=False),
-        pa.field("frame_index", pa.int32(), nullable=False),
-        pa.field("pts_seconds", pa.float32(), nullable=False),
-        pa.field("track_id", pa.int32(), nullable=False),
-        pa.field("piece", pa.int32(), nullable=False),
-        pa.field("keypoints_xyz", _vector(3 * NUM_KEYPOINTS), nullable=False),
-        pa.field("heading", pa.float32(), nullable=False),
-        pa.field("root_height", pa.float32(), nullable=False),
-        pa.field("scale_source", pa.string(), nullable=False),
-        *_LIFTED,
-    ],
-)
-"""One row per person per sampled frame that has a pose in space: metres, hip-centred, axes of the camera (x right, y
-down, z away), as `choreai.motion.skeleton3d` has it."""
-
-MOVEMENT3D = _schema(
-    "movement3d",
-    POSES3D_VERSION,
-    [
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("content_id", pa.string(), nullable=False),
-        pa.field("track_id", pa.int32()),
-        pa.field("is_main", pa.bool_(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("num_poses", pa.int32(), nullable=False),
-        *[pa.field(name, pa.float32()) for name in SPACE_FIGURES],
-        pa.field("scale_source", pa.string()),
-        *_LIFTED,
-        pa.field("lifted_at", pa.timestamp("ms", tz="UTC"), nullable=False),
-    ],
-)
-"""One row per track; a video without tracks, or one that could not be lifted, has one without `track_id`."""
 
 
 ADDED = {
