@@ -29,7 +29,7 @@ class Lifter:
 
     network: LifterNetwork
     version: str
-    """Of the weights: `lifter-` and the beginning of the file's sha256."""
+    """`lifter-` and a hash of the weights."""
     about: Mapping[str, str]
     """The file's metadata: command, data, licence, figures."""
 
@@ -45,12 +45,11 @@ def load_lifter(path: Path | None = None) -> Lifter:
 @cache
 def _load(path: Path) -> Lifter:
     try:
-        version = f"lifter-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
         with safe_open(path, framework="pt") as file:
             about = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except OSError as exc:
-        raise StorageError(str(path), f"cannot be read ({exc.strerror})") from exc
+        raise StorageError(str(path), f"cannot be read ({exc.strerror or exc})") from exc
     except SafetensorError as exc:
         raise WeightsError(f"{path}: no .safetensors file ({exc}); give one that `choreai train-lifter` wrote") from exc
     if about.get("kind") != KIND:
@@ -60,7 +59,15 @@ def _load(path: Path) -> Lifter:
         network.load_state_dict({name: _widened(tensor) for name, tensor in tensors.items()})
     except (KeyError, RuntimeError) as exc:
         raise WeightsError(f"{path}: the weights do not fit the network; train it again") from exc
-    return Lifter(network.eval(), version, about)
+    return Lifter(network.eval(), f"lifter-{_hash(tensors)}", about)
+
+
+def _hash(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return 12 hex digits; the file's own bytes would not do, as its metadata come in any order."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:
