@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from keypoint_files import person as alphapose_person
 from keypoint_files import random_samples, random_table, write_json, write_text_files
-from motion_capture_files import bvh, c3d, deeplabcut_csv, trc
+from motion_capture_files import body, bvh, c3d, deeplabcut_csv, joints_npz, trc
 from neighbour_files import (
     coco_annotations,
     coco_results,
@@ -18,6 +19,8 @@ from neighbour_files import (
     yolo_labels,
     yolo_results,
 )
+
+from choreai.tables.space_schemas import POSES3D
 
 
 def _parquet(path: Path) -> str:
@@ -32,6 +35,19 @@ def _alphapose(path: Path) -> str:
 def _report_text(path: Path) -> str:
     path.mkdir()
     return write_text_files(path, random_samples(), [1, 2, 3])[0]
+
+
+def _poses3d(path: Path) -> str:
+    frames, same = range(3), [0.0] * 3
+    rows = {
+        "video_id": ["dance"] * 3, "content_id": ["c"] * 3, "frame_index": frames, "pts_seconds": same,
+        "track_id": [0] * 3, "piece": [0] * 3, "heading": same, "root_height": [0.9] * 3,
+        "keypoints_xyz": [(body(frame) * (1, -1, -1) + (0, 0.95, 0)).ravel().tolist() for frame in frames],
+        "scale_source": ["assumed"] * 3, "pose_fingerprint": ["f"] * 3, "lifter_version": ["lifter-0"] * 3,
+        "shard_id": ["s"] * 3,
+    }  # fmt: skip
+    pq.write_table(pa.table(rows, schema=POSES3D), path)
+    return str(path)
 
 
 SAMPLES: dict[str, Callable[[Path], str]] = {
@@ -51,4 +67,6 @@ SAMPLES: dict[str, Callable[[Path], str]] = {
     "trc": trc,
     "c3d": lambda path: c3d(path.with_suffix(".c3d")),
     "bvh": bvh,
+    "joints-npz": lambda path: joints_npz(path.with_suffix(".npz")),
+    "poses3d": _poses3d,
 }

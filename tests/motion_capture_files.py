@@ -202,3 +202,10 @@ def deeplabcut_h5(path: Path, *, columns: Any = None) -> str:
         table = group.create_dataset("table", data=rows)
         table.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(names, 0))
     return str(path)
+
+
+def joints_npz(path: Path, axes: str = AXES["bvh"], *, num_frames: int = 3, **others: Any) -> str:
+    """As one dumps the joints of a network such as GVHMR: COCO's 17 in metres, and the rate."""
+    xyz = np.stack([in_world(body(frame), axes) for frame in range(num_frames)]).astype(np.float32)
+    np.savez(path, **{"xyz": xyz, "fps": 50.0, **others})
+    return str(path)

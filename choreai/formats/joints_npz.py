@@ -102,5 +102,5 @@ def _coco(points: Float64Array, arrays: dict[str, npt.NDArray[np.generic]], uri:
         )
     sources = coco_sources(names)
     if not any(sources):
-        raise TableError(f"{uri}: none of the joints {', '.join(names)[:300]} is a keypoint; name them left_hip, ...")
+        raise TableError(f"{uri}: none of the joints {', '.join(names)[:300]} is a keypoint; name them as COCO does")
     return coco_points(points, sources)

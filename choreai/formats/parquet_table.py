@@ -13,8 +13,20 @@ from choreai.tables.parts import read_part, read_schema, write_part
 
 
 def is_keypoint_table(glimpse: Glimpse) -> bool:
-    """Return whether it is Parquet, or a folder with Parquet in it."""
-    return glimpse.head.startswith(b"PAR1") or any(name.endswith(".parquet") for name in glimpse.names)
+    """Return whether it is Parquet, or a folder with Parquet in it, and not known to be another table."""
+    is_parquet = glimpse.head.startswith(b"PAR1") or any(name.endswith(".parquet") for name in glimpse.names)
+    return is_parquet and named_table(glimpse) != "poses3d"
+
+
+def named_table(glimpse: Glimpse) -> str:
+    """Return which of our tables the file, or the first in the folder, says to be; empty where it does not."""
+    if not glimpse.head.startswith(b"PAR1"):
+        return ""
+    uri = f"{glimpse.uri.rstrip('/')}/{glimpse.names[0]}" if glimpse.names else glimpse.uri
+    try:
+        return (read_schema(uri).metadata or {}).get(b"choreai.table", b"").decode(errors="replace")
+    except TableError:  # damaged: told when it is read
+        return ""
 
 
 def read_keypoint_table(uri: str, settings: ConvertSettings) -> pa.Table:

@@ -8,25 +8,21 @@ import pyarrow as pa
 
 from choreai.formats.glimpse import Glimpse
 from choreai.formats.markers import MARGIN, PIXELS_PER_METRE
-from choreai.formats.parquet_table import parts_of, select_video
+from choreai.formats.parquet_table import named_table, parts_of, select_video
 from choreai.formats.settings import ConvertSettings
 from choreai.motion.skeleton import NUM_KEYPOINTS
 from choreai.storage import objects
-from choreai.tables.parts import read_part, read_schema
+from choreai.tables.parts import read_part
 from choreai.tables.schemas import KEYPOINTS, any_list_column, from_list_column, list_column
 from choreai.tables.space_schemas import POSES3D
 
-_TABLE = b"choreai.table"
 _CEILING = 2.5
 """Metres above the floor where the picture begins."""
 
 
 def is_poses3d_table(glimpse: Glimpse) -> bool:
     """Return whether it is a part of poses3d, or a folder of them."""
-    if not glimpse.head.startswith(b"PAR1"):
-        return False
-    uri = f"{glimpse.uri.rstrip('/')}/{glimpse.names[0]}" if glimpse.names else glimpse.uri
-    return (read_schema(uri).metadata or {}).get(_TABLE) == b"poses3d"
+    return named_table(glimpse) == "poses3d"
 
 
 def read_poses3d_table(uri: str, settings: ConvertSettings) -> pa.Table:
