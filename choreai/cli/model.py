@@ -2,12 +2,15 @@
 
 import argparse
 import logging
+from dataclasses import asdict
 
 from choreai.cli.console import print_json, print_table, shorten
+from choreai.operations.model_comparison import ComparedModel, compare_models
 from choreai.operations.model_list import ListedModel, list_models
 from choreai.operations.shared_models import SharedModel, pull_model, push_model
 from choreai.storage.hub import is_hub
 from choreai.storage.uris import resolve_uri
+from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.card import NO_LICENCE
 
 logger = logging.getLogger(__name__)
@@ -58,8 +61,10 @@ def _print(done: SharedModel) -> None:
 
 
 def _list(models: list[ListedModel], *, as_json: bool) -> int:
+    compared = compare_models(models, beside=models[0]) if models else []
     if as_json:
-        print_json(models)
+        differences = {each.model_version: each for each in compared}
+        print_json([{**asdict(each), "beside_newest": differences.get(each.model_version)} for each in models])
         return 0
     if not models:
         print("no models yet; `choreai train` makes one, `choreai model pull` gets one")
@@ -71,7 +76,27 @@ def _list(models: list[ListedModel], *, as_json: bool) -> int:
     ]  # fmt: skip
     print_table("models, the newest first", rows, header=("model", "trained", "right", "unseen", "style"))
     print("right: of videos, cross-validated; unseen: expected on sources it never saw")
+    if any(each.difference for each in compared):
+        _print_compared(compared)
     return 0
+
+
+def _print_compared(compared: list[ComparedModel]) -> None:
+    """Print the other models beside the newest, on the videos that both were tested on."""
+    rows = [
+        (each.model_version, str(found.num_videos), "same" if found.same_folds else "other",
+         _points(found.accuracy), "-" if found.macro_f1 is None else _points(found.macro_f1))
+        for each in compared
+        if (found := each.difference) is not None
+    ]  # fmt: skip
+    print_table(f"beside {compared[0].beside}, on the videos that both were tested on", rows,
+                header=("model", "videos", "folds", "right", "mean F1"))  # fmt: skip
+    print("in points above it, with 95 % intervals of the paired difference: where 0 is inside, neither is better")
+
+
+def _points(estimate: Estimate) -> str:
+    value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _share(value: float | None) -> str:
