@@ -82,7 +82,10 @@ def test_a_model_of_keypoints_alone_says_so_and_tags_them(tmp_path: Path, capsys
     config.write_text(f'[training]\nnetwork = "report"\nhidden_size = 8\nwindows = {windows}\n')
     given = ["--keypoints", str(tmp_path / "poses"), *RATE, "--output", str(tmp_path / "out"), "--json"]
     flags = ["--labels", str(labels), "--config", str(config), "--num-epochs", "2", "--num-folds", "2"]
-    assert train_command.run(train_parser(None).parse([*given, *flags]), fit=fit_here) == 0
+    assert train_command.run(train_parser(None).parse([*given, *flags, "--log", "csv"]), fit=fit_here) == 0
+    (log,) = (tmp_path / "out" / "training" / "logs").glob("*.csv")
+    assert "# model: " in log.read_text()
+    assert len([line for line in log.read_text().splitlines() if line[0].isdigit()]) == 2 * 2  # folds, epochs
     trained = json.loads(capsys.readouterr().out)
     assert sum(style["num"] for style in trained["metrics"]["videos"]["classes"]) == 12
     folder = Path(trained["model"])

@@ -53,7 +53,13 @@ def _check_train(arguments: argparse.Namespace) -> None:
     from choreai.cli.job import check_job
     from choreai.config import TrainConfig
 
+    if arguments.log and (arguments.sweep or arguments.report_experiment):
+        raise ConfigError("--log is of the training of a model; leave it out with --sweep and --report-experiment")
     check_job(TrainConfig, arguments)
+    if arguments.log:
+        from choreai.style.training.run_log import check_log
+
+        check_log(arguments.log, arguments.output or "")
 
 
 def _check_tag(arguments: argparse.Namespace) -> None:

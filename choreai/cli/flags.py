@@ -123,6 +123,8 @@ def train_parser(prog: str | None, description: str = TRAIN) -> CommandParser:
                         help="train the seed LSTM on the same folds too, as a baseline")  # fmt: skip
     parser.add_argument("--sweep", choices=["learning-rate", "search"],
                         help="no model: the learning-rate study, or a search for settings by validation")  # fmt: skip
+    parser.add_argument("--log", choices=["csv", "tensorboard", "mlflow"],
+                        help="log epochs: in OUTPUT/training/logs, or where MLFLOW_TRACKING_URI says")  # fmt: skip
     _add_keypoint_flags(parser)
     parser.add_argument("--report-experiment", action="store_true",
                         help="no model: the student report's experiment, with its own split of text "

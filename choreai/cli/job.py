@@ -18,7 +18,7 @@ from choreai.storage.uris import check_uri
 from choreai.storage.web_video import check_address, is_web_address
 
 _NOT_SETTINGS = ("catalog", "config", "dry_run", "json", "quiet", "allow_private_addresses", "sweep",
-                 "report_experiment")  # fmt: skip
+                 "report_experiment", "log")  # fmt: skip
 
 
 @dataclass(frozen=True)

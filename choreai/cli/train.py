@@ -22,6 +22,7 @@ from choreai.pipeline.train import find_labelled, find_outliers, sweep, train
 from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.unseen import UnseenSources
 from choreai.style.novelty import OutlierTest
+from choreai.style.training.run_log import LogKind
 from choreai.style.training.sweep import SweepKind, SweepResult
 from choreai.style.training.training import Fit, TrainedStyle
 from choreai.tables.forgotten import read_forgotten
@@ -151,7 +152,7 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker,
     if arguments.report_experiment:
         return run_report_experiment(job, arguments)
     if job.is_of_keypoints:
-        return _run_on_keypoints(job, kind=arguments.sweep, fit=fit)
+        return _run_on_keypoints(job, kind=arguments.sweep, fit=fit, log=arguments.log)
     config = settle_poses(job.config)
     catalog = extract.open_catalog(config)
     labelled = find_labelled(config, catalog)
@@ -166,11 +167,12 @@ def run(arguments: argparse.Namespace, *, worker: type[PoseWorker] = PoseWorker,
         extract.extract_poses(strange, not_dance, pose_id=pose_id, worker=worker)
     told = {"made_by": config.pose.estimator, "skeleton": COCO.name, "scores": "yes"}
     own = replace(job, config=config)
-    _fit(own, labelled, pose_id=pose_id, outliers=outliers, keypoints=told, kind=arguments.sweep, fit=fit)
+    kind, log = arguments.sweep, arguments.log
+    _fit(own, labelled, pose_id=pose_id, outliers=outliers, keypoints=told, kind=kind, fit=fit, log=log)
     return exit_code(extracted, config)
 
 
-def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None, fit: Fit | None) -> int:
+def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None, fit: Fit | None, log: LogKind | None) -> int:
     """Run it on keypoints that are there already, and return the exit code."""
     others = [uri for uri in (job.config.labels_file, job.config.output) if uri]
     given = look_at_keypoints(job.config.keypoints, but=others)
@@ -183,7 +185,7 @@ def _run_on_keypoints(job: Job[TrainConfig], *, kind: SweepKind | None, fit: Fit
     origin = given.origin
     own = replace(job, config=config)
     told = origin.to_json()
-    _fit(own, labelled, pose_id=origin.pose_fingerprint, keypoints=told, kind=kind, has_videos=False, fit=fit)
+    _fit(own, labelled, pose_id=origin.pose_fingerprint, keypoints=told, kind=kind, has_videos=False, fit=fit, log=log)
     return exit_code(taken, config)
 
 
@@ -197,6 +199,7 @@ def _fit(
     kind: SweepKind | None,
     has_videos: bool = True,
     fit: Fit | None,
+    log: LogKind | None,
 ) -> None:
     """Train or compare settings, and print what came of it."""
     if kind is not None:
@@ -211,5 +214,6 @@ def _fit(
         keypoints=keypoints,
         has_videos=has_videos,
         fit=fit,
+        log=log,
     )
     print_json({"model": trained.model_uri, "metrics": trained.metrics}) if job.as_json else print_summary(trained)

@@ -6,8 +6,9 @@ resumes, or ends at once if it was complete. `sweep` makes no model, but compare
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -28,9 +29,11 @@ from choreai.style.training.dataset import TableSource
 from choreai.style.training.distributed import Progress, TrainResources
 from choreai.style.training.labels import labelled_videos
 from choreai.style.training.left_out import groups_to_leave_out
+from choreai.style.training.run_log import LogKind, RunLog, open_log
 from choreai.style.training.split import Folds, divide_folds, find_labels, join_groups
 from choreai.style.training.sweep import SweepKind, SweepResult, run_sweep
 from choreai.style.training.training import Fit, TrainedStyle, train_style
+from choreai.tables.runs import new_run_id
 
 logger = logging.getLogger(__name__)
 
@@ -199,12 +202,13 @@ def train(
     keypoints: Mapping[str, str] | None = None,
     has_videos: bool = True,
     fit: Fit | None = None,
+    log: LogKind | None = None,
 ) -> TrainedStyle:
     """Train a style model on the labelled videos' poses under `config.output`.
 
     `outliers` are of none of the styles: what moves like them is not tagged.
     `keypoints` is what the model will say of their origin (`choreai.formats.origin`). Without `has_videos` there are
-    no pictures, for the report. `fit` None: the networks are trained on Ray.
+    no pictures, for the report. `fit` None: the networks are trained on Ray. `log`: where the epochs are logged too.
     """
     check_conditional_writes(config.output)
     copies = find_copies(config, labelled, pose_id=pose_id)
@@ -212,29 +216,47 @@ def train(
     with show_progress("training", num_epochs) as show:
         if fit is None:
             connect(config.ray_address)
-        return train_style(
-            labelled,
-            tables_uri=config.output,
-            pose_fingerprint=pose_id,
-            output_uri=config.output,
-            settings=config.training,
-            labels=config.labels,
-            parents=config.parents,
-            taxonomy_version=config.taxonomy_version,
-            named=named_dancers(config, labelled, pose_id=pose_id),
-            copies=copies,
-            outliers=outliers,
-            keypoints=keypoints,
-            has_videos=has_videos,
-            resources=TrainResources(
-                num_workers=config.train_workers,
-                min_workers=config.min_train_workers,
-                num_cpus_per_worker=max(1, int(config.workers.num_cpus)),
-                use_gpu=config.workers.num_gpus > 0,
-            ),
-            on_progress=EpochCount(num_epochs, show).show,
-            fit=fit,
-        )
+        with _log_of(config, log) as run_log:
+            return train_style(
+                labelled,
+                tables_uri=config.output,
+                pose_fingerprint=pose_id,
+                output_uri=config.output,
+                settings=config.training,
+                labels=config.labels,
+                parents=config.parents,
+                taxonomy_version=config.taxonomy_version,
+                named=named_dancers(config, labelled, pose_id=pose_id),
+                copies=copies,
+                outliers=outliers,
+                keypoints=keypoints,
+                has_videos=has_videos,
+                resources=TrainResources(
+                    num_workers=config.train_workers,
+                    min_workers=config.min_train_workers,
+                    num_cpus_per_worker=max(1, int(config.workers.num_cpus)),
+                    use_gpu=config.workers.num_gpus > 0,
+                ),
+                on_progress=EpochCount(num_epochs, show).show,
+                fit=fit,
+                log=run_log,
+            )
+
+
+@contextmanager
+def _log_of(config: TrainConfig, kind: LogKind | None) -> Iterator[RunLog | None]:
+    """Yield a log of this kind, which is told where the training ends early; None without one."""
+    if kind is None:
+        yield None
+        return
+    settings = {**asdict(config.training), "windows": config.training.windows.to_json()}
+    log = open_log(kind, output=config.output, run_id=new_run_id(), settings=settings)
+    logger.info("log of the training: %s", log.where)
+    try:
+        yield log
+    except BaseException:
+        log.fail()
+        raise
 
 
 def sweep(config: TrainConfig, labelled: list[Video], *, pose_id: str, kind: SweepKind) -> SweepResult:

@@ -33,6 +33,7 @@ from choreai.style.training.dataset import Dataset, DataSummary, TableSource, re
 from choreai.style.training.distributed import Fitted, Progress, TrainResources, fit_on_ray
 from choreai.style.training.fit_state import Weights
 from choreai.style.training.left_out import groups_to_leave_out, with_groups_as_folds
+from choreai.style.training.run_log import RunLog
 from choreai.style.versions import versions
 
 logger = logging.getLogger(__name__)
@@ -75,15 +76,17 @@ def train_style(
     resources: TrainResources,
     on_progress: Callable[[Progress], None],
     fit: Fit | None = None,
+    log: RunLog | None = None,
 ) -> TrainedStyle:
     """Train a model on the labelled `videos`' keypoints in `tables_uri`, and save it under `output_uri`/models.
 
     Ray must be connected, unless `fit` trains the networks elsewhere. `labels` empty: those of the catalog. `parents`:
     see `StyleModelConfig`. `named`: by video_id who dances, where a review says so. `copies`: sets of video_ids of one
     performance. `outliers`: videos of no dance, or of dances outside of the labels. `keypoints`: what the model says of
-    the origin of its keypoints. Without `has_videos` the report has no pictures. Checkpoints go to
-    `output_uri`/training. Raises TableError where the videos cannot be trained on, ConfigError where the loss does not
-    stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES lost workers.
+    the origin of its keypoints. Without `has_videos` the report has no pictures. `log`: told of the model's own epochs
+    and figures. Checkpoints go to `output_uri`/training. Raises TableError where the videos cannot be trained on,
+    ConfigError where the loss does not stay finite, and `ray.train.TrainingFailedError` after more than MAX_FAILURES
+    lost workers.
     """
     source = TableSource(tables_uri, pose_fingerprint, dict(named or {}), copies)
     dataset, summary = read_dataset(videos, source, settings=settings, labels=labels)
@@ -96,11 +99,19 @@ def train_style(
             num_members=num_members,
             folder_uri=objects.join_uri(output_uri, "training"),
             resources=resources,
-            on_progress=on_progress,
+            on_progress=on_epoch,
         )
+
+    is_own = True
+
+    def on_epoch(done: Progress) -> None:
+        on_progress(done)
+        if log is not None and is_own:
+            log.epoch(done.result)
 
     fit = fit or on_ray
     fitted = fit(dataset, settings)
+    is_own = False
     networks = networks_of(fitted.members, settings, dataset.labels)
     predictions = replace(predict_out_of_fold(networks, dataset), outliers=read_outliers(outliers, source, settings))
     simple = _baselines(predictions, dataset)
@@ -159,7 +170,22 @@ def train_style(
         sources=VideoSources(dataset.videos, tables_uri, pose_fingerprint, has_videos=has_videos),
     )
     save_model(trained.model_uri, model)  # last: a folder with a model is complete
+    if log is not None:
+        log.finish(trained.history, _figures(metrics), about={"model": model.model_version, "uri": trained.model_uri})
     return trained
+
+
+def _figures(metrics: Metrics) -> dict[str, float]:
+    """Return what a log says of the model."""
+    videos, calibration = metrics.videos, metrics.calibration
+    return {
+        "accuracy": videos.accuracy.value,
+        "macro_f1": videos.macro_f1.value,
+        "nll": videos.nll.value,
+        "ece": videos.ece,
+        "temperature": calibration.temperature,
+        "unknown_below": calibration.unknown_below,
+    }
 
 
 def networks_of(members: Sequence[Weights], settings: TrainSettings, labels: Sequence[str]) -> tuple[nn.Module, ...]:
