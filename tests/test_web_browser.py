@@ -211,7 +211,8 @@ def test_an_uploaded_video_leads_to_its_result(site, driver) -> None:
     driver.get(site.url)
     element(driver, "upload-file").send_keys(str(CLIP))
     wait_for(driver, lambda _: "/videos/" in driver.current_url)
-    wait_for(driver, lambda _: element(driver, "result").is_displayed(), seconds=120)
+    wait_for(driver, lambda _: driver.find_elements(By.CSS_SELECTOR, ".verdict"))  # the answer, before the pictures
+    wait_for(driver, lambda _: element(driver, "player").is_displayed(), seconds=120)
     assert element(driver, "title").text == CLIP.name
     assert driver.find_element(By.CSS_SELECTOR, ".verdict").text in STYLES
     assert driver.find_elements(By.CSS_SELECTOR, ".segments button")
@@ -278,7 +279,7 @@ def test_a_curator_finds_a_video_sees_why_and_corrects_it(site, driver) -> None:
 def test_the_page_can_be_used_by_keyboard_alone(site, driver) -> None:
     driver.get(site.url)
     seen = []
-    for _ in range(12):
+    for _ in range(16):
         ActionChains(driver).send_keys(Keys.TAB).perform()
         seen.append(driver.execute_script("return document.activeElement.id || document.activeElement.textContent"))
     assert seen[0] == "Skip to the content"
