@@ -17,10 +17,11 @@ from choreai.formats.convert import read_keypoints
 from choreai.lift.network import LifterNetwork
 from choreai.lift.weights import SHIPPED, load_lifter, save_lifter
 from choreai.operations.forget import forget
-from choreai.tables import space_schemas
+from choreai.operations.garbage import delete_versions, find_versions
 from choreai.tables.compact import compact
 from choreai.tables.parts import part_uri, read_table
 from choreai.tables.schemas import from_list_column
+from choreai.tables.space_schemas import LIFTED_SCHEMAS
 
 
 def write_videos(root: Path, part: str, videos: dict[str, np.ndarray]) -> None:
@@ -44,7 +45,7 @@ def lift(output: Path, capsys: pytest.CaptureFixture[str], *flags: str, code: in
 
 
 def rows_of(output: Path, table: str, version: object) -> list[dict[str, object]]:
-    schema = {"poses3d": space_schemas.POSES3D, "movement3d": space_schemas.MOVEMENT3D}[table]
+    schema = LIFTED_SCHEMAS[table]
     return read_table(str(output), table, str(version), schema, columns=schema.names).to_pylist()
 
 
@@ -99,6 +100,16 @@ def test_what_is_forgotten_or_merged_is_so_in_3d_too(output: Path, capsys: pytes
     for table in ("poses3d", "movement3d"):
         assert "dance" not in {row["video_id"] for row in rows_of(output, table, version)}
     assert lift(output, capsys)["statuses"] == {}
+
+
+def test_what_was_lifted_goes_with_its_poses(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    version = lift(output, capsys)["poses3d"]
+    write_rows(str(output), "videos", "wanted", "0", [video_row("v")])
+    found = {each.name: each for each in find_versions(str(output), keep=["wanted"])}
+    assert set(found) == {FINGERPRINT, "wanted"}
+    assert set(found[FINGERPRINT].tables) == {"keypoints", "videos", "poses3d", "movement3d"}
+    delete_versions(str(output), [found[FINGERPRINT]])
+    assert rows_of(output, "movement3d", version) == rows_of(output, "poses3d", version) == []
 
 
 def test_lifted_poses_become_bvh_that_reads_back_the_same(output: Path, capsys: pytest.CaptureFixture[str]) -> None:

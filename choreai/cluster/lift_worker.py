@@ -29,7 +29,7 @@ from choreai.tables.keypoints import read_videos
 from choreai.tables.parts import part_uri, write_part
 from choreai.tables.reports import ShardReport
 from choreai.tables.schemas import list_column
-from choreai.tables.space_schemas import SPACE_FIGURES
+from choreai.tables.space_schemas import LIFTED_SCHEMAS, SPACE_FIGURES
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +113,7 @@ class LiftWorker:
         every = {**columns, **{name: [value] * num_rows for name, value in same.items()}}
         uri = part_uri(self._output, table, self._version, shard.shard_id)
         with scratch_folder() as folder:
-            return write_part(uri, pa.table(every, schema=_SCHEMAS[table]), folder / "part.parquet")
-
-
-_SCHEMAS = {"poses3d": space_schemas.POSES3D, "movement3d": space_schemas.MOVEMENT3D}
+            return write_part(uri, pa.table(every, schema=LIFTED_SCHEMAS[table]), folder / "part.parquet")
 
 
 def lift_video(video: Video, rows: KeypointSequence, lifter: Lifter, *, height: float | None = None) -> LiftedVideo:

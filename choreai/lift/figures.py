@@ -11,14 +11,16 @@ from choreai.motion.skeleton3d import limb_variation
 LOW_HIPS = 0.5
 """Metres above the floor below which a body of 1.70 m sits, lies, kneels or spins on it: standing hips are at 0.9."""
 MIN_RISE = 0.10
-"""Metres that the hips rise above where they usually are at their highest, in what counts as a jump: on the toes they
-rise by 0.08."""
+"""Metres that hips and both feet rise in what counts as a jump: on the toes the hips rise by 0.08."""
+JUMP_FRAMES = 3
+"""A jump lasts so many frames: what is higher in fewer is a misplaced keypoint."""
 REVERSAL = np.radians(40)
 """A heading that comes back by less goes on turning in the same way."""
 FULL_TURN = np.radians(300)
 """What counts as a turn: the last sixth is often not finished."""
 TURN_SECONDS = 0.25
 """Headings are averaged over so much to either side: what shakes faster is noise."""
+ANKLES = [15, 16]
 MIN_HULL_FRAMES, MAX_HULL_FRAMES = 8, 20_000
 
 
@@ -36,7 +38,7 @@ class SpaceFigures:
     back_share: float
     """Of the time, turned away from the camera."""
     jump_height: float
-    """Metres by which the hips rise highest above standing; 0 where they never rise by more than 0.1 m."""
+    """Metres by which hips and both feet rise together, at most; 0 where it is less than 0.1 m."""
     floor_share: float
     """Of the time, hips lower than half a metre (of a body of 1.70 m)."""
     hips_height_mean: float
@@ -72,7 +74,7 @@ def measure_space(track: LiftedTrack) -> SpaceFigures:
         num_turns_right=float(right),
         turned_degrees=float(np.degrees(turned)),
         back_share=float((np.cos(track.heading) < 0).mean()),
-        jump_height=_jump_height(height),
+        jump_height=max(_jump_height(track.take(track.piece == number)) for number in np.unique(track.piece)),
         floor_share=float((height < LOW_HIPS * track.scale).mean()),
         hips_height_mean=float(height.mean()),
         reach_volume=_reach_volume(track),
@@ -114,9 +116,16 @@ def _full_turns(turn: float) -> int:
     return int((abs(turn) + 2 * np.pi - FULL_TURN) // (2 * np.pi))
 
 
-def _jump_height(height: FloatArray) -> float:
-    rise = float(height.max() - np.percentile(height, 75))
-    return rise if rise >= MIN_RISE else 0.0
+def _jump_height(piece: LiftedTrack) -> float:
+    """Return how far hips and the lower foot rise together above where they mostly are."""
+    height = piece.root_height.astype(np.float64)
+    foot = height - piece.xyz[:, ANKLES, 1].max(1)
+    rise = np.minimum(height - np.percentile(height, 75), foot - np.median(foot))
+    if len(rise) < JUMP_FRAMES:
+        return 0.0
+    held = np.lib.stride_tricks.sliding_window_view(rise, JUMP_FRAMES).min(1)
+    highest = float(rise[int(held.argmax()) : int(held.argmax()) + JUMP_FRAMES].max())
+    return highest if held.max() >= MIN_RISE / 2 and highest >= MIN_RISE * piece.scale else 0.0
 
 
 def _reach_volume(track: LiftedTrack) -> float:

@@ -3,7 +3,7 @@
 A pose is made only where enough of the body is seen; across a cut, or where two people change places, the track is two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -62,6 +62,11 @@ class LiftedTrack:
 
     def __len__(self) -> int:
         return len(self.frame_index)
+
+    def take(self, chosen: BoolArray) -> "LiftedTrack":
+        """Return some of the poses."""
+        arrays = ("frame_index", "pts_seconds", "xyz", "heading", "root_height", "piece")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in arrays})
 
 
 def lift_track(track: KeypointSequence, network: LifterNetwork, *, height: float | None = None) -> LiftedTrack:
@@ -163,7 +168,7 @@ def _join(
     piece = np.repeat(np.arange(len(pieces)), [len(each) for each in pieces])
     xyz = steady_limbs(np.concatenate(poses))
     metres, residual = fit_to_picture(xyz, track.keypoints_xy[rows], seen[rows])
-    kept = residual <= MAX_RESIDUAL
+    kept = _for_long_enough(residual <= MAX_RESIDUAL, piece, track.pts_seconds[rows])
     if not kept.any():
         return _without_poses(int(track.track_id[0]), "not_seen")
     rows, piece, xyz, metres = rows[kept], piece[kept], xyz[kept], metres[kept]
@@ -187,6 +192,17 @@ def _join(
         scale=scale,
         scale_source="assumed" if height is None else "given",
     )
+
+
+def _for_long_enough(kept: BoolArray, piece: IntArray, seconds: FloatArray) -> BoolArray:
+    """Return which poses of those to keep are in a piece that has enough of them: what fits for a moment fits by
+    chance."""
+    found = kept.copy()
+    for number in np.unique(piece):
+        own = kept & (piece == number)
+        if not own.any() or own.sum() * np.median(np.diff(seconds[piece == number])) <= MIN_SECONDS:
+            found[piece == number] = False
+    return found
 
 
 ANKLE_HEIGHT = 0.077

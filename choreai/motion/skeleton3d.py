@@ -102,7 +102,7 @@ def steady_limbs(xyz: FloatArray) -> FloatArray:
     return np.asarray(centred(steady), np.float32)
 
 
-def limb_variation(xyz: FloatArray) -> float:
+def limb_variation(xyz: FloatArray | Float64Array) -> float:
     """Return the largest coefficient of variation of a limb's length over the poses (F, 17, 3) of one track."""
     lengths = np.stack([_distance(xyz, pair) for pairs in LIMBS.values() for pair in pairs], axis=1)
     return float(np.nanmax(np.nanstd(lengths, axis=0) / np.nanmean(lengths, axis=0)))

@@ -12,7 +12,10 @@ from datetime import UTC, datetime, timedelta
 from choreai.errors import ConfigError, WeightsError
 from choreai.storage import objects
 from choreai.style.model import read_description
+from choreai.tables.compact import list_versions
+from choreai.tables.parts import current_parts, read_part
 from choreai.tables.runs import RunManifest, read_runs
+from choreai.tables.space_schemas import LIFTED_SCHEMAS
 
 POSE_TABLES = ("videos", "shots", "kinematics", "pictures", "keypoints")
 """Tables that are versioned by pose fingerprint; the videos first, so that what is left is never taken for done."""
@@ -20,6 +23,8 @@ MODEL_TABLES = ("models", "tags", "embeddings", "video_embeddings")
 """What is versioned by model; the models first, so that no job begins with one whose tags are going."""
 MAX_RUN_DAYS = 14
 """A run that began before and has not ended was killed."""
+LIFTED_TABLES = ("movement3d", "poses3d")
+"""What was lifted from poses goes with them: its versions are named otherwise, and its rows say from which."""
 _JOBS = ("extract_poses", "tag_catalog")
 
 
@@ -87,7 +92,24 @@ def _weigh(root: str) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]
             if slash:
                 sizes[table, version] += info.size
                 counts[table, version] += 1
+    for (table, version), pose_id in _lifted_from(root).items():
+        for info in objects.list_objects(f"{objects.join_uri(root, table, version)}/"):
+            sizes[table, pose_id] += info.size
+            counts[table, pose_id] += 1
     return sizes, counts
+
+
+def _lifted_from(root: str) -> dict[tuple[str, str], str]:
+    """Return by table and version of what was lifted the pose fingerprint that it was made of."""
+    found: dict[tuple[str, str], str] = {}
+    for table in LIFTED_TABLES:
+        for version in list_versions(root, table):
+            for uri in current_parts(root, table, version).uris:
+                rows = read_part(uri, LIFTED_SCHEMAS[table], columns=["pose_fingerprint"])
+                if len(rows):
+                    found[table, version] = rows["pose_fingerprint"][0].as_py()
+                    break
+    return found
 
 
 def _version(name: str, sizes: Counter[tuple[str, str]], counts: Counter[tuple[str, str]], uses: _Uses) -> Version:
@@ -142,9 +164,12 @@ def _used_by(run: RunManifest) -> list[str]:
 def delete_versions(root: str, versions: Sequence[Version]) -> int:
     """Delete all that these versions have, and return how many objects; done again, it goes on where it was stopped."""
     num = 0
+    lifted = _lifted_from(root)
     for version in versions:
-        for table in POSE_TABLES if version.kind == "poses" else MODEL_TABLES:
-            prefix = f"{objects.join_uri(root, table, version.name)}/"
+        folders = [(table, version.name) for table in (POSE_TABLES if version.kind == "poses" else MODEL_TABLES)]
+        folders += [folder for folder, pose_id in lifted.items() if pose_id == version.name]
+        for table, name in folders:
+            prefix = f"{objects.join_uri(root, table, name)}/"
             # model.json marks a whole model: it goes first. A listing is not read on while what it lists is deleted.
             infos = sorted(objects.list_objects(prefix), key=lambda info: not info.uri.endswith("/model.json"))
             for info in infos:

@@ -68,3 +68,5 @@ MOVEMENT3D = _schema(
     ],
 )
 """One row per track; a video without tracks, or one that could not be lifted, has one without `track_id`."""
+
+LIFTED_SCHEMAS = {"poses3d": POSES3D, "movement3d": MOVEMENT3D}

@@ -9,8 +9,8 @@ from choreai.motion.skeleton import EDGES
 from choreai.motion.skeleton3d import turn_about_vertical
 
 SIDES = {"front": 0.0, "side": 90.0, "back": 180.0, "other-side": -90.0}
-"""Degrees by which the viewer walks around the person, counterclockwise as seen from above: `side` is from what was
-the picture's right."""
+"""Degrees by which the viewer walks around the person, clockwise as seen from above: `side` is from what was the
+picture's left, which is the right side of somebody who faces the camera."""
 CELL_WIDTH, CELL_HEIGHT, PIXELS_PER_METRE = 200, 250, 100.0
 CAPTION_HEIGHT, MARGIN = 22, 20
 _PAPER, _INK, _FLOOR = (250, 250, 250), (60, 66, 76), (205, 210, 217)
