@@ -53,7 +53,7 @@ def test_everything_about_one_is_told(tmp_path: Path) -> None:
 
 
 def test_help_explains_each_word_within_80_columns() -> None:
-    for what in ([], ["list"], ["fetch"], ["verify"], ["mirror"]):
+    for what in ([], ["list"], ["fetch"], ["verify"], ["mirror"], ["quantize"]):
         done = weights(*what, "--help") if what else weights("--help")
         assert done.returncode == 0
         assert max(map(len, done.stdout.splitlines())) <= 80
@@ -135,7 +135,7 @@ def test_the_page_names_the_sets_and_commands_there_are() -> None:
         assert int(megabytes) == round(sum(entry.num_bytes for entry in catalogue.expand([name])) / 1e6)
     assert {row[0] for row in rows} == set(catalogue.sets)
     commands = [line.split("#")[0].split()[3:] for line in lines if line.startswith("$ choreai weights ")]
-    assert {words[0] for words in commands} == {"list", "fetch", "verify", "mirror"}
+    assert {words[0] for words in commands} == {"list", "fetch", "verify", "mirror", "quantize"}
     for words in commands:
         arguments = weights_parser("choreai weights").parse_args(words)
         assert catalogue.expand(arguments.names) or not arguments.names

@@ -14,6 +14,7 @@ from choreai.errors import WeightsError
 from choreai.pose.crop_keypoints import CropKeypoints
 from choreai.pose.crops import ALPHAPOSE_CROPS, CropSettings
 from choreai.pose.heatmaps import Decoding, decode_heatmaps
+from choreai.pose.int8_record import check_record
 from choreai.pose.onnx_session import OnnxNetwork
 from choreai.pose.stages import counted_as
 
@@ -47,6 +48,7 @@ class OnnxPose:
     ) -> None:
         """Open the network. Raises WeightsError for other networks, ConfigError if onnxruntime cannot run here."""
         self._network = OnnxNetwork(model, num_threads=num_threads, device=device)
+        check_record(self._network, preprocessing=preprocessing)
         self._preprocessing = preprocessing
         self.crop_settings = replace(PREPROCESSING[preprocessing], size_hw=self._network.size_hw)
         self.num_keypoints = _count_keypoints(self._network)

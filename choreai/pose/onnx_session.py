@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from choreai.arrays import FloatArray
 from choreai.errors import ConfigError, WeightsError
 from choreai.pose.weights import read_weights
 
+Input = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -35,6 +37,8 @@ class OnnxNetwork:
         data = read_weights(model)
         self._session = _open_session(data, num_threads=num_threads, device=device)
         self.sha256 = hashlib.sha256(data).hexdigest()
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        """What whoever made the file wrote into it, by name."""
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             names = [f"{one.name} {one.shape}" for one in inputs]
@@ -60,12 +64,17 @@ class OnnxNetwork:
             return [np.zeros((0, *shape), np.float32) for shape in self.output_shapes.values()]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-    def _run_once(self, images_N3HW: FloatArray) -> list[FloatArray]:
-        num_images = len(images_N3HW)
-        missing = (self._fixed_batch or num_images) - num_images
+    def feed(self, images_N3HW: FloatArray) -> dict[str, Input]:
+        """Return the network's input by name, in its layout and type, filled up to a fixed batch size."""
+        missing = (self._fixed_batch or len(images_N3HW)) - len(images_N3HW)
         inputs = np.pad(images_N3HW, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images_N3HW
         inputs = inputs.transpose(0, 2, 3, 1) if self._channels_last else inputs
-        feed = {self._name: np.ascontiguousarray(inputs, self._dtype)}
+        return {self._name: np.ascontiguousarray(inputs, self._dtype)}
+
+    def _run_once(self, images_N3HW: FloatArray) -> list[FloatArray]:
+        num_images = len(images_N3HW)
+        feed = self.feed(images_N3HW)
+        inputs = feed[self._name]
         try:
             outputs = self._session.run(None, feed)
         except _onnxruntime_errors() as exc:

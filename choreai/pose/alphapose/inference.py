@@ -30,7 +30,7 @@ def prepare(
     standard deviation.
     """
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
-    _fold_batch_norms(prepared)
+    fold_batch_norms(prepared)
     prepared.to(device=device, dtype=dtype)
     prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
     if torch.device(device).type == "cpu" and dtype == torch.float32:
@@ -75,7 +75,7 @@ def without_tf32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-def _fold_batch_norms(network: nn.Module) -> None:
+def fold_batch_norms(network: nn.Module) -> None:
     for parent in list(network.modules()):
         for name, norm in list(parent.named_children()):
             if isinstance(norm, nn.BatchNorm2d):

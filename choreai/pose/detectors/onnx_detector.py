@@ -13,6 +13,7 @@ from choreai.pose.detectors.nms_inside import NmsInsideDetector, has_nms_inside
 from choreai.pose.detectors.yolo import YoloDetector
 from choreai.pose.detectors.yolox import YOLOX_MAX_IOU, yolox_letterbox, yolox_rule
 from choreai.pose.detectors.yolox_network import STRIDES, decode_yolox
+from choreai.pose.int8_record import check_record
 from choreai.pose.onnx_session import OnnxNetwork
 
 FREE_SIZE_HW = (416, 416)
@@ -36,6 +37,14 @@ def load_onnx_detector(
     ConfigError if onnxruntime cannot run here.
     """
     network = OnnxNetwork(model, num_threads=num_threads, device=device, free_size_hw=FREE_SIZE_HW)
+    check_record(network)
+    return detector_of(network, min_score=min_score, max_iou=max_iou, batch_size=batch_size)
+
+
+def detector_of(
+    network: OnnxNetwork, *, min_score: float = 0.1, max_iou: float = YOLOX_MAX_IOU, batch_size: int = 8
+) -> PersonDetector:
+    """Return the detector that an open network is. Raises WeightsError for other networks."""
     if has_nms_inside(network):
         return NmsInsideDetector(network, min_score=min_score)
     letterbox = _letterbox_for(network)
