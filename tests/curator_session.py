@@ -37,7 +37,8 @@ MAX_FIRST_PAGE, MAX_FILTER = 0.3, 0.5
 """Seconds from asking until the cards are drawn."""
 NUM_POSED = 48
 """Videos that have a file and poses: a first page of them."""
-ROWS_PER_PART = 10_000
+ROWS_PER_PART = 9_999
+"""A multiple of the number of styles: all parts have the same rows, under other names and with other scores."""
 MODEL = "lstm-0123456789ab"
 SCREENS = (("dark", (1280, 1000), True), ("phone", (390, 844), False), ("phone-dark", (390, 844), True))
 HAS_PAGE = "return document.querySelectorAll('.tile').length === 48"
@@ -76,17 +77,26 @@ def write_catalog(root: Path, num_rows: int) -> None:
         xy = write_clip(clips[-1], style=style, seed=number, duration_seconds=3.0, frames_per_second=12)
     rng = np.random.default_rng(0)
     names = [f"{STYLES[i % len(STYLES)]}-{i:06d}" for i in range(num_rows)]
-    scores = np.concatenate([np.linspace(0.9999, 0.999, min(NUM_POSED, num_rows)), rng.beta(5, 1.5, num_rows)])[
-        :num_rows
-    ]
+    best = np.linspace(0.9999, 0.999, NUM_POSED)
+    scores = np.concatenate([best, rng.beta(5, 1.5, ROWS_PER_PART - NUM_POSED)])
+    own = range(ROWS_PER_PART)
+    tags = [_tag(i, names[i % num_rows], float(scores[i]), rng, str(clips[i % len(clips)])) for i in own]
+    videos = [video_row(names[i % num_rows], uri=tags[i]["uri"], duration=float(rng.gamma(4, 8))) for i in own]
+    tables = {
+        "tags": (MODEL, pa.Table.from_pylist(tags, schema=schemas.TAGS)),
+        "videos": ("fp1", pa.Table.from_pylist(videos, schema=schemas.VIDEOS)),
+    }
     for start in range(0, num_rows, ROWS_PER_PART):
-        rows = range(start, min(num_rows, start + ROWS_PER_PART))
-        tags = [_tag(i, names[i], float(scores[i]), rng, str(clips[i % len(clips)])) for i in rows]
-        videos = [video_row(names[i], uri=str(clips[i % len(clips)]), duration=float(rng.gamma(4, 8))) for i in rows]
-        _write(root / "tags" / MODEL / f"part-{start}.parquet", tags, schemas.TAGS)
-        _write(
-            root / "videos" / "fp1" / f"part-{start}.parquet", videos[NUM_POSED if start == 0 else 0 :], schemas.VIDEOS
-        )
+        part = names[start : start + ROWS_PER_PART]
+        for name, (version, table) in tables.items():
+            rows = table.slice(0, len(part)).set_column(0, table.schema.field(0), pa.array(part))
+            if start and name == "tags":
+                drawn = rng.beta(5, 1.5, len(part)).astype(np.float32)
+                rows = rows.set_column(rows.column_names.index("score"), schemas.TAGS.field("score"), pa.array(drawn))
+            path = root / name / version / f"part-{start}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            known = NUM_POSED if name == "videos" and start == 0 else 0
+            pq.write_table(rows.slice(known), path, compression="zstd")
     _write_poses(root, names[:NUM_POSED], clips, xy)
     _write_embeddings(root, names[: 20 * NUM_POSED], rng)
 
@@ -99,11 +109,6 @@ def _tag(number: int, name: str, score: float, rng: np.random.Generator, uri: st
         kinematics={**measured, "beats_per_minute": float(rng.normal(115, 18)), "beat_strength": float(rng.random())},
         reason=None if score > 0.5 else f"score {score:.2f} below 0.50", tagged_at=NIGHT.replace(day=1 + number % 20),
     )  # fmt: skip
-
-
-def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
 
 
 def _write_poses(root: Path, names: list[str], clips: list[Path], xy: np.ndarray) -> None:

@@ -29,6 +29,7 @@ from choreai.style.model import StyleModel
 from choreai.video.frame import Frame
 from choreai.web.app import make_app
 from choreai.web.catalog import CatalogBrowser
+from choreai.web.catalog_threads import CatalogThreads
 from choreai.web.errors import WebProblem
 from choreai.web.pose_sessions import LivePoses, PoseSessions
 from choreai.web.server import make_server
@@ -92,7 +93,8 @@ class LocalBackend:
             pose_fingerprint="test",
             limits=limits,
         )
-        self._browser = CatalogBrowser(settings.output, settings.stills_folder) if settings.output else None
+        browser = CatalogBrowser(settings.output, settings.stills_folder) if settings.output else None
+        self._catalog = None if browser is None else CatalogThreads(browser)
 
     async def estimate(self, session_id: str, picture: bytes, *, pts_seconds: float) -> LivePoses:
         return await self._run(lambda: self.sessions.estimate(session_id, picture, pts_seconds=pts_seconds))
@@ -117,9 +119,9 @@ class LocalBackend:
         await asyncio.get_running_loop().run_in_executor(self._upload_thread, self._worker.process, folder, name)
 
     async def catalog(self, method: str, *arguments: Any, **options: Any) -> Any:
-        if self._browser is None:
+        if self._catalog is None:
             raise WebProblem(404, "this server shows no catalog; start it with --output")
-        return await asyncio.to_thread(getattr(self._browser, method), *arguments, **options)
+        return await self._catalog.ask(method, *arguments, **options)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 MAX_SESSIONS = 8
 """Per pose replica; about 100 MB each with MediaPipe."""
 MAX_BATCH = 16
+MAX_CATALOG_REQUESTS = 100
+"""Most of them wait for a picture, in few threads: a search must not wait behind those."""
 GIVES_MEMORY_BACK = {
     "env_vars": {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "65536"}
 }
@@ -145,13 +147,15 @@ class CatalogDeployment:
     def __init__(self, settings: WebSettings) -> None:
         from choreai.web.catalog import CatalogBrowser
         from choreai.web.catalog_search import Query
+        from choreai.web.catalog_threads import CatalogThreads
 
-        self._browser = CatalogBrowser(settings.output, settings.stills_folder)
+        browser = CatalogBrowser(settings.output, settings.stills_folder)
+        self._threads = CatalogThreads(browser)
         # The tables are read while nobody waits for them yet; whoever comes meanwhile waits no longer than without.
-        threading.Thread(target=self._browser.facets, args=[Query()], name="first-read", daemon=True).start()
+        threading.Thread(target=browser.facets, args=[Query()], name="first-read", daemon=True).start()
 
     async def ask(self, method: str, *arguments: Any, **options: Any) -> Any:  # whatever the method returns
-        return await asyncio.to_thread(getattr(self._browser, method), *arguments, **options)
+        return await self._threads.ask(method, *arguments, **options)
 
 
 def _load_model(settings: WebSettings) -> "StyleModel | None":
@@ -249,7 +253,9 @@ def deploy(settings: WebSettings) -> Deployments:
         max_ongoing_requests=1,
         max_queued_requests=settings.max_uploads,
     )(UploadDeployment)
-    browser = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=8)(CatalogDeployment)
+    browser = serve.deployment(ray_actor_options={"num_cpus": 0.25}, max_ongoing_requests=MAX_CATALOG_REQUESTS)(
+        CatalogDeployment
+    )
     targets = {"pose": pose.bind(settings), "style": style.bind(settings), "clips": clips.bind(settings)}
     if settings.output:
         targets["browser"] = browser.bind(settings)

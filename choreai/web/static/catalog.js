@@ -81,10 +81,26 @@ async function loadLike(key) {
   }
 }
 
+/** Stop waiting for pictures: a browser asks a server for six things at once, and another search waits behind them. */
+function stopPictures() {
+  for (const picture of byId("grid").querySelectorAll("img")) {
+    if (!picture.complete) [picture.dataset.src, picture.src] = [picture.getAttribute("src"), "data:,"];
+  }
+}
+
+function resumePictures() {
+  for (const picture of byId("grid").querySelectorAll("img[data-src]")) {
+    picture.style.visibility = "";
+    [picture.src] = [picture.dataset.src];
+    delete picture.dataset.src;
+  }
+}
+
 /** Ask for videos from a place on; the videos shown stay if the search is not understood. */
 async function load(from, limit = PAGE) {
   const number = ++asked;
   byId("problem").hidden = true;
+  stopPictures();
   try {
     const page = await ask(`/v1/search?${parameters({ offset: from, limit })}`);
     if (number !== asked) return;
@@ -93,6 +109,7 @@ async function load(from, limit = PAGE) {
     const tiles = page.videos.map((video) => tile(video));
     if (from === 0) byId("grid").replaceChildren(...tiles);
     else byId("grid").append(...tiles);
+    if (from) resumePictures();
     selection.update();
     performance.mark("cards drawn");
     shown = from + tiles.length;
@@ -101,6 +118,7 @@ async function load(from, limit = PAGE) {
     for (const link of byId("exports").querySelectorAll("a[data-kind]")) link.href = `/v1/search.${link.dataset.kind}?${parameters()}`;
   } catch (problem) {
     if (number !== asked) return;
+    resumePictures();
     showProblem(byId("problem"), problem);
     if (shown) byId("problem").append(" Below is still what was found before.");
     else if (problem.status === 400) loadWithout(number);
