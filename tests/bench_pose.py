@@ -35,20 +35,24 @@ from choreai.pose import topdown
 from choreai.pose.alphapose.architecture import PoseArchitecture
 from choreai.pose.alphapose.checkpoint import PoseNetwork, build_network
 from choreai.pose.alphapose.crop_network import AlphaPoseNetwork, Precision
+from choreai.pose.alphapose.onnx_export import export_onnx
 from choreai.pose.crop_keypoints import CropPoseNetwork
 from choreai.pose.crops import ALPHAPOSE_CROPS, pad_boxes
 from choreai.pose.detectors.detector import Boxes, PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
 from choreai.pose.heatmaps import decode_heatmaps, decoding_for
 from choreai.pose.nms import HEATMAP_CONSTANTS, pose_nms
+from choreai.pose.onnx_pose import OnnxPose
+from choreai.pose.onnx_session import OnnxNetwork
 from choreai.pose.pipeline import estimate_and_track
+from choreai.pose.quantize import RECIPES, Quantizer
 from choreai.pose.settings import PoseSettings
 from choreai.pose.topdown import TopDownEstimator
 from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 
 FASTPOSE = PoseArchitecture("FastPose", 17, 50, conv_dim=128)
-CPU_FLAGS = Path("/proc/cpuinfo")
+CPU_FILE = Path("/proc/cpuinfo")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FASTPOSE_GFLOP = 11.77
 CPU_BATCH, GPU_BATCHES = 8, (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -63,9 +67,11 @@ VARIANTS: tuple[tuple[str, Precision, bool, float], ...] = (
     ("bf16, compiled", "bf16", True, 2.5),
 )
 """Name, precision, whether compiled, and what is wanted beside plain eager at its best batch."""
-HAS_AMX = "amx_bf16" in CPU_FLAGS.read_text() if CPU_FLAGS.exists() else False
+CPU_FLAGS = frozenset(CPU_FILE.read_text().split()) if CPU_FILE.exists() else frozenset()
+HAS_AMX, HAS_VNNI = "amx_bf16" in CPU_FLAGS, bool(CPU_FLAGS & {"avx512_vnni", "avx_vnni"})
 SLOW_BF16 = 0.5
 """Wanted of bf16 on a CPU without AMX, where oneDNN converts to and fro: slower than fp32."""
+ONNX_WANTED, INT8_WANTED = 1.1, 3.0 if HAS_VNNI else 1.5
 PATH_GOALS: tuple[tuple[Precision, float], ...] = (("fp32", 1.3), ("bf16", 1.5))
 REAL_CLIP = people_pictures.SHARED / "data" / "videos" / "tjysdsg_demo.mp4"
 
@@ -153,17 +159,12 @@ def bench_network_on_cpu(network: PoseNetwork, ratios: Ratios) -> None:
     for batch, seconds in plain.items():
         print(f"FastPose, plain eager, batch {batch:<3} {1000 * seconds:8.1f} ms a crop")
     best_plain = min(plain, key=plain.__getitem__)
-    for name, precision, compiled, wanted in VARIANTS:
-        fast = network_of(network, precision, largest=CPU_BATCH, compiled=compiled)
-        try:
-            fast.find_keypoints(crops[:CPU_BATCH])
-        except ConfigError as exc:
-            print(f"FastPose, {name:<22} not measured: {exc}")
-            continue
+
+    def measure_beside_eager(name: str, run: Callable[[torch.Tensor], object], wanted: float) -> None:
         ours: list[float] = []
 
-        def measure_ours(fast: AlphaPoseNetwork = fast, ours: list[float] = ours) -> float:
-            ours.append(per_crop(fast.find_keypoints, CPU_BATCH))
+        def measure_ours() -> float:
+            ours.append(per_crop(run, CPU_BATCH))
             return ours[-1]
 
         with torch.inference_mode():
@@ -171,10 +172,31 @@ def bench_network_on_cpu(network: PoseNetwork, ratios: Ratios) -> None:
                 f"FastPose, {name}",
                 measure_ours,
                 lambda: per_crop(network.module, best_plain),
-                wanted=wanted if precision == "fp32" or HAS_AMX else SLOW_BF16,
+                wanted=wanted,
                 of=f"eager, batch {best_plain}",
             )
         print_roofline(statistics.median(ours), product)
+
+    for name, precision, compiled, wanted in VARIANTS:
+        fast = network_of(network, precision, largest=CPU_BATCH, compiled=compiled)
+        try:
+            fast.find_keypoints(crops[:CPU_BATCH])
+        except ConfigError as exc:
+            print(f"FastPose, {name:<22} not measured: {exc}")
+            continue
+        wanted = wanted if precision == "fp32" or HAS_AMX else SLOW_BF16
+        measure_beside_eager(name, fast.find_keypoints, wanted)
+    for name, model, wanted in onnx_variants(network, crops):
+        session = OnnxPose(model, preprocessing="alphapose", num_threads=1)
+        measure_beside_eager(name, session.find_keypoints, wanted)
+
+
+def onnx_variants(network: PoseNetwork, crops: torch.Tensor) -> Iterator[tuple[str, bytes, float]]:
+    """The network as .onnx, in float32 and in int8."""
+    model = export_onnx(network)
+    yield "onnxruntime, fp32", model, ONNX_WANTED
+    quantizer = Quantizer(model, OnnxNetwork(model, num_threads=1), [crop[None].numpy() for crop in crops[:4]])
+    yield "onnxruntime, int8", quantizer.quantize(RECIPES[1]), INT8_WANTED
 
 
 def product_gflops() -> float:
