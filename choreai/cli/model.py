@@ -96,7 +96,7 @@ def _print_compared(compared: list[ComparedModel]) -> None:
 
 def _points(estimate: Estimate) -> str:
     value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{value:+.1f} ({low:.1f}, {high:.1f})"  # two of these leave room for the name in 80 columns
 
 
 def _share(value: float | None) -> str:
