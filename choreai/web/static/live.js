@@ -79,10 +79,16 @@ async function start(shown) {
     showProblem(byId("problem"), new Error("this browser cannot play that file; upload it below instead"));
     return;
   }
-  byId("stage").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
+  fitStage(video.videoWidth / video.videoHeight);
   byId("signal").textContent = "connecting";
   stream = new LiveStream(video, { welcome, pose, busy, style, problem, closed: stop });
   stream.open();
+}
+
+/** Give the stage another shape only for a picture of quite another one: whatever is below it jumps. */
+function fitStage(ratio) {
+  const { clientWidth, clientHeight } = byId("stage");
+  if (Math.abs(Math.log((ratio * clientHeight) / clientWidth)) > 0.35) byId("stage").style.aspectRatio = `${ratio}`;
 }
 
 /** Play with the sound; a browser that wants to be asked for sound once more gets the pictures without it. */
