@@ -29,7 +29,7 @@ async function startCamera() {
   let camera;
   try {
     camera = await navigator.mediaDevices.getUserMedia({
-      video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 }, ...chosenCamera() },
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, ...chosenCamera() },
     });
   } catch (error) {
     showProblem(byId("problem"), new Error(error.name === "NotAllowedError"
