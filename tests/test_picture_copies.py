@@ -89,7 +89,7 @@ def original() -> PictureSignature:
 def test_a_copy_is_found_and_it_is_told_what_was_done_to_it(name: str, original: PictureSignature) -> None:
     copy, is_mirrored, speed, offset_seconds = COPIES[name]
     found = match(original, copy())
-    assert found.moving > MIN_MOVING + 0.15
+    assert found.moving > MIN_MOVING
     assert found.mirrored == is_mirrored
     assert found.speed == pytest.approx(speed, abs=0.05)
     assert found.offset_seconds == pytest.approx(offset_seconds, abs=0.3)
@@ -99,10 +99,11 @@ def test_other_steps_before_the_same_wall_are_no_copy(original: PictureSignature
     assert match(original, signature_of(scene(place=1, steps=2))).moving < MIN_MOVING
 
 
-def test_the_same_steps_in_another_place_are_denied(original: PictureSignature) -> None:
+def test_the_same_steps_in_another_place_are_no_copy(original: PictureSignature) -> None:
     copies = PictureCopies({"a": original, "b": signature_of(scene(place=5, steps=1)), "c": mirrored()})
-    assert copies.deny("a", "b")
-    assert not copies.deny("a", "c")
+    assert copies.tell("a", "b")
+    assert copies.describe("a", "b") is None
+    assert copies.describe("a", "c") is not None
     assert [pair for pairs in copies.pairs() for pair in pairs] in ([("a", "c")], [("c", "a")])
 
 
@@ -112,8 +113,8 @@ def test_of_videos_without_pictures_nothing_is_said(original: PictureSignature) 
         {"a": original, "still": still, "short": signature_of(scene(place=1, steps=1, num_frames=1))}
     )
     assert copies.names == ("a",)
-    assert not copies.deny("a", "still")
-    assert not copies.deny("a", "unknown")
+    assert not copies.tell("a", "still")
+    assert not copies.tell("a", "unknown")
     assert list(PictureCopies({}).pairs()) == []
 
 

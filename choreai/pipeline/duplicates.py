@@ -2,9 +2,9 @@
 
 Told by their pictures where there is a pictures table (`choreai.pipeline.picture_copies`), and from the keypoint tables
 by two signatures: of the most prominent dancer, which tells best what one dancer does, and of everybody, which finds
-copies of crowds. Dancers of different videos may repeat the same steps: where pictures contradict, movement does not
-count. Signatures are not stored: they take 35 ms of CPU time a video, as long
-as reading the poses. In memory they are 0.1 MB for ten seconds of a crowd.
+copies of crowds. Dancers of different videos may repeat the same steps: movement counts only where there are no
+pictures. Signatures are not stored: they take 35 ms of CPU time a video, as long as reading the poses. In memory they
+are 0.2 MB for ten seconds of a crowd.
 """
 
 import logging
@@ -222,18 +222,14 @@ class _Groups:
             name = self._parent[name]
         return name
 
-    def are_apart(self, one: str, other: str) -> bool:
-        """Return whether two names are in different groups."""
-        return self.first(one) != self.first(other)
+    def are_open(self, one: str, other: str) -> bool:
+        """Return whether it is for movement to say if two videos are copies: they are in different groups, and one of
+        them has no pictures."""
+        return self.first(one) != self.first(other) and not self._pictures.tell(one, other)
 
     def join(self, one: str, other: str) -> None:
         """Put the groups of two names together."""
         self._parent[self.first(other)] = self.first(one)
-
-    def join_alike(self, one: str, other: str) -> None:
-        """Put the groups of two names together whose dancers move alike, unless their pictures contradict."""
-        if not self._pictures.deny(one, other):
-            self.join(one, other)
 
     def groups(self) -> list[list[str]]:
         """Return the groups of two and more, each and all in natural order."""
@@ -257,10 +253,10 @@ def _join_dancers(signatures: dict[str, MotionSignature], joined: _Groups) -> It
     for one, others in _candidates([signatures[name] for name in names]):
         matcher = SignatureMatcher(signatures[names[one]])
         for other in others:
-            if joined.are_apart(names[one], names[other]):
+            if joined.are_open(names[one], names[other]):
                 match = matcher.match(signatures[names[other]])
                 if match.correlation >= MIN_CORRELATION:
-                    joined.join_alike(names[one], names[other])
+                    joined.join(names[one], names[other])
         yield
 
 
@@ -273,10 +269,10 @@ def _join_whole(signatures: dict[str, CrowdSignature], joined: _Groups) -> Itera
         for other in names[place + 1 :]:
             if signatures[other].seconds > MAX_LENGTH_RATIO * signatures[name].seconds:
                 break
-            if joined.are_apart(name, other):
+            if joined.are_open(name, other):
                 agreement = matcher.match(signatures[other]).correlation
                 if agreement >= least and _is_telling(agreement, signatures[name]):
-                    joined.join_alike(name, other)
+                    joined.join(name, other)
         yield
 
 
@@ -294,11 +290,11 @@ def _join_crowds(signatures: dict[str, CrowdSignature], joined: _Groups) -> Iter
         nearest = np.argsort(-hits, kind="stable")[:NUM_CROWDS]
         for place in nearest[hits[nearest] >= MIN_HITS]:
             other = names[one + 1 + place]
-            if joined.are_apart(name, other):
+            if joined.are_open(name, other):
                 own = signatures[other].own
                 match = matcher.match(own, likeness[:, stops[place] - len(own) : stops[place]])
                 if match.correlation >= least and _is_telling(match.correlation, signatures[name]):
-                    joined.join_alike(name, other)
+                    joined.join(name, other)
         yield
 
 

@@ -64,8 +64,8 @@ class TrainSettings:
     """Train a network more for each group that was cut in blocks, without any of it, to say what to expect on sources
     never seen; one that has the only videos of a style is left in."""
     keep_copies_together: bool | Literal["pictures"] = "pictures"
-    """Look for videos of one performance by their pictures, and keep their groups together in one fold. True: by
-    movement too, which takes figures that two people repeat alike for copies where no pictures contradict."""
+    """Look for videos of one performance by their pictures, and keep their groups together in one fold. True: where
+    there are no pictures by movement, which takes figures that two people repeat alike for copies now and then."""
     checkpoint_every_epochs: int = 20
     """A killed worker costs at most this many epochs."""
     windows: WindowSettings = field(default_factory=WindowSettings)

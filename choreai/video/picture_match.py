@@ -24,8 +24,9 @@ WINDOW_SAMPLES = 20
 OWN_HOP, LAID_HOP = 1, 8
 NUM_COSINES = 8
 """Of each coarse pixel's course over a window: up to 1 Hz."""
-MIN_MOVEMENT = 0.5
-"""Of 255, root mean square: in a still picture nothing happens that could be recognised."""
+MIN_MOVEMENT = 0.15
+"""Of 255, root mean square: in a still picture nothing happens that could be recognised. Of a small dancer before a
+camera on a tripod it is 0.2."""
 MAX_OWN_WINDOWS = 600
 """Of a long video: two minutes, evenly spread."""
 SPEEDS = (0.83, 0.91, 1.0, 1.1, 1.21)
@@ -43,7 +44,10 @@ SCALES = (1.0, 0.9, 0.8, 0.7)
 MIN_OVERLAP_SAMPLES = 20
 MIN_OVERLAP_SHARE = 0.6
 """Of the shorter video."""
-MIN_FIRST_CORRELATION = 0.25
+SAMPLES_OF_DOUBT = 10
+"""Counted in beside those that both show, as if nothing agreed in them: a short overlap may agree by chance."""
+MIN_SPEED, MAX_SPEED = 0.8, 1.25
+MIN_FIRST_CORRELATION = 0.2
 """Of coarse pictures: less is not worth a second look."""
 
 
@@ -52,7 +56,7 @@ class PictureMatch:
     """How two videos' pictures lie over each other where they fit best."""
 
     moving: float
-    """Correlation of what moves, over all that both show; -1 where nothing fits."""
+    """Correlation of what moves, over all that both show and SAMPLES_OF_DOUBT; -1 where nothing fits."""
     still: float
     """Correlation of their mean pictures."""
     mirrored: bool
@@ -198,7 +202,8 @@ def _fit(one: MovingPictures, other: MovingPictures, first: _Alignment, *, mirro
     cut, alignment = max(tried, key=lambda each: each[0].moving)
     if cut.moving < MIN_FIRST_CORRELATION:
         return PictureMatch(cut.moving, cut.still, mirrored, alignment.speed, alignment.lag * SECONDS_BETWEEN)
-    moving, alignment = _nearby(*cut.crop(one.moving, other.moving), alignment, FINE_STRETCHES)[0]
+    finer = _nearby(*cut.crop(one.moving, other.moving), alignment, FINE_STRETCHES)
+    moving, alignment = max([(MIN_FIRST_CORRELATION, alignment), *finer], key=itemgetter(0))
     return PictureMatch(moving, cut.still, mirrored, alignment.speed, alignment.lag * SECONDS_BETWEEN)
 
 
@@ -212,10 +217,13 @@ def _nearby(
         for shift in LAGS:
             # What is shown in the middle stays where it is: the lag at the beginning changes with the speed.
             speed = around.speed * stretch
+            if not MIN_SPEED <= speed <= MAX_SPEED:
+                continue
             alignment = _Alignment(speed, len(there) / 2 - middle / speed + shift)
             places, shown = alignment.shared(len(here), len(there))
             if len(places):
-                found.append((_cosine(_interpolate(here, places), there[shown]), alignment))
+                doubt = len(places) / (len(places) + SAMPLES_OF_DOUBT)
+                found.append((doubt * _cosine(_interpolate(here, places), there[shown]), alignment))
     return sorted(found, key=itemgetter(0), reverse=True)
 
 
