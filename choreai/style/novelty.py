@@ -33,7 +33,7 @@ MIN_KNOWN_SHARE = 0.5
 DIGITS = 6
 MIN_OUTLIERS = 10
 """With fewer they are not learnt from: a direction drawn by three videos is an accident."""
-OUTLIER_STRENGTH = 0.01
+OUTLIER_STRENGTH = 0.001
 """scikit-learn's C, with features of a third of their deviations: chosen so that outliers of other kinds than those
 given are refused more often too (docs/experiments.md)."""
 NUM_OUTLIER_PARTS = 5
