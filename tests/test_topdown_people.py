@@ -165,7 +165,9 @@ class TestRealNetworks:
         assert dance["num_tracks"] > 1
         assert (nobody["num_frames_sampled"], nobody["num_tracks"]) == (4, 0)
 
-    def test_keypoints_and_ids_are_the_same_in_shards_of_one_video_and_of_ten(self, tmp_path: Path) -> None:
+    def test_keypoints_and_ids_are_the_same_in_shards_of_one_and_of_ten_and_on_three_threads(
+        self, tmp_path: Path
+    ) -> None:
         catalog = tmp_path / "catalog.csv"
         names = ("tjysdsg_demo", "serbian_cucanj1", "choreai_afro8")
         catalog.write_text("\n".join(["video_id,uri", *(f"{name},{VIDEOS / name}.mp4" for name in names)]))
@@ -173,10 +175,14 @@ class TestRealNetworks:
             with_content_ids(read_catalog(str(catalog))), schemas.VIDEOS.empty_table(), retry_quarantined=False
         )
         found = []
-        for size in (10, 1):
+        for size, num_threads in ((10, 1), (1, 3)):
             output = str(tmp_path / f"shards-of-{size}")
             worker = PoseWorker(
-                output, settings=real_settings(frames_per_second=1.0), pose_fingerprint="0" * 16, run_id="run"
+                output,
+                settings=real_settings(frames_per_second=1.0, detect_batch=4),
+                pose_fingerprint="0" * 16,
+                run_id="run",
+                num_threads=num_threads,
             )
             worker.setup()
             for shard in plan_shards(pending.videos, videos_per_shard=size, pose_fingerprint="0" * 16):

@@ -10,6 +10,7 @@ from choreai.errors import ConfigError, ObjectMissingError, ObjectUnusableError,
 from choreai.pose.alphapose.checkpoint import load_pose_network
 from choreai.pose.alphapose.config import read_pose_config
 from choreai.pose.alphapose.crop_network import AlphaPoseNetwork
+from choreai.pose.concurrency import share_threads
 from choreai.pose.crop_keypoints import CropPoseNetwork
 from choreai.pose.detectors.detector import PersonDetector
 from choreai.pose.detectors.onnx_detector import load_onnx_detector
@@ -43,8 +44,10 @@ def build_topdown(
 
     Sets the number of PyTorch threads of this process. Raises ConfigError and WeightsError.
     """
-    torch.set_num_threads(num_threads)
-    machine = Machine(choose_device(settings.device), num_threads, read_file)
+    device = choose_device(settings.device)
+    num_concurrent, threads_each = _share_threads(num_threads, settings, device, has_own_detector=detector is not None)
+    torch.set_num_threads(threads_each)
+    machine = Machine(device, threads_each, read_file)
     network, constants = _load_network(settings, machine)
     return TopDownEstimator(
         detector or load_detector(settings, machine),
@@ -55,7 +58,20 @@ def build_topdown(
         frame_batch=frame_batch(settings),
         crop_batch=_pose_batch(settings, machine),
         min_box_area=settings.min_box_area,
+        num_concurrent=num_concurrent,
     )
+
+
+def _share_threads(
+    num_threads: int, settings: PoseSettings, device: torch.device, *, has_own_detector: bool
+) -> tuple[int, int]:
+    """Return how many batches are estimated at the same time, and the CPU threads of each.
+
+    One on a GPU, whose recordings hold one batch, where a compiler is at work, and with a detector that may go by what
+    it was asked before.
+    """
+    is_in_order = device.type != "cpu" or settings.compile or has_own_detector
+    return (1, num_threads) if is_in_order else share_threads(num_threads)
 
 
 def frame_batch(settings: PoseSettings) -> int:

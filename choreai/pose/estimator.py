@@ -82,7 +82,11 @@ class Poses:
 
 
 class PoseEstimator(Protocol):
-    """Finds people and their keypoints. Built once per worker, which loads the weights."""
+    """Finds people and their keypoints. Built once per worker, which loads the weights.
+
+    One that remembers no earlier frames may have a `num_concurrent`: so many calls of `estimate` at the same time, in
+    threads, make the best of the CPU threads it was given.
+    """
 
     batch_size: int
     """The preferred number of frames per call of `estimate`."""

@@ -1,6 +1,6 @@
 """From frames to tracked people: estimator and tracker in one stream, shared by the batch job, CLI and web."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +11,7 @@ import numpy as np
 from choreai.arrays import Int32Array
 from choreai.motion.sequence import FramePeople, KeypointSequence
 from choreai.motion.skeleton import NUM_KEYPOINTS
+from choreai.pose.concurrency import concurrently
 from choreai.pose.estimator import PoseEstimator, Poses
 from choreai.pose.stages import each_counted_as, running_clock, stage
 from choreai.pose.trackers import PersonTracker, choose_tracker
@@ -138,16 +139,30 @@ def estimate(
     With `in_blocks` a batch begins at every multiple of the estimator's batch size among the frame indices: whoever
     estimates only some of these blocks has the same batches.
     """
-    shot_index, clock = None, running_clock()
+    clock = running_clock()
     with closing(prefetch(each_counted_as("decode", iter(frames), clock))) as prefetched:
         waited_for = each_counted_as("wait", prefetched, clock)
-        for batch in _batches(waited_for, max_frames=estimator.batch_size, in_blocks=in_blocks):
-            if batch[0].shot_index != shot_index:
-                estimator.start_video()
-                shot_index = batch[0].shot_index
-            with stage("pose"):
-                found = estimator.estimate(batch)
-            yield from zip(batch, found, strict=True)
+        batches = _batches(waited_for, max_frames=estimator.batch_size, in_blocks=in_blocks)
+        with closing(_estimate_batches(batches, estimator)) as posed:
+            for batch, found in posed:
+                yield from zip(batch, found, strict=True)
+
+
+def _estimate_batches(
+    batches: Iterable[Sequence[Frame]], estimator: PoseEstimator
+) -> Generator[tuple[Sequence[Frame], list[Poses]], None, None]:
+    """Yield each batch with the people of its frames, having told the estimator where a shot begins."""
+    shot_index = None
+
+    def estimate_batch(batch: Sequence[Frame]) -> list[Poses]:
+        nonlocal shot_index
+        if batch[0].shot_index != shot_index:
+            estimator.start_video()
+            shot_index = batch[0].shot_index
+        with stage("pose"):
+            return estimator.estimate(batch)
+
+    return concurrently(estimate_batch, batches, num_concurrent=getattr(estimator, "num_concurrent", 1))
 
 
 def _batches(frames: Iterator[Frame], *, max_frames: int, in_blocks: bool) -> Iterator[list[Frame]]:

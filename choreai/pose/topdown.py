@@ -87,8 +87,10 @@ class TopDownEstimator:
         crop_batch: int,
         min_box_area: float = 0.0,
         reid: ReidNetwork | None = None,
+        num_concurrent: int = 1,
     ) -> None:
-        """Estimate `frame_batch` frames at a time and `crop_batch` people at a time; results depend on neither.
+        """Estimate `frame_batch` frames at a time and `crop_batch` people at a time, in `num_concurrent` threads at the
+        same time; results depend on none of them.
 
         Frames and crops are on `device`; the detector and the network may be elsewhere. People whose keypoints span
         less than `min_box_area` / 2.25 square pixels are discarded.
@@ -98,7 +100,7 @@ class TopDownEstimator:
                 f"the pose network outputs {network.num_keypoints} keypoints, but its keypoint set must begin with "
                 f"the {NUM_KEYPOINTS} of COCO"
             )
-        self.batch_size = frame_batch
+        self.batch_size, self.num_concurrent = frame_batch, num_concurrent
         self._detector, self._network, self._constants = detector, network, constants
         self._device, self._min_box_area, self._reid = device, min_box_area, reid
         self._detect_batcher = AdaptiveBatcher(detector.batch_size, item_name="frames")

@@ -2,6 +2,7 @@
 precision, provided that keypoints do not move."""
 
 import logging
+import threading
 from typing import Literal
 
 import torch
@@ -93,9 +94,10 @@ class AlphaPoseNetwork:
         crops = _pad(crops_P3HW, bucket_for(num_people, largest=self._largest_batch)) if self._is_padded else crops_P3HW
         heatmaps = self._graphs.run(crops) if self._graphs is not None and num_people else self._heatmaps(crops)
         found = self._decode(heatmaps[:num_people])
-        if self._comparison is not None:
-            exact = self._decode(predict_heatmaps(self._comparison.exact, crops_P3HW, mirror=self._mirror))
-            if self._comparison.add(found, exact):
+        comparison = self._comparison
+        if comparison is not None:
+            exact = self._decode(predict_heatmaps(comparison.exact, crops_P3HW, mirror=self._mirror))
+            if comparison.add(found, exact):
                 self._comparison = None  # and the exact network with it
         return found
 
@@ -143,12 +145,13 @@ class _Compiled(nn.Module):
 
 
 class _Comparison:
-    """Compares a faster network's keypoints with the exact one's, until enough were seen."""
+    """Compares a faster network's keypoints with the exact one's, until enough were seen, of whatever threads."""
 
     def __init__(self, exact: nn.Module, *, sure_score: float) -> None:
         self.exact = exact
         self._sure_score = sure_score
         self._distances = torch.zeros(0)
+        self._lock = threading.Lock()
 
     def add(self, found: CropKeypoints, exact: CropKeypoints) -> bool:
         """Compare a batch; return whether enough keypoints have been compared by now, and were close enough.
@@ -156,13 +159,14 @@ class _Comparison:
         Raises ConfigError if they are not close enough. Keypoints that the exact network scores below `sure_score` are
         left out, because their peaks are noise.
         """
-        distances = (found.xy - exact.xy).norm(dim=-1)[exact.scores >= self._sure_score]
-        self._distances = torch.cat((self._distances, distances.cpu()))
-        if len(self._distances) < MIN_COMPARED:
+        of_batch = (found.xy - exact.xy).norm(dim=-1)[exact.scores >= self._sure_score]
+        with self._lock:
+            self._distances = distances = torch.cat((self._distances, of_batch.cpu()))
+        if len(distances) < MIN_COMPARED:
             return False
-        mean, share_moved = float(self._distances.mean()), float((self._distances > 4).float().mean())
+        mean, share_moved = float(distances.mean()), float((distances > 4).float().mean())
         figures = (
-            f"{len(self._distances)} keypoints lie {mean:.3f} crop pixels from the exact network's on average "
+            f"{len(distances)} keypoints lie {mean:.3f} crop pixels from the exact network's on average "
             f"(allowed: {MAX_MEAN_DISTANCE:g}), {100 * share_moved:.1f} % of them more than 4"
         )
         if not mean <= MAX_MEAN_DISTANCE:
