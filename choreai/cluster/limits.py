@@ -47,9 +47,10 @@ DEFAULT_LIMITS = VideoLimits()
 
 
 class VideoLimitError(ChoreaiError):
-    """Video `index` of the shard exceeded `limit`; its worker cannot go on and must be ended."""
+    """Video `index` of the shard exceeded `limit`; its worker cannot go on and must be ended. None: one of two did, and
+    each is to be tried alone."""
 
-    def __init__(self, index: int, limit: Literal["TimeLimit", "MemoryLimit"], reason: str) -> None:
+    def __init__(self, index: int | None, limit: Literal["TimeLimit", "MemoryLimit"], reason: str) -> None:
         super().__init__(index, limit, reason)
         self.index, self.limit, self.reason = index, limit, reason
 
@@ -58,13 +59,20 @@ class VideoLimitError(ChoreaiError):
 
 
 def watch_limits(
-    call: Callable[[], ResultT], *, thread: Executor, limits: VideoLimits, index: int, what: str
+    call: Callable[[], ResultT],
+    *,
+    thread: Executor,
+    limits: VideoLimits,
+    index: int,
+    what: str,
+    give_up: Callable[[], bool | None] = lambda: False,
 ) -> Generator[None, None, ResultT]:
     """Run `call` on `thread`, and return what it returns or raise what it raises. Yields while it runs: whoever goes on
     asking sees to it that the limits hold.
 
     Raises VideoLimitError when a limit is exceeded; `call` then goes on running, and `thread` with it. `what` names
-    the video in the message, `index` is its position in the shard.
+    the video in the message, `index` is its position in the shard. `give_up` is called when there is too much memory:
+    it stops what is done beside the video, and says whether anything was, or None if it does not stop.
     """
     started, bytes_before = time.monotonic(), _resident_bytes()
     future = thread.submit(call)
@@ -78,12 +86,12 @@ def watch_limits(
             if seconds > limits.max_seconds:
                 reason = f"{what} exceeded the time limit of {limits.max_seconds / 60:g} minutes (max_video_minutes)"
                 raise VideoLimitError(index, "TimeLimit", reason)
-            if grown > limits.max_bytes:
+            if grown > limits.max_bytes and not (given_up := give_up()):
                 reason = (
                     f"{what} exceeded the memory limit of {limits.max_bytes / 2**30:g} GiB (max_video_gib) "
                     f"after {seconds:.0f} s"
                 )
-                raise VideoLimitError(index, "MemoryLimit", reason)
+                raise VideoLimitError(index if given_up is False else None, "MemoryLimit", reason)
             yield
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -275,14 +275,17 @@ class WorkerPool(Generic[ShardT, ReportT]):
         name = type(cause).__name__
         return Failure(shard, f"{name}: {cause}", killed_worker=False, error_class=name)
 
-    def _end_over_limit(self, actor: PoolActor[ShardT], shard: ShardT, exc: VideoLimitError) -> Failure[ShardT]:
-        """End a worker that named the video over its limit: that one fails, the shard's others run one by one."""
+    def _end_over_limit(self, actor: PoolActor[ShardT], shard: ShardT, exc: VideoLimitError) -> Failure[ShardT] | None:
+        """End a worker that named the video over its limit: that one fails, the shard's others run one by one; all of
+        them where it could not name it."""
         logger.warning("%s; its worker is ended", exc.reason)
         self.num_worker_deaths += 1
         self._backlog.extendleft(self._actors.dismiss(actor))
         singles = self._narrow(shard)
-        culprit = singles.pop(exc.index)
+        culprit = None if exc.index is None else singles.pop(exc.index)
         self._backlog.extendleft(singles)
+        if culprit is None:
+            return None
         return Failure(culprit, exc.reason, killed_worker=True, error_class=exc.limit)
 
     def _handle_death(self, actor: PoolActor[ShardT], exc: RayError) -> Failure[ShardT] | None:

@@ -10,17 +10,16 @@ import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from choreai.catalog.catalog import UNAVAILABLE, Video
-from choreai.catalog.pictures import num_bytes, open_source
+from choreai.catalog.catalog import Video
 from choreai.catalog.shards import PoseShard
 from choreai.cluster.gpu_busy import GpuBusy, find_nvml
 from choreai.cluster.limits import DEFAULT_LIMITS, VideoLimits, watch_limits
 from choreai.cluster.session import gpu_ids
+from choreai.cluster.shard_videos import OpenedVideo, ShardVideos, VideoFacts
 from choreai.cluster.steps import Step, Steps, run_to_end
 from choreai.errors import (
     ConfigError,
@@ -33,15 +32,15 @@ from choreai.errors import (
 )
 from choreai.pose.build import build_estimator, pose_fingerprint
 from choreai.pose.estimator import PoseEstimator
-from choreai.pose.pipeline import TrackedPoses, open_tracked
+from choreai.pose.pipeline import TrackedPoses, estimate_and_track
 from choreai.pose.settings import PoseSettings
 from choreai.pose.stages import StageClock, stage
 from choreai.storage import objects
 from choreai.storage.scratch import is_no_room, no_room_error, no_room_is_a_storage_error, sweep_scratch
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 from choreai.tables.reports import ShardReport
-from choreai.video.decode import VideoInfo
-from choreai.video.quality import InputQuality, PeopleSeen, count_remarks
+from choreai.video.prefetch import Prefetch
+from choreai.video.quality import PeopleSeen, count_remarks
 
 logger = logging.getLogger(__name__)
 MANY_REFUSED = 3
@@ -112,22 +111,29 @@ class PoseWorker:
             PosePartWriter(
                 self._output, shard_id=shard.shard_id, pose_fingerprint=self._fingerprint, trace=trace
             ) as writer,
+            closing(
+                ShardVideos(
+                    shard.videos, writer.scratch, clock=clock, settings=self._settings, num_threads=self._num_threads
+                )
+            ) as videos,
         ):
             for index, (video, attempt) in enumerate(zip(shard.videos, shard.attempts, strict=True)):
-                began, seen = Step(index, num_frames_before=num_frames), _VideoFacts()
+                began = Step(index, num_frames_before=num_frames)
                 yield began
+                opened = videos.take(index)
                 watched = watch_limits(
-                    partial(self._process_video, video, attempt, writer, seen, clock),
+                    partial(self._process_video, video, attempt, opened, clock),
                     thread=self._thread,
                     limits=self._limits,
                     index=index,
                     what=f"video {video.video_id}",
+                    give_up=videos.give_up,
                 )
-                record, rows = yield from _steps_of(watched, began, seen)
+                record, rows = yield from _steps_of(watched, began, opened.seen)
                 with clock.running(), stage("write"):
                     writer.add_video(record, rows)
                 records.append(record)
-                num_frames += seen.num_frames_sampled
+                num_frames += opened.seen.num_frames_sampled
             yield Step(len(shard.videos), num_frames_before=num_frames)
             _check_refusals(records)
             with clock.running(), stage("write"):
@@ -156,16 +162,14 @@ class PoseWorker:
             gpu_seconds=None if self._gpu is None else self._gpu.take(),
         )
 
-    def _process_video(
-        self, video: Video, attempt: int, writer: PosePartWriter, seen: "_VideoFacts", clock: StageClock
-    ) -> "_Processed":
-        """Process one video, noting in `seen` what is known of it; return its row of the videos table, and its keypoint
-        rows unless it is quarantined."""
+    def _process_video(self, video: Video, attempt: int, opened: OpenedVideo, clock: StageClock) -> "_Processed":
+        """Process the frames of one video, noting what is known of it; return its row of the videos table, and its
+        keypoint rows unless it is quarantined."""
         started = time.monotonic()
-        rows = VideoRows(writer.scratch, video_id=video.video_id, content_id=video.content_id)
+        rows, seen = opened.rows, opened.seen
         try:
             with clock.running():
-                self._estimate_video(video, rows, seen)
+                self._estimate_video(opened.frames, rows, seen)
             outcome = {"status": "ok" if rows.num_rows else "nobody"}
         except (MediaError, ObjectMissingError, ObjectUnusableError) as exc:
             if exc.uri != video.uri:  # an estimator knows no URI and names the frame instead
@@ -195,40 +199,24 @@ class PoseWorker:
         }
         return record, rows if is_usable else None
 
-    def _estimate_video(self, video: Video, rows: VideoRows, seen: "_VideoFacts") -> None:
+    def _estimate_video(self, frames: Prefetch, rows: VideoRows, seen: VideoFacts) -> None:
         if self._estimator is None:
             raise ConfigError("PoseWorker.process was called before setup; call setup() once per worker first")
-        if video.content_id.startswith(UNAVAILABLE):
-            raise MediaError(video.uri, video.content_id.removeprefix(UNAVAILABLE))
-        with ExitStack() as stack:
-            with stage("decode"):
-                file = stack.enter_context(open_source(video.uri))
-            reader, tracked = stack.enter_context(
-                open_tracked(
-                    file,
-                    self._estimator,
-                    uri=video.uri,
-                    frames_per_second=self._settings.frames_per_second,
-                    num_threads=self._num_threads,
-                    split_shots=self._settings.split_shots,
-                    on_frame=rows.pictures.add,
-                )
-            )
-            seen.describe(reader.info, frames_per_second=self._settings.frames_per_second)
-            people_seen = PeopleSeen()
-            try:
+        people_seen = PeopleSeen()
+        try:
+            with closing(estimate_and_track(frames, self._estimator)) as tracked:
                 for people in tracked:
                     with stage("write"):
                         rows.add_people(people.frame_people)
-                    people_seen.add(people.poses.box_xyxy, picture_height=reader.info.height)
+                    people_seen.add(people.poses.box_xyxy, picture_height=seen.height or 0)
                     if self._settings.split_shots:
                         _add_shot(rows, people, sample_seconds=1 / self._settings.frames_per_second)
                     seen.num_frames_sampled += 1
-            finally:
-                self._num_bytes += num_bytes(file)  # all of it counts, even if it was not read to its end
-                seen.num_frames_decoded = reader.num_frames_decoded
-                seen.num_decode_errors = reader.num_decode_errors
-                seen.quality = people_seen.complete(reader.quality)
+        finally:
+            frames.close()
+            self._num_bytes += seen.num_bytes
+            if seen.quality is not None:
+                seen.quality = people_seen.complete(seen.quality)
 
 
 def _video_seconds(record: Mapping[str, Any]) -> float:
@@ -247,39 +235,11 @@ def _add_shot(rows: VideoRows, people: TrackedPoses, *, sample_seconds: float) -
     )
 
 
-@dataclass
-class _VideoFacts:
-    """What is known of a video, as far as it was read; most are columns of its row of the videos table."""
-
-    num_expected: int = 0
-    """Frames that will be sampled, by its duration; 0 where that is unknown. No column."""
-    width: int | None = None
-    height: int | None = None
-    frames_per_second: float | None = None
-    duration_seconds: float | None = None
-    num_frames_decoded: int = 0
-    num_frames_sampled: int = 0
-    num_decode_errors: int = 0
-    codec: str | None = None
-    quality: InputQuality | None = None
-
-    def columns(self) -> dict[str, object]:
-        names = [field.name for field in fields(self) if field.name not in ("quality", "num_expected")]
-        known = {name: getattr(self, name) for name in names}
-        return known | (self.quality.columns() if self.quality is not None else {})
-
-    def describe(self, info: VideoInfo, *, frames_per_second: float) -> None:
-        self.width, self.height, self.codec = info.width, info.height, info.codec
-        self.frames_per_second, self.duration_seconds = info.frames_per_second, info.duration_seconds
-        rate = min(frames_per_second, info.frames_per_second or frames_per_second)
-        self.num_expected = round((info.duration_seconds or 0.0) * rate)
-
-
 _Processed = tuple[dict[str, object], VideoRows | None]
 """A video's row of the videos table, and its keypoint rows unless it is quarantined."""
 
 
-def _steps_of(watched: Generator[None, None, _Processed], began: Step, seen: _VideoFacts) -> Steps[_Processed]:
+def _steps_of(watched: Generator[None, None, _Processed], began: Step, seen: VideoFacts) -> Steps[_Processed]:
     """Go on with a video until it is done, telling how far it is."""
     while True:
         try:
@@ -320,7 +280,7 @@ def quarantine_killer(
         "uri": video.uri,
         "content_id": video.content_id,
         "attempts": attempt,
-        **_VideoFacts().columns(),
+        **VideoFacts().columns(),
         "num_tracks": 0,
         "num_rows": 0,
         "process_seconds": 0.0,

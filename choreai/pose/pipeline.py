@@ -20,7 +20,7 @@ from choreai.video.decode import VideoReader
 from choreai.video.frame import Frame
 from choreai.video.picture_files import Pictures
 from choreai.video.pictures import PictureReader, open_reader
-from choreai.video.prefetch import prefetch
+from choreai.video.prefetch import Prefetch, prefetch
 from choreai.video.quality import PeopleSeen
 from choreai.video.shots import mark_shots
 
@@ -96,8 +96,8 @@ def estimate_and_track(frames: Iterable[Frame], estimator: PoseEstimator) -> Gen
     """Yield the tracked people of each frame of one video, in order.
 
     They are tracked by appearance and movement if the estimator gives features, else by movement alone; by which
-    tracker, `choose_tracker` says. A thread prefetches `frames`: exhaust or close the generator before closing the
-    source of `frames`.
+    tracker, `choose_tracker` says. A thread prefetches `frames`, unless they are a `Prefetch` already: exhaust or close
+    the generator before closing the source of `frames`.
     """
     with closing(estimate(frames, estimator)) as posed:
         for _, people in track(posed):
@@ -140,7 +140,8 @@ def estimate(
     estimates only some of these blocks has the same batches.
     """
     clock = running_clock()
-    with closing(prefetch(each_counted_as("decode", iter(frames), clock))) as prefetched:
+    is_ahead = isinstance(frames, Prefetch)
+    with closing(prefetch(frames if is_ahead else each_counted_as("decode", iter(frames), clock))) as prefetched:
         waited_for = each_counted_as("wait", prefetched, clock)
         batches = _batches(waited_for, max_frames=estimator.batch_size, in_blocks=in_blocks)
         with closing(_estimate_batches(batches, estimator)) as posed:

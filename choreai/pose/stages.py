@@ -13,8 +13,8 @@ stage that waits for its answer.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -135,15 +135,17 @@ def counted_as(name: Stage) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-def each_counted_as(name: Stage, items: Iterator[T], clock: StageClock | None) -> Iterator[T]:
+def each_counted_as(name: Stage, items: Iterator[T], clock: StageClock | None) -> Generator[T, None, None]:
     """Yield the same items, the time for each counted by `clock`, whichever thread asks for them."""
-    if clock is None:
-        yield from items
-        return
-    while True:
-        with clock.running(), stage(name):
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-        yield item
+    with _closing(items):
+        while True:
+            with clock.running() if clock is not None else nullcontext(), stage(name):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
+
+def _closing(items: Iterator[T]) -> AbstractContextManager[object]:
+    return closing(items) if isinstance(items, Generator) else nullcontext()

@@ -2,7 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 
 from choreai.video.frame import Frame
 
@@ -11,34 +12,66 @@ MAX_BYTES = 256 * 2**20
 """Limit on buffered pixels: 40 frames at 1080p, two at 8K."""
 
 
+class Prefetch:
+    """Frames that a thread reads from now on, at most `max_frames` and `max_bytes` ahead; to be taken once.
+
+    A frame larger than `max_bytes` is buffered alone. An exception from `frames` is raised to whoever takes them, after
+    the frames before it. The thread closes `frames` if they are a generator, and then calls `on_end`, unless nobody
+    wanted them to their end.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[Frame],
+        *,
+        max_frames: int = MAX_FRAMES,
+        max_bytes: int = MAX_BYTES,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._buffer = _Buffer(max_frames=max_frames, max_bytes=max_bytes)
+        self._on_end = on_end
+        self._thread = threading.Thread(target=self._fill, args=(frames,), name="prefetch", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while (frame := self._buffer.take()) is not None:
+            yield frame
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether everything has been read, though perhaps not taken."""
+        return self._buffer.has_ended
+
+    def close(self, *, timeout: float | None = None) -> bool:
+        """Drop what nobody took, and end the thread: return whether it ended within `timeout` seconds."""
+        self._buffer.stop()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _fill(self, frames: Iterable[Frame]) -> None:
+        failure: BaseException | None = None
+        try:
+            for frame in frames:
+                if not self._buffer.put(frame):
+                    break
+            if isinstance(frames, Generator):
+                frames.close()
+        except BaseException as exc:
+            failure = exc  # raised again by `take`
+        if self._buffer.end(failure):
+            self._on_end()
+
+
 def prefetch(
     frames: Iterable[Frame], *, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
 ) -> Generator[Frame, None, None]:
-    """Yield the same frames, read by a thread that stays at most `max_frames` and `max_bytes` ahead.
+    """Yield the same frames, read ahead by a thread (`Prefetch`); of a `Prefetch`, those that it reads already.
 
-    A frame larger than `max_bytes` is buffered alone. An exception from `frames` is raised here, after the frames
-    before it. Exhaust or close the generator: the thread stops reading `frames` only then.
+    Exhaust or close the generator: the thread stops reading `frames` only then.
     """
-    buffer = _Buffer(max_frames=max_frames, max_bytes=max_bytes)
-    thread = threading.Thread(target=_fill, args=(buffer, frames), name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while (frame := buffer.take()) is not None:
-            yield frame
-    finally:
-        buffer.stop()
-        thread.join()
-
-
-def _fill(buffer: "_Buffer", frames: Iterable[Frame]) -> None:
-    try:
-        for frame in frames:
-            if not buffer.put(frame):
-                return
-    except BaseException as exc:
-        buffer.end(exc)  # raised again by `take`
-    else:
-        buffer.end(None)
+    ahead = frames if isinstance(frames, Prefetch) else Prefetch(frames, max_frames=max_frames, max_bytes=max_bytes)
+    with closing(ahead):
+        yield from ahead
 
 
 class _Buffer:
@@ -78,11 +111,17 @@ class _Buffer:
             raise self._failure
         return None
 
-    def end(self, failure: BaseException | None) -> None:
-        """Mark the last frame, or the exception that ended the frames early."""
+    def end(self, failure: BaseException | None) -> bool:
+        """Mark the last frame, or the exception that ended the frames early; return False if the reader has stopped."""
         with self._changed:
             self._ended, self._failure = True, failure
             self._changed.notify_all()
+            return not self._stopped
+
+    @property
+    def has_ended(self) -> bool:
+        with self._changed:
+            return self._ended
 
     def stop(self) -> None:
         """Drop the buffered frames and refuse further ones."""
