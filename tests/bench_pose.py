@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import people_pictures
 import torch
+from bench_pose_file import bench_file
 from ceilings import Engine, detect_and_pose_only, ready_crops
 from opencv_crops import crop_people_with_opencv
 from ratios import Ratios
@@ -366,6 +367,8 @@ def bench_all(ratios: Ratios) -> None:
     network = random_fastpose()
     with tempfile.TemporaryDirectory(prefix="choreai-bench-") as name:
         bench_path(network, Path(name), ratios)
+        if DEVICE.type == "cpu":
+            bench_file(ratios)
         if DEVICE.type == "cuda":
             bench_network_on_gpu(network)
         else:

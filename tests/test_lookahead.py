@@ -1,4 +1,4 @@
-"""The next video is begun with while one is estimated: no more than one, whatever comes first, and stopped on demand."""
+"""The next video is begun with while one is estimated: one at most, whatever comes first, and stopped on demand."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from choreai.catalog.catalog import Video
 from choreai.catalog.shards import PoseShard
