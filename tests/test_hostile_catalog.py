@@ -181,7 +181,10 @@ def test_a_title_with_markup_or_a_formula_is_only_a_title(tmp_path: Path, caplog
     seen = read_table(str(output), "videos", "tiny", schemas.VIDEOS, columns=["video_id"])["video_id"].to_pylist()
     assert sorted(seen) == sorted(ids)  # as they are: tables hold data, whoever shows it escapes it
     written = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
-    assert all(name.startswith(("keypoints/tiny/part-", "videos/tiny/part-", "runs/run/")) for name in written)
+    assert all(
+        name.startswith(("keypoints/tiny/part-", "pictures/tiny/part-", "videos/tiny/part-", "runs/run/"))
+        for name in written
+    )
     assert not (tmp_path / "etc").exists()
 
 
