@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[tuple[str, str, tuple[int, ...]], ...], ...] = (
     ),
     (
         ("motion", "sequences, windows, kinematics: NumPy only", (8,)),
+        ("music", "beats, key, songs: NumPy", ()),
         ("errors", "", ()),
         ("arrays", "", ()),
         ("fingerprint", "", ()),

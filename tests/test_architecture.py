@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    ("motion", "arrays", "errors", "natural_order", "fingerprint"),
+    ("motion", "music", "arrays", "errors", "natural_order", "fingerprint"),
     ("video", "demo", "storage"),
     ("pose", "visualize", "tables", "catalog", "weights"),
     ("search", "formats", "lift"),

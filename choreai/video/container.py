@@ -17,6 +17,7 @@ MAX_PIXELS = 2**27
 
 # Excluded on purpose: hls, dash, concat, image2 and sdp open the files they list, and tty renders text.
 _FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,mxf,dv,mpegvideo,rm,ivf,h264,hevc"
+_SOUND_FORMATS = "wav,mp3,flac,aac,aiff,w64,caf"
 # The list of protocols cannot be empty; there is no protocol of this name.
 _NO_PROTOCOL = "none"
 _GENERATE_PTS = 0x1  # AVFMT_FLAG_GENPTS
@@ -78,17 +79,22 @@ class FileSource:
             raise self._failure
 
 
-def open_container(source: FileSource, *, uri: str) -> InputContainer:
-    """Open the container and read its header. Raises MediaError, and the file's own read errors."""
+def open_container(source: FileSource, *, uri: str, may_be_sound: bool = False) -> InputContainer:
+    """Open the container and read its header; with `may_be_sound` also one of sound alone.
+
+    Raises MediaError, and the file's own read errors.
+    """
     head = source.head(512)
-    if reason := _why_no_video(head):
+    reason = _why_no_video(head)
+    if reason and not (may_be_sound and reason == NO_VIDEO_STREAM):
         raise MediaError(uri, reason)
+    formats = f"{_FORMATS},{_SOUND_FORMATS}" if may_be_sound else _FORMATS
     try:
         container = av.open(
             source,
             mode="r",
             options={"max_pixels": str(MAX_PIXELS)},
-            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": _NO_PROTOCOL},
+            container_options={"format_whitelist": formats, "protocol_whitelist": _NO_PROTOCOL},
             metadata_errors="replace",
             buffer_size=_READ_BYTES,
         )
