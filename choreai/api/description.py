@@ -1,4 +1,4 @@
-"""What one video shows, told without any model: its length, shots, people, tempo and movement."""
+"""What one video shows, told without any model: its length, shots, people, tempo, movement and music."""
 
 from dataclasses import dataclass, replace
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from choreai.api.measurements import Measurements
 from choreai.api.poses import NUM_THREADS, VideoPoses, name_of
+from choreai.api.sound import SoundOfDance, hear
 from choreai.motion.kinematics import MIN_BEAT_STRENGTH, Kinematics
 from choreai.motion.sequence import KeypointSequence
 from choreai.pose.build import build_estimator, pose_fingerprint
@@ -30,6 +31,8 @@ class Description:
     """By its container; None where it does not say."""
     num_shots: int
     """1 where no cut was found."""
+    sound: SoundOfDance | None = None
+    """None where the video has no sound that can be read."""
 
     @property
     def name(self) -> str:
@@ -70,13 +73,14 @@ class Description:
         return ", ".join(part for part in parts if part)
 
     def lines(self) -> list[str]:
-        """Return the main person's movement as sentences; lengths are in torso lengths, shoulders to hips."""
+        """Return the main person's movement and the music as sentences; lengths are in torsos, shoulders to hips."""
+        sound = [f"{'music':<10}{self.sound.words}"] if self.sound is not None else []
         if self.main is None:
-            return []
+            return sound
         first, last = self.main.start_seconds, self.main.stop_seconds
         is_partial = self.seconds is not None and last - first < MOSTLY * self.seconds
         span = [f"{'measured':<10}from {first:.1f} to {last:.1f} s, the most prominent of several tracks"]
-        return [*(span if is_partial else []), *movement_lines(self.main.kinematics)]
+        return [*(span if is_partial else []), *movement_lines(self.main.kinematics), *sound]
 
 
 def movement_lines(movement: Kinematics) -> list[str]:
@@ -131,4 +135,6 @@ def describe_with(estimator: PoseEstimator, path_or_uri: str, *, settings: PoseS
     pose_id = pose_fingerprint(settings, estimator)
     poses = VideoPoses(name_of(path_or_uri), path_or_uri, sequence, pose_id, settings, quality.sentences)
     num_shots = max((frame.shot_index for frame in frames), default=0) + 1
-    return Description(poses, Measurements(measure_dancers(sequence)), seconds, num_shots)
+    measured = Measurements(measure_dancers(sequence))
+    main = None if measured.main is None else sequence.track(measured.main.track_id)
+    return Description(poses, measured, seconds, num_shots, hear(path_or_uri, main))

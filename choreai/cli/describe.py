@@ -102,5 +102,6 @@ def _record(video_id: str, description: Description) -> dict[str, Any]:
         "num_people_at_once": description.num_people,
         "beats_per_minute": description.beats_per_minute,
         "pose_fingerprint": description.poses.pose_fingerprint,
+        "music": None if description.sound is None else description.sound.record(),
         "tracks": [asdict(dancer) for dancer in description.measurements.dancers],
     }

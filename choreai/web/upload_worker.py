@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
+from choreai.api.sound import hear
 from choreai.errors import ChoreaiError, MediaError
+from choreai.motion.sequence import KeypointSequence
 from choreai.pose.estimator import PoseEstimator
 from choreai.pose.pipeline import TrackedPoses, open_tracked
 from choreai.storage.files import write_atomically
 from choreai.style.explain.annotated_video import Annotated, annotate
 from choreai.style.explain.movement_figure import draw_movement, save_figure
 from choreai.style.model import StyleModel
-from choreai.style.tagging import tag_sequence
+from choreai.style.tagging import TaggedVideo, tag_sequence
 from choreai.tables import schemas
 from choreai.tables.keypoints import sequence_of
 from choreai.tables.parts import WRITING
@@ -31,6 +33,7 @@ from choreai.tables.posed_video import PosedVideo
 from choreai.video.decode import VideoInfo
 from choreai.video.encode import VideoWriter
 from choreai.video.quality import InputQuality, PeopleSeen
+from choreai.web.json_values import json_value
 from choreai.web.tag_json import tag_json
 from choreai.web.upload_files import UPLOAD_NAME, write_status
 
@@ -112,6 +115,7 @@ class UploadWorker:
             "tag": tag,
             "why_no_tag": None if tag is not None else "nobody was in view for long enough",
             "input_quality": list(quality.sentences),
+            "music": self._hear(folder / UPLOAD_NAME, tagged, rows),
         }
         _write_json(folder / "tag.json", result)  # the answer, while the pictures are still to be drawn
         write_status(folder, state="working", name=name, progress=POSE_SHARE)
@@ -125,6 +129,12 @@ class UploadWorker:
             save_figure(figure, folder / "movement.svg")
         result["input_quality"] = [*quality.sentences, *_about_sound(drawn)]
         _write_json(folder / "tag.json", result)
+
+    def _hear(self, path: Path, tagged: TaggedVideo, rows: KeypointSequence) -> Any:  # JSON
+        """Return what is heard, and how the main dancer goes with it; None without sound."""
+        main = tagged.main_dancer
+        sound = hear(str(path), None if main is None else rows.track(main.track_id))
+        return None if sound is None else json_value({"words": sound.words, **sound.record()})
 
     def _estimate_poses(self, folder: Path, name: str, deadline: float) -> tuple[pa.Table, VideoInfo, InputQuality]:
         """Return the keypoint table, sampled as the batch job does, and the properties and quality of the video."""

@@ -3,7 +3,7 @@ import { ask, byId, clock, make, percent, showProblem } from "./page.js";
 import { Beside } from "./beside.js";
 import { Player } from "./player.js";
 import { remember } from "./recent.js";
-import { segmentBars } from "./segments.js";
+import { beatBar, segmentBars } from "./segments.js";
 import { fileName, share } from "./share.js";
 import { showTag } from "./tag.js";
 
@@ -64,6 +64,7 @@ function show(clip) {
   );
   answer(clip.result);
   segmentBars(byId("segments"), tag ?? { segments: [] }, duration ?? 1, video);
+  beatBar(byId("segments"), clip.result.music, duration ?? 1);
   byId("result").classList.remove("waiting");
   byId("drawing").hidden = true;
   remember(clip.video_id, clip.name);

@@ -18,6 +18,19 @@ export function segmentBars(element, tag, durationSeconds, video) {
   move();
 }
 
+/** The beats of the music under the bars, and in words what was heard. */
+export function beatBar(element, music, durationSeconds) {
+  if (!music) return;
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const strokes = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  for (const [name, value] of Object.entries({ class: "beats", viewBox: `0 0 ${durationSeconds} 1`, preserveAspectRatio: "none", "aria-hidden": "true" })) {
+    svg.setAttribute(name, value);
+  }
+  strokes.setAttribute("d", music.beat_seconds.map((seconds) => `M${seconds} 0V1`).join(""));
+  svg.append(strokes);
+  element.append(...(music.beat_seconds.length ? [svg] : []), make("p", { class: "quiet", text: `Music: ${music.words}` }));
+}
+
 function segmentButton(segment, durationSeconds, video) {
   const { start_seconds: start, stop_seconds: stop, style, score } = segment;
   const label = `${style}, ${clock(start)} to ${clock(stop)}${score === null ? "" : `, ${percent(score)}`}`;
