@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # 3.12 and 3.11 first: MediaPipe's last self-contained wheel exists for no later Python.
 PYTHON ?= $(firstword $(foreach p,python3.12 python3.11 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 
-.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-gpu bench-tracking bench-lift bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
+.PHONY: help networks demo check test coverage bad-input fuzz audit docs bench bench-gpu bench-music bench-tracking bench-lift bench-people bench-shots parity chaos chaos-forget scale autoscaling robustness lint setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make docs   the documentation as a site, in site/"
 	@echo "make bench  throughput of the jobs as ratios against plain loops measured in the same run"
 	@echo "make bench-gpu     one GPU: crops and frames a second, where time goes, NVDEC, precision, memory; 8 minutes"
+	@echo "make bench-music   beats, false beats, songs and dance against music, beside their goals (needs ../shared)"
 	@echo "make bench-people  is the dancer followed among many people, and at what cost (needs ../shared)"
 	@echo "make bench-shots   cuts found and made up, on made-up scenes and real clips (needs ../shared)"
 	@echo "make bench-lift    3D beside MediaPipe's own, motion capture, styles from other sides (more of it with ../shared)"
@@ -85,6 +86,9 @@ bench: setup
 
 bench-gpu: setup
 	@$(PY) tests/bench_gpu.py
+
+bench-music: setup
+	@$(PY) tests/bench_music.py
 
 bench-people: setup
 	@$(PY) tests/bench_people.py

@@ -106,6 +106,24 @@ class KeypointSettings:
 
 
 @dataclass(frozen=True)
+class MusicSettings:
+    """The [music] section: what is heard of the videos."""
+
+    __pydantic_config__ = _STRICT
+
+    enabled: bool = False
+    """`choreai tag` listens to the sound too, and writes the music table."""
+    library: str = ""
+    """A folder of songs; where one is heard in a video, `choreai music` names it by its file."""
+    keep_songs_together: bool = False
+    """In training, videos that share a song are one group: never on both sides of the train/test split."""
+
+    def __post_init__(self) -> None:
+        if self.library:
+            object.__setattr__(self, "library", resolve_uri(self.library, against="."))
+
+
+@dataclass(frozen=True)
 class ExtractConfig:
     """catalog -> keypoint tables."""
 
@@ -133,6 +151,7 @@ class ExtractConfig:
     pose: PoseSettings = field(default_factory=PoseSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
+    music: MusicSettings = field(default_factory=MusicSettings)
 
     def __post_init__(self) -> None:
         for name in ("catalog", "output"):

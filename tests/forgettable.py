@@ -16,6 +16,7 @@ from choreai.search.corrections import store_reviews
 from choreai.storage import objects
 from choreai.tables import schemas, space_schemas
 from choreai.tables.compact import COMPACTED_TABLES, list_versions
+from choreai.tables.music import MUSIC
 from choreai.tables.parts import current_parts, list_parts, part_uri, read_consistently, read_part, write_part
 from choreai.tables.pose_parts import PosePartWriter, VideoRows
 from choreai.video.frame import Frame
@@ -85,6 +86,9 @@ def _write_shard(root: str, shard_id: str, ids: list[str], scratch: Path) -> Non
     movement = [{"video_id": each, "uri": uri_of(root, each), "content_id": f"c {each}", "is_main": False,
                  "status": "ok", "num_poses": 1, "lifted_at": 0, **lifted} for each in ids]  # fmt: skip
     _write(root, "movement3d", "3d", shard_id, movement, space_schemas.MOVEMENT3D, scratch)
+    heard = [{"video_id": each, "uri": uri_of(root, each), "content_id": f"c {each}", "status": "silent",
+              "attempts": 1, "shard_id": shard_id, "run_id": "r"} for each in ids]  # fmt: skip
+    _write(root, "music", "listened", shard_id, heard, MUSIC, scratch)
 
 
 def _write(

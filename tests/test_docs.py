@@ -18,7 +18,15 @@ from test_architecture import FLOORS
 from choreai.catalog.rows import COLUMNS
 from choreai.cli.main import COMMANDS
 from choreai.cli.pose_outputs import FRAMES
-from choreai.config import ExtractConfig, KeypointSettings, ReportSettings, TagConfig, TrainConfig, WorkerSettings
+from choreai.config import (
+    ExtractConfig,
+    KeypointSettings,
+    MusicSettings,
+    ReportSettings,
+    TagConfig,
+    TrainConfig,
+    WorkerSettings,
+)
 from choreai.motion.kinematics import FEATURES
 from choreai.motion.windows import WindowSettings
 from choreai.pose.settings import PoseSettings
@@ -26,6 +34,7 @@ from choreai.search.corrections import WITHDRAWALS
 from choreai.search.search import COLUMNS as SEARCH_NAMES
 from choreai.style.settings import TrainSettings
 from choreai.tables import schemas, space_schemas
+from choreai.tables.music import MUSIC
 
 DOCS = ROOT / "docs"
 sys.path.append(str(DOCS))
@@ -72,6 +81,7 @@ TABLES = {
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
     "poses3d": space_schemas.POSES3D,
     "movement3d": space_schemas.MOVEMENT3D,
+    "music": MUSIC,
     "corrections": WITHDRAWALS,
     "frames": FRAMES,
 }
@@ -169,10 +179,11 @@ def test_the_commands_page_has_every_name_of_the_search_language() -> None:
 # ---- docs/settings.md ----
 
 SETTINGS: dict[str, tuple[type, set[str]]] = {
-    "Every job": (ExtractConfig, {"pose", "workers", "report"}),
+    "Every job": (ExtractConfig, {"pose", "workers", "report", "music"}),
     "pose": (PoseSettings, set()),
     "workers": (WorkerSettings, set()),
     "report": (ReportSettings, set()),
+    "music": (MusicSettings, set()),
     "keypoints": (KeypointSettings, set()),
     "Training jobs": (TrainConfig, {"training", "keypoints", *ExtractConfig.__dataclass_fields__}),
     "training": (TrainSettings, {"windows"}),

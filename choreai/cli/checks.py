@@ -49,6 +49,13 @@ def _check_extract(arguments: argparse.Namespace) -> None:
     check_job(ExtractConfig, arguments)
 
 
+def _check_music(arguments: argparse.Namespace) -> None:
+    if not arguments.catalog and not arguments.config:
+        raise ConfigError("name what to listen to: videos, folders, a catalog; `choreai music dance.mp4 --output out`")
+    words = {name: value for name, value in vars(arguments).items() if name != "csv"}
+    _check_extract(argparse.Namespace(**words))
+
+
 def _check_train(arguments: argparse.Namespace) -> None:
     from choreai.cli.job import check_job
     from choreai.config import TrainConfig
@@ -222,6 +229,7 @@ _CHECKS: dict[str, Check] = {
     "tag": _check_tag,
     "show": _check_show,
     "extract": _check_extract,
+    "music": _check_music,
     "train": _check_train,
     "serve": _check_serve,
     "search": _check_tables,

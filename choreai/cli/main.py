@@ -23,6 +23,7 @@ from choreai.cli.forget import forget_parser
 from choreai.cli.gc import gc_parser
 from choreai.cli.lift_flags import lift_parser
 from choreai.cli.model_flags import model_parser
+from choreai.cli.music_flags import music_parser
 from choreai.cli.parser import CommandParser, help_width, wrap
 from choreai.cli.plan import plan_parser
 from choreai.cli.pose import pose_parser
@@ -53,6 +54,7 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai serve      live classification, uploads and the catalog on a web page
   choreai search     find videos by style, score, tempo and movement
   choreai similar    find videos that move like one
+  choreai music      tempo, beats, key and songs of the sound tracks
   choreai teach      add a style to a model by a few examples
   choreai model      push, pull and list style models, the hub's too
   choreai review     choose videos for review, and import the corrections
@@ -93,6 +95,7 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "serve": (serve_parser, "choreai.web.serve:run"),
     "search": (search_parser, "choreai.cli.search:run"),
     "similar": (similar_parser, "choreai.cli.similar:run"),
+    "music": (music_parser, "choreai.cli.music:run"),
     "teach": (teach_parser, "choreai.cli.teach:run"),
     "model": (model_parser, "choreai.cli.model:run"),
     "review": (review_parser, "choreai.cli.review:run"),
@@ -111,7 +114,8 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "model", "lift")
+RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "music", "model",
+            "lift")  # fmt: skip
 """Commands that, run again, go on where they were stopped."""
 
 

@@ -26,6 +26,7 @@ from choreai.pipeline import extract
 from choreai.pipeline.answers import Answer, count_styles, read_answers
 from choreai.pipeline.in_process import MAX_VIDEOS
 from choreai.pipeline.keypoints import look_at_keypoints, take_keypoints
+from choreai.pipeline.music import listen
 from choreai.pipeline.pose_change import find_pose_change
 from choreai.pipeline.pose_files import settle_poses
 from choreai.pipeline.selection import Selection, deadline, is_partial, num_remaining, select_videos
@@ -149,6 +150,8 @@ def run(
     extracted = extract.extract_poses(
         config, selection.catalog, pose_id=pose_id, worker=pose_worker, until=poses_until, in_process=here
     )
+    if config.music.enabled:
+        listen(config, selection.catalog, until=poses_until, in_process=here)
     most_here = MAX_IN_PROCESS if here else 0 if job.names_cluster else MAX_AFTER_POSES
     tagged = tag_catalog(
         config, selection.catalog, pose_id=pose_id, worker=tag_worker, until=tags_until, most_in_process=most_here

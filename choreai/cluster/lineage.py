@@ -23,7 +23,7 @@ SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 PRODUCER = "https://pypi.org/project/choreai"
 TIMEOUT_SECONDS = 10.0
 _ERROR_SCHEMA = "https://openlineage.io/spec/facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet"
-_TABLES = {"extract_poses": "keypoints", "tag_catalog": "tags", "embed_motion": "embeddings"}
+_TABLES = {"extract_poses": "keypoints", "tag_catalog": "tags", "embed_motion": "embeddings", "extract_music": "music"}
 EventType = Literal["START", "COMPLETE", "FAIL"]
 
 

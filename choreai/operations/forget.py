@@ -30,11 +30,11 @@ from choreai.tables.removal import (
 from choreai.tables.runs import read_runs
 
 logger = logging.getLogger(__name__)
-_WITH_PLACES = ("videos", "tags", "video_embeddings", "movement3d")
+_WITH_PLACES = ("videos", "tags", "video_embeddings", "movement3d", "music")
 """Tables that have URI and content id of a video."""
 _ORDER = (
     "keypoints", "poses3d", "movement3d", "pictures", "shots", "tags", "kinematics", "embeddings", "video_embeddings",
-    "videos",
+    "music", "videos",
 )  # fmt: skip
 MAX_RUNS = 20
 """The newest runs, among which one that has not ended may still be at work."""

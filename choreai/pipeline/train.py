@@ -20,6 +20,7 @@ from choreai.motion.named_dancers import NamedDancers
 from choreai.pipeline.duplicates import copies_among
 from choreai.pipeline.pace import Pace
 from choreai.pipeline.progress import State, show_progress
+from choreai.pipeline.songs import songs_among
 from choreai.search.corrections import read_corrections, reviewed_as_none_of
 from choreai.search.dancer_reviews import read_dancer_reviews
 from choreai.storage.conditional_writes import check_conditional_writes
@@ -74,22 +75,19 @@ def _divide(
 
 
 def find_copies(config: TrainConfig, labelled: list[Video], *, pose_id: str) -> list[tuple[str, ...]]:
-    """Return which of the labelled videos show one performance, where the settings want to know.
+    """Return which of the labelled videos show one performance, or share a song, where the settings want to know.
 
     None, with a warning, where they could not be kept in one fold each.
     """
-    if not config.training.keep_copies_together:
-        return []
-    copies = copies_among(
-        config.output,
-        pose_id,
-        [video.video_id for video in labelled],
-        by_movement=config.training.keep_copies_together is True,
-    )
+    ids = [video.video_id for video in labelled]
+    how = config.training.keep_copies_together
+    copies = copies_among(config.output, pose_id, ids, by_movement=how is True) if how else []
+    if config.music.keep_songs_together:
+        copies = [*copies, *songs_among(config.output, ids)]
     try:
         _divide(labelled, find_labels(labelled, config.labels), config.training, copies)
     except TableError as exc:
-        logger.warning("copies of one performance are not kept in one fold (%d groups): %s", len(copies), exc)
+        logger.warning("copies of one performance or song are not kept in one fold (%d groups): %s", len(copies), exc)
         return []
     return copies
 

@@ -24,6 +24,7 @@ from choreai.storage import objects
 from choreai.storage.conditional_writes import check_conditional_writes
 from choreai.storage.scratch import scratch_folder
 from choreai.tables import schemas, space_schemas
+from choreai.tables.music import MUSIC
 from choreai.tables.parts import (
     MEMBERS_FOOTER,
     WRITING,
@@ -48,6 +49,7 @@ COMPACTED_TABLES = {
     "video_embeddings": schemas.VIDEO_EMBEDDINGS,
     "poses3d": space_schemas.POSES3D,
     "movement3d": space_schemas.MOVEMENT3D,
+    "music": MUSIC,
 }
 TARGET_BYTES = 256 << 20
 """A merged part stops growing at this size: one GET of a few seconds."""

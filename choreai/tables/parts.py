@@ -279,6 +279,7 @@ HOW_TO_MEND = {
     "video_embeddings": "delete it: `choreai similar` writes it anew",
     "poses3d": "delete it and the movement3d part of this name: `choreai lift` writes both anew",
     "movement3d": "delete it: `choreai lift` writes it anew",
+    "music": "delete it and run `choreai music` again: its videos are listened to again",
     "corrections": "restore it from a copy, or import its reviews again; nothing else has them",
 }
 """By table, what to do about a damaged part, merged or not."""

@@ -21,6 +21,8 @@ from choreai.storage.uris import shorten
 from choreai.tables.reports import ShardReport
 from choreai.tables.speed import Speed, speed_of
 
+MUSIC_JOB = "extract_music"
+"""The job whose runs stand beside the nights: they are reported where they are named, and part of no run group."""
 MAX_LISTED = 1000
 """Quarantined videos named one by one in a manifest; the videos table has all of them."""
 
@@ -36,7 +38,7 @@ class RunManifest:
     """One run: its settings, its running totals, and whether it failed."""
 
     job: str
-    """extract_poses or tag_catalog."""
+    """extract_poses, tag_catalog or extract_music."""
     run_id: str
     config: Mapping[str, Any]  # JSON of whatever settings the release had
     pose_fingerprint: str
@@ -307,7 +309,7 @@ class RunGroup:
 
 def find_run_group(root: str, run_id: str | None = None) -> RunGroup:
     """Return the group of the run `run_id`, or of the newest run. Raises ConfigError where there is none."""
-    newest_first = read_runs(root)
+    newest_first = (run for run in read_runs(root) if run.job != MUSIC_JOB or run.run_id == run_id)
     main = next((run for run in newest_first if run_id is None or run.run_id == run_id), None)
     if main is None:
         raise ConfigError(f"{root}: no run{f' {run_id}' if run_id else 's'} under runs/ here; check --output")
@@ -317,6 +319,7 @@ def find_run_group(root: str, run_id: str | None = None) -> RunGroup:
 def group_runs(newest_first: Sequence[RunManifest]) -> Iterator[RunGroup]:
     """Yield the groups of all these runs, newest first; each run is in one of them."""
     taken: set[str] = set()
+    newest_first = [run for run in newest_first if run.job != MUSIC_JOB]
     for number, main in enumerate(newest_first, start=1):
         if main.run_id not in taken:
             group = _group_of(main, (newest_first[index] for index in range(number, len(newest_first))), taken=taken)
