@@ -9,7 +9,7 @@ import pytest
 
 from choreai.cluster.limits import WORKER_ENVIRONMENT
 from choreai.cluster.pool import WorkerPool, WorkerResources
-from choreai.cluster.session import connect, disconnect
+from choreai.cluster.session import connect, disconnect, disconnect_meanwhile, is_connected
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ def test_a_local_ray_of_ours_has_the_workers_environment_and_this_process_has_no
         )  # fmt: skip
         (found,) = pool.run(iter([AnyShard("a")]))
     finally:
-        disconnect()
+        disconnect_meanwhile()
+        disconnect()  # waits for it
+    assert not is_connected()
+    disconnect_meanwhile()  # nothing is left to end
     assert isinstance(found, dict)
     assert {name: found[name] for name in WORKER_ENVIRONMENT} == WORKER_ENVIRONMENT

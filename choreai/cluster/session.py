@@ -16,6 +16,7 @@ from choreai.cluster.pool import WorkerResources
 from choreai.errors import ChoreaiError, ConfigError, WorkerError
 from choreai.storage.scratch import no_room_is_a_storage_error
 
+_ending = threading.Lock()
 _our_own: set[str] = set()
 """The id of the local Ray that `connect` has started, while it runs: its processes have WORKER_ENVIRONMENT."""
 LOCAL_OBJECT_STORE_BYTES = 100_000_000
@@ -149,7 +150,14 @@ def disconnect() -> None:
     if "ray" in sys.modules:
         import ray
 
-        ray.shutdown()
+        with _ending:
+            ray.shutdown()
+
+
+def disconnect_meanwhile() -> None:
+    """End a local Ray of our own while this process goes on with what needs none: it takes a second or two."""
+    if is_connected() and _cluster_id() in _our_own:
+        threading.Thread(target=disconnect, name="end-ray").start()
 
 
 def num_workers_for(session: Session, num_workers: int, *, resources: WorkerResources) -> int:

@@ -16,6 +16,7 @@ from choreai.catalog.catalog import Catalog, Video
 from choreai.catalog.shards import KEY, TagShard, latest_attempts, plan_tag_shards
 from choreai.cluster.pool import WorkerResources
 from choreai.cluster.pose_worker import PoseWorker
+from choreai.cluster.session import disconnect_meanwhile
 from choreai.cluster.tag_worker import TagWorker
 from choreai.config import TagConfig
 from choreai.errors import WeightsError
@@ -214,6 +215,7 @@ def _run_untagged(
         logger.info("%d of these videos with dancers named by reviewers", len(named))
     shards = chain(plan_tag_shards(others, **ids), named)
     if in_process:
+        disconnect_meanwhile()  # from the extraction
         run_in_process(
             shards,
             worker(config.output, model_uri=model_uri, pose_fingerprint=pose_id, run_id=summary.run_id),
