@@ -225,7 +225,14 @@ class PeopleSeen:
 def measure_brightness(image: ImageArray) -> float:
     """Return how bright the brightest twentieth of an (H, W, 3) image is at least, from 0 to 1."""
     step = max(1, int((image.shape[0] * image.shape[1] / _SAMPLE_PIXELS) ** 0.5))
-    return float(np.percentile(image[::step, ::step].max(axis=2), 95)) / 255
+    pixels = image[::step, ::step]
+    brightest = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]).ravel()
+    # The 95th percentile: np.percentile, and max over an axis of three, would take as long as decoding a small frame.
+    place = 0.95 * (len(brightest) - 1)
+    below, above = int(place), min(int(place) + 1, len(brightest) - 1)
+    parted = np.partition(brightest, (below, above))
+    low, high = float(parted[below]), float(parted[above])
+    return (low + (high - low) * (place - below)) / 255
 
 
 def is_combed(image: ImageArray) -> bool:
