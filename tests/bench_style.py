@@ -33,7 +33,7 @@ BATCH_SIZE = 512
 NUM_STEPS = 331
 STEPS_PER_EPOCH = 2
 """849 sequences in batches of 512."""
-NUM_EPOCHS = 16
+NUM_EPOCHS = 8
 REPORT_SECONDS_HERE = REPORT_SECONDS * NUM_EPOCHS * STEPS_PER_EPOCH / NUM_STEPS
 NUM_TAGGED = 1024
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
