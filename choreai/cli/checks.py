@@ -234,6 +234,7 @@ _CHECKS: dict[str, Check] = {
     "serve": _check_serve,
     "search": _check_tables,
     "similar": _check_similar,
+    "lift": _check_tables,
     "teach": _check_tables,
     "model": _check_model,
     "review": _check_tables,
