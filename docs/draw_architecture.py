@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[tuple[str, str, tuple[int, ...]], ...], ...] = (
         ("api", "what import choreai offers", ()),
     ),
     (("config", "settings of a job, one TOML file", ()), ("cluster", "elastic pool, workers: Ray core", (4, 8))),
-    (("style", "networks, tagging, training, evaluation", (9,)),),
+    (("style", "networks, tagging, training, evaluation", (9,)), ("generate", "new dances", ())),
     (
         ("search", "expressions, exports, corrections", ()),
         ("formats", "keypoint files of others", ()),

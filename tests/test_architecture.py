@@ -14,7 +14,7 @@ FLOORS = (
     ("video", "demo", "storage"),
     ("pose", "visualize", "tables", "catalog", "weights"),
     ("search", "formats", "lift"),
-    ("style",),
+    ("style", "generate"),
     ("config", "cluster"),
     ("web", "operations", "pipeline", "api"),
     ("cli",),

@@ -11,7 +11,7 @@ from drivers import ROOT, wait_until
 from ray.train.torch import TorchTrainer
 from tiny_training import write_training
 
-from choreai.style.training.distributed import _trainer_class
+from choreai.style.training.distributed import trainer_class
 
 CHECKPOINT = "training/*/checkpoint_*/state.pt"
 TRIAL = "training/sweep-*/_run_trial_*/params.json"
@@ -20,7 +20,7 @@ TRIAL = "training/sweep-*/_run_trial_*/params.json"
 def test_ray_train_still_takes_ctrl_c_for_itself_where_our_trainer_says_no() -> None:
     """Fails as soon as Ray renames the private method, whose handler ends a stopped training with exit code 0."""
     assert callable(TorchTrainer._register_sigint_handler)
-    assert _trainer_class()._register_sigint_handler is not TorchTrainer._register_sigint_handler
+    assert trainer_class()._register_sigint_handler is not TorchTrainer._register_sigint_handler
 
 
 @pytest.mark.ray

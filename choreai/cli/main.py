@@ -21,6 +21,7 @@ from choreai.cli.export_flags import export_parser
 from choreai.cli.flags import demo_parser, extract_parser, tag_parser, train_parser
 from choreai.cli.forget import forget_parser
 from choreai.cli.gc import gc_parser
+from choreai.cli.generate_flags import generate_parser, train_generator_parser
 from choreai.cli.lift_flags import lift_parser
 from choreai.cli.model_flags import model_parser
 from choreai.cli.music_flags import music_parser
@@ -64,6 +65,9 @@ Objective style tags for dance videos, one or a catalog of millions.
   choreai pose       AlphaPose's flags and result files, for its users
   choreai convert    keypoints of OpenPose, COCO, TRC and others, in and out
   choreai export     who dances in a video, as CSV, TRC or NumPy arrays
+  choreai generate   new dances of a style, to a beat, as video and joints
+  choreai train-generator
+                     a generator of your own, measured beside real dances
   choreai plan       workers, hours and cost of a catalog or a stream of uploads
   choreai compact    merge many small Parquet parts into few
   choreai forget     take everything about a video out, for good
@@ -104,6 +108,8 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "pose": (pose_parser, "choreai.cli.pose:run"),
     "convert": (convert_parser, "choreai.cli.convert:run"),
     "export": (export_parser, "choreai.cli.export:run"),
+    "generate": (generate_parser, "choreai.cli.generate:run"),
+    "train-generator": (train_generator_parser, "choreai.cli.train_generator:run"),
     "plan": (plan_parser, "choreai.cli.plan:run"),
     "compact": (compact_parser, "choreai.cli.compact:run"),
     "forget": (forget_parser, "choreai.cli.forget:run"),
@@ -114,8 +120,10 @@ COMMANDS: dict[str, tuple[Callable[[str], CommandParser], str]] = {
     "completion": (completion_parser, "choreai.cli.completion:run"),
 }
 """By command: what makes its parser, and the function (module:name) that runs what was parsed."""
-RESUMING = ("extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "music", "model",
-            "lift")  # fmt: skip
+RESUMING = (
+    "extract", "train", "tag", "demo", "compact", "forget", "gc", "weights", "similar", "music", "model", "lift",
+    "train-generator",
+)  # fmt: skip
 """Commands that, run again, go on where they were stopped."""
 
 

@@ -206,7 +206,7 @@ def pose_skeleton(body: Body, pose: Pose) -> Skeleton:
     chest_axes = pelvis.axes @ rotation(pose.chest)
     chest = Bone(waist + chest_axes[..., 1] * (1 - WAIST_LEVEL) * body.torso, chest_axes)
 
-    bones = _spine(body, pelvis, waist, half_bent, chest) | _neck_and_head(body, pose, chest)
+    bones = spine_bones(body, pelvis, waist, half_bent, chest) | _neck_and_head(body, pose, chest)
     face = [bones["head"].point(xyz * body.head_radii) for xyz in FACE_KEYPOINTS]
     arms = [_arm(body, pose, chest, side) for side in (LEFT, RIGHT)]
     legs = [_leg(body, pose, whole, pelvis, side) for side in (LEFT, RIGHT)]
@@ -220,7 +220,8 @@ def _yaw(angle: Float64Array) -> Float64Array:
     return np.stack([angle, np.zeros_like(angle), np.zeros_like(angle)], -1)
 
 
-def _unit(vectors: Float64Array) -> Float64Array:
+def unit(vectors: Float64Array) -> Float64Array:
+    """Return the vectors (..., 3) with length 1; one of length 0 stays."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
@@ -236,10 +237,10 @@ def _mirror(xyz: Float64Array, side: int) -> Float64Array:
     return xyz * np.array([OUTWARD[side], 1.0, 1.0])
 
 
-def _aim_bone(origin: Float64Array, direction: Float64Array, forward: Float64Array) -> Bone:
+def aim_bone(origin: Float64Array, direction: Float64Array, forward: Float64Array) -> Bone:
     """Return a bone whose y runs along `direction` and whose z is as close to `forward` as possible."""
-    y = _unit(direction)
-    z = _unit(forward - y * _dot(y, forward))
+    y = unit(direction)
+    z = unit(forward - y * _dot(y, forward))
     return Bone(origin, np.stack([np.cross(y, z), y, z], -1))
 
 
@@ -273,7 +274,7 @@ def _pelvis_position(body: Body, pose: Pose, whole: Float64Array) -> Float64Arra
     return position
 
 
-def _spine(body: Body, pelvis: Bone, waist: Float64Array, half_bent: Float64Array, chest: Bone) -> dict[str, Bone]:
+def spine_bones(body: Body, pelvis: Bone, waist: Float64Array, half_bent: Float64Array, chest: Bone) -> dict[str, Bone]:
     """Return one bone per ring of the torso, bending from pelvis to waist to chest."""
     bones = {}
     for index, level in enumerate(SPINE_LEVELS):
@@ -282,7 +283,7 @@ def _spine(body: Body, pelvis: Bone, waist: Float64Array, half_bent: Float64Arra
         else:
             share, lower, upper = (level - WAIST_LEVEL) / (1 - WAIST_LEVEL), Bone(waist, half_bent), chest
         share, beyond = min(share, 1.0), (min(level, 0) + max(level - 1, 0)) * body.torso
-        axes = _unit(((1 - share) * lower.axes + share * upper.axes).swapaxes(1, 2)).swapaxes(1, 2)
+        axes = unit(((1 - share) * lower.axes + share * upper.axes).swapaxes(1, 2)).swapaxes(1, 2)
         origin = (1 - share) * lower.origin + share * upper.origin + axes[..., 1] * beyond
         bones[f"spine_{index}"] = Bone(origin, axes)
     return bones
@@ -293,7 +294,7 @@ def _neck_and_head(body: Body, pose: Pose, chest: Bone) -> dict[str, Bone]:
     base = chest.point([0, 0.030 * body.height, -0.008 * body.height])
     top = base + (chest.axes + head_axes) @ np.array([0, 0.5, 0.08]) * body.neck
     centre = top + head_axes @ np.array([0, 0.052 * body.head, 0.014]) * body.height
-    return {"neck": _aim_bone(base, top - base, chest.axes[..., 2]), "head": Bone(centre, head_axes)}
+    return {"neck": aim_bone(base, top - base, chest.axes[..., 2]), "head": Bone(centre, head_axes)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,11 +319,11 @@ class _Reach:
 def _reach(start: Float64Array, target: Float64Array, towards: Float64Array, *, upper: float, lower: float) -> _Reach:
     """Solve the inverse kinematics in closed form (law of cosines); a target out of reach is approached."""
     line = target - start
-    direction = _unit(line)
+    direction = unit(line)
     span = np.clip(np.linalg.norm(line, axis=-1), abs(upper - lower) + 0.02 * upper, 0.998 * (upper + lower))
     along = (upper**2 - lower**2 + span**2) / (2 * span)
     aside = np.sqrt(np.maximum(upper**2 - along**2, 0))
-    bend = _unit(towards - direction * _dot(direction, towards))
+    bend = unit(towards - direction * _dot(direction, towards))
     middle = start + along[:, None] * direction + aside[:, None] * bend
     return _Reach(middle, start + span[:, None] * direction, bend)
 
@@ -334,9 +335,9 @@ def _arm(body: Body, pose: Pose, chest: Bone, side: int) -> _Limb:
     pole = _rotate(chest.axes, _mirror(pose.elbows[:, side], side))
     arm = _reach(shoulder, shoulder + hand, pole, upper=body.upper_arm, lower=body.forearm)
     bones = {
-        "shoulder": _aim_bone(shoulder, shoulder - chest.origin, chest.axes[..., 2]),
-        "upper_arm": _aim_bone(shoulder, arm.middle - shoulder, arm.bend),
-        "forearm": _aim_bone(arm.middle, arm.end - arm.middle, arm.bend),
+        "shoulder": aim_bone(shoulder, shoulder - chest.origin, chest.axes[..., 2]),
+        "upper_arm": aim_bone(shoulder, arm.middle - shoulder, arm.bend),
+        "forearm": aim_bone(arm.middle, arm.end - arm.middle, arm.bend),
     }
     return _Limb((shoulder, arm.middle, arm.end), bones)
 
@@ -350,8 +351,8 @@ def _leg(body: Body, pose: Pose, whole: Float64Array, pelvis: Bone, side: int) -
     target = _ankle_position(body, pose, whole, side)
     leg = _reach(hip, target, knee_axes[..., 2], upper=body.thigh, lower=body.shank)
     bones = {
-        "thigh": _aim_bone(hip, leg.middle - hip, foot_axes[..., 2]),
-        "shank": _aim_bone(leg.middle, leg.end - leg.middle, foot_axes[..., 2]),
+        "thigh": aim_bone(hip, leg.middle - hip, foot_axes[..., 2]),
+        "shank": aim_bone(leg.middle, leg.end - leg.middle, foot_axes[..., 2]),
         "foot": Bone(leg.end, foot_axes),
     }
     return _Limb((hip, leg.middle, leg.end), bones)

@@ -84,15 +84,19 @@ def write_bvh(table: pa.Table, uri: str, settings: ConvertSettings) -> None:
     person = person.filter(pa.array(has_3d))
     xyz = from_any_list_column(person["keypoints_xyz"], 3 * NUM_KEYPOINTS, missing=np.nan)
     xyz = xyz.reshape(-1, NUM_KEYPOINTS, 3)
-    places = {joint.name: _place(from_y_up(xyz), joint) for joint in _JOINTS}
+    times = person["pts_seconds"].to_numpy().astype(np.float64)
+    write_skeleton(uri, from_y_up(xyz), _root_course(person, xyz), frames_per_second=row_rate(times))
+
+
+def write_skeleton(uri: str, joints_xyz: Float64Array, root: Float64Array, *, frames_per_second: float) -> None:
+    """Write joints (F, 17, 3) around a root that moves along `root` (F, 3), both in metres with y up, as BVH."""
+    places = {joint.name: _place(joints_xyz, joint) for joint in _JOINTS}
     offsets = {joint.name: _offset(places, joint) for joint in _JOINTS}
     turns = _turns(places)
-    root = _root_course(person, xyz)
-    times = person["pts_seconds"].to_numpy().astype(np.float64)
     with write_file(uri) as path, path.open("w", encoding="utf-8") as file:
         file.write("HIERARCHY\n" + "".join(f"{line}\n" for line in _hierarchy("", offsets, 0)))
-        file.write(f"MOTION\nFrames: {len(times)}\nFrame Time: {1 / row_rate(times):.6f}\n")
-        for row in range(len(times)):
+        file.write(f"MOTION\nFrames: {len(root)}\nFrame Time: {1 / frames_per_second:.6f}\n")
+        for row in range(len(root)):
             angles = [_angles(turns[joint.name][row]) for joint in _JOINTS]
             numbers = [*(root[row] * CENTIMETRES), *np.concatenate(angles)]
             file.write(" ".join(f"{number:.4f}" for number in numbers) + "\n")

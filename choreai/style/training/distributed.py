@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -137,10 +137,10 @@ def fit_on_ray(
             num_threads=resources.num_cpus_per_worker,
             epochs=epochs,
         )
-        trainer = _trainer_class()(
+        trainer = trainer_class()(
             _train_worker,
             train_loop_config={"task": task},
-            scaling_config=_scaling(resources),
+            scaling_config=scaling(resources),
             run_config=RunConfig(
                 name=name,
                 **storage_settings(folder_uri),
@@ -162,7 +162,8 @@ def fit_on_ray(
     return Fitted(tuple(state.done), tuple(state.history))
 
 
-def _trainer_class() -> "type[TorchTrainer]":
+def trainer_class() -> "type[TorchTrainer]":
+    """Return Ray's trainer for PyTorch, with Ctrl-C left to the command."""
     from ray.train.torch import TorchTrainer
 
     class Trainer(TorchTrainer):
@@ -177,7 +178,8 @@ def _trainer_class() -> "type[TorchTrainer]":
     return Trainer
 
 
-def _scaling(resources: TrainResources) -> "ScalingConfig":
+def scaling(resources: TrainResources) -> "ScalingConfig":
+    """Return what Ray Train asks the cluster for."""
     from ray.train import ScalingConfig
 
     most = resources.num_workers
@@ -285,44 +287,49 @@ def _training_id(examples: Examples, settings: TrainSettings, *, num_labels: int
 
 @contextmanager
 def _epoch_queue(num_members: int, num_epochs: int, on_progress: Callable[[Progress], None]) -> Iterator["Queue"]:
-    """Yield a queue for the workers' epochs; a thread of this process hands each on to `on_progress`.
+    """Yield a queue for the workers' epochs, each of which becomes a Progress."""
+    started, num_trained = 0.0, 0
+
+    def hand_on(result: EpochResult) -> None:
+        nonlocal started, num_trained
+        started = started or time.monotonic()
+        num_done = result.member * num_epochs + result.epoch
+        seconds = (time.monotonic() - started) / num_trained if num_trained else None
+        num_trained += 1
+        num_left = num_members * num_epochs - num_done
+        left = None if seconds is None else seconds * num_left
+        on_progress(Progress(result, num_done, num_members * num_epochs, num_epochs, left))
+
+    with worker_queue(hand_on) as epochs:
+        yield epochs
+
+
+@contextmanager
+def worker_queue(hand_on: Callable[[Any], None]) -> Iterator["Queue"]:
+    """Yield a queue that workers put things into; a thread of this process hands each on.
 
     Not by `ray.train.report`, which blocks the workers until Ray Train polls them, every 2 s.
     """
     from ray.util.queue import Queue
 
-    epochs = Queue(actor_options={"num_cpus": 0})
+    items = Queue(actor_options={"num_cpus": 0})
     finished = threading.Event()
 
-    def hand_on() -> None:
-        started, num_trained = 0.0, 0
+    def work() -> None:
         while True:
             try:
-                result: EpochResult = epochs.get(timeout=0.2)
+                item = items.get(timeout=0.2)
             except queue.Empty:
                 if finished.is_set():
                     return
                 continue
-            started = started or time.monotonic()
-            num_done = result.member * num_epochs + result.epoch
-            seconds = (time.monotonic() - started) / num_trained if num_trained else None
-            num_trained += 1
-            left = num_members * num_epochs - num_done
-            on_progress(
-                Progress(
-                    result,
-                    num_done,
-                    num_members * num_epochs,
-                    num_epochs,
-                    None if seconds is None else seconds * left,
-                )
-            )
+            hand_on(item)
 
-    thread = threading.Thread(target=hand_on, name="training-progress", daemon=True)
+    thread = threading.Thread(target=work, name="training-progress", daemon=True)
     thread.start()
     try:
-        yield epochs
+        yield items
     finally:
         finished.set()
         thread.join()
-        epochs.shutdown()
+        items.shutdown()
