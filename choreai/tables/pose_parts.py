@@ -10,7 +10,7 @@ same.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,10 @@ CHUNK_ROWS = 16_384
 """Rows of one video held in memory before they are spooled to disk: about 7 MB. The rows of a longer video are
 sorted within such chunks, not across them."""
 
+MERGED_FRAMES = 128
+"""Frames whose arrays are made one. Thousands of small arrays among the networks' large ones, which come and go, keep
+the allocator from using that memory again: 20 KB a frame."""
+
 
 class VideoRows:
     """The keypoint rows of one video, frame by frame, in bounded memory."""
@@ -47,7 +51,7 @@ class VideoRows:
         self.shots = ShotRows(video_id=video_id, content_id=content_id)
         self.pictures = PictureRows(video_id=video_id, content_id=content_id)
         self._frames: list[dict[str, Any]] = []  # one entry per frame: scalars and (P, ...) arrays
-        self._num_held = 0
+        self._num_held = self._num_small = 0
         self._spool: pa.ipc.RecordBatchStreamWriter | None = None
         self._spool_path = scratch / f"rows-{id(self)}.arrow"
         self.num_rows = 0
@@ -85,6 +89,10 @@ class VideoRows:
                 "other_keypoint_scores": other_keypoint_scores,
             }
         )
+        self._num_small += 1
+        if self._num_small == MERGED_FRAMES:
+            self._frames[-MERGED_FRAMES:] = [_joined(self._frames[-MERGED_FRAMES:])]
+            self._num_small = 0
         self._num_held += len(track_ids)
         self.num_rows += len(track_ids)
         self.num_tracks = max(self.num_tracks, int(track_ids.max()) + 1)
@@ -123,14 +131,10 @@ class VideoRows:
             self._spool = pa.ipc.new_stream(str(self._spool_path), chunk.schema)
         self._spool.write_table(chunk.combine_chunks())
         self._frames.clear()
-        self._num_held = 0
+        self._num_held = self._num_small = 0
 
     def _held_table(self) -> pa.Table:
-        columns = {
-            name: np.concatenate([frame[name] for frame in self._frames])
-            for name in self._frames[0]
-            if self._frames[0][name] is not None
-        }
+        columns = {name: values for name, values in _joined(self._frames).items() if values is not None}
         order = np.lexsort((columns["frame_index"], columns["track_id"]))
         num_rows = len(order)
         others = columns.get("other_keypoint_scores")
@@ -149,6 +153,14 @@ class VideoRows:
             else:
                 arrays.append(pa.array(columns[field.name][order], field.type))
         return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _joined(frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the columns of several frames as one; None where there are none."""
+    names = frames[0]
+    return {
+        name: None if frames[0][name] is None else np.concatenate([frame[name] for frame in frames]) for name in names
+    }
 
 
 class KeypointsWriter:
