@@ -18,7 +18,7 @@ from choreai.errors import ChoreaiWarning, ConfigError, WeightsError
 from choreai.formats.bvh import read_bvh
 from choreai.formats.settings import ConvertSettings
 from choreai.generate import measures
-from choreai.generate.choreography import Plan, generate_dances, steady_beats
+from choreai.generate.choreography import generate_dances
 from choreai.generate.dances import Dance, Windows, beat_features, generated_dances
 from choreai.generate.diffusion import kept
 from choreai.generate.distributed import dances_from_bytes, dances_to_bytes
@@ -26,6 +26,7 @@ from choreai.generate.feet import lock_feet
 from choreai.generate.fitting import FitSettings, FitState, Share, fit, fitted
 from choreai.generate.judging import judge, measure
 from choreai.generate.model import Generator, GeneratorConfig, shipped_generator
+from choreai.generate.plan import Plan, steady_beats
 from choreai.generate.representation import LEFT_ANKLE, Proportions, decode, encode, heading
 
 TIMES = np.arange(90) / 15
@@ -299,7 +300,7 @@ def test_a_generator_that_copies_is_refused(
     ("words", "said"),
     [
         (["--to", "gif"], "--to has no gif"), (["--to", ","], "--to names nothing"), (["--bpm", "5"], "40 to 240"),
-        (["--generator", "none.safetensors"], "cannot be read"),
+        (["--generator", "none.safetensors"], "no such file"),
     ],
 )  # fmt: skip
 def test_wrong_words_are_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

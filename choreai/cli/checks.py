@@ -84,6 +84,23 @@ def _check_describe(arguments: argparse.Namespace) -> None:
     check_sources(arguments.videos)
 
 
+def _check_generate(arguments: argparse.Namespace) -> None:
+    from choreai.cli.generate_plan import check_kinds, plan_of
+
+    check_kinds(arguments.to)
+    plan_of(arguments)
+    if arguments.generator and not os.path.isfile(arguments.generator):
+        raise WeightsError(
+            f"{arguments.generator}: there is no such file; give --generator what `choreai train-generator` wrote"
+        )
+
+
+def _check_train_generator(arguments: argparse.Namespace) -> None:
+    from choreai.cli.generate_plan import check_training
+
+    check_training(arguments)
+
+
 def _check_show(arguments: argparse.Namespace) -> None:
     from choreai.cli.job import check_sources
 
@@ -228,6 +245,8 @@ _CHECKS: dict[str, Check] = {
     "describe": _check_describe,
     "tag": _check_tag,
     "show": _check_show,
+    "generate": _check_generate,
+    "train-generator": _check_train_generator,
     "extract": _check_extract,
     "music": _check_music,
     "train": _check_train,

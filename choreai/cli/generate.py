@@ -10,18 +10,18 @@ import numpy as np
 
 from choreai.arrays import Float64Array
 from choreai.cli.console import print_json, print_table
+from choreai.cli.generate_plan import check_kinds, plan_of
 from choreai.errors import ConfigError, ObjectMissingError, WeightsError
 from choreai.formats.bvh_writer import write_skeleton
-from choreai.generate.choreography import Plan, generate_dances, steady_beats
+from choreai.generate.choreography import generate_dances
 from choreai.generate.film import FRAMES_PER_SECOND as FILM_RATE
 from choreai.generate.film import film
 from choreai.generate.model import Generator, shipped_generator
 from choreai.generate.outputs import describe_origin, write_joints
-from choreai.generate.representation import FRAMES_PER_SECOND
+from choreai.generate.plan import FRAMES_PER_SECOND, Plan
 from choreai.pipeline.progress import progress
 
 logger = logging.getLogger(__name__)
-KINDS = ("mp4", "bvh", "parquet")
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [(each.dance_id, "\n".join(each.files)) for each in made]
     print_table("new dances, all synthetic", rows, header=("dance", "files"))
     return 0
-
-
-def check_kinds(named: str) -> tuple[str, ...]:
-    """Return the kinds of files named in a list with commas. Raises ConfigError for others."""
-    kinds = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
-    if unknown := [name for name in kinds if name not in KINDS]:
-        raise ConfigError(f"--to has no {', '.join(unknown)}; name some of {', '.join(KINDS)}")
-    if not kinds:
-        raise ConfigError(f"--to names nothing to write; name some of {', '.join(KINDS)}")
-    return kinds
-
-
-def plan_of(arguments: argparse.Namespace) -> Plan:
-    """Return the plan that the flags make. Raises ConfigError for what cannot be danced."""
-    styles = tuple(name.strip() for name in arguments.style.split(",") if name.strip())
-    beats = steady_beats(arguments.bpm, arguments.seconds)
-    return Plan(
-        styles, arguments.seconds, beats, count=arguments.count, seed=arguments.seed, guidance=arguments.guidance
-    )
 
 
 def load_generator(path: str | None) -> Generator:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from choreai.cli.console import print_json, print_table
+from choreai.cli.generate_plan import check_training
 from choreai.cluster.session import connect
 from choreai.demo.dancers import STYLES
-from choreai.errors import ConfigError, StorageError
+from choreai.errors import StorageError
 from choreai.generate.dances import Dance, generated_dances
 from choreai.generate.distributed import fit_generator_on_ray
 from choreai.generate.fitting import FitSettings
@@ -21,7 +22,6 @@ from choreai.storage.files import write_atomically
 from choreai.style.training.distributed import TrainResources
 
 logger = logging.getLogger(__name__)
-MIN_DANCERS = 2
 SHOWN = (
     ("style seen by measures", "style_by_measures", "real_style_by_measures"),
     ("style seen by a network", "style_by_network", "real_style_by_network"),
@@ -37,8 +37,7 @@ SHOWN = (
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, measure, write the generator, and return the exit code: 1 if it copies."""
-    if arguments.dancers < MIN_DANCERS:
-        raise ConfigError(f"--dancers must be at least {MIN_DANCERS}, got {arguments.dancers}")
+    check_training(arguments)
     settings = FitSettings(num_steps=arguments.steps, seed=arguments.seed)
     generator = _train(settings, arguments)
     logger.info("measuring what it makes: some minutes")

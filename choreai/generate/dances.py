@@ -9,7 +9,8 @@ import torch
 from choreai.arrays import Float64Array, FloatArray
 from choreai.demo.dancers import STYLES, Dancer
 from choreai.generate.diffusion import Condition
-from choreai.generate.representation import FRAMES_PER_SECOND, encode
+from choreai.generate.plan import FRAMES_PER_SECOND
+from choreai.generate.representation import encode
 
 KNOWN_FRAMES = 15
 """Frames at a window's beginning, or end, that may be given: the second that it shares with its neighbour."""

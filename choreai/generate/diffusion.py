@@ -13,13 +13,11 @@ import torch
 from torch import nn
 
 from choreai.generate.network import Denoiser
-from choreai.generate.representation import FRAMES_PER_SECOND, LEFT_ANKLE, RIGHT_ANKLE, Proportions, joints_of
+from choreai.generate.plan import FRAMES_PER_SECOND, GUIDANCE, NUM_STEPS
+from choreai.generate.representation import LEFT_ANKLE, RIGHT_ANKLE, Proportions, joints_of
 
 DROP_CONDITION = 0.1
 """Share of windows that are learned without style and beat, for guidance."""
-NUM_STEPS = 30
-GUIDANCE = 2.0
-"""3 exaggerates: faster and wider than anybody danced."""
 FOOT_WEIGHT, SPEED_WEIGHT = 0.5, 1.0
 CONTACT_SPEED = 0.06
 """Body heights a second below which a low ankle counts as standing."""

@@ -18,7 +18,8 @@ from torch import nn
 from choreai.arrays import Float64Array, FloatArray
 from choreai.generate import measures
 from choreai.generate.dances import Dance
-from choreai.generate.representation import FRAMES_PER_SECOND, NUM_FEATURES, Proportions, decode
+from choreai.generate.plan import FRAMES_PER_SECOND
+from choreai.generate.representation import NUM_FEATURES, Proportions, decode
 
 WINDOW = 75
 """Frames that are judged at once."""

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 from choreai import __version__
 from choreai.arrays import Float64Array
 from choreai.errors import StorageError
-from choreai.generate.choreography import Plan
-from choreai.generate.representation import FRAMES_PER_SECOND
+from choreai.generate.plan import FRAMES_PER_SECOND, Plan
 from choreai.storage.files import write_atomically
 
 SYNTHETIC = b"choreai.synthetic"

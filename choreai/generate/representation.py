@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from choreai.arrays import Float64Array, FloatArray
+from choreai.generate.plan import FRAMES_PER_SECOND
 
-FRAMES_PER_SECOND = 15
 BONES = (
     "hips", "spine", "shoulders", "head", "face",
     "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm",

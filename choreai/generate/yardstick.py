@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from choreai.generate.choreography import Plan, generate_dances, steady_beats
+from choreai.generate.choreography import generate_dances
 from choreai.generate.dances import Dance, generated_dances
 from choreai.generate.judging import HEIGHT, Figures, judge, measure
 from choreai.generate.model import Generator
+from choreai.generate.plan import Plan, steady_beats
 from choreai.generate.representation import encode
 
 FIRST_SEED = 100_000
