@@ -189,7 +189,9 @@ ray.init(address="local", include_dashboard=False, object_store_memory=100_000_0
          _metrics_export_port=port)
 import test_metrics
 run = test_metrics.RunMetrics("extract_poses", num_videos=10, price_per_hour=0.5, currency="USD")
-run.shard_done(test_metrics.report(num_bytes=1000))
+stages = test_metrics.StageSeconds(decode=1.0, pose=4.0)
+run.shard_done(test_metrics.report(num_bytes=1000, video_seconds=20.0, gpu_seconds=2.0, stages=stages))
+run.speed_is(0.9)
 run.workers_died(1)
 run.finished(failed=False)
 deadline = time.monotonic() + 90
