@@ -70,6 +70,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("teach kizomba clip --output ouput", ["ouput: there is no such folder", "did you mean output?"]),
     ("model", ["arguments are required: WHAT"]),
     ("model psh m hf://user/name", ["did you mean push?"]),
+    ("model list --output output --to page.htm", ["page.htm: --to writes a page; give a name that ends in .html"]),
     ("model list", ["arguments are required: --output"]),
     ("model list --output ouput", ["ouput: there is no such folder", "did you mean output?"]),
     ("model push m", ["arguments are required: TARGET"]),

@@ -74,6 +74,15 @@ def test_the_list_sets_each_model_beside_the_newest(tmp_path: Path, capsys: pyte
     assert newest["beside_newest"] is None
     assert middle["beside_newest"]["why_none"] == f"there is no predictions.parquet beside {versions[1]}"
     assert oldest["beside_newest"]["difference"]["num_worse"] == 12
+    page = tmp_path / "models.html"
+    assert main(["model", "list", "--output", str(tmp_path), "--to", str(page), "--quiet"]) == 0
+    shown = page.read_text()
+    assert f"Beside {versions[2]}" in shown
+    assert shown.count("<svg") == 1
+    assert 'aria-label="-20.0 (-3' in shown
+    assert f"there is no predictions.parquet beside {versions[1]}" in shown
+    assert main(["model", "list", "--output", str(tmp_path), "--to", str(page)]) == 2
+    assert "never replaces a file" in capsys.readouterr().err
 
 
 def write_model(root: Path, *, seed: int, created_at: str, predictions: Predictions | None) -> str:

@@ -161,6 +161,8 @@ def _check_model(arguments: argparse.Namespace) -> None:
     from choreai.storage.hub import check_library, is_hub, parse_hub_uri
 
     if arguments.what == "list":
+        if arguments.to and not arguments.to.endswith(".html"):
+            raise ConfigError(f"{arguments.to}: --to writes a page; give a name that ends in .html")
         return _check_tables(arguments)
     place = arguments.target if arguments.what == "push" else arguments.source
     if is_hub(place):

@@ -5,12 +5,14 @@ import logging
 from dataclasses import asdict
 
 from choreai.cli.console import print_json, print_table, shorten
+from choreai.errors import ConfigError
 from choreai.operations.model_comparison import ComparedModel, compare_models
-from choreai.operations.model_list import ListedModel, list_models
+from choreai.operations.model_list import list_models
+from choreai.operations.model_page import model_page, points, share
 from choreai.operations.shared_models import SharedModel, pull_model, push_model
+from choreai.storage import objects
 from choreai.storage.hub import is_hub
 from choreai.storage.uris import resolve_uri
-from choreai.style.evaluation.bootstrap import Estimate
 from choreai.style.evaluation.card import NO_LICENCE
 
 logger = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ MAX_STYLES_WIDTH = 28
 def run(arguments: argparse.Namespace) -> int:
     """Run `choreai model`, and return its exit code."""
     if arguments.what == "list":
-        return _list(list_models(resolve_uri(arguments.output, against=".")), as_json=arguments.json)
+        return _list(arguments)
     done = _push(arguments) if arguments.what == "push" else _pull(arguments)
     if arguments.json:
         print_json(done)
@@ -60,9 +62,15 @@ def _print(done: SharedModel) -> None:
         print(f"not taken along: {', '.join(done.left)}")
 
 
-def _list(models: list[ListedModel], *, as_json: bool) -> int:
+def _list(arguments: argparse.Namespace) -> int:
+    output = resolve_uri(arguments.output, against=".")
+    models = list_models(output)
     compared = compare_models(models, beside=models[0]) if models else []
-    if as_json:
+    if arguments.to:
+        page = model_page(output, models, compared).encode("utf-8", "replace")
+        if not objects.put_if_absent(resolve_uri(arguments.to, against="."), page):
+            raise ConfigError(f"{arguments.to}: exists already; --to never replaces a file")
+    if arguments.json:
         differences = {each.model_version: each for each in compared}
         print_json([{**asdict(each), "beside_newest": differences.get(each.model_version)} for each in models])
         return 0
@@ -70,7 +78,7 @@ def _list(models: list[ListedModel], *, as_json: bool) -> int:
         print("no models yet; `choreai train` makes one, `choreai model pull` gets one")
         return 0
     rows = [
-        (each.model_version, each.created_at[:10], _share(each.accuracy), _share(each.unseen_accuracy),
+        (each.model_version, each.created_at[:10], share(each.accuracy), share(each.unseen_accuracy),
          shorten(", ".join(each.labels), MAX_STYLES_WIDTH))
         for each in models
     ]  # fmt: skip
@@ -78,6 +86,8 @@ def _list(models: list[ListedModel], *, as_json: bool) -> int:
     print("right: of videos, cross-validated; unseen: expected on sources it never saw")
     if any(each.difference for each in compared):
         _print_compared(compared)
+    if arguments.to:
+        print(f"page: {arguments.to}")
     return 0
 
 
@@ -85,19 +95,10 @@ def _print_compared(compared: list[ComparedModel]) -> None:
     """Print the other models beside the newest, on the videos that both were tested on."""
     rows = [
         (each.model_version, str(found.num_videos), "same" if found.same_folds else "other",
-         _points(found.accuracy), "-" if found.macro_f1 is None else _points(found.macro_f1))
+         points(found.accuracy), "-" if found.macro_f1 is None else points(found.macro_f1))
         for each in compared
         if (found := each.difference) is not None
     ]  # fmt: skip
     print_table(f"beside {compared[0].beside}, on the videos that both were tested on", rows,
                 header=("model", "videos", "folds", "right", "mean F1"))  # fmt: skip
     print("in points above it, with 95 % intervals of the paired difference: where 0 is inside, neither is better")
-
-
-def _points(estimate: Estimate) -> str:
-    value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
-    return f"{value:+.1f} ({low:.1f}, {high:.1f})"  # two of these leave room for the name in 80 columns
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"

@@ -5,7 +5,7 @@ from choreai.cli.parser import CommandParser
 MODEL = """\
 Share style models, and list them.
 
-  choreai model list --output out
+  choreai model list --output out --to models.html
   choreai model push out/models/lstm-0123456789ab s3://bucket/models/street
   choreai model push out/models/lstm-0123456789ab hf://user/street-dance
   choreai model pull hf://user/street-dance models/street
@@ -42,4 +42,5 @@ def model_parser(prog: str | None) -> CommandParser:
     listed = commands.add_parser("list", parents=[common], help="the models of an output, the newest first",
                                  description="The models of an output, the newest first.")  # fmt: skip
     listed.add_argument("--output", metavar="URI", required=True, help="folder or s3:// prefix of the jobs' tables")
+    listed.add_argument("--to", metavar="FILE.html", help="write the comparison as a page too")
     return parser
