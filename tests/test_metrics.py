@@ -188,8 +188,9 @@ with socket.socket() as probe:
 ray.init(address="local", include_dashboard=False, object_store_memory=100_000_000, num_cpus=1, log_to_driver=False,
          _metrics_export_port=port)
 import test_metrics
+from choreai.pose.stages import StageSeconds
 run = test_metrics.RunMetrics("extract_poses", num_videos=10, price_per_hour=0.5, currency="USD")
-stages = test_metrics.StageSeconds(decode=1.0, pose=4.0)
+stages = StageSeconds(decode=1.0, pose=4.0)
 run.shard_done(test_metrics.report(num_bytes=1000, video_seconds=20.0, gpu_seconds=2.0, stages=stages))
 run.speed_is(0.9)
 run.workers_died(1)

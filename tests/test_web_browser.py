@@ -144,8 +144,8 @@ def test_a_dancer_before_the_camera_sees_skeleton_style_and_gauges(site, driver)
     assert element(driver, "overlay").get_attribute("data-people") == "1"
     assert driver.execute_script(LIT_PIXELS) > 500  # of the overlay's: a skeleton is drawn there
     wait_for(driver, lambda _: element(driver, "verdict").text in STYLES)
-    shares = [int(e.text.removesuffix(" %")) for e in driver.find_elements(By.CSS_SELECTOR, "#scores .number")]
-    assert sum(shares) == pytest.approx(100, abs=2)
+    shares = driver.execute_script(SHARES)
+    assert sum(int(share.removesuffix(" %")) for share in shares) == pytest.approx(100, abs=2)
     wait_for(driver, lambda _: driver.execute_script(NUM_MEASURED) >= 2)  # fluidity takes longer where pictures are few
     wait_for(driver, lambda _: driver.execute_script(TIMELINE_COLORS) >= 2)
     screenshot(driver, "live-light")
@@ -159,6 +159,8 @@ def test_a_dancer_before_the_camera_sees_skeleton_style_and_gauges(site, driver)
     _no_complaints(driver)
 
 
+SHARES = "return [...document.querySelectorAll('#scores .number')].map((share) => share.textContent)"
+"""Read at once: the page draws them anew for every answer."""
 LIT_PIXELS = """
 const c = document.getElementById("overlay");
 return c.getContext("2d").getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v > 0).length"""
