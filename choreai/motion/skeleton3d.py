@@ -26,7 +26,6 @@ LIMBS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "shank": ((13, 15), (14, 16)),
 }
 """The rigid limbs: (from, to) on the left and on the right."""
-_EARS = [3, 4]
 _FACE = [0, 1, 2, 3, 4]
 
 

@@ -63,8 +63,6 @@ WITHDRAWALS = pa.schema(
 )
 """Of parts that take another one back. `withdraws`: the name of that part, whose reviews of the video no longer count;
 such a row says nothing else."""
-NOT_DANCE = "not dance"
-"""The note of a review by which a video shows no dance; its style is "unknown", as none of the styles is."""
 _NAME = re.compile(r"[0-9a-f]{16}")
 
 _NEEDED = ("video_id", "reviewer", "reviewed_at")

@@ -7,7 +7,7 @@ const NAME_KEY = "choreai-reviewer";
 const UNDO_KEY = "choreai-corrections"; // what takes the last corrections back, also after the page was loaded anew
 const NUM_KEYS = 9;
 const MAX_UNDO = 50;
-const NOT_DANCE = "not dance"; // the note of a review, as training knows it
+const NOT_DANCE = "not dance"; // the note of a review; its style is "unknown", as none of the styles is
 
 export class Selection {
   /** `changed` is called after every correction; `play` with the card to play. */
